@@ -1,0 +1,2 @@
+//! The command `plugin-gateway`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! A sample plugin.
+fn main() {}
