@@ -1,1 +1,1 @@
-//! The plugin gateway.
+//! The plugin gateway: the one door between a host and the plugins that it does not trust.

@@ -1,0 +1,171 @@
+//! What host, gateway and plugin say to each other about one call.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{PayloadHash, or_empty};
+use crate::ids::{RequestId, RunId};
+use crate::payload::Payload;
+use crate::time::Timestamp;
+
+/// The most retries that a request may ask for (contract, section 6).
+pub const MAX_RETRIES: u8 = 5;
+
+/// The shortest time that a request may allow, in milliseconds (contract, section 6).
+pub const MIN_TIMEOUT_MS: u64 = 100;
+
+/// A host's request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The host's name for this request.
+    pub request_id: RequestId,
+    /// The host's name for the run that it belongs to.
+    pub run_id: RunId,
+    /// When the host made it.
+    pub timestamp: Timestamp,
+    /// What the plugin is to work on.
+    pub payload: Payload,
+    /// Free words for the plugin.
+    pub context: BTreeMap<String, String>,
+    /// How it is to be run.
+    pub policy: Policy,
+}
+
+/// How a request is to be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Refuse a plugin that does not promise the same result for the same input.
+    pub deterministic_only: bool,
+    /// Wall-clock milliseconds for the whole request with its retries, at least [`MIN_TIMEOUT_MS`].
+    pub timeout_ms: u64,
+    /// How often to try again after `error` or `timeout`, at most [`MAX_RETRIES`].
+    pub max_retries: u8,
+}
+
+/// The gateway's answer to a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Response {
+    /// The request's name, or `""` where the request had none that could be read.
+    pub request_id: String,
+    /// The plugin's name as the host gave it.
+    pub plugin_id: String,
+    /// How it ended.
+    pub status: Status,
+    /// What the plugin gave.
+    pub result: Option<Payload>,
+    /// Hashes of what went in and came out.
+    pub evidence_hashes: EvidenceHashes,
+    /// Wall-clock milliseconds from the request's arrival to its answer.
+    pub duration_ms: u64,
+    /// Why it ended so, in words that a person understands.
+    pub notes: String,
+}
+
+/// Hashes of what went in and came out, `""` on the wire where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceHashes {
+    /// SHA-256 of the canonical request payload.
+    #[serde(with = "or_empty")]
+    pub input_hash: Option<PayloadHash>,
+    /// SHA-256 of the canonical result.
+    #[serde(with = "or_empty")]
+    pub output_hash: Option<PayloadHash>,
+}
+
+/// How a call ended (contract, section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// A valid answer.
+    Ok,
+    /// Refused before running, or an answer that cannot be accepted.
+    Rejected,
+    /// The plugin crashed, gave no answer, or said `error`.
+    Error,
+    /// The plugin was killed at its time.
+    Timeout,
+}
+
+impl Status {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Rejected => "rejected",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The line that the gateway writes to a plugin (contract, section 8).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ToPlugin {
+    /// Asks for one answer.
+    Invoke {
+        /// The request.
+        request: Request,
+    },
+}
+
+/// The line that a plugin writes back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum FromPlugin {
+    /// The answer.
+    Result {
+        /// Its content.
+        response: Answer,
+    },
+}
+
+/// A plugin's answer. What a plugin says of its own name, hashes and duration is read and ignored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// The request that is answered; the gateway refuses any other.
+    pub request_id: String,
+    /// How it went.
+    pub status: AnswerStatus,
+    /// The result, which `ok` needs.
+    #[serde(default)]
+    pub result: Option<Payload>,
+    /// Words for people.
+    #[serde(default)]
+    pub notes: String,
+    /// Ignored.
+    #[serde(default, skip_serializing)]
+    pub plugin_id: serde::de::IgnoredAny,
+    /// Ignored.
+    #[serde(default, skip_serializing)]
+    pub evidence_hashes: serde::de::IgnoredAny,
+    /// Ignored.
+    #[serde(default, skip_serializing)]
+    pub duration_ms: serde::de::IgnoredAny,
+}
+
+/// How a plugin says that it went; `timeout` is not a plugin's to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerStatus {
+    /// There is a result.
+    Ok,
+    /// The plugin will not answer this request.
+    Rejected,
+    /// The plugin failed.
+    Error,
+}
