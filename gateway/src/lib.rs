@@ -1,1 +1,23 @@
 //! The plugin gateway: the one door between a host and the plugins that it does not trust.
+//!
+//! [`Gateway`] holds the eight operations of the contract; everything else a host needs is a type
+//! that they take or give. The command `plugin-gateway` is built on the same operations.
+
+mod api;
+mod cli;
+mod config;
+mod error;
+mod ledger;
+mod operator;
+mod registry;
+mod router;
+mod sandbox;
+mod sys;
+mod validator;
+
+pub use api::{Gateway, Registration};
+pub use cli::main;
+pub use error::{Error, Kind};
+pub use ledger::Recorded;
+pub use router::{Invoke, Outcome};
+pub use sandbox::{Cancel, Denial, End, Layer, Report, Tail, Usage};

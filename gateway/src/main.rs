@@ -1,2 +1,5 @@
 //! The command `plugin-gateway`.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    plugin_gateway::main()
+}

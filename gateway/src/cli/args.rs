@@ -1,0 +1,201 @@
+//! The command's arguments: verbs, options and their help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Runs untrusted native plugins in a sandbox, checks what goes in and out, and keeps a hash-chained ledger of it.
+#[derive(Debug, Parser)]
+#[command(name = "plugin-gateway", version, propagate_version = true, after_help = EXIT_CODES)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 the answer is no (rejected, error, timeout, invalid, verification failed); \
+2 wrong usage; 3 refused by policy or trust; 4 the gateway itself failed (I/O, ledger).";
+
+/// Options of every verb.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// The state folder: ledger, store and keys [default: the XDG state folder]
+    #[arg(long, global = true, env = "PLUGIN_GATEWAY_STATE", value_name = "DIR")]
+    pub(super) state: Option<PathBuf>,
+    /// Print one JSON document on stdout and nothing else there
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Say only what was asked for
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub(super) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Make the state folder and the log's key pair; where they are already, change nothing
+    Init,
+    /// Show each protection: there or not, and what that means here
+    Doctor,
+    /// Make an Ed25519 key pair: FILE (private, mode 0600) and FILE.pub
+    Keygen {
+        /// Where to write the private key
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Sign a package folder: writes PACKAGE/plugin.sig
+    Sign {
+        /// The package folder
+        package: PathBuf,
+        /// The private key (PKCS#8 PEM)
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// The keys that may vouch for plugins
+    #[command(subcommand)]
+    Trust(Trust),
+    /// Check a manifest file or a package folder and print the report
+    Validate {
+        /// A manifest file or a package folder
+        path: PathBuf,
+    },
+    /// Register a signed package
+    Register {
+        /// The package folder
+        package: PathBuf,
+        /// Replace a registered plugin of the same id by this higher version
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Let a registered plugin be called
+    Enable {
+        /// The plugin's id
+        id: String,
+    },
+    /// Switch a plugin off
+    Disable {
+        /// The plugin's id
+        id: String,
+    },
+    /// List the registered plugins
+    List,
+    /// Show one plugin with its manifest, digests and isolation
+    Show {
+        /// The plugin's id
+        id: String,
+    },
+    /// Call an enabled plugin once
+    Invoke {
+        /// The plugin's id
+        id: String,
+        #[command(flatten)]
+        call: Call,
+    },
+    /// Try a package once: validate, run in the sandbox, show answer, stderr and resources
+    Run {
+        /// The package folder
+        package: PathBuf,
+        #[command(flatten)]
+        call: Call,
+    },
+    /// The record of everything that ran
+    #[command(subcommand)]
+    Ledger(Ledger),
+}
+
+/// What a plugin is asked and how.
+#[derive(Debug, Args)]
+pub(super) struct Call {
+    /// A text payload
+    #[arg(long, value_name = "STR", conflicts_with = "input")]
+    pub(super) text: Option<String>,
+    /// A JSON file with a payload or a whole request, `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) input: Option<PathBuf>,
+    /// The run that the call belongs to
+    #[arg(long, value_name = "ID")]
+    pub(super) run: Option<String>,
+    /// The longest time for the whole call, retries included, in milliseconds
+    #[arg(long, value_name = "N")]
+    pub(super) timeout_ms: Option<u64>,
+    /// Refuse a plugin that does not promise the same result for the same input
+    #[arg(long)]
+    pub(super) deterministic_only: bool,
+    /// How often to try again after an error or a timeout, at most 5
+    #[arg(long, value_name = "N")]
+    pub(super) retries: Option<u8>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Trust {
+    /// Trust a public key
+    Add {
+        /// The public key (SPKI PEM)
+        file: PathBuf,
+        /// A word that helps to recognise the key
+        #[arg(long)]
+        label: Option<String>,
+    },
+    /// List the keys, trusted and revoked
+    List,
+    /// Take the trust away; disables at once the plugins that the key vouched for
+    Remove {
+        /// The key's id, 16 hexadecimal digits
+        key_id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Ledger {
+    /// Check every event: hash, link, form; names the first broken one and why
+    Verify,
+    /// Print the last events
+    Tail {
+        /// How many
+        #[arg(short = 'n', long, default_value_t = 20)]
+        lines: usize,
+        /// Go on printing as events arrive
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Print the events that match all that is given
+    Query(Query),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Query {
+    /// Events of this run
+    #[arg(long, value_name = "ID")]
+    pub(super) run: Option<String>,
+    /// Events of this plugin
+    #[arg(long, value_name = "ID")]
+    pub(super) plugin: Option<String>,
+    /// Events of this request
+    #[arg(long, value_name = "ID")]
+    pub(super) request: Option<String>,
+    /// Events of this kind
+    #[arg(long)]
+    pub(super) kind: Option<Kind>,
+    /// Events at or after this RFC 3339 time
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+    /// Events before this RFC 3339 time
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) enum Kind {
+    Register,
+    Enable,
+    Disable,
+    Invoke,
+    Result,
+    Reject,
+    Error,
+    ProofExport,
+}

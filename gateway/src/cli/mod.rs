@@ -1,0 +1,113 @@
+//! The command: reads its arguments, calls one verb, and says what came of it. The only room that prints.
+
+mod args;
+mod calls;
+mod health;
+mod keys;
+mod output;
+mod plugins;
+mod records;
+mod request;
+mod words;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use self::args::{Cli, Ledger, Trust, Verb};
+use self::output::Output;
+use crate::config;
+use crate::error::{Error, Kind, chain};
+
+/// How a verb that worked ends: the answer is yes, or the answer is no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Yes,
+    No,
+    Refused,
+}
+
+impl Answer {
+    fn exit_code(self) -> u8 {
+        match self {
+            Self::Yes => 0,
+            Self::No => Kind::Invalid.exit_code(),
+            Self::Refused => Kind::Refused.exit_code(),
+        }
+    }
+}
+
+impl From<bool> for Answer {
+    fn from(yes: bool) -> Self {
+        if yes { Self::Yes } else { Self::No }
+    }
+}
+
+/// The whole program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(wrong) => return usage(&wrong),
+    };
+    let out = Output { json: cli.global.json, quiet: cli.global.quiet, verbose: cli.global.verbose };
+    let code = match run(cli, out) {
+        Ok(answer) => answer.exit_code(),
+        // Nobody listens any more; that is the reader's choice, not a failure.
+        Err(Error::Output(source)) if source.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(error) => {
+            out.failure(error.kind().as_str(), &chain(&error), &error.hint());
+            error.kind().exit_code()
+        }
+    };
+    ExitCode::from(code)
+}
+
+fn run(cli: Cli, out: Output) -> Result<Answer, Error> {
+    let state = || state_folder(cli.global.state.clone());
+    match cli.verb {
+        Verb::Init => keys::init(&state()?, out),
+        Verb::Doctor => health::doctor(&state()?, out),
+        Verb::Keygen { out: file } => keys::keygen(&file, out),
+        Verb::Sign { package, key } => keys::sign(&package, &key, out),
+        Verb::Trust(Trust::Add { file, label }) => keys::trust_add(&state()?, &file, label.as_deref(), out),
+        Verb::Trust(Trust::List) => keys::trust_list(&state()?, out),
+        Verb::Trust(Trust::Remove { key_id }) => keys::trust_remove(&state()?, &key_id, out),
+        Verb::Validate { path } => plugins::validate(&path, out),
+        Verb::Register { package, replace } => plugins::register(&state()?, &package, replace, out),
+        Verb::Enable { id } => plugins::enable(&state()?, &id, out),
+        Verb::Disable { id } => plugins::disable(&state()?, &id, out),
+        Verb::List => plugins::list(&state()?, out),
+        Verb::Show { id } => plugins::show(&state()?, &id, out),
+        Verb::Invoke { id, call } => calls::invoke(&state()?, &id, &call, out),
+        Verb::Run { package, call } => calls::run(&package, &call, out),
+        Verb::Ledger(Ledger::Verify) => records::verify(&state()?, out),
+        Verb::Ledger(Ledger::Tail { lines, follow }) => records::tail(&state()?, lines, follow, out),
+        Verb::Ledger(Ledger::Query(query)) => records::query(&state()?, &query, out),
+    }
+}
+
+/// Help and version are answers; anything else that clap refuses is wrong usage.
+fn usage(wrong: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if wrong.use_stderr() && json {
+        let words = wrong.render().to_string();
+        let message = words.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        Output { json, quiet: false, verbose: false }.failure(Kind::Usage.as_str(), message, "see plugin-gateway --help");
+        return ExitCode::from(Kind::Usage.exit_code());
+    }
+    // A closed terminal is nobody to tell.
+    wrong.print().unwrap_or_default();
+    ExitCode::from(if wrong.use_stderr() { Kind::Usage.exit_code() } else { 0 })
+}
+
+fn state_folder(named: Option<PathBuf>) -> Result<PathBuf, Error> {
+    Ok(named.map_or_else(config::default_state, Ok)?)
+}
+
+/// A state that must be there already.
+fn existing(state: &Path) -> Result<&Path, Error> {
+    if state.join("ledger").is_dir() { Ok(state) } else { Err(Error::NoState { path: state.to_owned() }) }
+}

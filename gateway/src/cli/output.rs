@@ -1,0 +1,71 @@
+//! The one place that prints: a JSON document for programs, or words for people.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// How to speak to whoever called.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    pub(super) json: bool,
+    pub(super) quiet: bool,
+    pub(super) verbose: bool,
+}
+
+impl Output {
+    /// The verb's answer: `document` as JSON where that was asked for, else `words`.
+    pub(super) fn answer<T: Serialize>(self, document: &T, words: impl FnOnce() -> String) -> io::Result<()> {
+        if self.json {
+            let text = serde_json::to_string(document)?;
+            return line(&mut io::stdout().lock(), &text);
+        }
+        let words = words();
+        if words.is_empty() { Ok(()) } else { line(&mut io::stdout().lock(), &words) }
+    }
+
+    /// One raw line on stdout, for verbs that print many.
+    pub(super) fn raw(self, bytes: &[u8]) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(bytes)?;
+        out.write_all(b"\n")
+    }
+
+    /// Something good to know, for people only.
+    pub(super) fn note(self, words: &str) {
+        if !self.quiet {
+            say(words);
+        }
+    }
+
+    /// Something that only those who asked for more want to know.
+    pub(super) fn detail(self, words: &str) {
+        if self.verbose {
+            say(words);
+        }
+    }
+
+    /// A failure: `{error: {kind, message, hint}}`, or the same in words on stderr.
+    pub(super) fn failure(self, kind: &str, message: &str, hint: &str) {
+        if self.json {
+            let document = serde_json::json!({ "error": { "kind": kind, "message": message, "hint": hint } });
+            if line(&mut io::stdout().lock(), &document.to_string()).is_ok() {
+                return;
+            }
+        }
+        say(&format!("error: {message}"));
+        if !hint.is_empty() {
+            say(&format!("hint: {hint}"));
+        }
+    }
+}
+
+/// Words on stderr. Where even that is closed there is nobody left to tell.
+fn say(words: &str) {
+    line(&mut io::stderr().lock(), words).unwrap_or_default();
+}
+
+fn line(out: &mut impl Write, text: &str) -> io::Result<()> {
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
+}

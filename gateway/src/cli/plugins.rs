@@ -1,0 +1,110 @@
+//! The verbs about manifests, packages and the registry.
+
+use std::path::Path;
+
+use plugin_protocol::report::{PluginInfo, PluginStatus, Severity, ValidationReport};
+
+use super::output::Output;
+use super::words::{printable, table};
+use super::{Answer, existing};
+use crate::api::{Gateway, Registration};
+use crate::error::Error;
+use crate::operator;
+
+pub(super) fn validate(path: &Path, out: Output) -> Result<Answer, Error> {
+    let report = operator::validate(path)?;
+    out.answer(&report, || describe(&report))?;
+    Ok(report.valid.into())
+}
+
+fn describe(report: &ValidationReport) -> String {
+    let word = |severity| match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "info",
+    };
+    let place = |field: &str| if field.is_empty() { "(whole)".to_owned() } else { field.to_owned() };
+    let mut lines: Vec<String> = report
+        .issues
+        .iter()
+        .map(|issue| printable(&format!("{}: {}: {}", word(issue.severity), place(&issue.field), issue.message)))
+        .collect();
+    let hash = report.manifest_hash.map(|hash| format!(", manifest {hash}")).unwrap_or_default();
+    lines.push(if report.valid { format!("valid{hash}") } else { "not valid".to_owned() });
+    lines.join("\n")
+}
+
+pub(super) fn register(state: &Path, package: &Path, replace: bool, out: Output) -> Result<Answer, Error> {
+    let gateway = Gateway::open(existing(state)?)?;
+    let registration = Registration { package, signature: None, replace };
+    let (info, reason) = gateway.register_with_reason(registration)?;
+    out.answer(&info, || one_line(&info))?;
+    if info.status != PluginStatus::Rejected {
+        return Ok(Answer::Yes);
+    }
+    out.note(&printable(&format!("rejected: {}", reason.words)));
+    Ok(if reason.trust { Answer::Refused } else { Answer::No })
+}
+
+pub(super) fn enable(state: &Path, id: &str, out: Output) -> Result<Answer, Error> {
+    let info = Gateway::open(existing(state)?)?.enable_plugin(&operator::parse_id(id)?)?;
+    out.answer(&info, || one_line(&info))?;
+    Ok(Answer::Yes)
+}
+
+pub(super) fn disable(state: &Path, id: &str, out: Output) -> Result<Answer, Error> {
+    let info = Gateway::open(existing(state)?)?.disable_plugin(&operator::parse_id(id)?)?;
+    out.answer(&info, || one_line(&info))?;
+    Ok(Answer::Yes)
+}
+
+fn one_line(info: &PluginInfo) -> String {
+    printable(&format!("{} {} {}", info.plugin_id, info.version, info.status.as_str()))
+}
+
+pub(super) fn list(state: &Path, out: Output) -> Result<Answer, Error> {
+    let plugins = operator::inventory(existing(state)?)?.list();
+    out.answer(&plugins, || {
+        let rows = plugins.iter().map(|info| {
+            let signed = if info.signature_valid { "valid" } else { "not valid" };
+            vec![
+                info.plugin_id.to_string(),
+                info.version.clone(),
+                info.status.as_str().to_owned(),
+                signed.to_owned(),
+                info.capabilities.join(" "),
+                info.name.clone(),
+            ]
+        });
+        if plugins.is_empty() {
+            "no plugin is registered: `plugin-gateway register PACKAGE` adds one".to_owned()
+        } else {
+            table(&["PLUGIN", "VERSION", "STATUS", "SIGNATURE", "CAPABILITIES", "NAME"], rows)
+        }
+    })?;
+    Ok(Answer::Yes)
+}
+
+pub(super) fn show(state: &Path, id: &str, out: Output) -> Result<Answer, Error> {
+    let details = operator::details(existing(state)?, id)?;
+    out.answer(&details, || {
+        let info = &details.info;
+        let rows = [
+            ("plugin", info.plugin_id.to_string()),
+            ("name", info.name.clone()),
+            ("version", info.version.clone()),
+            ("status", info.status.as_str().to_owned()),
+            ("signature", if info.signature_valid { "valid" } else { "not valid" }.to_owned()),
+            ("signed by", details.key_id.clone()),
+            ("capabilities", info.capabilities.join(" ")),
+            ("registered", info.registered_at.to_string()),
+            ("manifest", details.manifest_hash.clone()),
+            ("package", details.package_digest.clone()),
+            ("rejected for", details.reason.clone()),
+            ("isolation", details.isolation.join(" ")),
+        ];
+        let shown = rows.iter().filter(|(_, value)| !value.is_empty());
+        shown.map(|(name, value)| format!("{name:<13} {}", printable(value))).collect::<Vec<_>>().join("\n")
+    })?;
+    Ok(Answer::Yes)
+}

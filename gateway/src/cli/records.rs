@@ -1,0 +1,102 @@
+//! The verbs about the ledger. They only read, and so need no lock.
+
+use std::path::Path;
+use std::time::Duration;
+
+use plugin_protocol::event::EventKind;
+use plugin_protocol::ids::{PluginId, RequestId, RunId};
+use plugin_protocol::time::Timestamp;
+
+use super::args::{Kind, Query};
+use super::output::Output;
+use super::words::printable;
+use super::{Answer, existing};
+use crate::error::Error;
+use crate::ledger::{self, Filter, Stored};
+
+/// How often a followed ledger is looked at again: quick for a person, cheap for a disk.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
+
+pub(super) fn verify(state: &Path, out: Output) -> Result<Answer, Error> {
+    let found = ledger::verify(existing(state)?, &|_, _| {})?;
+    out.answer(&found, || {
+        if found.valid {
+            format!("valid: {} events, {} bytes, head {}", found.events, found.bytes, found.head)
+        } else {
+            let at = found.broken_at.map(|index| format!(" at event {index}")).unwrap_or_default();
+            format!("BROKEN{at}: {}", printable(&found.reason))
+        }
+    })?;
+    Ok(found.valid.into())
+}
+
+pub(super) fn tail(state: &Path, lines: usize, follow: bool, out: Output) -> Result<Answer, Error> {
+    let last = ledger::tail(existing(state)?, lines)?;
+    for stored in &last {
+        show(stored, out)?;
+    }
+    if follow {
+        let mut events = ledger::follow(state, last.last().map_or(0, |stored| stored.index + 1))?;
+        loop {
+            for stored in events.new_events()? {
+                show(&stored, out)?;
+            }
+            std::thread::sleep(FOLLOW_PAUSE);
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+pub(super) fn query(state: &Path, query: &Query, out: Output) -> Result<Answer, Error> {
+    for stored in ledger::query(existing(state)?, filter(query)?)? {
+        show(&stored?, out)?;
+    }
+    Ok(Answer::Yes)
+}
+
+fn filter(query: &Query) -> Result<Filter, Error> {
+    Ok(Filter {
+        run: parsed(query.run.as_deref(), RunId::parse)?,
+        plugin: parsed(query.plugin.as_deref(), PluginId::parse)?,
+        request: parsed(query.request.as_deref(), RequestId::parse)?,
+        kind: query.kind.map(kind),
+        since: parsed(query.since.as_deref(), Timestamp::parse)?,
+        until: parsed(query.until.as_deref(), Timestamp::parse)?,
+    })
+}
+
+fn parsed<T, E: std::fmt::Display>(text: Option<&str>, parse: fn(&str) -> Result<T, E>) -> Result<Option<T>, Error> {
+    text.map(parse).transpose().map_err(|error| Error::Usage { message: error.to_string(), hint: "see plugin-gateway ledger query --help".to_owned() })
+}
+
+fn kind(kind: Kind) -> EventKind {
+    match kind {
+        Kind::Register => EventKind::Register,
+        Kind::Enable => EventKind::Enable,
+        Kind::Disable => EventKind::Disable,
+        Kind::Invoke => EventKind::Invoke,
+        Kind::Result => EventKind::Result,
+        Kind::Reject => EventKind::Reject,
+        Kind::Error => EventKind::Error,
+        Kind::ProofExport => EventKind::ProofExport,
+    }
+}
+
+/// The event as it is stored, or a line for people.
+fn show(stored: &Stored, out: Output) -> Result<(), Error> {
+    if out.json {
+        return Ok(out.raw(&stored.line)?);
+    }
+    let event = &stored.event;
+    let id = |id: Option<String>| id.unwrap_or_else(|| "-".to_owned());
+    let words = format!(
+        "{:>6}  {}  {:<12}  {:<24}  {:<24}  {}",
+        stored.index,
+        event.ts,
+        event.kind.as_str(),
+        id(event.plugin_id.as_ref().map(ToString::to_string)),
+        id(event.request_id.as_ref().map(ToString::to_string)),
+        ["status", "cause", "reason", "subject"].iter().filter_map(|name| event.meta.get(*name)).cloned().collect::<Vec<_>>().join(", "),
+    );
+    Ok(out.raw(printable(&words).trim_end().as_bytes())?)
+}

@@ -1,0 +1,34 @@
+//! Words for people: tables, and text of strangers made safe for a terminal.
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+/// A plain table with a head line.
+pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(head);
+    for row in rows {
+        table.add_row(row.iter().map(|cell| printable(cell)));
+    }
+    table.trim_fmt()
+}
+
+/// The text with control characters written out, so that no stranger's text moves the cursor.
+pub(super) fn printable(text: &str) -> String {
+    let keep = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
+        if keep(c) { safe.push(c) } else { safe.extend(c.escape_unicode()) }
+        safe
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_of_strangers_do_not_reach_a_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\rc\td\n"), "a\\u{1b}[2Jb\\u{d}c\td\n");
+        assert!(!table(&["x"], [vec!["\u{1b}]0;".to_owned()]]).contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,123 @@
+//! One error over all rooms, and the one table from a fault's kind to what the outside sees of it.
+
+use std::io;
+use std::path::PathBuf;
+
+use plugin_protocol::report::ValidationReport;
+
+use crate::{config, ledger, registry, sandbox, validator};
+
+/// What can go wrong in an operation. A refused call is not here: it is a response.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The ledger cannot be opened, read or written.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    /// The registry refuses, or a package, key or signature is not usable.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// The sandbox cannot run anything here.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
+    /// A package's schemas cannot be used.
+    #[error(transparent)]
+    Schemas(#[from] validator::SchemaError),
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// A manifest breaks the contract.
+    #[error("the manifest is not valid: {}", first_issue(report))]
+    InvalidManifest {
+        /// Every finding.
+        report: Box<ValidationReport>,
+    },
+    /// The caller asked for something that makes no sense.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do instead.
+        hint: String,
+    },
+    /// A file that the caller named cannot be used.
+    #[error("cannot {action} '{}'", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no state where one is needed.
+    #[error("there is no state in '{}'", path.display())]
+    NoState {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The caller cannot be spoken to.
+    #[error("cannot write the answer")]
+    Output(#[from] io::Error),
+}
+
+/// Whose fault something is, as the outside sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The call's form is wrong.
+    Usage,
+    /// What was given breaks the contract.
+    Invalid,
+    /// Nothing has that name.
+    NotFound,
+    /// Policy or trust says no.
+    Refused,
+    /// The ledger is not available.
+    Ledger,
+    /// The gateway or its host failed.
+    Internal,
+}
+
+impl Kind {
+    /// The word in `{error: {kind}}`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Invalid => "invalid",
+            Self::NotFound => "not_found",
+            Self::Refused => "refused",
+            Self::Ledger => "ledger",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The exit code (contract, section 11).
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Invalid | Self::NotFound => 1,
+            Self::Usage => 2,
+            Self::Refused => 3,
+            Self::Ledger | Self::Internal => 4,
+        }
+    }
+}
+
+/// An error with all its causes, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
+}
+
+fn first_issue(report: &ValidationReport) -> String {
+    let errors = report.issues.iter().filter(|issue| issue.severity == plugin_protocol::report::Severity::Error);
+    errors.map(|issue| format!("{}: {}", issue.field, issue.message)).next().unwrap_or_default()
+}

@@ -1,0 +1,48 @@
+//! What this host can enforce, layer by layer, and what to do where it cannot.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::sandbox::{self, Protection};
+
+/// The host's health.
+#[derive(Debug, Serialize)]
+pub(crate) struct Health {
+    /// Whether every required layer is enforced, or waived by name.
+    pub(crate) ok: bool,
+    pub(crate) checks: Vec<Check>,
+}
+
+/// One layer.
+#[derive(Debug, Serialize)]
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    pub(crate) layer: &'static str,
+    pub(crate) required: bool,
+    pub(crate) enforced: bool,
+    pub(crate) detail: String,
+    pub(crate) remedy: String,
+}
+
+/// Looks at the host with the settings of `state`, or with the defaults where there is no state yet.
+pub(crate) fn examine(state: &Path) -> Result<Health, Error> {
+    let settings = crate::api::sandbox_settings(&Config::load(state)?)?;
+    let checks: Vec<Check> = sandbox::examine(&settings).into_iter().map(Check::from).collect();
+    Ok(Health { ok: checks.iter().all(|check| check.enforced || !check.required), checks })
+}
+
+impl From<Protection> for Check {
+    fn from(row: Protection) -> Self {
+        Self {
+            name: row.name,
+            layer: row.layer.as_str(),
+            required: row.required,
+            enforced: row.enforced,
+            detail: row.detail,
+            remedy: row.remedy,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Signing a package: the digest of its files under a vendor's key, written beside them.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use plugin_protocol::digest::{KeyId, PackageDigest};
+
+use crate::error::Error;
+use crate::registry::{Package, SIGNATURE_FILE, SigningKey};
+
+/// What was signed, by whom, and where the signature is.
+#[derive(Debug)]
+pub(crate) struct Signed {
+    pub(crate) digest: PackageDigest,
+    pub(crate) key_id: KeyId,
+    pub(crate) file: PathBuf,
+}
+
+/// Signs the package at `folder` with the private key in `key`, and writes `plugin.sig`.
+pub(crate) fn sign(folder: &Path, key: &Path) -> Result<Signed, Error> {
+    let key = SigningKey::read(key)?;
+    let package = Package::read(folder)?;
+    let signature = key.sign(package.digest());
+    let file = folder.join(SIGNATURE_FILE);
+    replace(folder, &file, &signature.to_file_bytes()).map_err(|source| Error::File { action: "write signature", path: file.clone(), source })?;
+    Ok(Signed { digest: package.digest(), key_id: key.public().id(), file })
+}
+
+/// Writes a whole new file and puts it in place at once, so that nobody reads half a signature.
+fn replace(folder: &Path, file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
+    fresh.write_all(bytes)?;
+    fresh.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    fresh.persist(file)?;
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! An author's one-shot: a package is signed with a passing key and called in a throw-away state, on the very same path as any call.
+
+use std::path::Path;
+
+use plugin_protocol::ids::PluginId;
+use plugin_protocol::report::{PluginInfo, PluginStatus};
+use serde_json::Value;
+
+use crate::api::{Gateway, Registration};
+use crate::error::Error;
+use crate::ledger::{self, Recorded};
+use crate::registry::{Package, SigningKey};
+use crate::router::Outcome;
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Trial {
+    /// The package cannot be registered, whoever signs it.
+    Refused {
+        info: PluginInfo,
+        reason: String,
+    },
+    /// It ran.
+    Ran(Box<Recorded<Outcome>>),
+}
+
+/// Runs the package at `folder` once on `request`.
+pub(crate) fn trial(folder: &Path, request: &Value) -> Result<Trial, Error> {
+    let state = tempfile::Builder::new().prefix("plugin-gateway-run-").tempdir().map_err(|source| Error::File {
+        action: "make a passing state in",
+        path: std::env::temp_dir(),
+        source,
+    })?;
+    ledger::init(state.path())?;
+    let gateway = Gateway::open(state.path())?;
+    let key = SigningKey::generate()?;
+    gateway.trust_add(&key.public(), "this run only")?;
+    let signature = key.sign(Package::read(folder)?.digest()).to_file_bytes();
+    let info = gateway.register_plugin(Registration { package: folder, signature: Some(&signature), replace: false })?;
+    if info.status == PluginStatus::Rejected {
+        let reason = gateway.rejection(&info.plugin_id).unwrap_or_default();
+        return Ok(Trial::Refused { info, reason });
+    }
+    let id: &PluginId = &info.plugin_id;
+    gateway.enable_plugin(id)?;
+    Ok(Trial::Ran(Box::new(gateway.invoke(id.as_str(), request, None)?)))
+}

@@ -1,0 +1,12 @@
+//! One call from request to answer. The router alone talks to all rooms; no room talks to another.
+
+mod budget;
+mod invocation;
+mod judge;
+mod prepare;
+mod record;
+mod slots;
+
+pub use record::{Invoke, Outcome};
+
+pub(crate) use invocation::{Call, Router};

@@ -1,0 +1,95 @@
+//! What one call writes into the ledger: before the plugin sees the request, and before the host sees the answer.
+
+use std::collections::BTreeMap;
+
+use plugin_protocol::digest::{ManifestHash, PackageDigest, PayloadHash};
+use plugin_protocol::event::EventKind;
+use plugin_protocol::ids::{EventId, PluginId, RequestId, RunId};
+use plugin_protocol::message::{Response, Status};
+
+use crate::ledger::{Draft, Record};
+use crate::sandbox::Report;
+
+/// The intent to show a request to a plugin. Recorded, it is the permit to start the plugin.
+#[derive(Debug)]
+pub struct Invoke {
+    pub(crate) run_id: RunId,
+    pub(crate) plugin_id: PluginId,
+    pub(crate) request_id: RequestId,
+    pub(crate) input_hash: PayloadHash,
+    pub(crate) manifest_hash: ManifestHash,
+    pub(crate) package_digest: PackageDigest,
+    /// 1 for the first attempt.
+    pub(crate) attempt: u8,
+}
+
+/// How a call ended: the response for the host, and what was seen on the way.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The answer for the host.
+    pub response: Response,
+    /// The cause in one word, for instance `answer`, `timeout` or `violation`.
+    pub cause: &'static str,
+    /// What the sandbox saw, when a plugin was started.
+    pub report: Option<Report>,
+    pub(crate) place: Place,
+    pub(crate) meta: BTreeMap<String, String>,
+}
+
+/// Where an outcome belongs in the ledger.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) run_id: RunId,
+    pub(crate) plugin_id: Option<PluginId>,
+    pub(crate) request_id: Option<RequestId>,
+    /// The `INVOKE` event that this closes, when there was one.
+    pub(crate) invoke: Option<EventId>,
+}
+
+impl Record for Invoke {
+    fn draft(&self) -> Draft {
+        Draft {
+            run_id: self.run_id.clone(),
+            kind: EventKind::Invoke,
+            plugin_id: Some(self.plugin_id.clone()),
+            request_id: Some(self.request_id.clone()),
+            input_hash: Some(self.input_hash),
+            output_hash: None,
+            meta: BTreeMap::from([
+                ("attempt".to_owned(), self.attempt.to_string()),
+                ("manifest_hash".to_owned(), self.manifest_hash.to_string()),
+                ("package_digest".to_owned(), self.package_digest.to_string()),
+            ]),
+        }
+    }
+}
+
+impl Record for Outcome {
+    fn draft(&self) -> Draft {
+        let hashes = self.response.evidence_hashes;
+        let mut meta = self.meta.clone();
+        meta.insert("status".to_owned(), self.response.status.to_string());
+        meta.insert("duration_ms".to_owned(), self.response.duration_ms.to_string());
+        if let Some(invoke) = self.place.invoke {
+            meta.insert("invoke".to_owned(), invoke.to_string());
+        }
+        Draft {
+            run_id: self.place.run_id.clone(),
+            kind: closing_kind(self.response.status),
+            plugin_id: self.place.plugin_id.clone(),
+            request_id: self.place.request_id.clone(),
+            input_hash: hashes.input_hash,
+            output_hash: hashes.output_hash,
+            meta,
+        }
+    }
+}
+
+/// The event that a status is recorded as.
+fn closing_kind(status: Status) -> EventKind {
+    match status {
+        Status::Ok => EventKind::Result,
+        Status::Rejected => EventKind::Reject,
+        Status::Error | Status::Timeout => EventKind::Error,
+    }
+}

@@ -1,0 +1,208 @@
+//! Who may run now: a bound on calls at once, for each plugin and in all, with a bounded line of waiters.
+//!
+//! A place is given to the one that has waited longest and is free to use it. Nobody waits longer
+//! than the deadline that it came with.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use plugin_protocol::ids::PluginId;
+
+/// How many may wait in all; one more is refused, so that memory stays bounded.
+pub(crate) const MAX_WAITING: usize = 1_024;
+
+/// The places of all plugins.
+#[derive(Debug, Clone)]
+pub(crate) struct Slots {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    at_once: usize,
+    running: usize,
+    by_plugin: HashMap<PluginId, usize>,
+    waiting: VecDeque<Waiter>,
+    next_ticket: u64,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    ticket: u64,
+    plugin: PluginId,
+    limit: usize,
+    wake: Sender<()>,
+}
+
+/// A place; dropping it gives it to the next.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    state: Arc<Mutex<State>>,
+    plugin: PluginId,
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoSlot {
+    /// The line is full.
+    LineFull,
+    /// The turn did not come in time.
+    TooLate,
+}
+
+impl Slots {
+    /// Places for `at_once` calls in all.
+    pub(crate) fn new(at_once: usize) -> Self {
+        let state = State { at_once, running: 0, by_plugin: HashMap::new(), waiting: VecDeque::new(), next_ticket: 0 };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Waits until `deadline` for a place for `plugin`, of which at most `limit` run at once.
+    pub(crate) fn take(&self, plugin: &PluginId, limit: usize, deadline: Instant) -> Result<Slot, NoSlot> {
+        let (ticket, turn) = {
+            let mut state = lock(&self.state);
+            if state.has_room(plugin, limit) && !state.waits(plugin) {
+                state.occupy(plugin);
+                return Ok(self.slot(plugin));
+            }
+            state.queue(plugin, limit)?
+        };
+        match turn.recv_deadline(deadline) {
+            Ok(()) => Ok(self.slot(plugin)),
+            Err(_) => self.give_up(plugin, ticket, &turn),
+        }
+    }
+
+    /// Leaves the line, unless the place came in the same moment.
+    fn give_up(&self, plugin: &PluginId, ticket: u64, turn: &Receiver<()>) -> Result<Slot, NoSlot> {
+        let mut state = lock(&self.state);
+        if turn.try_recv().is_ok() {
+            return Ok(self.slot(plugin));
+        }
+        state.waiting.retain(|waiter| waiter.ticket != ticket);
+        Err(NoSlot::TooLate)
+    }
+
+    fn slot(&self, plugin: &PluginId) -> Slot {
+        Slot { state: Arc::clone(&self.state), plugin: plugin.clone() }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut state = lock(&self.state);
+        state.vacate(&self.plugin);
+        state.wake_next();
+    }
+}
+
+impl State {
+    fn has_room(&self, plugin: &PluginId, limit: usize) -> bool {
+        self.running < self.at_once && self.by_plugin.get(plugin).copied().unwrap_or(0) < limit
+    }
+
+    fn waits(&self, plugin: &PluginId) -> bool {
+        self.waiting.iter().any(|waiter| waiter.plugin == *plugin)
+    }
+
+    fn queue(&mut self, plugin: &PluginId, limit: usize) -> Result<(u64, Receiver<()>), NoSlot> {
+        if self.waiting.len() >= MAX_WAITING {
+            return Err(NoSlot::LineFull);
+        }
+        let (wake, turn) = bounded(1);
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.waiting.push_back(Waiter { ticket, plugin: plugin.clone(), limit, wake });
+        Ok((ticket, turn))
+    }
+
+    fn occupy(&mut self, plugin: &PluginId) {
+        self.running += 1;
+        *self.by_plugin.entry(plugin.clone()).or_insert(0) += 1;
+    }
+
+    fn vacate(&mut self, plugin: &PluginId) {
+        self.running -= 1;
+        if let Some(count) = self.by_plugin.get_mut(plugin) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_plugin.remove(plugin);
+            }
+        }
+    }
+
+    /// Gives the free place to the first waiter that can use it.
+    fn wake_next(&mut self) {
+        let able = |state: &Self| state.waiting.iter().position(|waiter| state.has_room(&waiter.plugin, waiter.limit));
+        while let Some(waiter) = able(self).and_then(|at| self.waiting.remove(at)) {
+            self.occupy(&waiter.plugin);
+            if waiter.wake.send(()).is_ok() {
+                return;
+            }
+            self.vacate(&waiter.plugin);
+        }
+    }
+}
+
+/// The counts stay right when a holder panics: they change only in the short, non-panicking sections here.
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn plugin(name: &str) -> PluginId {
+        PluginId::parse(name).unwrap()
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(20)
+    }
+
+    #[test]
+    fn a_plugin_never_runs_more_often_than_its_limit() {
+        let slots = Slots::new(8);
+        let held = slots.take(&plugin("p.one"), 1, soon()).unwrap();
+        assert_eq!(slots.take(&plugin("p.one"), 1, soon()).unwrap_err(), NoSlot::TooLate);
+        assert!(slots.take(&plugin("p.two"), 1, soon()).is_ok(), "another plugin is not held up");
+        drop(held);
+        assert!(slots.take(&plugin("p.one"), 1, soon()).is_ok());
+    }
+
+    #[test]
+    fn all_plugins_together_stay_under_the_bound() {
+        let slots = Slots::new(1);
+        let held = slots.take(&plugin("p.one"), 9, soon()).unwrap();
+        assert_eq!(slots.take(&plugin("p.two"), 9, soon()).unwrap_err(), NoSlot::TooLate);
+        drop(held);
+        assert!(slots.take(&plugin("p.two"), 9, soon()).is_ok());
+    }
+
+    #[test]
+    fn a_waiter_is_woken_and_the_line_is_bounded() {
+        let slots = Slots::new(1);
+        let held = slots.take(&plugin("p.one"), 1, soon()).unwrap();
+        let far = Instant::now() + Duration::from_secs(30);
+        std::thread::scope(|scope| {
+            let waiters: Vec<_> = (0..MAX_WAITING)
+                .map(|_| scope.spawn(|| slots.take(&plugin("p.one"), 1, far).map(drop)))
+                .collect();
+            while lock(&slots.state).waiting.len() < MAX_WAITING {
+                std::thread::yield_now();
+            }
+            assert_eq!(slots.take(&plugin("p.one"), 1, far).unwrap_err(), NoSlot::LineFull);
+            drop(held);
+            for waiter in waiters {
+                assert_eq!(waiter.join().unwrap(), Ok(()));
+            }
+        });
+        let state = lock(&slots.state);
+        assert_eq!((state.running, state.by_plugin.len(), state.waiting.len()), (0, 0, 0));
+    }
+}
