@@ -13,6 +13,7 @@ pub mod manifest;
 pub mod message;
 pub mod payload;
 pub mod report;
+pub mod schema;
 pub mod time;
 pub mod version;
 pub mod words;
