@@ -1,0 +1,271 @@
+//! Walks a package's folder without following a link, under limits; it never opens what is not a regular file or folder.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use plugin_protocol::digest::FileHash;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use sha2::{Digest as _, Sha256};
+
+use super::Error;
+
+/// The most files and folders in a package: a vendored dependency tree fits, a runaway copy does not.
+pub(super) const MAX_ENTRIES: u64 = 4_096;
+/// The largest package in bytes, all files together: a native program with its data fits.
+pub(super) const MAX_TOTAL_BYTES: u64 = 256 * 1024 * 1024;
+/// The deepest folder, the package itself being 0: bounds the walk's open descriptors.
+pub(super) const MAX_DEPTH: usize = 16;
+/// The longest path inside a package in bytes, so that any tool and message can show it.
+pub(super) const MAX_PATH_BYTES: usize = 255;
+
+/// A regular file or folder that the walk met; opened only when asked.
+pub(super) struct Entry<'a> {
+    folder: BorrowedFd<'a>,
+    name: &'a str,
+    /// Its path from the package's root, with `/` between parts.
+    pub(super) path: String,
+    /// What the system said of it, without following a link.
+    pub(super) stat: Stat,
+    /// Whether it is a folder.
+    pub(super) is_folder: bool,
+}
+
+/// Opens the package's own folder; its path may go through links, since the operator named it.
+pub(super) fn open_root(path: &Path) -> Result<OwnedFd, Error> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
+        rustix::io::Errno::NOTDIR => Error::NotAPackage {
+            path: path.to_owned(),
+            why: "it is a file; name the folder that holds plugin.json".to_owned(),
+        },
+        other => Error::io("open package", path)(other),
+    })
+}
+
+/// Visits every folder and regular file below `root`, a folder before what is in it; the order is otherwise the system's.
+pub(super) fn walk(
+    root: BorrowedFd<'_>,
+    shown: &Path,
+    visit: &mut dyn FnMut(&Entry<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut walker = Walker {
+        shown,
+        entries: 0,
+        visit,
+    };
+    walker.folder(root, "", 0)
+}
+
+struct Walker<'a> {
+    shown: &'a Path,
+    entries: u64,
+    visit: &'a mut dyn FnMut(&Entry<'_>) -> Result<(), Error>,
+}
+
+impl Walker<'_> {
+    fn folder(&mut self, folder: BorrowedFd<'_>, prefix: &str, depth: usize) -> Result<(), Error> {
+        let listing = Dir::read_from(folder).map_err(Error::io("list package", self.shown))?;
+        for item in listing {
+            let item = item.map_err(Error::io("list package", self.shown))?;
+            let raw = item.file_name();
+            if matches!(raw.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            self.entries += 1;
+            if self.entries > MAX_ENTRIES {
+                return Err(self.too_large(MAX_ENTRIES, "files and folders"));
+            }
+            let name = checked_name(prefix, raw.to_bytes())?;
+            self.entry(folder, prefix, name, depth)?;
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        folder: BorrowedFd<'_>,
+        prefix: &str,
+        name: &str,
+        depth: usize,
+    ) -> Result<(), Error> {
+        let path = format!("{prefix}{name}");
+        let refuse = |why| {
+            Err(Error::Entry {
+                path: path.clone(),
+                why,
+            })
+        };
+        if path.len() > MAX_PATH_BYTES {
+            return refuse("its path is longer than 255 bytes; shorten it");
+        }
+        let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(Error::io("examine", &self.shown.join(&path)))?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => {
+                if stat.st_mode & 0o7000 != 0 {
+                    return refuse("it has a setuid, setgid or sticky bit; remove it with chmod");
+                }
+                (self.visit)(&Entry {
+                    folder,
+                    name,
+                    path,
+                    stat,
+                    is_folder: false,
+                })
+            }
+            FileType::Directory if depth == MAX_DEPTH => refuse("it is more than 16 folders deep"),
+            FileType::Directory => {
+                let entry = Entry {
+                    folder,
+                    name,
+                    path,
+                    stat,
+                    is_folder: true,
+                };
+                (self.visit)(&entry)?;
+                let inner = entry.open_folder(self.shown)?;
+                self.folder(inner.as_fd(), &format!("{}/", entry.path), depth + 1)
+            }
+            FileType::Symlink => refuse("it is a symbolic link; put the file itself in its place"),
+            FileType::Fifo
+            | FileType::Socket
+            | FileType::CharacterDevice
+            | FileType::BlockDevice
+            | FileType::Unknown => refuse("it is neither a regular file nor a folder; remove it"),
+        }
+    }
+
+    fn too_large(&self, limit: u64, unit: &'static str) -> Error {
+        Error::TooLarge {
+            path: self.shown.to_owned(),
+            limit,
+            unit,
+        }
+    }
+}
+
+impl Entry<'_> {
+    /// Whether its owner may execute it, which is the one mode bit that a digest covers.
+    pub(super) fn executable(&self) -> bool {
+        self.stat.st_mode & 0o100 != 0
+    }
+
+    /// Opens the file; fails when it became something else since it was met.
+    pub(super) fn open(&self, shown: &Path) -> Result<File, Error> {
+        // NONBLOCK: a FIFO put in the file's place must not hold the gateway.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let fd = rustix::fs::openat(self.folder, self.name, flags, Mode::empty())
+            .map_err(Error::io("open", &shown.join(&self.path)))?;
+        let now = rustix::fs::fstat(&fd).map_err(Error::io("examine", &shown.join(&self.path)))?;
+        if (now.st_dev, now.st_ino, now.st_mode)
+            == (self.stat.st_dev, self.stat.st_ino, self.stat.st_mode)
+        {
+            Ok(File::from(fd))
+        } else {
+            Err(Error::Entry {
+                path: self.path.clone(),
+                why: "it was exchanged while it was read; try again",
+            })
+        }
+    }
+
+    fn open_folder(&self, shown: &Path) -> Result<OwnedFd, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(self.folder, self.name, flags, Mode::empty())
+            .map_err(Error::io("open folder", &shown.join(&self.path)))
+    }
+}
+
+/// Reads `file` to its end, giving every piece to `take`, and hashes what was read.
+///
+/// `budget` is what the whole package may still read; it is lowered by what this file took.
+pub(super) fn hash_file(
+    file: &mut File,
+    shown: &Path,
+    budget: &mut u64,
+    take: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
+) -> Result<(FileHash, u64), Error> {
+    const PIECE_BYTES: usize = 64 * 1024;
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut hash = Sha256::new();
+    let mut size = 0;
+    loop {
+        let count = file.read(&mut piece).map_err(Error::io("read", shown))?;
+        if count == 0 {
+            return Ok((FileHash::from_bytes(hash.finalize().into()), size));
+        }
+        let bytes = piece.get(..count).unwrap_or_default();
+        size += bytes.len() as u64;
+        *budget = budget
+            .checked_sub(bytes.len() as u64)
+            .ok_or(Error::TooLarge {
+                path: shown.to_owned(),
+                limit: MAX_TOTAL_BYTES,
+                unit: "bytes in all",
+            })?;
+        hash.update(bytes);
+        take(bytes).map_err(Error::io("copy", shown))?;
+    }
+}
+
+fn checked_name<'a>(prefix: &str, raw: &'a [u8]) -> Result<&'a str, Error> {
+    let refuse = |why| {
+        Err(Error::Entry {
+            path: format!("{prefix}{}", raw.escape_ascii()),
+            why,
+        })
+    };
+    match std::str::from_utf8(raw) {
+        Err(_) => refuse("its name is not UTF-8; rename it"),
+        Ok(name) if !is_plain(name) => {
+            refuse("its name holds a control or invisible character; rename it")
+        }
+        Ok(name) => Ok(name),
+    }
+}
+
+/// Whether every character of `name` shows as itself: no control, no invisible, no direction-changing character.
+fn is_plain(name: &str) -> bool {
+    let hidden = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    !name.chars().any(|c| c.is_control() || hidden(c))
+}
+
+/// Reads the file `path` below the folder `root` whole, following no link; its bytes have the hash `expected`.
+pub(super) fn verified_bytes(
+    root: &Path,
+    path: &str,
+    expected: FileHash,
+) -> Result<Vec<u8>, Error> {
+    let shown = root.join(path);
+    let changed = || Error::Changed {
+        path: path.to_owned(),
+    };
+    let mut file = open_below(open_root(root)?, path).ok_or_else(changed)?;
+    let mut bytes = Vec::new();
+    let mut budget = MAX_TOTAL_BYTES;
+    let (hash, _) = hash_file(&mut file, &shown, &mut budget, &mut |piece| {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    })?;
+    if hash == expected {
+        Ok(bytes)
+    } else {
+        Err(changed())
+    }
+}
+
+/// Opens the regular file `path` below `root`, part by part; none when anything on the way is a link or not there.
+fn open_below(root: OwnedFd, path: &str) -> Option<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let mut at = root;
+    for part in path.split('/') {
+        if matches!(part, "" | "." | "..") {
+            return None;
+        }
+        at = rustix::fs::openat(&at, part, flags, Mode::empty()).ok()?;
+    }
+    let stat = rustix::fs::fstat(&at).ok()?;
+    (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then(|| File::from(at))
+}

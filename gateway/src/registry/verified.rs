@@ -1,0 +1,124 @@
+//! Compares a stored package's folder with its list, hashing only what this process has not verified as it is.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::Stat;
+
+use super::Error;
+use super::package::{Listed, Mode};
+use super::store::find;
+use super::tree::{self, Entry, MAX_TOTAL_BYTES};
+
+/// What tells an untouched file: the kernel changes ctime with every change of content or mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    dev: u64,
+    ino: u64,
+    size: i64,
+    mtime_ns: i128,
+    ctime_ns: i128,
+}
+
+/// How old a change must be before its stamp is trusted, in nanoseconds: two changes within one tick of
+/// the file system's clock (10 ms at most) share a stamp.
+const SETTLED_NS: i128 = 100_000_000;
+
+/// The stamps of verified files by path.
+pub(super) type Stamps = HashMap<String, Stamp>;
+
+/// One comparison under way.
+pub(super) struct Files<'a> {
+    root: &'a Path,
+    list: &'a [Listed],
+    known: &'a Stamps,
+    /// Which entries of the list were met.
+    met: Vec<bool>,
+    /// Set once a file had to be hashed: all stamps of this pass.
+    fresh: Option<Stamps>,
+    budget: u64,
+}
+
+impl<'a> Files<'a> {
+    pub(super) fn new(root: &'a Path, list: &'a [Listed], known: &'a Stamps) -> Self {
+        Self {
+            root,
+            list,
+            known,
+            met: vec![false; list.len()],
+            fresh: None,
+            budget: MAX_TOTAL_BYTES,
+        }
+    }
+
+    /// Takes one entry of the walk.
+    pub(super) fn check(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
+        let changed = || Error::Changed {
+            path: entry.path.clone(),
+        };
+        if entry.is_folder {
+            let prefix = format!("{}/", entry.path);
+            let at = self.list.partition_point(|file| file.path < prefix);
+            let next = self.list.get(at);
+            let expected = next.is_some_and(|file| file.path.starts_with(&prefix));
+            return if expected { Ok(()) } else { Err(changed()) };
+        }
+        let listed = find(self.list, &entry.path).ok_or_else(changed)?;
+        if Mode::of(entry.executable()) != listed.mode {
+            return Err(changed());
+        }
+        let stamp = Stamp::of(&entry.stat);
+        if self.known.get(&entry.path) != Some(&stamp) {
+            // The stamp is older than the read: a change in between shows as a new stamp next time.
+            let (hash, _) = tree::hash_file(
+                &mut entry.open(self.root)?,
+                &self.root.join(&entry.path),
+                &mut self.budget,
+                &mut |_| Ok(()),
+            )?;
+            if hash != listed.sha256 {
+                return Err(changed());
+            }
+            if stamp.is_settled() {
+                let known = self.known;
+                let fresh = self.fresh.get_or_insert_with(|| known.clone());
+                fresh.insert(entry.path.clone(), stamp);
+            }
+        }
+        let at = self.list.partition_point(|file| file.path < entry.path);
+        if let Some(met) = self.met.get_mut(at) {
+            *met = true;
+        }
+        Ok(())
+    }
+
+    /// Ends the comparison; new stamps where something was hashed.
+    pub(super) fn finish(self) -> Result<Option<Stamps>, Error> {
+        match self.met.iter().zip(self.list).find(|(met, _)| !**met) {
+            Some((_, missing)) => Err(Error::Changed {
+                path: missing.path.clone(),
+            }),
+            None => Ok(self.fresh),
+        }
+    }
+}
+
+impl Stamp {
+    /// Whether a later change is bound to have another stamp.
+    fn is_settled(&self) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.is_ok_and(|now| now.as_nanos().cast_signed() - self.ctime_ns > SETTLED_NS)
+    }
+
+    fn of(stat: &Stat) -> Self {
+        const NANOS: i128 = 1_000_000_000;
+        Self {
+            dev: stat.st_dev,
+            ino: stat.st_ino,
+            size: stat.st_size,
+            mtime_ns: i128::from(stat.st_mtime) * NANOS + i128::from(stat.st_mtime_nsec),
+            ctime_ns: i128::from(stat.st_ctime) * NANOS + i128::from(stat.st_ctime_nsec),
+        }
+    }
+}
