@@ -1,0 +1,48 @@
+"""Greets and counts the words and characters of a text."""
+
+import os
+import sys
+
+# The package is read-only, and a compiled copy inside it would change what was signed.
+sys.dont_write_bytecode = True
+# The working directory is empty; the SDK lies beside this file.
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import omega_plugin as omega
+
+# The words of a text lie between these, in every hello plugin alike.
+BLANKS = " \t\n\r\f"
+
+
+def handle(request):
+    payload = request.get("payload")
+    if not isinstance(payload, dict) or payload.get("kind") != "text":
+        return omega.rejected("send a text payload")
+    content = payload.get("content")
+    if not isinstance(content, str) or content == "":
+        return omega.rejected("the text is empty")
+    return omega.ok(
+        omega.json_payload(
+            "hello/1",
+            {
+                "greeting": "Hello from Python!",
+                "word_count": word_count(content),
+                "original_length": len(content),
+                "env_count": env_count(),
+            },
+        )
+    )
+
+
+def word_count(text):
+    for blank in BLANKS:
+        text = text.replace(blank, " ")
+    return len([word for word in text.split(" ") if word])
+
+
+def env_count():
+    # Python itself sets LC_CTYPE when it starts without a locale (PEP 538): nobody gave us that one.
+    return len([name for name in os.environ if name != "LC_CTYPE"])
+
+
+omega.run(handle)
