@@ -1,1 +1,5 @@
-//! The plugin gateway: the one door between a host and the plugins that it does not trust.
+//! The plugin gateway.
+
+#[doc(hidden)]
+pub mod sandbox;
+pub(crate) mod sys;
