@@ -1,0 +1,84 @@
+//! What one run came to: how it ended, what it wrote, what it used and which layers held it.
+
+use std::time::Duration;
+
+use super::layer::Layer;
+
+/// Everything the supervisor learnt from one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// How the run ended.
+    pub end: End,
+    /// Standard output as read, at most the job's `answer_bytes` and one more.
+    pub answer: Vec<u8>,
+    /// The tail of standard error.
+    pub stderr: Tail,
+    /// Time and memory used.
+    pub usage: Usage,
+    /// The layers that were in force, in the order of [`Layer::ALL`].
+    pub layers: Vec<Layer>,
+    /// The forbidden call that ended the run, when one did.
+    pub denied: Option<Denial>,
+    /// Benign probes of a language's start-up code that were answered with an error and let be.
+    pub probes: u32,
+}
+
+/// How a run ended. All but `Cancelled` are the plugin's doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Exactly one line, its newline possibly missing at end of output; the process is gone.
+    Answered,
+    /// More than one line, or anything after the line.
+    ExtraOutput,
+    /// The line was longer than the job's `answer_bytes`.
+    AnswerTooLarge,
+    /// The process exited with this code and no answer.
+    Exited(i32),
+    /// The process was ended by this signal, which was not the supervisor's.
+    Signalled(i32),
+    /// The deadline passed.
+    TimedOut,
+    /// The job's processor time was used up.
+    CpuLimit,
+    /// The kernel reported that the job's memory was used up.
+    MemoryLimit,
+    /// The plugin made a forbidden system call.
+    Violation(Denial),
+    /// The caller gave up.
+    Cancelled,
+}
+
+/// A forbidden system call, in words fit for notes and ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// The call's name, such as `socket`.
+    pub call: String,
+    /// What it wanted, such as `AF_INET, SOCK_STREAM`; empty when nothing safe is known.
+    pub detail: String,
+}
+
+impl std::fmt::Display for Denial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}({})", self.call, self.detail)
+    }
+}
+
+/// The last bytes of a stream and how many came before them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// The last bytes, at most [`super::STDERR_TAIL_BYTES`].
+    pub bytes: Vec<u8>,
+    /// How many earlier bytes were dropped.
+    pub dropped: u64,
+}
+
+/// What a run used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// From the start of the run until the process was reaped.
+    pub wall: Duration,
+    /// Processor time of the process, user and system.
+    pub cpu: Duration,
+    /// Highest resident memory in bytes.
+    pub peak_memory_bytes: u64,
+}

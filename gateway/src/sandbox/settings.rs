@@ -1,0 +1,65 @@
+//! What an operator can choose about the sandbox, with defaults that need no choosing.
+
+use std::ops::Range;
+
+use super::layer::Layer;
+use super::runtimes::Runtimes;
+
+/// Size of the default pool: more than twice the highest concurrency that a manifest may name (100).
+const UID_POOL_COUNT: u32 = 256;
+
+/// First ids of the default pools, best first. The systemd table of user ids (UIDS-GIDS) leaves
+/// 1,879,048,192–2,147,483,647 unused, which also lies above every range that `useradd` gives out
+/// as subordinate ids; inside a container that maps only 65,536 ids, 60,706–61,183 is unused.
+const UID_POOL_FIRST: [u32; 2] = [2_000_000_000, 60_706];
+
+/// The operator's choices.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The interpreters that plugins may name.
+    pub runtimes: Runtimes,
+    /// User ids that plugins run under when the gateway is root; one run holds one id.
+    pub uid_pool: Range<u32>,
+    /// Required layers that the operator is willing to do without on this host.
+    pub allow_missing: Vec<Layer>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { runtimes: Runtimes::discover(), uid_pool: default_uid_pool(), allow_missing: Vec::new() }
+    }
+}
+
+/// The first default pool whose ids exist in the gateway's own user namespace.
+fn default_uid_pool() -> Range<u32> {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let pools = UID_POOL_FIRST.map(|first| first..first + UID_POOL_COUNT);
+    let [best, narrow] = pools;
+    if is_mapped(&map, &best) { best } else { narrow }
+}
+
+/// Whether one line of a `uid_map` covers the whole pool (`inside outside count`, user_namespaces(7)).
+fn is_mapped(map: &str, pool: &Range<u32>) -> bool {
+    map.lines().any(|line| {
+        let mut fields = line.split_whitespace().filter_map(|field| field.parse::<u64>().ok());
+        match (fields.next(), fields.next(), fields.next()) {
+            (Some(inside), Some(_), Some(count)) => {
+                inside <= u64::from(pool.start) && u64::from(pool.end) <= inside + count
+            }
+            (_, _, _) => false,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_is_mapped_only_when_one_line_covers_it() {
+        assert!(is_mapped("         0          0 4294967295\n", &(2_000_000_000..2_000_000_256)));
+        assert!(!is_mapped("0 100000 65536\n", &(2_000_000_000..2_000_000_256)));
+        assert!(is_mapped("0 100000 65536\n", &(60_706..60_962)));
+        assert!(!is_mapped("", &(60_706..60_962)));
+    }
+}

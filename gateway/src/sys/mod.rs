@@ -1,0 +1,1 @@
+//! Every unsafe block and raw system call of the workspace.
