@@ -1,13 +1,15 @@
 //! The gateway: the eight operations of the contract, and nothing else is public.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use plugin_protocol::digest::KeyId;
+use plugin_protocol::canonical;
+use plugin_protocol::digest::{KeyId, ManifestHash};
 use plugin_protocol::event::EventKind;
 use plugin_protocol::ids::{PluginId, RunId};
-use plugin_protocol::report::{PluginInfo, Severity, ValidationReport};
+use plugin_protocol::json;
+use plugin_protocol::report::{Issue, PluginInfo, Severity, ValidationReport};
 use serde_json::Value;
 
 use crate::config::Config;
@@ -18,7 +20,7 @@ use crate::registry::{
 };
 use crate::router::{Call, Outcome, Router};
 use crate::sandbox::{Cancel, Layer, Runtime, Settings};
-use crate::validator::{self, CheckedManifest};
+use crate::validator;
 
 /// A state folder that is open for writing. There is one at a time for each folder.
 ///
@@ -101,35 +103,7 @@ impl Gateway {
     /// # Errors
     /// When the folder cannot be read as a package, its id is taken, or the ledger is unavailable.
     pub fn register_plugin(&self, registration: Registration<'_>) -> Result<PluginInfo, Error> {
-        let package = Package::read(registration.package)?;
-        let (report, manifest) = validator::check_manifest(package.manifest_bytes());
-        let Some(manifest) = manifest else {
-            return Err(Error::InvalidManifest { report: Box::new(report) });
-        };
-        let fault = package_fault(&manifest, &package);
-        let facts = RegistrationFacts {
-            plugin_id: &manifest.plugin_id,
-            name: &manifest.name,
-            version: &manifest.version.to_string(),
-            capabilities: &manifest.capabilities,
-            manifest_hash: manifest.hash(),
-            package_digest: package.digest(),
-            signature: registration.signature.or(package.signature_bytes()),
-            replace: registration.replace,
-            fault: fault.as_deref(),
-        };
-        let mut registry = self.write();
-        let meta = match registry.judge_registration(facts) {
-            RegistrationDecision::Refused(error) => return Err(error.into()),
-            RegistrationDecision::Rejected { meta, .. } => meta,
-            RegistrationDecision::Registered { meta, .. } => {
-                self.store.put_package(&package)?;
-                meta
-            }
-        };
-        self.store.put_manifest(package.manifest_bytes(), manifest.hash())?;
-        let plugin_id = manifest.plugin_id.clone();
-        self.record(&mut registry, EventKind::Register, Some(plugin_id), meta)
+        Ok(self.register(registration)?.0)
     }
 
     /// Lets a registered plugin be called. Idempotent.
@@ -183,6 +157,27 @@ impl Gateway {
         self.carry_out(&mut registry, None, change)
     }
 
+    /// Registers a package, and says why where it is rejected.
+    pub(crate) fn register(&self, registration: Registration<'_>) -> Result<(PluginInfo, Option<Rejection>), Error> {
+        let package = Package::read(registration.package)?;
+        let candidate = Candidate::of(&package)?;
+        let signature = registration.signature.or(package.signature_bytes());
+        let mut registry = self.write();
+        let (meta, rejection) = match registry.judge_registration(candidate.facts(&package, signature, registration.replace)) {
+            RegistrationDecision::Refused(error) => return Err(error.into()),
+            RegistrationDecision::Rejected { meta, reason } => (meta, Some(Rejection { reason, trust: candidate.fault.is_none() })),
+            RegistrationDecision::Registered { meta, .. } => {
+                self.store.put_package(&package)?;
+                (meta, None)
+            }
+        };
+        self.store.put_manifest(&candidate.canonical)?;
+        let event = RegistryEvent { kind: EventKind::Register, plugin_id: Some(candidate.plugin_id), meta };
+        let recorded = self.ledger.record(event)?;
+        registry.apply(recorded.event())?;
+        Ok((crate::registry::plugin_info(recorded.event())?, rejection))
+    }
+
     fn switch(
         &self,
         id: &PluginId,
@@ -203,18 +198,6 @@ impl Gateway {
         Ok(true)
     }
 
-    fn record(
-        &self,
-        registry: &mut Registry,
-        kind: EventKind,
-        plugin_id: Option<PluginId>,
-        meta: BTreeMap<String, String>,
-    ) -> Result<PluginInfo, Error> {
-        let recorded = self.ledger.record(RegistryEvent { kind, plugin_id, meta })?;
-        registry.apply(recorded.event())?;
-        Ok(crate::registry::plugin_info(recorded.event())?)
-    }
-
     fn read(&self) -> RwLockReadGuard<'_, Registry> {
         self.registry.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -224,16 +207,88 @@ impl Gateway {
     }
 }
 
-/// What is wrong with a package beside its manifest, in one text.
-fn package_fault(manifest: &CheckedManifest, package: &Package) -> Option<String> {
-    let issues = validator::check_package(manifest, package);
-    let errors = issues.into_iter().filter(|issue| issue.severity == Severity::Error);
+/// Why a package was recorded as rejected.
+#[derive(Debug)]
+pub(crate) struct Rejection {
+    pub(crate) reason: String,
+    /// Whether it is a question of signature and trust, not of what the package holds.
+    pub(crate) trust: bool,
+}
+
+/// What a package says of itself, read as far as it can be.
+struct Candidate {
+    plugin_id: PluginId,
+    name: String,
+    version: String,
+    capabilities: Vec<String>,
+    manifest_hash: ManifestHash,
+    /// The manifest's canonical JSON.
+    canonical: Vec<u8>,
+    /// What is wrong with it, whoever signed it.
+    fault: Option<String>,
+}
+
+impl Candidate {
+    /// Reads the manifest of `package`.
+    ///
+    /// # Errors
+    /// When not even a plugin's id can be read: then there is nothing to record it under.
+    fn of(package: &Package) -> Result<Self, Error> {
+        let (report, manifest) = validator::check_manifest(package.manifest_bytes());
+        let Some(manifest) = manifest else { return Self::unusable(package.manifest_bytes(), report) };
+        let fault = all_errors(&validator::check_package(&manifest, package));
+        Ok(Self {
+            plugin_id: manifest.plugin_id.clone(),
+            name: manifest.name.clone(),
+            version: manifest.version.to_string(),
+            capabilities: manifest.capabilities.clone(),
+            manifest_hash: manifest.hash(),
+            canonical: canonical::bytes(manifest.value()),
+            fault,
+        })
+    }
+
+    fn unusable(manifest: &[u8], report: ValidationReport) -> Result<Self, Error> {
+        let value = json::read(manifest).unwrap_or_default();
+        let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
+        match (PluginId::parse(text("plugin_id")), report.manifest_hash) {
+            (Ok(plugin_id), Some(manifest_hash)) => Ok(Self {
+                plugin_id,
+                name: text("name").to_owned(),
+                version: text("version").to_owned(),
+                capabilities: Vec::new(),
+                manifest_hash,
+                canonical: canonical::bytes(&value),
+                fault: all_errors(&report.issues),
+            }),
+            _ => Err(Error::InvalidManifest { report: Box::new(report) }),
+        }
+    }
+
+    fn facts<'a>(&'a self, package: &Package, signature: Option<&'a [u8]>, replace: bool) -> RegistrationFacts<'a> {
+        RegistrationFacts {
+            plugin_id: &self.plugin_id,
+            name: &self.name,
+            version: &self.version,
+            capabilities: &self.capabilities,
+            manifest_hash: self.manifest_hash,
+            package_digest: package.digest(),
+            signature,
+            replace,
+            fault: self.fault.as_deref(),
+        }
+    }
+}
+
+/// The errors among the findings in one text, none where there is no error.
+fn all_errors(issues: &[Issue]) -> Option<String> {
+    let errors = issues.iter().filter(|issue| issue.severity == Severity::Error);
     let words: Vec<String> = errors.map(|issue| format!("{}: {}", issue.field, issue.message)).collect();
     if words.is_empty() { None } else { Some(words.join("; ")) }
 }
 
 /// The operator's settings for the sandbox over what was found on the host.
-fn sandbox_settings(config: &Config) -> Result<Settings, Error> {
+pub(crate) fn sandbox_settings(config: &Config) -> Result<Settings, Error> {
     let mut settings = Settings::default();
     for name in &config.allow_missing_layers {
         let layer = Layer::from_name(name).ok_or_else(|| Error::Usage {

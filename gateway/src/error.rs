@@ -40,6 +40,15 @@ pub enum Error {
         /// What to do instead.
         hint: String,
     },
+    /// What the caller gave breaks the contract.
+    #[error("{message}")]
+    Invalid {
+        /// What is wrong and how to mend it.
+        message: String,
+    },
+    /// An entrypoint names nothing to start.
+    #[error("the manifest's entrypoint names nothing to start")]
+    EmptyCommand,
     /// A file that the caller named cannot be used.
     #[error("cannot {action} '{}'", path.display())]
     File {
@@ -59,6 +68,58 @@ pub enum Error {
     /// The caller cannot be spoken to.
     #[error("cannot write the answer")]
     Output(#[from] io::Error),
+}
+
+impl Error {
+    /// Whose fault it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Ledger(error) => ledger_kind(error),
+            Self::Registry(error) => registry_kind(error),
+            Self::Sandbox(sandbox::Error::Missing { .. }) => Kind::Refused,
+            Self::Config(_) | Self::Usage { .. } | Self::NoState { .. } => Kind::Usage,
+            Self::InvalidManifest { .. } | Self::Invalid { .. } | Self::Schemas(_) | Self::EmptyCommand => Kind::Invalid,
+            Self::File { .. } | Self::Output(_) | Self::Sandbox(_) => Kind::Internal,
+        }
+    }
+
+    /// What to do about it, empty where the message says it already.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::NoState { path } => format!("make one with `plugin-gateway --state {} init`", path.display()),
+            Self::Ledger(ledger::Error::Broken { .. }) => {
+                "nothing was changed; compare with a copy or an anchor, and run `plugin-gateway ledger verify`".to_owned()
+            }
+            Self::InvalidManifest { .. } => "`plugin-gateway validate PATH` shows every finding".to_owned(),
+            Self::Sandbox(_) => "`plugin-gateway doctor` shows what this host can enforce".to_owned(),
+            Self::Ledger(_) | Self::Registry(_) | Self::Schemas(_) | Self::Config(_) | Self::EmptyCommand => String::new(),
+            Self::Invalid { .. } | Self::File { .. } | Self::Output(_) => String::new(),
+        }
+    }
+}
+
+fn ledger_kind(error: &ledger::Error) -> Kind {
+    use ledger::Error as E;
+    match error {
+        E::NotInitialised { .. } => Kind::Usage,
+        E::Unavailable { .. } | E::Locked { .. } | E::Broken { .. } | E::TooLong { .. } | E::NoSpace { .. } | E::Io { .. } => Kind::Ledger,
+    }
+}
+
+fn registry_kind(error: &registry::Error) -> Kind {
+    use registry::Error as E;
+    match error {
+        E::PluginNotFound(_) | E::KeyNotFound(_) => Kind::NotFound,
+        E::AlreadyRegistered { .. } | E::NotHigher { .. } | E::CannotEnableRejected(_) | E::CannotDisableRejected(_) => Kind::Refused,
+        E::KeyNotTrusted { .. } | E::KeyIdTaken(_) => Kind::Refused,
+        E::KeyExists(_) => Kind::Usage,
+        E::InvalidKey { .. } | E::NotAPackage { .. } | E::Entry { .. } | E::TooLarge { .. } | E::Changed { .. } => Kind::Invalid,
+        E::PackageMissing(_) | E::ManifestMissing(_) | E::Io { .. } => Kind::Internal,
+        E::MalformedEvent { .. } => Kind::Ledger,
+    }
 }
 
 /// Whose fault something is, as the outside sees it.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use plugin_protocol::report::{PluginInfo, PluginStatus, Severity, ValidationReport};
+use plugin_protocol::report::{PluginInfo, Severity, ValidationReport};
 
 use super::output::Output;
 use super::words::{printable, table};
@@ -37,13 +37,11 @@ fn describe(report: &ValidationReport) -> String {
 pub(super) fn register(state: &Path, package: &Path, replace: bool, out: Output) -> Result<Answer, Error> {
     let gateway = Gateway::open(existing(state)?)?;
     let registration = Registration { package, signature: None, replace };
-    let (info, reason) = gateway.register_with_reason(registration)?;
+    let (info, rejection) = gateway.register(registration)?;
     out.answer(&info, || one_line(&info))?;
-    if info.status != PluginStatus::Rejected {
-        return Ok(Answer::Yes);
-    }
-    out.note(&printable(&format!("rejected: {}", reason.words)));
-    Ok(if reason.trust { Answer::Refused } else { Answer::No })
+    let Some(rejection) = rejection else { return Ok(Answer::Yes) };
+    out.note(&printable(&format!("rejected: {}", rejection.reason)));
+    Ok(if rejection.trust { Answer::Refused } else { Answer::No })
 }
 
 pub(super) fn enable(state: &Path, id: &str, out: Output) -> Result<Answer, Error> {

@@ -4,8 +4,10 @@ mod doctor;
 mod inventory;
 mod keys;
 mod trial;
+mod validation;
 
-pub(crate) use doctor::{Check, Health, examine};
-pub(crate) use inventory::{Details, details, inventory};
+pub(crate) use doctor::examine;
+pub(crate) use inventory::{details, inventory, parse_id};
 pub(crate) use keys::sign;
 pub(crate) use trial::{Trial, trial};
+pub(crate) use validation::validate;

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use plugin_protocol::ids::PluginId;
-use plugin_protocol::report::{PluginInfo, PluginStatus};
 use serde_json::Value;
 
 use crate::api::{Gateway, Registration};
@@ -17,7 +15,6 @@ use crate::router::Outcome;
 pub(crate) enum Trial {
     /// The package cannot be registered, whoever signs it.
     Refused {
-        info: PluginInfo,
         reason: String,
     },
     /// It ran.
@@ -36,12 +33,10 @@ pub(crate) fn trial(folder: &Path, request: &Value) -> Result<Trial, Error> {
     let key = SigningKey::generate()?;
     gateway.trust_add(&key.public(), "this run only")?;
     let signature = key.sign(Package::read(folder)?.digest()).to_file_bytes();
-    let info = gateway.register_plugin(Registration { package: folder, signature: Some(&signature), replace: false })?;
-    if info.status == PluginStatus::Rejected {
-        let reason = gateway.rejection(&info.plugin_id).unwrap_or_default();
-        return Ok(Trial::Refused { info, reason });
+    let (info, rejection) = gateway.register(Registration { package: folder, signature: Some(&signature), replace: false })?;
+    if let Some(rejection) = rejection {
+        return Ok(Trial::Refused { reason: rejection.reason });
     }
-    let id: &PluginId = &info.plugin_id;
-    gateway.enable_plugin(id)?;
-    Ok(Trial::Ran(Box::new(gateway.invoke(id.as_str(), request, None)?)))
+    gateway.enable_plugin(&info.plugin_id)?;
+    Ok(Trial::Ran(Box::new(gateway.invoke(info.plugin_id.as_str(), request, None)?)))
 }

@@ -18,8 +18,7 @@ use super::record::{Invoke, Outcome, Place};
 use super::slots::{MAX_WAITING, NoSlot, Slot, Slots};
 use crate::error::Error;
 use crate::ledger::{Ledger, Recorded};
-use crate::registry::Registry;
-use crate::registry::store::Store;
+use crate::registry::{Registry, Store};
 use crate::sandbox::{Cancel, Job, Limits, Report, Sandbox, Settings};
 use crate::validator::{self, Admitted};
 
@@ -131,9 +130,9 @@ impl Router {
             let notes = format!("plugin {} {}: register it first", shown(plugin_id), words::NOT_FOUND);
             return Err(Turned::new("not_found", notes));
         };
-        match (plugin.status(), plugin.package_digest()) {
-            (PluginStatus::Enabled, Some(digest)) => Ok((id, digest)),
-            (status, _) => {
+        match plugin.info.status {
+            PluginStatus::Enabled => Ok((id, plugin.package_digest)),
+            status @ (PluginStatus::Registered | PluginStatus::Disabled | PluginStatus::Rejected) => {
                 let notes = format!("plugin '{id}' is {} ({})", words::NOT_ENABLED, status.as_str());
                 Err(Turned::new("not_enabled", notes))
             }
@@ -236,6 +235,7 @@ impl<'a> Exchange<'a> {
         if !judgement.quotes {
             meta.insert("reason".to_owned(), judgement.notes.clone());
         }
+        meta.values_mut().for_each(bound);
         let request_id = self.call.request.get("request_id").and_then(Value::as_str).unwrap_or_default();
         let response = Response {
             request_id: request_id.to_owned(),
@@ -247,6 +247,14 @@ impl<'a> Exchange<'a> {
             notes: judgement.notes,
         };
         Outcome { response, cause: judgement.cause, report, place, meta }
+    }
+}
+
+/// Keeps a fact of the ledger short, so that an event always fits in its line.
+fn bound(fact: &mut String) {
+    const FACT_CHARS: usize = 1_024;
+    if let Some((end, _)) = fact.char_indices().nth(FACT_CHARS) {
+        fact.truncate(end);
     }
 }
 

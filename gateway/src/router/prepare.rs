@@ -1,7 +1,7 @@
 //! From a stored package to something that can be started: manifest, schemas and entry, made once per package.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use plugin_protocol::manifest::Entrypoint;
 
 use super::judge::Allowed;
 use crate::error::Error;
-use crate::registry::store::{Store, StoredPackage};
+use crate::registry::{MANIFEST_FILE, Store, StoredPackage};
 use crate::sandbox::{Entry, Image};
 use crate::validator::{self, CheckedManifest, Schemas};
 
@@ -70,10 +70,10 @@ impl Prepared {
     /// # Errors
     /// When a file cannot be read or is not what was signed.
     pub(crate) fn new(stored: &StoredPackage) -> Result<Self, Error> {
-        let bytes = stored.read(Path::new("plugin.json"))?;
+        let bytes = stored.file(MANIFEST_FILE)?;
         let (report, manifest) = validator::check_manifest(&bytes);
         let manifest = manifest.ok_or(Error::InvalidManifest { report: Box::new(report) })?;
-        let schemas = Schemas::compile(&manifest, &|path| stored.read(Path::new(path)).map_err(|error| error.to_string()))?;
+        let schemas = Schemas::compile(&manifest, &|path| stored.file(path))?;
         let entry = entry(&manifest.entrypoint, stored)?;
         Ok(Self { digest: stored.digest(), root: stored.root().to_owned(), manifest, schemas, entry })
     }
@@ -110,7 +110,7 @@ fn is_inside_package(program: &str) -> bool {
 }
 
 fn native(program: &str, args: &[String], stored: &StoredPackage) -> Result<Entry, Error> {
-    let bytes = stored.read(Path::new(program))?;
+    let bytes = stored.file(program)?;
     let image = Image::seal(&bytes, FileHash::of(&bytes))?;
     Ok(Entry::Program { image: Arc::new(image), args: args.to_vec() })
 }

@@ -1,0 +1,186 @@
+//! The built command on a state folder of its own, used as people use it.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use wait_timeout::ChildExt;
+
+use crate::package::Package;
+
+/// Longer than any verb takes here; a command that is still there then is stuck, and the test says so.
+const STUCK: Duration = Duration::from_secs(120);
+
+/// A state folder with a trusted key.
+#[derive(Debug)]
+pub struct Host {
+    folder: TempDir,
+}
+
+/// What the command said.
+#[derive(Debug)]
+pub struct Said {
+    /// The exit code.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Said {
+    /// Standard output as one JSON document.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("not one JSON document ({error}): {self:?}"))
+    }
+
+    /// Asserts the exit code and gives itself back.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:?}");
+        self
+    }
+}
+
+/// The command that `cargo build` made.
+pub fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.ancestors().nth(2).unwrap();
+    let binary = folder.join("plugin-gateway");
+    assert!(binary.exists(), "{} is missing: run `cargo build` first", binary.display());
+    binary
+}
+
+/// The folder of packages that `scripts/packages` made.
+pub fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/packages").join(name)
+}
+
+/// Runs `command` with `input`, and fails the test when it does not end.
+pub fn finish(mut command: Command, input: &[u8]) -> Said {
+    let folder = TempDir::new().unwrap();
+    let (out, err) = (folder.path().join("out"), folder.path().join("err"));
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(std::fs::File::create(&out).unwrap())
+        .stderr(std::fs::File::create(&err).unwrap())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // A command may end without reading what it was given.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let status = child.wait_timeout(STUCK).unwrap();
+    if status.is_none() {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    writer.join().unwrap();
+    let text = |path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+    let (stdout, stderr) = (text(out), text(err));
+    let status = status.unwrap_or_else(|| panic!("the command is stuck: {command:?}\n{stdout}\n{stderr}"));
+    Said { code: status.code().unwrap_or(-1), stdout, stderr }
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Host {
+    /// A fresh state; its key is made and trusted.
+    pub fn new() -> Self {
+        let host = Self { folder: TempDir::new().unwrap() };
+        host.say(["init"]).expect(0);
+        let key = host.key();
+        host.say([OsStr::new("keygen"), OsStr::new("--out"), key.as_os_str()]).expect(0);
+        let public = host.public_key();
+        host.say([OsStr::new("trust"), OsStr::new("add"), public.as_os_str()]).expect(0);
+        host
+    }
+
+    /// The state folder.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// The private key.
+    pub fn key(&self) -> PathBuf {
+        self.folder.path().join("vendor.key")
+    }
+
+    /// The public key.
+    pub fn public_key(&self) -> PathBuf {
+        self.folder.path().join("vendor.key.pub")
+    }
+
+    /// A folder for the test's own files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The command with this state, ready for arguments.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(binary());
+        command.arg("--state").arg(self.state());
+        command
+    }
+
+    /// Runs a verb.
+    pub fn say<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, arguments: I) -> Said {
+        self.say_with(arguments, b"")
+    }
+
+    /// Runs a verb with something on standard input.
+    pub fn say_with<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, arguments: I, input: &[u8]) -> Said {
+        let mut command = self.command();
+        command.args(arguments);
+        finish(command, input)
+    }
+
+    /// Signs the folder with the trusted key.
+    pub fn sign(&self, package: &Path) {
+        let key = self.key();
+        self.say([OsStr::new("sign"), package.as_os_str(), OsStr::new("--key"), key.as_os_str()]).expect(0);
+    }
+
+    /// Signs, registers and enables the package in `folder`, and gives its id.
+    pub fn install_folder(&self, folder: &Path) -> String {
+        self.sign(folder);
+        let info = self.say([OsStr::new("--json"), OsStr::new("register"), folder.as_os_str()]).expect(0).json();
+        let id = info["plugin_id"].as_str().unwrap().to_owned();
+        self.say(["enable", &id]).expect(0);
+        id
+    }
+
+    /// Writes, signs, registers and enables a package, and gives its id.
+    pub fn install(&self, package: &Package) -> String {
+        let folder = TempDir::new_in(self.folder.path()).unwrap();
+        package.write(folder.path());
+        self.install_folder(folder.path())
+    }
+
+    /// Invokes with a text, and gives the response.
+    pub fn ask(&self, id: &str, text: &str) -> Value {
+        self.say(["--json", "invoke", id, "--text", text]).json()
+    }
+
+    /// The stored events.
+    pub fn events(&self) -> Vec<Value> {
+        let said = self.say(["--json", "ledger", "tail", "-n", "1000000"]).expect(0);
+        said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Asserts that the ledger is valid and gives the number of its events.
+    #[track_caller]
+    pub fn verified(&self) -> u64 {
+        let report = self.say(["--json", "ledger", "verify"]).expect(0).json();
+        assert_eq!(report["valid"], true, "{report}");
+        report["events"].as_u64().unwrap()
+    }
+}
