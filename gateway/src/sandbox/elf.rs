@@ -41,7 +41,9 @@ pub(super) fn class(bytes: &[u8]) -> Result<Class, Error> {
         return refuse("it is not an x86-64 program");
     }
     let mut class = Class::Static;
-    for header in headers(bytes).ok_or(Error::Format { reason: "its program headers are damaged" })? {
+    for header in headers(bytes).ok_or(Error::Format {
+        reason: "its program headers are damaged",
+    })? {
         let (Some(kind), Some(flags)) = (word(header, 0), word(header, 4)) else {
             return refuse("its program headers are damaged");
         };

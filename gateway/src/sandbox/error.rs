@@ -68,6 +68,9 @@ pub(super) trait While<T> {
 
 impl<T, E: Into<io::Error>> While<T> for Result<T, E> {
     fn during(self, action: &'static str) -> Result<T, Error> {
-        self.map_err(|source| Error::Io { action, source: source.into() })
+        self.map_err(|source| Error::Io {
+            action,
+            source: source.into(),
+        })
     }
 }

@@ -53,7 +53,8 @@ impl Image {
             // Kernels before 6.3 do not know the flag, and make every memory file executable.
             .or_else(|_| memfd_create("plugin", flags))
             .during("make a sealed copy of a program")?;
-        rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o555)).during("make a program executable")?;
+        rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o555))
+            .during("make a program executable")?;
         write_all(&file, bytes)?;
         let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
         fcntl_add_seals(&file, seals).during("seal a program")?;
@@ -90,7 +91,10 @@ mod tests {
     #[test]
     fn other_bytes_than_verified_are_refused() {
         let program = std::fs::read("/proc/self/exe").unwrap();
-        assert!(matches!(Image::seal(&program, &digest(b"other")), Err(Error::Digest)));
+        assert!(matches!(
+            Image::seal(&program, &digest(b"other")),
+            Err(Error::Digest)
+        ));
     }
 
     #[test]
@@ -98,12 +102,21 @@ mod tests {
         let program = std::fs::read("/proc/self/exe").unwrap();
         let image = Image::seal(&program, &digest(&program)).unwrap();
         assert_eq!(image.class(), Class::Dynamic);
-        assert_eq!(rustix::io::pwrite(&image.file, b"x", 0).unwrap_err(), rustix::io::Errno::PERM);
-        assert_eq!(rustix::fs::ftruncate(&image.file, 0).unwrap_err(), rustix::io::Errno::PERM);
+        assert_eq!(
+            rustix::io::pwrite(&image.file, b"x", 0).unwrap_err(),
+            rustix::io::Errno::PERM
+        );
+        assert_eq!(
+            rustix::fs::ftruncate(&image.file, 0).unwrap_err(),
+            rustix::io::Errno::PERM
+        );
     }
 
     #[test]
     fn what_is_not_a_program_is_refused() {
-        assert!(matches!(Image::seal(b"#!/bin/sh\n", &digest(b"#!/bin/sh\n")), Err(Error::Format { .. })));
+        assert!(matches!(
+            Image::seal(b"#!/bin/sh\n", &digest(b"#!/bin/sh\n")),
+            Err(Error::Format { .. })
+        ));
     }
 }

@@ -3,6 +3,7 @@
 
 mod elf;
 mod error;
+mod filter;
 mod image;
 mod job;
 mod layer;
@@ -37,7 +38,10 @@ impl<P> Sandbox<P> {
     /// [`Error::Missing`] when a required layer is not to be had and the operator did not waive it.
     pub fn open(settings: Settings) -> Result<Self, Error> {
         drop(settings);
-        Ok(Self { protections: Vec::new(), permit: PhantomData })
+        Ok(Self {
+            protections: Vec::new(),
+            permit: PhantomData,
+        })
     }
 
     /// Runs one job to its end. The permit is proof that the run was allowed and recorded.
@@ -46,7 +50,9 @@ impl<P> Sandbox<P> {
     /// Only the host's or the gateway's own faults; whatever the plugin does is in the report.
     pub fn run(&self, permit: &P, job: &Job<'_>) -> Result<Report, Error> {
         let _ = (permit, job);
-        Err(Error::Format { reason: "the launcher is not built in" })
+        Err(Error::Format {
+            reason: "the launcher is not built in",
+        })
     }
 
     /// One row for each layer, for `doctor`.

@@ -26,7 +26,11 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { runtimes: Runtimes::discover(), uid_pool: default_uid_pool(), allow_missing: Vec::new() }
+        Self {
+            runtimes: Runtimes::discover(),
+            uid_pool: default_uid_pool(),
+            allow_missing: Vec::new(),
+        }
     }
 }
 
@@ -41,7 +45,9 @@ fn default_uid_pool() -> Range<u32> {
 /// Whether one line of a `uid_map` covers the whole pool (`inside outside count`, user_namespaces(7)).
 fn is_mapped(map: &str, pool: &Range<u32>) -> bool {
     map.lines().any(|line| {
-        let mut fields = line.split_whitespace().filter_map(|field| field.parse::<u64>().ok());
+        let mut fields = line
+            .split_whitespace()
+            .filter_map(|field| field.parse::<u64>().ok());
         match (fields.next(), fields.next(), fields.next()) {
             (Some(inside), Some(_), Some(count)) => {
                 inside <= u64::from(pool.start) && u64::from(pool.end) <= inside + count
@@ -57,8 +63,14 @@ mod tests {
 
     #[test]
     fn a_pool_is_mapped_only_when_one_line_covers_it() {
-        assert!(is_mapped("         0          0 4294967295\n", &(2_000_000_000..2_000_000_256)));
-        assert!(!is_mapped("0 100000 65536\n", &(2_000_000_000..2_000_000_256)));
+        assert!(is_mapped(
+            "         0          0 4294967295\n",
+            &(2_000_000_000..2_000_000_256)
+        ));
+        assert!(!is_mapped(
+            "0 100000 65536\n",
+            &(2_000_000_000..2_000_000_256)
+        ));
         assert!(is_mapped("0 100000 65536\n", &(60_706..60_962)));
         assert!(!is_mapped("", &(60_706..60_962)));
     }

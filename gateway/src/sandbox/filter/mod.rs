@@ -1,0 +1,294 @@
+//! The system-call filter: which calls a plugin of each class may make. It only builds programs; the child attaches them.
+
+pub(super) mod calls;
+mod conditions;
+mod policy;
+mod program;
+
+use std::collections::BTreeMap;
+
+use libc::sock_filter;
+
+use self::policy::{Answer, Row};
+use self::program::Verdict;
+use super::error::Error;
+use super::image::Class;
+
+/// What decides a filter, apart from the run's own cookies.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Wanted {
+    /// The kind of program.
+    pub(super) class: Class,
+    /// Whether it makes code at run time.
+    pub(super) makes_code: bool,
+    /// Whether it has a root of its own.
+    pub(super) private_root: bool,
+    /// Whether forbidden calls are reported; else they kill.
+    pub(super) reported: bool,
+    /// Further calls that are let through.
+    pub(super) extra_calls: Vec<String>,
+}
+
+/// A filter program with places for the cookies of one run.
+#[derive(Debug)]
+pub(super) struct Filter {
+    program: Vec<sock_filter>,
+}
+
+impl Filter {
+    /// Builds the filter.
+    ///
+    /// # Errors
+    /// When an extra call has a name that no call has.
+    pub(super) fn build(wanted: &Wanted) -> Result<Self, Error> {
+        let mut verdicts = BTreeMap::new();
+        for row in tables(wanted).into_iter().flatten() {
+            for number in row.calls.split_whitespace().filter_map(calls::number) {
+                verdicts.insert(number, plain(row.answer, wanted.reported));
+            }
+        }
+        for (name, verdict) in conditions::table(wanted) {
+            verdicts.extend(calls::number(name).map(|number| (number, verdict)));
+        }
+        for name in &wanted.extra_calls {
+            let number = calls::number(name).ok_or_else(|| Error::Unusable {
+                subject: "system call name",
+                value: name.clone(),
+            })?;
+            verdicts.insert(number, Verdict::Allow);
+        }
+        Ok(Self {
+            program: program::assemble(&verdicts, &Verdict::Errno(ENOSYS)),
+        })
+    }
+
+    /// The program for one run, which lets through the calls that carry these cookies.
+    pub(super) fn with_cookies(&self, cookies: [u32; 2]) -> Vec<sock_filter> {
+        let [first, second] = cookies;
+        let mut program = self.program.clone();
+        for instruction in &mut program {
+            match instruction.k {
+                conditions::FIRST_COOKIE => instruction.k = first,
+                conditions::SECOND_COOKIE => instruction.k = second,
+                _ => {}
+            }
+        }
+        program
+    }
+}
+
+/// "No such call", as a filter returns it.
+const ENOSYS: u16 = 38;
+
+fn tables(wanted: &Wanted) -> Vec<&'static [Row]> {
+    match (wanted.class, wanted.private_root) {
+        (Class::Static, true) => vec![
+            policy::EVERYONE,
+            policy::STATIC,
+            policy::STATIC_IN_EMPTY_ROOT,
+        ],
+        (Class::Static, false) => vec![
+            policy::EVERYONE,
+            policy::STATIC,
+            policy::STATIC_IN_HOST_ROOT,
+        ],
+        (Class::Dynamic | Class::Runtime, _) => vec![policy::EVERYONE, policy::READERS],
+    }
+}
+
+fn plain(answer: Answer, reported: bool) -> Verdict {
+    match answer {
+        Answer::Allow => Verdict::Allow,
+        Answer::Fail(errno) => Verdict::Errno(u16::try_from(errno).unwrap_or(ENOSYS)),
+        Answer::Report if reported => Verdict::Report,
+        Answer::Report => Verdict::Kill,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::program::tests::simulate;
+    use super::program::{ARCH_X86_64, X32_BIT};
+    use super::*;
+
+    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+    const REPORT: u32 = libc::SECCOMP_RET_USER_NOTIF;
+    const ERRNO: u32 = libc::SECCOMP_RET_ERRNO;
+    const COOKIES: [u32; 2] = [0x1234_5678, 0x9abc_def0];
+
+    fn wanted(class: Class) -> Wanted {
+        Wanted {
+            class,
+            makes_code: false,
+            private_root: true,
+            reported: true,
+            extra_calls: Vec::new(),
+        }
+    }
+
+    fn verdict(class: Class, name: &str, args: [u64; 6]) -> u32 {
+        let program = Filter::build(&wanted(class)).unwrap().with_cookies(COOKIES);
+        simulate(&program, ARCH_X86_64, calls::number(name).unwrap(), args)
+    }
+
+    #[test]
+    fn only_thread_flags_make_a_thread() {
+        for flags in [0x003d_0f00, 0x007d_0f00, 0x0005_0f00] {
+            assert_eq!(
+                verdict(Class::Static, "clone", [flags, 0, 0, 0, 0, 0]),
+                ALLOW
+            );
+        }
+        for flags in [
+            17,
+            0x0120_0011,
+            0x4111,
+            0x003d_0f00 | 0x2000_0000,
+            0x0005_0f11,
+            0x003c_0f00,
+        ] {
+            assert_eq!(
+                verdict(Class::Static, "clone", [flags, 0, 0, 0, 0, 0]),
+                REPORT,
+                "{flags:x}"
+            );
+        }
+        assert_eq!(verdict(Class::Runtime, "clone3", [0; 6]), ERRNO | 38);
+    }
+
+    #[test]
+    fn exec_and_sendmsg_need_both_cookies() {
+        let [first, second] = COOKIES.map(|cookie| u64::from(cookie) << 32);
+        for (name, flags_at) in [("execveat", 4), ("sendmsg", 2)] {
+            let mut args = [0; 6];
+            args[0] = first | 5;
+            args[flags_at] = second | 0x1000;
+            assert_eq!(verdict(Class::Static, name, args), ALLOW);
+            args[flags_at] = 0x1000;
+            assert_eq!(verdict(Class::Static, name, args), REPORT);
+            args = [0; 6];
+            args[flags_at] = second;
+            assert_eq!(verdict(Class::Static, name, args), REPORT);
+        }
+        assert_eq!(verdict(Class::Runtime, "execve", [0; 6]), REPORT);
+    }
+
+    #[test]
+    fn executable_memory_is_for_files_only_and_never_for_static_programs() {
+        let (read, exec) = (1, 4);
+        let (shared, private, anonymous, grows_down) = (1, 2, 0x20, 0x100);
+        let map =
+            |class, protection, flags| verdict(class, "mmap", [0, 4096, protection, flags, 0, 0]);
+        for class in [Class::Static, Class::Dynamic, Class::Runtime] {
+            assert_eq!(map(class, read, private | anonymous), ALLOW);
+            assert_eq!(map(class, read | exec, private | anonymous), ERRNO | 13);
+            assert_eq!(map(class, read | 2 | exec, private), ERRNO | 13);
+            assert_eq!(map(class, read, shared | anonymous), ERRNO | 13);
+            assert_eq!(map(class, read, 3 | anonymous), ERRNO | 13);
+            assert_eq!(
+                map(class, read, private | anonymous | grows_down),
+                ERRNO | 13
+            );
+            assert_eq!(
+                verdict(class, "mprotect", [0, 4096, read | exec, 0, 0, 0]),
+                ERRNO | 13
+            );
+        }
+        assert_eq!(map(Class::Static, read | exec, private), ERRNO | 13);
+        assert_eq!(map(Class::Dynamic, read | exec, private), ALLOW);
+        let program = Filter::build(&Wanted {
+            makes_code: true,
+            ..wanted(Class::Runtime)
+        })
+        .unwrap()
+        .with_cookies(COOKIES);
+        let map = |protection, flags| {
+            simulate(&program, ARCH_X86_64, 9, [0, 4096, protection, flags, 0, 0])
+        };
+        assert_eq!(map(7, private | anonymous), ALLOW);
+        assert_eq!(map(7, shared | anonymous), ERRNO | 13);
+    }
+
+    #[test]
+    fn files_open_for_reading_only() {
+        let create = 0x40;
+        assert_eq!(
+            verdict(Class::Runtime, "openat", [0, 0, 0x8_0000, 0, 0, 0]),
+            ALLOW
+        );
+        for flags in [1, 2, create, 0x200, 0x41_0000] {
+            assert_eq!(
+                verdict(Class::Runtime, "openat", [0, 0, flags, 0, 0, 0]),
+                REPORT,
+                "{flags:x}"
+            );
+            assert_eq!(
+                verdict(Class::Runtime, "open", [0, flags, 0, 0, 0, 0]),
+                REPORT,
+                "{flags:x}"
+            );
+        }
+        assert_eq!(verdict(Class::Static, "openat", [0; 6]), REPORT);
+    }
+
+    #[test]
+    fn int_arguments_are_judged_by_what_the_kernel_reads() {
+        let high = 1_u64 << 32;
+        assert_eq!(
+            verdict(Class::Static, "ioctl", [0, 0x5421 | high, 0, 0, 0, 0]),
+            ALLOW
+        );
+        assert_eq!(
+            verdict(Class::Static, "ioctl", [0, 0x5412 | high, 0, 0, 0, 0]),
+            ERRNO | 25
+        );
+        assert_eq!(
+            verdict(Class::Static, "prlimit64", [high, 7, 0, 0, 0, 0]),
+            ALLOW
+        );
+        assert_eq!(
+            verdict(Class::Static, "prlimit64", [0, 7, high, 0, 0, 0]),
+            ERRNO | 1
+        );
+        assert_eq!(
+            verdict(Class::Static, "prctl", [1, 0, 0, 0, 0, 0]),
+            ERRNO | 22
+        );
+    }
+
+    #[test]
+    fn without_a_listener_reports_kill() {
+        let wanted = Wanted {
+            reported: false,
+            ..wanted(Class::Dynamic)
+        };
+        let program = Filter::build(&wanted).unwrap().with_cookies(COOKIES);
+        for name in ["socket", "clone", "execveat", "openat"] {
+            let number = calls::number(name).unwrap();
+            let result = simulate(&program, ARCH_X86_64, number, [1, 1, 1, 0, 0, 0]);
+            assert_eq!(result, libc::SECCOMP_RET_KILL_PROCESS, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_number_that_is_not_listed_does_not_exist() {
+        for class in [Class::Static, Class::Dynamic, Class::Runtime] {
+            let program = Filter::build(&wanted(class)).unwrap().with_cookies(COOKIES);
+            for number in (335..424).chain(470..2000).chain([X32_BIT - 1]) {
+                assert_eq!(simulate(&program, ARCH_X86_64, number, [0; 6]), ERRNO | 38);
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_extra_call_is_an_error() {
+        let wanted = Wanted {
+            extra_calls: vec!["opn".to_owned()],
+            ..wanted(Class::Runtime)
+        };
+        assert!(matches!(
+            Filter::build(&wanted),
+            Err(Error::Unusable { .. })
+        ));
+    }
+}

@@ -1,0 +1,334 @@
+//! The system-call policy as data: for each class, what goes through, what fails quietly and what is reported, each with its reason.
+//! A call that stands nowhere here fails with `ENOSYS`, as on a kernel that does not have it.
+
+/// What a row says of its calls, before any conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Goes through.
+    Allow,
+    /// Fails with this error number, because libraries and runtimes try it for good reasons.
+    Fail(i32),
+    /// Is reported and ends the plugin: nothing that computes needs it.
+    Report,
+}
+
+/// Some calls, by name, and one answer for one reason.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    pub(super) calls: &'static str,
+    pub(super) answer: Answer,
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "the reason is for the reader; a test asks that it is there"
+        )
+    )]
+    pub(super) why: &'static str,
+}
+
+const fn allow(calls: &'static str, why: &'static str) -> Row {
+    Row {
+        calls,
+        answer: Answer::Allow,
+        why,
+    }
+}
+
+const fn fail(errno: i32, calls: &'static str, why: &'static str) -> Row {
+    Row {
+        calls,
+        answer: Answer::Fail(errno),
+        why,
+    }
+}
+
+const fn report(calls: &'static str, why: &'static str) -> Row {
+    Row {
+        calls,
+        answer: Answer::Report,
+        why,
+    }
+}
+
+/// For every class.
+pub(super) const EVERYONE: &[Row] = &[
+    allow(
+        "read readv write writev",
+        "the request comes in and the answer goes out through these",
+    ),
+    allow(
+        "pread64 preadv preadv2 pwrite64 pwritev lseek",
+        "fail by themselves on pipes; files read by position",
+    ),
+    allow(
+        "close close_range dup dup2 dup3 fstat",
+        "the process's own three descriptors",
+    ),
+    allow("poll ppoll select pselect6", "waiting for input"),
+    allow(
+        "epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2",
+        "event loops of Go and Node",
+    ),
+    allow(
+        "eventfd eventfd2 pipe pipe2 timerfd_create timerfd_settime timerfd_gettime signalfd signalfd4",
+        "waking an event loop; bounded by the descriptor limit",
+    ),
+    allow(
+        "brk munmap mremap madvise mseal",
+        "private memory, counted by the data limit",
+    ),
+    allow(
+        "membarrier rseq",
+        "threads of one process; no effect outside",
+    ),
+    allow(
+        "futex futex_waitv futex_wait futex_wake futex_requeue",
+        "locks between threads; only private memory is mapped writable",
+    ),
+    allow(
+        "set_robust_list get_robust_list set_tid_address gettid",
+        "start-up of threads",
+    ),
+    allow(
+        "getpid getppid getpgrp getpgid getsid",
+        "own numbers, in a namespace of its own",
+    ),
+    allow(
+        "getuid geteuid getgid getegid getresuid getresgid getgroups capget",
+        "own identity, which is nobody's",
+    ),
+    allow(
+        "sched_yield sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min sched_rr_get_interval getpriority getcpu",
+        "runtimes size their thread pools by these",
+    ),
+    allow(
+        "nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday time times",
+        "reading clocks and waiting; setting clocks is elsewhere",
+    ),
+    allow(
+        "alarm getitimer setitimer pause timer_create timer_settime timer_gettime timer_getoverrun timer_delete",
+        "signals to itself; bounded by the pending-signal limit",
+    ),
+    allow(
+        "getrusage getrlimit sysinfo uname getrandom umask",
+        "reads of nothing that is secret",
+    ),
+    allow(
+        "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend rt_sigtimedwait sigaltstack restart_syscall",
+        "signal handlers of its own",
+    ),
+    allow(
+        "tgkill tkill",
+        "abort() and raise(); other processes are out of sight, or kept off by Landlock's signal scope",
+    ),
+    allow(
+        "exit exit_group",
+        "ending; exit_group also serves the supervisor when exec fails",
+    ),
+    allow("getcwd", "the empty root"),
+    fail(
+        libc::ENOSYS,
+        "clone3 openat2",
+        "filters cannot read their flags; libraries fall back to clone and openat",
+    ),
+    fail(
+        libc::ENOSYS,
+        "io_uring_setup io_uring_enter io_uring_register",
+        "would make calls behind the filter's back; libraries fall back",
+    ),
+    fail(
+        libc::ENOTSOCK,
+        "getsockname getpeername getsockopt setsockopt shutdown",
+        "there are no sockets; runtimes ask this of stdin",
+    ),
+    fail(
+        libc::EPERM,
+        "mlock mlock2 mlockall munlock munlockall",
+        "memory that cannot be taken back",
+    ),
+    fail(
+        libc::EPERM,
+        "sched_setaffinity sched_setparam sched_setscheduler sched_setattr sched_getattr setpriority ioprio_set ioprio_get",
+        "share of the processor is the host's to give",
+    ),
+    fail(
+        libc::EPERM,
+        "get_mempolicy set_mempolicy mbind migrate_pages move_pages mincore cachestat",
+        "placement in memory, and a view of other programs' cached pages",
+    ),
+    fail(
+        libc::EPERM,
+        "setrlimit setpgid setsid",
+        "limits and session stay as they were set",
+    ),
+    fail(
+        libc::EPERM,
+        "inotify_init inotify_init1 inotify_add_watch inotify_rm_watch flock",
+        "files change for nobody here, and locks would be a channel between two runs",
+    ),
+    fail(
+        libc::EACCES,
+        "chdir fchdir",
+        "path lookups that Landlock does not cover",
+    ),
+    fail(
+        libc::EPERM,
+        "seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self",
+        "probes of runtimes; the jail is complete without them",
+    ),
+    report("fork vfork", "a plugin is one process"),
+    report("execve", "a plugin is one program"),
+    report(
+        "socket socketpair connect bind listen accept accept4",
+        "no network and no local sockets",
+    ),
+    report(
+        "sendto recvfrom recvmsg sendmmsg recvmmsg",
+        "as above, should a socket ever come to be here",
+    ),
+    report(
+        "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp",
+        "other processes' memory",
+    ),
+    report(
+        "pidfd_open pidfd_getfd pidfd_send_signal",
+        "handles on other processes and their descriptors",
+    ),
+    report(
+        "kill rt_sigqueueinfo rt_tgsigqueueinfo",
+        "signals to others; raise() and abort() use tgkill",
+    ),
+    report(
+        "setns unshare mount umount2 pivot_root chroot move_mount open_tree open_tree_attr fsopen fsconfig fsmount fspick mount_setattr statmount listmount",
+        "the jail's own walls",
+    ),
+    report(
+        "bpf perf_event_open userfaultfd",
+        "kernel machinery with a long record of holes",
+    ),
+    report(
+        "keyctl add_key request_key",
+        "keyrings are shared between processes of one user",
+    ),
+    report(
+        "shmget shmat shmctl shmdt semget semop semctl semtimedop msgget msgsnd msgrcv msgctl",
+        "System V objects outlive their maker",
+    ),
+    report(
+        "mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr",
+        "message queues outlive their maker",
+    ),
+    report(
+        "memfd_create memfd_secret",
+        "files that could be executed or passed on, uncounted by the data limit",
+    ),
+    report(
+        "modify_ldt iopl ioperm",
+        "segments and ports of the processor",
+    ),
+    report(
+        "init_module finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff acct quotactl quotactl_fd syslog vhangup",
+        "the machine itself",
+    ),
+    report(
+        "sethostname setdomainname settimeofday clock_settime adjtimex clock_adjtime",
+        "the machine's names and clocks",
+    ),
+    report(
+        "open_by_handle_at name_to_handle_at fanotify_init fanotify_mark lookup_dcookie",
+        "files reached around every path check",
+    ),
+    report(
+        "setuid setgid setreuid setregid setresuid setresgid setgroups setfsuid setfsgid capset",
+        "an identity other than its own",
+    ),
+    report(
+        "creat mkdir mkdirat mknod mknodat rmdir unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat",
+        "changes to files",
+    ),
+    report(
+        "truncate ftruncate fallocate chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes utimensat futimesat",
+        "changes to files",
+    ),
+    report(
+        "setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat file_setattr",
+        "changes to files",
+    ),
+];
+
+/// For static programs, whose root is empty: no file can be wanted but by a probe of libc's, which the supervisor knows by its path.
+pub(super) const STATIC: &[Row] = &[report(
+    "open openat",
+    "a static program has no file to open",
+)];
+
+/// For static programs with an empty root, where looking finds nothing.
+pub(super) const STATIC_IN_EMPTY_ROOT: &[Row] = &[allow(
+    "stat lstat newfstatat statx access faccessat readlink readlinkat",
+    "fstat of old C libraries, and questions to an empty root",
+)];
+
+/// For static programs without a root of their own, where looking would tell of the host's files.
+pub(super) const STATIC_IN_HOST_ROOT: &[Row] = &[fail(
+    libc::EACCES,
+    "stat lstat newfstatat statx access faccessat readlink readlinkat",
+    "names and times of the host's files",
+)];
+
+/// For programs and interpreters that read libraries.
+pub(super) const READERS: &[Row] = &[
+    allow(
+        "stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat statfs fstatfs",
+        "loaders and module systems look before they open",
+    ),
+    allow("getdents getdents64", "module systems list folders"),
+    allow("fadvise64 readahead", "hints on files that may be read"),
+    fail(
+        libc::ENODATA,
+        "getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr",
+        "attributes of files that Landlock does not cover",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::calls;
+    use super::*;
+
+    #[test]
+    fn every_row_names_known_calls_and_says_why() {
+        for table in [
+            EVERYONE,
+            STATIC,
+            STATIC_IN_EMPTY_ROOT,
+            STATIC_IN_HOST_ROOT,
+            READERS,
+        ] {
+            for row in table {
+                assert!(!row.why.is_empty());
+                for call in row.calls.split_whitespace() {
+                    assert!(calls::number(call).is_some(), "no call is named {call}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_call_has_two_answers() {
+        for tables in [
+            [EVERYONE, STATIC, STATIC_IN_EMPTY_ROOT],
+            [EVERYONE, STATIC, STATIC_IN_HOST_ROOT],
+            [EVERYONE, READERS, &[]],
+        ] {
+            let mut seen = std::collections::BTreeSet::new();
+            for call in tables
+                .into_iter()
+                .flatten()
+                .flat_map(|row| row.calls.split_whitespace())
+            {
+                assert!(seen.insert(call), "{call} stands twice");
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The supervisor's side of seccomp notifications: receive one, check that it is still alive, read the caller's memory.
+//! There is no way to let a notified call go on: only to answer it with an error, or not at all.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// `SECCOMP_IOCTL_NOTIF_RECV`: `_IOWR('!', 0, struct seccomp_notif)` with its 80 bytes.
+const RECEIVE: u64 = 0xc050_2100;
+/// `SECCOMP_IOCTL_NOTIF_SEND`: `_IOWR('!', 1, struct seccomp_notif_resp)` with its 24 bytes.
+const SEND: u64 = 0xc018_2101;
+/// `SECCOMP_IOCTL_NOTIF_ID_VALID`: `_IOW('!', 2, __u64)`.
+const ID_VALID: u64 = 0x4008_2102;
+
+/// One system call that waits for an answer, as `struct seccomp_notif` has it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Notification {
+    /// The kernel's name for this very call.
+    pub(crate) id: u64,
+    /// The calling thread, in the reader's pid namespace; 0 when it is not visible there.
+    pub(crate) pid: u32,
+    flags: u32,
+    /// The call's number.
+    pub(crate) number: i32,
+    /// The architecture that the number belongs to.
+    pub(crate) arch: u32,
+    /// Where the call was made.
+    pub(crate) instruction_pointer: u64,
+    /// The call's arguments.
+    pub(crate) args: [u64; 6],
+}
+
+/// `struct seccomp_notif_resp`.
+#[repr(C)]
+#[derive(Debug, Default)]
+struct Response {
+    id: u64,
+    value: i64,
+    error: i32,
+    flags: u32,
+}
+
+fn control<T>(listener: BorrowedFd<'_>, request: u64, argument: &mut T) -> io::Result<()> {
+    // SAFETY: the three requests of this file carry the size of the structure that their callers pass, and the
+    // kernel refuses a request of another size with EINVAL before it touches memory.
+    let result = unsafe { libc::ioctl(listener.as_raw_fd(), request, &raw mut *argument) };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Takes the next notification; `None` when its caller died first. Call it only when the listener is readable.
+pub(crate) fn receive(listener: BorrowedFd<'_>) -> io::Result<Option<Notification>> {
+    // The kernel asks for a structure of zeros.
+    let mut notification = Notification::default();
+    match control(listener, RECEIVE, &mut notification) {
+        Ok(()) => Ok(Some(notification)),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the notified call is still waiting, so that what was read from its pid was read from its caller.
+pub(crate) fn is_valid(listener: BorrowedFd<'_>, id: u64) -> bool {
+    let mut id = id;
+    control(listener, ID_VALID, &mut id).is_ok()
+}
+
+/// Answers a notified call with an error number. That its caller died meanwhile is no error.
+pub(crate) fn refuse(listener: BorrowedFd<'_>, id: u64, errno: i32) -> io::Result<()> {
+    let mut response = Response {
+        id,
+        error: -errno,
+        ..Response::default()
+    };
+    match control(listener, SEND, &mut response) {
+        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Reads from another process's memory; returns how many bytes could be read.
+pub(crate) fn read_memory(pid: u32, address: u64, buffer: &mut [u8]) -> usize {
+    let (Ok(pid), Ok(address)) = (i32::try_from(pid), usize::try_from(address)) else {
+        return 0;
+    };
+    let local = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    let remote = libc::iovec {
+        iov_base: std::ptr::without_provenance_mut(address),
+        iov_len: buffer.len(),
+    };
+    // SAFETY: the kernel writes at most the slice's length into the slice; the remote address is never dereferenced here.
+    let count =
+        unsafe { libc::process_vm_readv(pid, &raw const local, 1, &raw const remote, 1, 0) };
+    usize::try_from(count).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_carry_the_sizes_of_their_structures() {
+        assert_eq!(
+            usize::try_from((RECEIVE >> 16) & 0x3fff).unwrap(),
+            size_of::<Notification>()
+        );
+        assert_eq!(
+            usize::try_from((SEND >> 16) & 0x3fff).unwrap(),
+            size_of::<Response>()
+        );
+    }
+
+    #[test]
+    fn memory_of_this_process_can_be_read() {
+        let secret = *b"forty-two";
+        let mut copy = [0; 9];
+        assert_eq!(
+            read_memory(std::process::id(), secret.as_ptr() as u64, &mut copy),
+            9
+        );
+        assert_eq!(copy, secret);
+        assert_eq!(read_memory(std::process::id(), 8, &mut copy), 0);
+    }
+}
