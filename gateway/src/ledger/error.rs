@@ -1,0 +1,78 @@
+//! What can go wrong in the ledger's room.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why the ledger did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A write or sync failed before; nothing is recorded until the gateway is started again.
+    #[error(
+        "ledger unavailable: an earlier write failed, and nothing more is recorded until the gateway is started again"
+    )]
+    Unavailable {
+        /// The failure that ended it; none when the writer is simply gone.
+        #[source]
+        cause: Option<Arc<Error>>,
+    },
+    /// Another process writes this ledger.
+    #[error(
+        "ledger '{path}' is held by {holder}: stop it, or give the command to it through its control socket"
+    )]
+    Locked {
+        /// The lock's file.
+        path: PathBuf,
+        /// Who holds it, as that process wrote it down.
+        holder: String,
+    },
+    /// The state folder holds no ledger.
+    #[error("no ledger in '{path}': run `plugin-gateway init` first")]
+    NotInitialised {
+        /// The state folder.
+        path: PathBuf,
+    },
+    /// The ledger's bytes are not what was written.
+    #[error("ledger is broken at event {index}: {reason}")]
+    Broken {
+        /// The first event that is bad or missing, counted from 0.
+        index: u64,
+        /// The place and what is wrong there.
+        reason: String,
+    },
+    /// The event is longer than a line may be.
+    #[error("event of {bytes} bytes is too long: at most {max} fit in one line", max = plugin_protocol::event::MAX_EVENT_BYTES)]
+    TooLong {
+        /// The bytes of the line without its newline.
+        bytes: usize,
+    },
+    /// There is too little space left to begin something; what is under way can still be closed.
+    #[error("ledger has no space left to begin another call: free space on the volume of '{path}'")]
+    NoSpace {
+        /// The ledger's folder.
+        path: PathBuf,
+    },
+    /// The system refused.
+    #[error("cannot {action} '{path}'")]
+    Io {
+        /// What was tried, as a verb phrase.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Names the action and the path of a system error.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+}

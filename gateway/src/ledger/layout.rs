@@ -1,0 +1,62 @@
+//! Where each thing of the ledger lies below the state folder.
+
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+
+/// The file name ending of a segment.
+pub(crate) const SEGMENT_SUFFIX: &str = ".ndjson";
+
+/// The digits of a segment's name: every `u64` fits.
+pub(crate) const SEGMENT_DIGITS: usize = 20;
+
+/// The places below one state folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    state: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn new(state: &Path) -> Self {
+        Self {
+            state: state.to_owned(),
+        }
+    }
+
+    /// The places, when `init` has made them.
+    pub(crate) fn existing(state: &Path) -> Result<Self, Error> {
+        let layout = Self::new(state);
+        if layout.segments().is_dir() {
+            Ok(layout)
+        } else {
+            Err(Error::NotInitialised {
+                path: state.to_owned(),
+            })
+        }
+    }
+
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
+    }
+
+    pub(crate) fn ledger(&self) -> PathBuf {
+        self.state.join("ledger")
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.ledger().join("LOCK")
+    }
+
+    pub(crate) fn segments(&self) -> PathBuf {
+        self.ledger().join("seg")
+    }
+
+    pub(crate) fn segment(&self, first: u64) -> PathBuf {
+        self.segments()
+            .join(format!("{first:0SEGMENT_DIGITS$}{SEGMENT_SUFFIX}"))
+    }
+
+    pub(crate) fn quarantine(&self) -> PathBuf {
+        self.state.join("quarantine")
+    }
+}

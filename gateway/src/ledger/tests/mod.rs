@@ -1,0 +1,96 @@
+//! Tests of the ledger's room, and what they share.
+
+mod basics;
+mod lines;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use plugin_protocol::digest::PayloadHash;
+use plugin_protocol::event::{Event, EventKind};
+use plugin_protocol::ids::{PluginId, RequestId, RunId};
+
+use super::event::{Draft, Record};
+use super::{Error, Ledger, Opening, Options, Verification};
+
+/// A draft is itself something to record.
+impl Record for Draft {
+    fn draft(&self) -> Draft {
+        self.clone()
+    }
+}
+
+/// A state folder with an empty ledger, removed at the end.
+fn fresh() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    super::init(folder.path()).unwrap();
+    folder
+}
+
+fn draft(kind: EventKind, run: &str, request: &str) -> Draft {
+    Draft {
+        run_id: RunId::parse(run).unwrap(),
+        kind,
+        plugin_id: Some(PluginId::parse("p.text.hello").unwrap()),
+        request_id: Some(RequestId::parse(request).unwrap()),
+        input_hash: Some(PayloadHash::of(request.as_bytes())),
+        output_hash: None,
+        meta: BTreeMap::from([("layers".to_owned(), "seccomp landlock".to_owned())]),
+    }
+}
+
+fn open(state: &Path) -> (Ledger, Opening) {
+    open_with(state, Options::default()).unwrap()
+}
+
+fn open_with(state: &Path, options: Options) -> Result<(Ledger, Opening), Error> {
+    Ledger::open(state, options, &mut |_| {})
+}
+
+/// A ledger with `calls` invocations, two events each, closed in good order.
+fn filled(calls: usize) -> tempfile::TempDir {
+    filled_with(calls, Options::default())
+}
+
+fn filled_with(calls: usize, options: Options) -> tempfile::TempDir {
+    let folder = fresh();
+    let (ledger, _) = open_with(folder.path(), options).unwrap();
+    for call in 0..calls {
+        let (run, request) = (format!("run-{}", call % 3), format!("req-{call}"));
+        ledger
+            .record(draft(EventKind::Invoke, &run, &request))
+            .unwrap();
+        ledger
+            .record(draft(EventKind::Result, &run, &request))
+            .unwrap();
+    }
+    folder
+}
+
+fn segments(state: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<_> = std::fs::read_dir(state.join("ledger/seg"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// All bytes of all segments.
+fn bytes(state: &Path) -> Vec<u8> {
+    segments(state)
+        .iter()
+        .flat_map(|path| std::fs::read(path).unwrap())
+        .collect()
+}
+
+fn all(state: &Path) -> Vec<Event> {
+    super::events(state)
+        .unwrap()
+        .map(|stored| stored.unwrap().event)
+        .collect()
+}
+
+fn verify(state: &Path) -> Verification {
+    super::verify(state, &|_, _| {}).unwrap()
+}
