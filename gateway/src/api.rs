@@ -18,7 +18,7 @@ use crate::ledger::{self, Draft, Ledger, Opening, Record, Recorded};
 use crate::registry::{
     Change, Package, PublicKey, RegistrationDecision, RegistrationFacts, Registry, Store,
 };
-use crate::router::{Call, Outcome, Router};
+use crate::router::{Call, Offered, Outcome, Router};
 use crate::sandbox::{Cancel, Layer, Runtime, Settings};
 use crate::validator;
 
@@ -28,7 +28,7 @@ use crate::validator;
 #[derive(Debug)]
 pub struct Gateway {
     registry: Arc<RwLock<Registry>>,
-    store: Store,
+    store: Arc<Store>,
     ledger: Ledger,
     router: Router,
     opening: Opening,
@@ -85,10 +85,22 @@ impl Gateway {
             return Err(fault.into());
         }
         let registry = Arc::new(RwLock::new(registry));
-        let store = Store::open(state)?;
+        let store = Arc::new(Store::open(state)?);
         let settings = sandbox_settings(&config)?;
-        let router = Router::new(Arc::clone(&registry), store.clone(), ledger.clone(), settings, config.calls_at_once);
-        Ok(Self { registry, store, ledger, router, opening })
+        let router = Router::new(
+            Arc::clone(&registry),
+            Arc::clone(&store),
+            ledger.clone(),
+            settings,
+            config.calls_at_once,
+        );
+        Ok(Self {
+            registry,
+            store,
+            ledger,
+            router,
+            opening,
+        })
     }
 
     /// Checks a manifest's bytes: every finding at once.
@@ -134,8 +146,17 @@ impl Gateway {
     ///
     /// # Errors
     /// When the ledger cannot write down what happens: then nothing is run, or nothing is answered.
-    pub fn invoke(&self, plugin_id: &str, request: &Value, cancel: Option<&Cancel>) -> Result<Recorded<Outcome>, Error> {
-        self.router.invoke(Call { plugin_id, request, cancel })
+    pub fn invoke(
+        &self,
+        plugin_id: &str,
+        request: &Value,
+        cancel: Option<&Cancel>,
+    ) -> Result<Recorded<Outcome>, Error> {
+        self.router.invoke(Call {
+            plugin_id,
+            request,
+            cancel,
+        })
     }
 }
 
@@ -158,21 +179,38 @@ impl Gateway {
     }
 
     /// Registers a package, and says why where it is rejected.
-    pub(crate) fn register(&self, registration: Registration<'_>) -> Result<(PluginInfo, Option<Rejection>), Error> {
+    pub(crate) fn register(
+        &self,
+        registration: Registration<'_>,
+    ) -> Result<(PluginInfo, Option<Rejection>), Error> {
         let package = Package::read(registration.package)?;
         let candidate = Candidate::of(&package)?;
         let signature = registration.signature.or(package.signature_bytes());
         let mut registry = self.write();
-        let (meta, rejection) = match registry.judge_registration(candidate.facts(&package, signature, registration.replace)) {
+        let (meta, rejection) = match registry.judge_registration(candidate.facts(
+            &package,
+            signature,
+            registration.replace,
+        )) {
             RegistrationDecision::Refused(error) => return Err(error.into()),
-            RegistrationDecision::Rejected { meta, reason } => (meta, Some(Rejection { reason, trust: candidate.fault.is_none() })),
+            RegistrationDecision::Rejected { meta, reason } => (
+                meta,
+                Some(Rejection {
+                    reason,
+                    trust: candidate.fault.is_none(),
+                }),
+            ),
             RegistrationDecision::Registered { meta, .. } => {
                 self.store.put_package(&package)?;
                 (meta, None)
             }
         };
         self.store.put_manifest(&candidate.canonical)?;
-        let event = RegistryEvent { kind: EventKind::Register, plugin_id: Some(candidate.plugin_id), meta };
+        let event = RegistryEvent {
+            kind: EventKind::Register,
+            plugin_id: Some(candidate.plugin_id),
+            meta,
+        };
         let recorded = self.ledger.record(event)?;
         registry.apply(recorded.event())?;
         Ok((crate::registry::plugin_info(recorded.event())?, rejection))
@@ -186,14 +224,27 @@ impl Gateway {
         let mut registry = self.write();
         let change = judge(&registry, id)?;
         self.carry_out(&mut registry, Some(id.clone()), change)?;
-        let plugin = registry.get(id).ok_or_else(|| crate::registry::Error::PluginNotFound(id.clone()))?;
+        let plugin = registry
+            .get(id)
+            .ok_or_else(|| crate::registry::Error::PluginNotFound(id.clone()))?;
         Ok(plugin.info.clone())
     }
 
     /// Records a change and takes it in; says whether there was one.
-    fn carry_out(&self, registry: &mut Registry, plugin_id: Option<PluginId>, change: Change) -> Result<bool, Error> {
-        let Change::Record { kind, meta } = change else { return Ok(false) };
-        let recorded = self.ledger.record(RegistryEvent { kind, plugin_id, meta })?;
+    fn carry_out(
+        &self,
+        registry: &mut Registry,
+        plugin_id: Option<PluginId>,
+        change: Change,
+    ) -> Result<bool, Error> {
+        let Change::Record { kind, meta } = change else {
+            return Ok(false);
+        };
+        let recorded = self.ledger.record(RegistryEvent {
+            kind,
+            plugin_id,
+            meta,
+        })?;
         registry.apply(recorded.event())?;
         Ok(true)
     }
@@ -203,7 +254,9 @@ impl Gateway {
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Registry> {
-        self.registry.write().unwrap_or_else(PoisonError::into_inner)
+        self.registry
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -235,15 +288,17 @@ impl Candidate {
     /// When not even a plugin's id can be read: then there is nothing to record it under.
     fn of(package: &Package) -> Result<Self, Error> {
         let (report, manifest) = validator::check_manifest(package.manifest_bytes());
-        let Some(manifest) = manifest else { return Self::unusable(package.manifest_bytes(), report) };
-        let fault = all_errors(&validator::check_package(&manifest, package));
+        let Some(manifest) = manifest else {
+            return Self::unusable(package.manifest_bytes(), report);
+        };
+        let fault = all_errors(&validator::check_package(&manifest, &Offered(package)));
         Ok(Self {
             plugin_id: manifest.plugin_id.clone(),
             name: manifest.name.clone(),
             version: manifest.version.to_string(),
             capabilities: manifest.capabilities.clone(),
             manifest_hash: manifest.hash(),
-            canonical: canonical::bytes(manifest.value()),
+            canonical: manifest.canonical().to_vec(),
             fault,
         })
     }
@@ -261,11 +316,18 @@ impl Candidate {
                 canonical: canonical::bytes(&value),
                 fault: all_errors(&report.issues),
             }),
-            _ => Err(Error::InvalidManifest { report: Box::new(report) }),
+            _ => Err(Error::InvalidManifest {
+                report: Box::new(report),
+            }),
         }
     }
 
-    fn facts<'a>(&'a self, package: &Package, signature: Option<&'a [u8]>, replace: bool) -> RegistrationFacts<'a> {
+    fn facts<'a>(
+        &'a self,
+        package: &Package,
+        signature: Option<&'a [u8]>,
+        replace: bool,
+    ) -> RegistrationFacts<'a> {
         RegistrationFacts {
             plugin_id: &self.plugin_id,
             name: &self.name,
@@ -282,9 +344,17 @@ impl Candidate {
 
 /// The errors among the findings in one text, none where there is no error.
 fn all_errors(issues: &[Issue]) -> Option<String> {
-    let errors = issues.iter().filter(|issue| issue.severity == Severity::Error);
-    let words: Vec<String> = errors.map(|issue| format!("{}: {}", issue.field, issue.message)).collect();
-    if words.is_empty() { None } else { Some(words.join("; ")) }
+    let errors = issues
+        .iter()
+        .filter(|issue| issue.severity == Severity::Error);
+    let words: Vec<String> = errors
+        .map(|issue| format!("{}: {}", issue.field, issue.message))
+        .collect();
+    if words.is_empty() {
+        None
+    } else {
+        Some(words.join("; "))
+    }
 }
 
 /// The operator's settings for the sandbox over what was found on the host.
@@ -297,9 +367,18 @@ pub(crate) fn sandbox_settings(config: &Config) -> Result<Settings, Error> {
         })?;
         settings.allow_missing.push(layer);
     }
-    for (name, runtime) in &config.runtimes {
-        let found = settings.runtimes.get(name).cloned();
-        settings.runtimes.insert(name, Runtime { interpreter: runtime.interpreter.clone(), args: runtime.args.clone(), trees: runtime.trees.clone(), ..found.unwrap_or_default() });
+    for (name, chosen) in &config.runtimes {
+        let found = settings.runtimes.get(name);
+        let runtime = Runtime {
+            interpreter: chosen.interpreter.clone(),
+            args: chosen.args.clone(),
+            trees: chosen.trees.clone(),
+            memory: found.map(|found| found.memory.clone()).unwrap_or_default(),
+            extra_calls: found
+                .map(|found| found.extra_calls.clone())
+                .unwrap_or_default(),
+        };
+        settings.runtimes.insert(name, runtime);
     }
     Ok(settings)
 }

@@ -67,7 +67,11 @@ impl Default for Config {
     fn default() -> Self {
         /// Enough to keep every core of a large host busy, few enough that default memory limits sum to 8 GiB.
         const CALLS_AT_ONCE: usize = 64;
-        Self { calls_at_once: CALLS_AT_ONCE, allow_missing_layers: Vec::new(), runtimes: BTreeMap::new() }
+        Self {
+            calls_at_once: CALLS_AT_ONCE,
+            allow_missing_layers: Vec::new(),
+            runtimes: BTreeMap::new(),
+        }
     }
 }
 
@@ -78,21 +82,36 @@ impl Config {
     /// When the file cannot be read, is too large, or names a setting that does not exist.
     pub fn load(state: &Path) -> Result<Self, Error> {
         let path = state.join(FILE);
-        let text = match fs::metadata(&path).and_then(|found| if found.len() > MAX_BYTES { Err(too_large()) } else { fs::read_to_string(&path) }) {
+        let text = match fs::metadata(&path).and_then(|found| {
+            if found.len() > MAX_BYTES {
+                Err(too_large())
+            } else {
+                fs::read_to_string(&path)
+            }
+        }) {
             Ok(text) => text,
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(source) => return Err(Error::Read { path, source }),
         };
-        let config: Self = toml::from_str(&text).map_err(|error| Error::Invalid { path: path.clone(), reason: error.to_string() })?;
+        let config: Self = toml::from_str(&text).map_err(|error| Error::Invalid {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
         if config.calls_at_once == 0 {
-            return Err(Error::Invalid { path, reason: "calls_at_once must be at least 1".to_owned() });
+            return Err(Error::Invalid {
+                path,
+                reason: "calls_at_once must be at least 1".to_owned(),
+            });
         }
         Ok(config)
     }
 }
 
 fn too_large() -> io::Error {
-    io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {MAX_BYTES} bytes"))
+    io::Error::new(
+        io::ErrorKind::FileTooLarge,
+        format!("larger than {MAX_BYTES} bytes"),
+    )
 }
 
 /// The state folder where none was named: `plugin-gateway` in the XDG state folder.
@@ -102,7 +121,10 @@ fn too_large() -> io::Error {
 pub fn default_state() -> Result<PathBuf, Error> {
     use etcetera::BaseStrategy;
     let strategy = etcetera::choose_base_strategy().map_err(|_| Error::NoState)?;
-    Ok(strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("plugin-gateway"))
+    Ok(strategy
+        .state_dir()
+        .unwrap_or_else(|| strategy.data_dir())
+        .join("plugin-gateway"))
 }
 
 #[cfg(test)]
@@ -116,7 +138,12 @@ mod tests {
         fs::write(state.path().join(FILE), "calls_at_once = 3\n").unwrap();
         assert_eq!(Config::load(state.path()).unwrap().calls_at_once, 3);
         fs::write(state.path().join(FILE), "call_at_once = 3\n").unwrap();
-        assert!(Config::load(state.path()).unwrap_err().to_string().contains("call_at_once"));
+        assert!(
+            Config::load(state.path())
+                .unwrap_err()
+                .to_string()
+                .contains("call_at_once")
+        );
         fs::write(state.path().join(FILE), "calls_at_once = 0\n").unwrap();
         assert!(Config::load(state.path()).is_err());
     }

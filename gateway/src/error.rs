@@ -3,9 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use plugin_protocol::report::ValidationReport;
+use plugin_protocol::report::{Issue, Severity, ValidationReport};
 
-use crate::{config, ledger, registry, sandbox, validator};
+use crate::{config, ledger, registry, sandbox};
 
 /// What can go wrong in an operation. A refused call is not here: it is a response.
 #[derive(Debug, thiserror::Error)]
@@ -20,17 +20,20 @@ pub enum Error {
     /// The sandbox cannot run anything here.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
-    /// A package's schemas cannot be used.
-    #[error(transparent)]
-    Schemas(#[from] validator::SchemaError),
     /// The settings cannot be used.
     #[error(transparent)]
     Config(#[from] config::Error),
     /// A manifest breaks the contract.
-    #[error("the manifest is not valid: {}", first_issue(report))]
+    #[error("the manifest is not valid: {}", first_error(&report.issues))]
     InvalidManifest {
         /// Every finding.
         report: Box<ValidationReport>,
+    },
+    /// A package's files are not what its manifest says.
+    #[error("the package is not valid: {}", first_error(issues))]
+    InvalidPackage {
+        /// Every finding.
+        issues: Vec<Issue>,
     },
     /// The caller asked for something that makes no sense.
     #[error("{message}")]
@@ -46,9 +49,6 @@ pub enum Error {
         /// What is wrong and how to mend it.
         message: String,
     },
-    /// An entrypoint names nothing to start.
-    #[error("the manifest's entrypoint names nothing to start")]
-    EmptyCommand,
     /// A file that the caller named cannot be used.
     #[error("cannot {action} '{}'", path.display())]
     File {
@@ -79,7 +79,9 @@ impl Error {
             Self::Registry(error) => registry_kind(error),
             Self::Sandbox(sandbox::Error::Missing { .. }) => Kind::Refused,
             Self::Config(_) | Self::Usage { .. } | Self::NoState { .. } => Kind::Usage,
-            Self::InvalidManifest { .. } | Self::Invalid { .. } | Self::Schemas(_) | Self::EmptyCommand => Kind::Invalid,
+            Self::InvalidManifest { .. } | Self::InvalidPackage { .. } | Self::Invalid { .. } => {
+                Kind::Invalid
+            }
             Self::File { .. } | Self::Output(_) | Self::Sandbox(_) => Kind::Internal,
         }
     }
@@ -93,9 +95,9 @@ impl Error {
             Self::Ledger(ledger::Error::Broken { .. }) => {
                 "nothing was changed; compare with a copy or an anchor, and run `plugin-gateway ledger verify`".to_owned()
             }
-            Self::InvalidManifest { .. } => "`plugin-gateway validate PATH` shows every finding".to_owned(),
+            Self::InvalidManifest { .. } | Self::InvalidPackage { .. } => "`plugin-gateway validate PATH` shows every finding".to_owned(),
             Self::Sandbox(_) => "`plugin-gateway doctor` shows what this host can enforce".to_owned(),
-            Self::Ledger(_) | Self::Registry(_) | Self::Schemas(_) | Self::Config(_) | Self::EmptyCommand => String::new(),
+            Self::Ledger(_) | Self::Registry(_) | Self::Config(_) => String::new(),
             Self::Invalid { .. } | Self::File { .. } | Self::Output(_) => String::new(),
         }
     }
@@ -105,7 +107,12 @@ fn ledger_kind(error: &ledger::Error) -> Kind {
     use ledger::Error as E;
     match error {
         E::NotInitialised { .. } => Kind::Usage,
-        E::Unavailable { .. } | E::Locked { .. } | E::Broken { .. } | E::TooLong { .. } | E::NoSpace { .. } | E::Io { .. } => Kind::Ledger,
+        E::Unavailable { .. }
+        | E::Locked { .. }
+        | E::Broken { .. }
+        | E::TooLong { .. }
+        | E::NoSpace { .. }
+        | E::Io { .. } => Kind::Ledger,
     }
 }
 
@@ -113,10 +120,17 @@ fn registry_kind(error: &registry::Error) -> Kind {
     use registry::Error as E;
     match error {
         E::PluginNotFound(_) | E::KeyNotFound(_) => Kind::NotFound,
-        E::AlreadyRegistered { .. } | E::NotHigher { .. } | E::CannotEnableRejected(_) | E::CannotDisableRejected(_) => Kind::Refused,
+        E::AlreadyRegistered { .. }
+        | E::NotHigher { .. }
+        | E::CannotEnableRejected(_)
+        | E::CannotDisableRejected(_) => Kind::Refused,
         E::KeyNotTrusted { .. } | E::KeyIdTaken(_) => Kind::Refused,
         E::KeyExists(_) => Kind::Usage,
-        E::InvalidKey { .. } | E::NotAPackage { .. } | E::Entry { .. } | E::TooLarge { .. } | E::Changed { .. } => Kind::Invalid,
+        E::InvalidKey { .. }
+        | E::NotAPackage { .. }
+        | E::Entry { .. }
+        | E::TooLarge { .. }
+        | E::Changed { .. } => Kind::Invalid,
         E::PackageMissing(_) | E::ManifestMissing(_) | E::Io { .. } => Kind::Internal,
         E::MalformedEvent { .. } => Kind::Ledger,
     }
@@ -178,7 +192,11 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     words
 }
 
-fn first_issue(report: &ValidationReport) -> String {
-    let errors = report.issues.iter().filter(|issue| issue.severity == plugin_protocol::report::Severity::Error);
-    errors.map(|issue| format!("{}: {}", issue.field, issue.message)).next().unwrap_or_default()
+fn first_error(issues: &[Issue]) -> String {
+    let error = issues
+        .iter()
+        .find(|issue| issue.severity == Severity::Error);
+    error
+        .map(|issue| format!("{}: {}", issue.field, issue.message))
+        .unwrap_or_default()
 }

@@ -35,7 +35,8 @@ pub struct Said {
 impl Said {
     /// Standard output as one JSON document.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("not one JSON document ({error}): {self:?}"))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("not one JSON document ({error}): {self:?}"))
     }
 
     /// Asserts the exit code and gives itself back.
@@ -51,13 +52,19 @@ pub fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.ancestors().nth(2).unwrap();
     let binary = folder.join("plugin-gateway");
-    assert!(binary.exists(), "{} is missing: run `cargo build` first", binary.display());
+    assert!(
+        binary.exists(),
+        "{} is missing: run `cargo build` first",
+        binary.display()
+    );
     binary
 }
 
 /// The folder of packages that `scripts/packages` made.
 pub fn sample(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/packages").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/packages")
+        .join(name)
 }
 
 /// Runs `command` with `input`, and fails the test when it does not end.
@@ -82,8 +89,13 @@ pub fn finish(mut command: Command, input: &[u8]) -> Said {
     writer.join().unwrap();
     let text = |path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
     let (stdout, stderr) = (text(out), text(err));
-    let status = status.unwrap_or_else(|| panic!("the command is stuck: {command:?}\n{stdout}\n{stderr}"));
-    Said { code: status.code().unwrap_or(-1), stdout, stderr }
+    let status =
+        status.unwrap_or_else(|| panic!("the command is stuck: {command:?}\n{stdout}\n{stderr}"));
+    Said {
+        code: status.code().unwrap_or(-1),
+        stdout,
+        stderr,
+    }
 }
 
 impl Default for Host {
@@ -95,12 +107,16 @@ impl Default for Host {
 impl Host {
     /// A fresh state; its key is made and trusted.
     pub fn new() -> Self {
-        let host = Self { folder: TempDir::new().unwrap() };
+        let host = Self {
+            folder: TempDir::new().unwrap(),
+        };
         host.say(["init"]).expect(0);
         let key = host.key();
-        host.say([OsStr::new("keygen"), OsStr::new("--out"), key.as_os_str()]).expect(0);
+        host.say([OsStr::new("keygen"), OsStr::new("--out"), key.as_os_str()])
+            .expect(0);
         let public = host.public_key();
-        host.say([OsStr::new("trust"), OsStr::new("add"), public.as_os_str()]).expect(0);
+        host.say([OsStr::new("trust"), OsStr::new("add"), public.as_os_str()])
+            .expect(0);
         host
     }
 
@@ -137,7 +153,11 @@ impl Host {
     }
 
     /// Runs a verb with something on standard input.
-    pub fn say_with<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, arguments: I, input: &[u8]) -> Said {
+    pub fn say_with<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
+        &self,
+        arguments: I,
+        input: &[u8],
+    ) -> Said {
         let mut command = self.command();
         command.args(arguments);
         finish(command, input)
@@ -146,13 +166,26 @@ impl Host {
     /// Signs the folder with the trusted key.
     pub fn sign(&self, package: &Path) {
         let key = self.key();
-        self.say([OsStr::new("sign"), package.as_os_str(), OsStr::new("--key"), key.as_os_str()]).expect(0);
+        self.say([
+            OsStr::new("sign"),
+            package.as_os_str(),
+            OsStr::new("--key"),
+            key.as_os_str(),
+        ])
+        .expect(0);
     }
 
     /// Signs, registers and enables the package in `folder`, and gives its id.
     pub fn install_folder(&self, folder: &Path) -> String {
         self.sign(folder);
-        let info = self.say([OsStr::new("--json"), OsStr::new("register"), folder.as_os_str()]).expect(0).json();
+        let info = self
+            .say([
+                OsStr::new("--json"),
+                OsStr::new("register"),
+                folder.as_os_str(),
+            ])
+            .expect(0)
+            .json();
         let id = info["plugin_id"].as_str().unwrap().to_owned();
         self.say(["enable", &id]).expect(0);
         id
@@ -172,8 +205,13 @@ impl Host {
 
     /// The stored events.
     pub fn events(&self) -> Vec<Value> {
-        let said = self.say(["--json", "ledger", "tail", "-n", "1000000"]).expect(0);
-        said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let said = self
+            .say(["--json", "ledger", "tail", "-n", "1000000"])
+            .expect(0);
+        said.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// Asserts that the ledger is valid and gives the number of its events.

@@ -39,12 +39,20 @@ pub fn manifest(id: &str, command: &[&str]) -> Value {
 impl Package {
     /// A package whose entry is the native program `bytes`.
     pub fn native(id: &str, bytes: &[u8]) -> Self {
-        Self { manifest: manifest(id, &["./program"]), files: Vec::new() }.file("program", bytes, 0o755)
+        Self {
+            manifest: manifest(id, &["./program"]),
+            files: Vec::new(),
+        }
+        .file("program", bytes, 0o755)
     }
 
     /// A package whose entry is a script under a runtime.
     pub fn script(id: &str, runtime: &str, text: &str) -> Self {
-        let mut package = Self { manifest: manifest(id, &[runtime, "script"]), files: Vec::new() }.file("script", text.as_bytes(), 0o644);
+        let mut package = Self {
+            manifest: manifest(id, &[runtime, "script"]),
+            files: Vec::new(),
+        }
+        .file("script", text.as_bytes(), 0o644);
         // Interpreters reserve more than a small native program does.
         package.manifest["limits"]["max_memory_bytes"] = json!(1_u64 << 30);
         package
@@ -66,7 +74,11 @@ impl Package {
 
     /// Writes the package into `folder`.
     pub fn write(&self, folder: &Path) {
-        fs::write(folder.join("plugin.json"), serde_json::to_vec_pretty(&self.manifest).unwrap()).unwrap();
+        fs::write(
+            folder.join("plugin.json"),
+            serde_json::to_vec_pretty(&self.manifest).unwrap(),
+        )
+        .unwrap();
         for (path, bytes, mode) in &self.files {
             let file = folder.join(path);
             fs::create_dir_all(file.parent().unwrap()).unwrap();

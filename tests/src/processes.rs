@@ -9,25 +9,42 @@ pub fn open_descriptors() -> usize {
 
 /// The processes whose parent is `parent`, zombies included.
 pub fn children_of(parent: u32) -> Vec<u32> {
-    processes().filter(|&pid| parent_of(pid) == Some(parent)).collect()
+    processes()
+        .filter(|&pid| parent_of(pid) == Some(parent))
+        .collect()
 }
 
 /// The processes whose command line holds `word`.
 pub fn running(word: &str) -> Vec<u32> {
-    processes().filter(|pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(word))).collect()
+    processes()
+        .filter(|pid| {
+            fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| String::from_utf8_lossy(&line).contains(word))
+        })
+        .collect()
 }
 
 /// The names (`comm`) of all processes, to look for one that must be gone.
 pub fn names() -> Vec<String> {
-    processes().filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).ok()).map(|name| name.trim().to_owned()).collect()
+    processes()
+        .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).ok())
+        .map(|name| name.trim().to_owned())
+        .collect()
 }
 
 fn processes() -> impl Iterator<Item = u32> {
-    fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
 fn parent_of(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name may hold anything; the fields after its closing parenthesis are plain (proc_pid_stat(5)).
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(1)?
+        .parse()
+        .ok()
 }

@@ -25,19 +25,33 @@ pub const PRELUDE: &str = include_str!("prelude.h");
 pub fn c(body: &str, link: Link) -> Vec<u8> {
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_with(HashMap::new);
-    built.entry((body.to_owned(), link)).or_insert_with(|| compile(body, link)).clone()
+    built
+        .entry((body.to_owned(), link))
+        .or_insert_with(|| compile(body, link))
+        .clone()
 }
 
 fn compile(body: &str, link: Link) -> Vec<u8> {
     let folder = TempDir::new().unwrap();
-    let (source, program) = (folder.path().join("program.c"), folder.path().join("program"));
+    let (source, program) = (
+        folder.path().join("program.c"),
+        folder.path().join("program"),
+    );
     fs::write(&source, format!("{PRELUDE}\n#line 1 \"body\"\n{body}")).unwrap();
     let mut cc = Command::new("cc");
-    cc.args(["-O1", "-w", "-pthread", "-o"]).arg(&program).arg(&source);
+    cc.args(["-O1", "-w", "-pthread", "-o"])
+        .arg(&program)
+        .arg(&source);
     if link == Link::Static {
         cc.arg("-static");
     }
-    let out = cc.output().expect("the campaigns need a C compiler: install gcc or clang as `cc`");
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let out = cc
+        .output()
+        .expect("the campaigns need a C compiler: install gcc or clang as `cc`");
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     fs::read(program).unwrap()
 }

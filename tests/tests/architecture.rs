@@ -20,7 +20,10 @@ const HEIGHTS: [(u8, &[&str]); 8] = [
 const PRIVATE: [(&str, &str); 1] = [("sys", "sandbox")];
 
 fn height(room: &str) -> Option<u8> {
-    HEIGHTS.iter().find(|(_, rooms)| rooms.contains(&room)).map(|(height, _)| *height)
+    HEIGHTS
+        .iter()
+        .find(|(_, rooms)| rooms.contains(&room))
+        .map(|(height, _)| *height)
 }
 
 fn source() -> PathBuf {
@@ -41,33 +44,56 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
 /// The room that a file belongs to: its first folder, or its own name at the top.
 fn room_of(file: &Path) -> String {
     let relative = file.strip_prefix(source()).unwrap();
-    let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();
+    let first = relative
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_str()
+        .unwrap();
     first.trim_end_matches(".rs").to_owned()
 }
 
 /// Every room that the text names as `crate::room`, one at a time or in a group.
 fn rooms_used(text: &str) -> BTreeSet<String> {
     let mut rooms = BTreeSet::new();
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let code: String = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n");
     for (at, _) in code.match_indices("crate::") {
-        if at > 0 && (code.as_bytes()[at - 1].is_ascii_alphanumeric() || code.as_bytes()[at - 1] == b'_') {
+        if at > 0
+            && (code.as_bytes()[at - 1].is_ascii_alphanumeric() || code.as_bytes()[at - 1] == b'_')
+        {
             continue;
         }
         let rest = &code[at + "crate::".len()..];
-        let group = rest.strip_prefix('{').map_or(rest, |group| &group[..group.find("};").unwrap_or(group.len())]);
+        let group = rest.strip_prefix('{').map_or(rest, |group| {
+            &group[..group.find("};").unwrap_or(group.len())]
+        });
         let many = rest.starts_with('{');
         let names = group.split(',').take(if many { usize::MAX } else { 1 });
-        rooms.extend(names.map(|name| name.trim().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()));
+        rooms.extend(names.map(|name| {
+            name.trim()
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect()
+        }));
     }
     rooms
 }
 
 fn violations_in(room: &str, text: &str) -> Vec<String> {
-    let Some(own) = height(room) else { return Vec::new() };
+    let Some(own) = height(room) else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for used in rooms_used(text).into_iter().filter(|used| used != room) {
         let Some(other) = height(&used) else { continue };
-        let reserved = PRIVATE.iter().any(|(private, owner)| *private == used && *owner != room);
+        let reserved = PRIVATE
+            .iter()
+            .any(|(private, owner)| *private == used && *owner != room);
         if other >= own || reserved {
             found.push(format!("{room} uses {used}"));
         }
@@ -81,7 +107,11 @@ fn imports_go_one_way() {
     rust_files(&source(), &mut files);
     let found: Vec<String> = files
         .iter()
-        .flat_map(|file| violations_in(&room_of(file), &fs::read_to_string(file).unwrap()).into_iter().map(|what| format!("{}: {what}", file.display())))
+        .flat_map(|file| {
+            violations_in(&room_of(file), &fs::read_to_string(file).unwrap())
+                .into_iter()
+                .map(|what| format!("{}: {what}", file.display()))
+        })
         .collect();
     assert!(files.len() > 20, "the source was found");
     assert!(found.is_empty(), "{found:#?}");
@@ -89,22 +119,46 @@ fn imports_go_one_way() {
 
 #[test]
 fn the_check_sees_what_it_should() {
-    assert_eq!(violations_in("ledger", "use crate::registry::Registry;"), ["ledger uses registry"]);
-    assert_eq!(violations_in("router", "use crate::{api::Gateway, ledger::Ledger};"), ["router uses api"]);
-    assert_eq!(violations_in("router", "let x = crate::sys::call();"), ["router uses sys"]);
-    assert!(violations_in("router", "use crate::ledger::Ledger;\nuse crate::error::Error;").is_empty());
+    assert_eq!(
+        violations_in("ledger", "use crate::registry::Registry;"),
+        ["ledger uses registry"]
+    );
+    assert_eq!(
+        violations_in("router", "use crate::{api::Gateway, ledger::Ledger};"),
+        ["router uses api"]
+    );
+    assert_eq!(
+        violations_in("router", "let x = crate::sys::call();"),
+        ["router uses sys"]
+    );
+    assert!(
+        violations_in(
+            "router",
+            "use crate::ledger::Ledger;\nuse crate::error::Error;"
+        )
+        .is_empty()
+    );
 }
 
 #[test]
 fn unsafe_lives_in_sys_alone() {
     let mut files = Vec::new();
     for folder in ["../gateway", "../plugin-protocol", "../sample-plugins", "."] {
-        rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join("src"), &mut files);
+        rust_files(
+            &Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join(folder)
+                .join("src"),
+            &mut files,
+        );
     }
     let open = ["unsafe", " {"].concat();
     let found: Vec<_> = files
         .iter()
-        .filter(|file| !file.strip_prefix(source()).is_ok_and(|path| path.starts_with("sys")))
+        .filter(|file| {
+            !file
+                .strip_prefix(source())
+                .is_ok_and(|path| path.starts_with("sys"))
+        })
         .filter(|file| fs::read_to_string(file).unwrap().contains(&open))
         .collect();
     assert!(found.is_empty(), "{found:?}");

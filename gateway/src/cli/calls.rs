@@ -31,7 +31,9 @@ pub(super) fn run(package: &Path, call: &Call, out: Output) -> Result<Answer, Er
             }
             Ok(answer)
         }
-        Trial::Refused { reason } => Err(Error::Invalid { message: format!("the package cannot be run: {reason}") }),
+        Trial::Refused { reason } => Err(Error::Invalid {
+            message: format!("the package cannot be run: {reason}"),
+        }),
     }
 }
 
@@ -39,12 +41,25 @@ fn answer(outcome: &Outcome, out: Output) -> Result<Answer, Error> {
     let response = &outcome.response;
     if let Some(report) = &outcome.report {
         show_stderr(report, out);
-        out.detail(&format!("layers: {}", report.layers.iter().map(|layer| layer.as_str()).collect::<Vec<_>>().join(" ")));
+        out.detail(&format!(
+            "layers: {}",
+            report
+                .layers
+                .iter()
+                .map(|layer| layer.as_str())
+                .collect::<Vec<_>>()
+                .join(" ")
+        ));
     }
     out.answer(response, || {
-        let mut lines = vec![format!("{} in {} ms", response.status, response.duration_ms)];
+        let mut lines = vec![format!(
+            "{} in {} ms",
+            response.status, response.duration_ms
+        )];
         if let Some(result) = &response.result {
-            lines.push(printable(&serde_json::to_string_pretty(result).unwrap_or_default()));
+            lines.push(printable(
+                &serde_json::to_string_pretty(result).unwrap_or_default(),
+            ));
         }
         if !response.notes.is_empty() {
             lines.push(printable(&response.notes));
@@ -57,7 +72,10 @@ fn answer(outcome: &Outcome, out: Output) -> Result<Answer, Error> {
 /// What the plugin wrote on stderr, each line marked as its own.
 fn show_stderr(report: &Report, out: Output) {
     if report.stderr.dropped > 0 {
-        out.note(&format!("plugin stderr: ({} earlier bytes were dropped)", report.stderr.dropped));
+        out.note(&format!(
+            "plugin stderr: ({} earlier bytes were dropped)",
+            report.stderr.dropped
+        ));
     }
     for line in String::from_utf8_lossy(&report.stderr.bytes).lines() {
         out.note(&format!("plugin stderr: {}", printable(line)));

@@ -17,10 +17,23 @@ pub(super) fn doctor(state: &Path, out: Output) -> Result<Answer, Error> {
                 (false, true) => "MISSING",
                 (false, false) => "absent",
             };
-            vec![check.name.to_owned(), check.layer.to_owned(), state.to_owned(), check.detail.clone(), check.remedy.clone()]
+            vec![
+                check.name.to_owned(),
+                check.layer.to_owned(),
+                state.to_owned(),
+                check.detail.clone(),
+                check.remedy.clone(),
+            ]
         });
-        let verdict = if health.ok { "plugins can be run on this host" } else { "plugins are refused on this host: a required layer is missing" };
-        format!("{}\n\n{verdict}", table(&["PROTECTION", "LAYER", "STATE", "DETAIL", "REMEDY"], rows))
+        let verdict = if health.ok {
+            "plugins can be run on this host"
+        } else {
+            "plugins are refused on this host: a required layer is missing"
+        };
+        format!(
+            "{}\n\n{verdict}",
+            table(&["PROTECTION", "LAYER", "STATE", "DETAIL", "REMEDY"], rows)
+        )
     })?;
     Ok(health.ok.into())
 }

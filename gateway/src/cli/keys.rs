@@ -21,7 +21,10 @@ pub(super) fn init(state: &Path, out: Output) -> Result<Answer, Error> {
         if made.created {
             format!("made a state in {}", state.display())
         } else {
-            format!("there is a state in {} already: nothing was changed", state.display())
+            format!(
+                "there is a state in {} already: nothing was changed",
+                state.display()
+            )
         }
     })?;
     Ok(Answer::Yes)
@@ -32,7 +35,11 @@ pub(super) fn keygen(file: &Path, out: Output) -> Result<Answer, Error> {
     let public = format!("{}.pub", file.display());
     let document = json!({ "key_id": key.id(), "private_key": file, "public_key": public });
     out.answer(&document, || {
-        format!("key {}\nprivate key {} (keep it secret)\npublic key  {public} (give it to operators)", key.id(), file.display())
+        format!(
+            "key {}\nprivate key {} (keep it secret)\npublic key  {public} (give it to operators)",
+            key.id(),
+            file.display()
+        )
     })?;
     Ok(Answer::Yes)
 }
@@ -40,11 +47,18 @@ pub(super) fn keygen(file: &Path, out: Output) -> Result<Answer, Error> {
 pub(super) fn sign(package: &Path, key: &Path, out: Output) -> Result<Answer, Error> {
     let signed = operator::sign(package, key)?;
     let document = json!({ "package_digest": signed.digest, "key_id": signed.key_id, "signature": signed.file });
-    out.answer(&document, || format!("signed {} with key {}", signed.digest, signed.key_id))?;
+    out.answer(&document, || {
+        format!("signed {} with key {}", signed.digest, signed.key_id)
+    })?;
     Ok(Answer::Yes)
 }
 
-pub(super) fn trust_add(state: &Path, file: &Path, label: Option<&str>, out: Output) -> Result<Answer, Error> {
+pub(super) fn trust_add(
+    state: &Path,
+    file: &Path,
+    label: Option<&str>,
+    out: Output,
+) -> Result<Answer, Error> {
     let key = PublicKey::read(file)?;
     let changed = Gateway::open(existing(state)?)?.trust_add(&key, label.unwrap_or_default())?;
     say_trust(key.id(), true, changed, out)
@@ -80,9 +94,18 @@ pub(super) fn trust_list(state: &Path, out: Output) -> Result<Answer, Error> {
     out.answer(&document, || {
         let rows = registry.keys().map(|key| {
             let word = if key.trusted { "trusted" } else { "revoked" };
-            vec![key.key.id().to_string(), word.to_owned(), key.since.to_string(), key.label.clone()]
+            vec![
+                key.key.id().to_string(),
+                word.to_owned(),
+                key.since.to_string(),
+                key.label.clone(),
+            ]
         });
-        if document.is_empty() { "no key is trusted: add one with `plugin-gateway trust add FILE.pub`".to_owned() } else { table(&["KEY", "TRUST", "SINCE", "LABEL"], rows) }
+        if document.is_empty() {
+            "no key is trusted: add one with `plugin-gateway trust add FILE.pub`".to_owned()
+        } else {
+            table(&["KEY", "TRUST", "SINCE", "LABEL"], rows)
+        }
     })?;
     Ok(Answer::Yes)
 }

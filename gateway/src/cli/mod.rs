@@ -52,7 +52,11 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(wrong) => return usage(&wrong),
     };
-    let out = Output { json: cli.global.json, quiet: cli.global.quiet, verbose: cli.global.verbose };
+    let out = Output {
+        json: cli.global.json,
+        quiet: cli.global.quiet,
+        verbose: cli.global.verbose,
+    };
     let code = match run(cli, out) {
         Ok(answer) => answer.exit_code(),
         // Nobody listens any more; that is the reader's choice, not a failure.
@@ -72,7 +76,9 @@ fn run(cli: Cli, out: Output) -> Result<Answer, Error> {
         Verb::Doctor => health::doctor(&state()?, out),
         Verb::Keygen { out: file } => keys::keygen(&file, out),
         Verb::Sign { package, key } => keys::sign(&package, &key, out),
-        Verb::Trust(Trust::Add { file, label }) => keys::trust_add(&state()?, &file, label.as_deref(), out),
+        Verb::Trust(Trust::Add { file, label }) => {
+            keys::trust_add(&state()?, &file, label.as_deref(), out)
+        }
         Verb::Trust(Trust::List) => keys::trust_list(&state()?, out),
         Verb::Trust(Trust::Remove { key_id }) => keys::trust_remove(&state()?, &key_id, out),
         Verb::Validate { path } => plugins::validate(&path, out),
@@ -84,7 +90,9 @@ fn run(cli: Cli, out: Output) -> Result<Answer, Error> {
         Verb::Invoke { id, call } => calls::invoke(&state()?, &id, &call, out),
         Verb::Run { package, call } => calls::run(&package, &call, out),
         Verb::Ledger(Ledger::Verify) => records::verify(&state()?, out),
-        Verb::Ledger(Ledger::Tail { lines, follow }) => records::tail(&state()?, lines, follow, out),
+        Verb::Ledger(Ledger::Tail { lines, follow }) => {
+            records::tail(&state()?, lines, follow, out)
+        }
         Verb::Ledger(Ledger::Query(query)) => records::query(&state()?, &query, out),
     }
 }
@@ -94,13 +102,26 @@ fn usage(wrong: &clap::Error) -> ExitCode {
     let json = std::env::args_os().any(|argument| argument == "--json");
     if wrong.use_stderr() && json {
         let words = wrong.render().to_string();
-        let message = words.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        Output { json, quiet: false, verbose: false }.failure(Kind::Usage.as_str(), message, "see plugin-gateway --help");
+        let message = words
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ");
+        Output {
+            json,
+            quiet: false,
+            verbose: false,
+        }
+        .failure(Kind::Usage.as_str(), message, "see plugin-gateway --help");
         return ExitCode::from(Kind::Usage.exit_code());
     }
     // A closed terminal is nobody to tell.
     wrong.print().unwrap_or_default();
-    ExitCode::from(if wrong.use_stderr() { Kind::Usage.exit_code() } else { 0 })
+    ExitCode::from(if wrong.use_stderr() {
+        Kind::Usage.exit_code()
+    } else {
+        0
+    })
 }
 
 fn state_folder(named: Option<PathBuf>) -> Result<PathBuf, Error> {
@@ -109,5 +130,11 @@ fn state_folder(named: Option<PathBuf>) -> Result<PathBuf, Error> {
 
 /// A state that must be there already.
 fn existing(state: &Path) -> Result<&Path, Error> {
-    if state.join("ledger").is_dir() { Ok(state) } else { Err(Error::NoState { path: state.to_owned() }) }
+    if state.join("ledger").is_dir() {
+        Ok(state)
+    } else {
+        Err(Error::NoState {
+            path: state.to_owned(),
+        })
+    }
 }

@@ -14,13 +14,21 @@ pub(super) struct Output {
 
 impl Output {
     /// The verb's answer: `document` as JSON where that was asked for, else `words`.
-    pub(super) fn answer<T: Serialize>(self, document: &T, words: impl FnOnce() -> String) -> io::Result<()> {
+    pub(super) fn answer<T: Serialize>(
+        self,
+        document: &T,
+        words: impl FnOnce() -> String,
+    ) -> io::Result<()> {
         if self.json {
             let text = serde_json::to_string(document)?;
             return line(&mut io::stdout().lock(), &text);
         }
         let words = words();
-        if words.is_empty() { Ok(()) } else { line(&mut io::stdout().lock(), &words) }
+        if words.is_empty() {
+            Ok(())
+        } else {
+            line(&mut io::stdout().lock(), &words)
+        }
     }
 
     /// One raw line on stdout, for verbs that print many.
@@ -47,7 +55,8 @@ impl Output {
     /// A failure: `{error: {kind, message, hint}}`, or the same in words on stderr.
     pub(super) fn failure(self, kind: &str, message: &str, hint: &str) {
         if self.json {
-            let document = serde_json::json!({ "error": { "kind": kind, "message": message, "hint": hint } });
+            let document =
+                serde_json::json!({ "error": { "kind": kind, "message": message, "hint": hint } });
             if line(&mut io::stdout().lock(), &document.to_string()).is_ok() {
                 return;
             }

@@ -23,25 +23,60 @@ fn describe(report: &ValidationReport) -> String {
         Severity::Warning => "warning",
         Severity::Info => "info",
     };
-    let place = |field: &str| if field.is_empty() { "(whole)".to_owned() } else { field.to_owned() };
+    let place = |field: &str| {
+        if field.is_empty() {
+            "(whole)".to_owned()
+        } else {
+            field.to_owned()
+        }
+    };
     let mut lines: Vec<String> = report
         .issues
         .iter()
-        .map(|issue| printable(&format!("{}: {}: {}", word(issue.severity), place(&issue.field), issue.message)))
+        .map(|issue| {
+            printable(&format!(
+                "{}: {}: {}",
+                word(issue.severity),
+                place(&issue.field),
+                issue.message
+            ))
+        })
         .collect();
-    let hash = report.manifest_hash.map(|hash| format!(", manifest {hash}")).unwrap_or_default();
-    lines.push(if report.valid { format!("valid{hash}") } else { "not valid".to_owned() });
+    let hash = report
+        .manifest_hash
+        .map(|hash| format!(", manifest {hash}"))
+        .unwrap_or_default();
+    lines.push(if report.valid {
+        format!("valid{hash}")
+    } else {
+        "not valid".to_owned()
+    });
     lines.join("\n")
 }
 
-pub(super) fn register(state: &Path, package: &Path, replace: bool, out: Output) -> Result<Answer, Error> {
+pub(super) fn register(
+    state: &Path,
+    package: &Path,
+    replace: bool,
+    out: Output,
+) -> Result<Answer, Error> {
     let gateway = Gateway::open(existing(state)?)?;
-    let registration = Registration { package, signature: None, replace };
+    let registration = Registration {
+        package,
+        signature: None,
+        replace,
+    };
     let (info, rejection) = gateway.register(registration)?;
     out.answer(&info, || one_line(&info))?;
-    let Some(rejection) = rejection else { return Ok(Answer::Yes) };
+    let Some(rejection) = rejection else {
+        return Ok(Answer::Yes);
+    };
     out.note(&printable(&format!("rejected: {}", rejection.reason)));
-    Ok(if rejection.trust { Answer::Refused } else { Answer::No })
+    Ok(if rejection.trust {
+        Answer::Refused
+    } else {
+        Answer::No
+    })
 }
 
 pub(super) fn enable(state: &Path, id: &str, out: Output) -> Result<Answer, Error> {
@@ -57,14 +92,23 @@ pub(super) fn disable(state: &Path, id: &str, out: Output) -> Result<Answer, Err
 }
 
 fn one_line(info: &PluginInfo) -> String {
-    printable(&format!("{} {} {}", info.plugin_id, info.version, info.status.as_str()))
+    printable(&format!(
+        "{} {} {}",
+        info.plugin_id,
+        info.version,
+        info.status.as_str()
+    ))
 }
 
 pub(super) fn list(state: &Path, out: Output) -> Result<Answer, Error> {
     let plugins = operator::inventory(existing(state)?)?.list();
     out.answer(&plugins, || {
         let rows = plugins.iter().map(|info| {
-            let signed = if info.signature_valid { "valid" } else { "not valid" };
+            let signed = if info.signature_valid {
+                "valid"
+            } else {
+                "not valid"
+            };
             vec![
                 info.plugin_id.to_string(),
                 info.version.clone(),
@@ -77,7 +121,17 @@ pub(super) fn list(state: &Path, out: Output) -> Result<Answer, Error> {
         if plugins.is_empty() {
             "no plugin is registered: `plugin-gateway register PACKAGE` adds one".to_owned()
         } else {
-            table(&["PLUGIN", "VERSION", "STATUS", "SIGNATURE", "CAPABILITIES", "NAME"], rows)
+            table(
+                &[
+                    "PLUGIN",
+                    "VERSION",
+                    "STATUS",
+                    "SIGNATURE",
+                    "CAPABILITIES",
+                    "NAME",
+                ],
+                rows,
+            )
         }
     })?;
     Ok(Answer::Yes)
@@ -92,7 +146,15 @@ pub(super) fn show(state: &Path, id: &str, out: Output) -> Result<Answer, Error>
             ("name", info.name.clone()),
             ("version", info.version.clone()),
             ("status", info.status.as_str().to_owned()),
-            ("signature", if info.signature_valid { "valid" } else { "not valid" }.to_owned()),
+            (
+                "signature",
+                if info.signature_valid {
+                    "valid"
+                } else {
+                    "not valid"
+                }
+                .to_owned(),
+            ),
             ("signed by", details.key_id.clone()),
             ("capabilities", info.capabilities.join(" ")),
             ("registered", info.registered_at.to_string()),
@@ -102,7 +164,10 @@ pub(super) fn show(state: &Path, id: &str, out: Output) -> Result<Answer, Error>
             ("isolation", details.isolation.join(" ")),
         ];
         let shown = rows.iter().filter(|(_, value)| !value.is_empty());
-        shown.map(|(name, value)| format!("{name:<13} {}", printable(value))).collect::<Vec<_>>().join("\n")
+        shown
+            .map(|(name, value)| format!("{name:<13} {}", printable(value)))
+            .collect::<Vec<_>>()
+            .join("\n")
     })?;
     Ok(Answer::Yes)
 }

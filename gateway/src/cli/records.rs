@@ -1,7 +1,6 @@
 //! The verbs about the ledger. They only read, and so need no lock.
 
 use std::path::Path;
-use std::time::Duration;
 
 use plugin_protocol::event::EventKind;
 use plugin_protocol::ids::{PluginId, RequestId, RunId};
@@ -14,16 +13,19 @@ use super::{Answer, existing};
 use crate::error::Error;
 use crate::ledger::{self, Filter, Stored};
 
-/// How often a followed ledger is looked at again: quick for a person, cheap for a disk.
-const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
-
 pub(super) fn verify(state: &Path, out: Output) -> Result<Answer, Error> {
     let found = ledger::verify(existing(state)?, &|_, _| {})?;
     out.answer(&found, || {
         if found.valid {
-            format!("valid: {} events, {} bytes, head {}", found.events, found.bytes, found.head)
+            format!(
+                "valid: {} events, {} bytes, head {}",
+                found.events, found.bytes, found.head
+            )
         } else {
-            let at = found.broken_at.map(|index| format!(" at event {index}")).unwrap_or_default();
+            let at = found
+                .broken_at
+                .map(|index| format!(" at event {index}"))
+                .unwrap_or_default();
             format!("BROKEN{at}: {}", printable(&found.reason))
         }
     })?;
@@ -31,24 +33,22 @@ pub(super) fn verify(state: &Path, out: Output) -> Result<Answer, Error> {
 }
 
 pub(super) fn tail(state: &Path, lines: usize, follow: bool, out: Output) -> Result<Answer, Error> {
-    let last = ledger::tail(existing(state)?, lines)?;
-    for stored in &last {
-        show(stored, out)?;
-    }
+    let state = existing(state)?;
     if follow {
-        let mut events = ledger::follow(state, last.last().map_or(0, |stored| stored.index + 1))?;
-        loop {
-            for stored in events.new_events()? {
-                show(&stored, out)?;
-            }
-            std::thread::sleep(FOLLOW_PAUSE);
+        // It goes on until the reader leaves or a signal ends it.
+        for stored in ledger::follow(state, lines, &|| false)? {
+            show(&stored?, out)?;
+        }
+    } else {
+        for stored in ledger::tail(state, lines)? {
+            show(&stored, out)?;
         }
     }
     Ok(Answer::Yes)
 }
 
 pub(super) fn query(state: &Path, query: &Query, out: Output) -> Result<Answer, Error> {
-    for stored in ledger::query(existing(state)?, filter(query)?)? {
+    for stored in ledger::query(existing(state)?, &filter(query)?)? {
         show(&stored?, out)?;
     }
     Ok(Answer::Yes)
@@ -65,8 +65,14 @@ fn filter(query: &Query) -> Result<Filter, Error> {
     })
 }
 
-fn parsed<T, E: std::fmt::Display>(text: Option<&str>, parse: fn(&str) -> Result<T, E>) -> Result<Option<T>, Error> {
-    text.map(parse).transpose().map_err(|error| Error::Usage { message: error.to_string(), hint: "see plugin-gateway ledger query --help".to_owned() })
+fn parsed<T, E: std::fmt::Display>(
+    text: Option<&str>,
+    parse: fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, Error> {
+    text.map(parse).transpose().map_err(|error| Error::Usage {
+        message: error.to_string(),
+        hint: "see plugin-gateway ledger query --help".to_owned(),
+    })
 }
 
 fn kind(kind: Kind) -> EventKind {
@@ -96,7 +102,12 @@ fn show(stored: &Stored, out: Output) -> Result<(), Error> {
         event.kind.as_str(),
         id(event.plugin_id.as_ref().map(ToString::to_string)),
         id(event.request_id.as_ref().map(ToString::to_string)),
-        ["status", "cause", "reason", "subject"].iter().filter_map(|name| event.meta.get(*name)).cloned().collect::<Vec<_>>().join(", "),
+        ["status", "cause", "reason", "subject"]
+            .iter()
+            .filter_map(|name| event.meta.get(*name))
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(", "),
     );
     Ok(out.raw(printable(&words).trim_end().as_bytes())?)
 }

@@ -29,7 +29,11 @@ pub(super) fn build(call: &Call) -> Result<Value, Error> {
             });
         }
     };
-    let mut request = if is_request(&given) { given } else { around(given) };
+    let mut request = if is_request(&given) {
+        given
+    } else {
+        around(given)
+    };
     if let Some(fields) = request.as_object_mut() {
         overlay(fields, call);
     }
@@ -61,7 +65,9 @@ fn overlay(request: &mut Map<String, Value>, call: &Call) {
     if let Some(run) = &call.run {
         request.insert("run_id".to_owned(), run.as_str().into());
     }
-    let Some(policy) = request.get_mut("policy").and_then(Value::as_object_mut) else { return };
+    let Some(policy) = request.get_mut("policy").and_then(Value::as_object_mut) else {
+        return;
+    };
     if let Some(timeout_ms) = call.timeout_ms {
         policy.insert("timeout_ms".to_owned(), timeout_ms.into());
     }
@@ -74,16 +80,32 @@ fn overlay(request: &mut Map<String, Value>, call: &Call) {
 }
 
 fn read(file: &Path) -> Result<Value, Error> {
-    let failed = |source| Error::File { action: "read the request from", path: file.to_owned(), source };
+    let failed = |source| Error::File {
+        action: "read the request from",
+        path: file.to_owned(),
+        source,
+    };
     let mut bytes = Vec::new();
-    let mut take = |source: &mut dyn Read| source.take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes).map(drop);
+    let mut take = |source: &mut dyn Read| {
+        source
+            .take(MAX_INPUT_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map(drop)
+    };
     if file == Path::new("-") {
         take(&mut io::stdin().lock()).map_err(failed)?;
     } else {
         take(&mut File::open(file).map_err(failed)?).map_err(failed)?;
     }
     if bytes.len() as u64 > MAX_INPUT_BYTES {
-        return Err(Error::Invalid { message: format!("{}: it is larger than {MAX_INPUT_BYTES} bytes: send a binary_ref or a dataset_slice instead", words::INVALID_REQUEST) });
+        return Err(Error::Invalid {
+            message: format!(
+                "{}: it is larger than {MAX_INPUT_BYTES} bytes: send a binary_ref or a dataset_slice instead",
+                words::INVALID_REQUEST
+            ),
+        });
     }
-    json::read(&bytes).map_err(|error| Error::Invalid { message: format!("{}: {error}", words::INVALID_REQUEST) })
+    json::read(&bytes).map_err(|error| Error::Invalid {
+        message: format!("{}: {error}", words::INVALID_REQUEST),
+    })
 }

@@ -5,7 +5,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 /// A plain table with a head line.
 pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(head);
     for row in rows {
         table.add_row(row.iter().map(|cell| printable(cell)));
@@ -16,10 +18,15 @@ pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) 
 /// The text with control characters written out, so that no stranger's text moves the cursor.
 pub(super) fn printable(text: &str) -> String {
     let keep = |c: char| !c.is_control() || c == '\n' || c == '\t';
-    text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
-        if keep(c) { safe.push(c) } else { safe.extend(c.escape_unicode()) }
-        safe
-    })
+    text.chars()
+        .fold(String::with_capacity(text.len()), |mut safe, c| {
+            if keep(c) {
+                safe.push(c)
+            } else {
+                safe.extend(c.escape_unicode())
+            }
+            safe
+        })
 }
 
 #[cfg(test)]

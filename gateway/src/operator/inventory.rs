@@ -42,7 +42,9 @@ pub(crate) fn inventory(state: &Path) -> Result<Registry, Error> {
 pub(crate) fn details(state: &Path, id: &str) -> Result<Details, Error> {
     let id = parse_id(id)?;
     let registry = inventory(state)?;
-    let plugin = registry.get(&id).ok_or(registry::Error::PluginNotFound(id))?;
+    let plugin = registry
+        .get(&id)
+        .ok_or(registry::Error::PluginNotFound(id))?;
     let manifest = Store::open(state)?.manifest(plugin.manifest_hash)?;
     let protections = super::examine(state)?.checks;
     Ok(Details {
@@ -52,11 +54,18 @@ pub(crate) fn details(state: &Path, id: &str) -> Result<Details, Error> {
         package_digest: plugin.package_digest.to_string(),
         key_id: plugin.key_id.map(|key| key.to_string()).unwrap_or_default(),
         reason: plugin.reason.clone().unwrap_or_default(),
-        isolation: protections.into_iter().filter(|check| check.enforced).map(|check| check.layer).collect(),
+        isolation: protections
+            .into_iter()
+            .filter(|check| check.enforced)
+            .map(|check| check.layer)
+            .collect(),
     })
 }
 
 /// Reads a plugin's id as a caller wrote it.
 pub(crate) fn parse_id(id: &str) -> Result<PluginId, Error> {
-    PluginId::parse(id).map_err(|error| Error::Usage { message: error.to_string(), hint: "`plugin-gateway list` shows the ids".to_owned() })
+    PluginId::parse(id).map_err(|error| Error::Usage {
+        message: error.to_string(),
+        hint: "`plugin-gateway list` shows the ids".to_owned(),
+    })
 }

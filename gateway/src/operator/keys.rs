@@ -22,8 +22,16 @@ pub(crate) fn sign(folder: &Path, key: &Path) -> Result<Signed, Error> {
     let package = Package::read(folder)?;
     let signature = key.sign(package.digest());
     let file = folder.join(SIGNATURE_FILE);
-    replace(folder, &file, &signature.to_file_bytes()).map_err(|source| Error::File { action: "write signature", path: file.clone(), source })?;
-    Ok(Signed { digest: package.digest(), key_id: key.public().id(), file })
+    replace(folder, &file, &signature.to_file_bytes()).map_err(|source| Error::File {
+        action: "write signature",
+        path: file.clone(),
+        source,
+    })?;
+    Ok(Signed {
+        digest: package.digest(),
+        key_id: key.public().id(),
+        file,
+    })
 }
 
 /// Writes a whole new file and puts it in place at once, so that nobody reads half a signature.
@@ -31,7 +39,9 @@ fn replace(folder: &Path, file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
     fresh.write_all(bytes)?;
-    fresh.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    fresh
+        .as_file()
+        .set_permissions(std::fs::Permissions::from_mode(0o644))?;
     fresh.persist(file)?;
     Ok(())
 }

@@ -14,29 +14,40 @@ use crate::router::Outcome;
 #[derive(Debug)]
 pub(crate) enum Trial {
     /// The package cannot be registered, whoever signs it.
-    Refused {
-        reason: String,
-    },
+    Refused { reason: String },
     /// It ran.
     Ran(Box<Recorded<Outcome>>),
 }
 
 /// Runs the package at `folder` once on `request`.
 pub(crate) fn trial(folder: &Path, request: &Value) -> Result<Trial, Error> {
-    let state = tempfile::Builder::new().prefix("plugin-gateway-run-").tempdir().map_err(|source| Error::File {
-        action: "make a passing state in",
-        path: std::env::temp_dir(),
-        source,
-    })?;
+    let state = tempfile::Builder::new()
+        .prefix("plugin-gateway-run-")
+        .tempdir()
+        .map_err(|source| Error::File {
+            action: "make a passing state in",
+            path: std::env::temp_dir(),
+            source,
+        })?;
     ledger::init(state.path())?;
     let gateway = Gateway::open(state.path())?;
     let key = SigningKey::generate()?;
     gateway.trust_add(&key.public(), "this run only")?;
     let signature = key.sign(Package::read(folder)?.digest()).to_file_bytes();
-    let (info, rejection) = gateway.register(Registration { package: folder, signature: Some(&signature), replace: false })?;
+    let (info, rejection) = gateway.register(Registration {
+        package: folder,
+        signature: Some(&signature),
+        replace: false,
+    })?;
     if let Some(rejection) = rejection {
-        return Ok(Trial::Refused { reason: rejection.reason });
+        return Ok(Trial::Refused {
+            reason: rejection.reason,
+        });
     }
     gateway.enable_plugin(&info.plugin_id)?;
-    Ok(Trial::Ran(Box::new(gateway.invoke(info.plugin_id.as_str(), request, None)?)))
+    Ok(Trial::Ran(Box::new(gateway.invoke(
+        info.plugin_id.as_str(),
+        request,
+        None,
+    )?)))
 }

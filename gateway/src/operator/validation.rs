@@ -8,6 +8,7 @@ use plugin_protocol::report::{Severity, ValidationReport};
 
 use crate::error::Error;
 use crate::registry::Package;
+use crate::router::Offered;
 use crate::validator;
 
 /// The largest manifest file that is read, in bytes; the validator refuses much smaller ones.
@@ -15,22 +16,39 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Every finding about the manifest file or package folder at `path`.
 pub(crate) fn validate(path: &Path) -> Result<ValidationReport, Error> {
-    if path.is_dir() { package(path) } else { file(path) }
+    if path.is_dir() {
+        package(path)
+    } else {
+        file(path)
+    }
 }
 
 fn package(path: &Path) -> Result<ValidationReport, Error> {
     let package = Package::read(path)?;
     let (mut report, manifest) = validator::check_manifest(package.manifest_bytes());
     if let Some(manifest) = manifest {
-        report.issues.extend(validator::check_package(&manifest, &package));
-        report.valid = report.issues.iter().all(|issue| issue.severity != Severity::Error);
+        report
+            .issues
+            .extend(validator::check_package(&manifest, &Offered(&package)));
+        report.valid = report
+            .issues
+            .iter()
+            .all(|issue| issue.severity != Severity::Error);
     }
     Ok(report)
 }
 
 fn file(path: &Path) -> Result<ValidationReport, Error> {
-    let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
+    let failed = |source| Error::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    };
     let mut bytes = Vec::new();
-    File::open(path).map_err(failed)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+    File::open(path)
+        .map_err(failed)?
+        .take(MAX_FILE_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
     Ok(validator::check_manifest(&bytes).0)
 }

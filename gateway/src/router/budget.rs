@@ -58,11 +58,21 @@ mod tests {
     use super::*;
 
     fn limits(max_ms: u64) -> Limits {
-        Limits { max_bytes: 1, max_ms, max_concurrency: 1, max_memory_bytes: None, max_cpu_ms: None }
+        Limits {
+            max_bytes: 1,
+            max_ms,
+            max_concurrency: 1,
+            max_memory_bytes: None,
+            max_cpu_ms: None,
+        }
     }
 
     fn policy(timeout_ms: u64, max_retries: u8) -> Policy {
-        Policy { deterministic_only: false, timeout_ms, max_retries }
+        Policy {
+            deterministic_only: false,
+            timeout_ms,
+            max_retries,
+        }
     }
 
     #[test]
@@ -84,7 +94,10 @@ mod tests {
         assert!(!budget.retry(Status::Ok, start));
         assert!(!budget.retry(Status::Rejected, start));
         assert!(budget.retry(Status::Error, start));
-        assert!(!budget.retry(Status::Timeout, start + Duration::from_millis(995)), "no time is left");
+        assert!(
+            !budget.retry(Status::Timeout, start + Duration::from_millis(995)),
+            "no time is left"
+        );
         assert!(budget.retry(Status::Timeout, start));
         assert!(!budget.retry(Status::Error, start), "none is left");
     }

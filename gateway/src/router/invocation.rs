@@ -72,14 +72,18 @@ struct Turned {
 
 impl Turned {
     fn new(cause: &'static str, notes: String) -> Self {
-        Self { cause, notes, quotes: false }
+        Self {
+            cause,
+            notes,
+            quotes: false,
+        }
     }
 }
 
 impl Router {
     pub(crate) fn new(
         registry: Arc<RwLock<Registry>>,
-        store: Store,
+        store: Arc<Store>,
         ledger: Ledger,
         settings: Settings,
         at_once: usize,
@@ -109,31 +113,67 @@ impl Router {
     /// Everything that must hold before a plugin sees a request, the cheapest first.
     fn ready(&self, exchange: &mut Exchange<'_>) -> Result<Ready<'_>, Turned> {
         let (plugin_id, digest) = self.enabled(exchange.call.plugin_id)?;
-        let prepared = self.shelf.take(&digest).map_err(|error| Turned::new("package", crate::error::chain(&error)))?;
-        let admitted = validator::admit(exchange.call.request, &prepared.manifest, &prepared.schemas).map_err(|refusal| {
-            exchange.input_hash = refusal.input_hash;
-            Turned { cause: "request", notes: refusal.notes, quotes: true }
-        })?;
+        let prepared = self
+            .shelf
+            .take(&digest)
+            .map_err(|error| Turned::new("package", crate::error::chain(&error)))?;
+        let admitted =
+            validator::admit_value(exchange.call.request, &prepared.manifest, &prepared.schemas)
+                .map_err(|refusal| {
+                    exchange.input_hash = refusal.input_hash;
+                    Turned {
+                        cause: "request",
+                        notes: refusal.notes,
+                        quotes: true,
+                    }
+                })?;
         exchange.input_hash = Some(admitted.input_hash());
         let sandbox = self.sandbox()?;
-        let budget = Budget::new(exchange.start, admitted.request().policy, &prepared.manifest.limits);
-        let at_once = usize::try_from(prepared.manifest.limits.max_concurrency).unwrap_or(usize::MAX);
-        let slot = self.slots.take(&plugin_id, at_once, budget.end()).map_err(no_slot)?;
-        Ok(Ready { plugin_id, prepared, admitted, sandbox, budget, _slot: slot })
+        let budget = Budget::new(
+            exchange.start,
+            admitted.request().policy,
+            &prepared.manifest.limits,
+        );
+        let at_once =
+            usize::try_from(prepared.manifest.limits.max_concurrency).unwrap_or(usize::MAX);
+        let slot = self
+            .slots
+            .take(&plugin_id, at_once, budget.end())
+            .map_err(no_slot)?;
+        Ok(Ready {
+            plugin_id,
+            prepared,
+            admitted,
+            sandbox,
+            budget,
+            _slot: slot,
+        })
     }
 
     /// The plugin's id and package, when it is known and enabled now.
     fn enabled(&self, plugin_id: &str) -> Result<(PluginId, PackageDigest), Turned> {
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let found = PluginId::parse(plugin_id).ok().and_then(|id| registry.get(&id).map(|plugin| (id, plugin)));
+        let found = PluginId::parse(plugin_id)
+            .ok()
+            .and_then(|id| registry.get(&id).map(|plugin| (id, plugin)));
         let Some((id, plugin)) = found else {
-            let notes = format!("plugin {} {}: register it first", shown(plugin_id), words::NOT_FOUND);
+            let notes = format!(
+                "plugin {} {}: register it first",
+                shown(plugin_id),
+                words::NOT_FOUND
+            );
             return Err(Turned::new("not_found", notes));
         };
         match plugin.info.status {
             PluginStatus::Enabled => Ok((id, plugin.package_digest)),
-            status @ (PluginStatus::Registered | PluginStatus::Disabled | PluginStatus::Rejected) => {
-                let notes = format!("plugin '{id}' is {} ({})", words::NOT_ENABLED, status.as_str());
+            status @ (PluginStatus::Registered
+            | PluginStatus::Disabled
+            | PluginStatus::Rejected) => {
+                let notes = format!(
+                    "plugin '{id}' is {} ({})",
+                    words::NOT_ENABLED,
+                    status.as_str()
+                );
                 Err(Turned::new("not_enabled", notes))
             }
         }
@@ -142,13 +182,20 @@ impl Router {
     /// The sandbox, opened at the first call. Where a required layer is missing nothing is ever run.
     fn sandbox(&self) -> Result<&Sandbox<Recorded<Invoke>>, Turned> {
         if self.sandbox.get().is_none() {
-            let opened = Sandbox::open(self.settings.clone()).map_err(|error| Turned::new("isolation", crate::error::chain(&error)))?;
+            let opened = Sandbox::open(self.settings.clone())
+                .map_err(|error| Turned::new("isolation", crate::error::chain(&error)))?;
             self.sandbox.get_or_init(|| opened);
         }
-        self.sandbox.get().ok_or_else(|| Turned::new("isolation", "the sandbox did not open".to_owned()))
+        self.sandbox
+            .get()
+            .ok_or_else(|| Turned::new("isolation", "the sandbox did not open".to_owned()))
     }
 
-    fn attempts(&self, exchange: &Exchange<'_>, mut ready: Ready<'_>) -> Result<Recorded<Outcome>, Error> {
+    fn attempts(
+        &self,
+        exchange: &Exchange<'_>,
+        mut ready: Ready<'_>,
+    ) -> Result<Recorded<Outcome>, Error> {
         let mut attempt = 1;
         loop {
             let outcome = self.attempt(exchange, &ready, attempt)?;
@@ -164,11 +211,18 @@ impl Router {
         }
     }
 
-    fn attempt(&self, exchange: &Exchange<'_>, ready: &Ready<'_>, attempt: u8) -> Result<Recorded<Outcome>, Error> {
+    fn attempt(
+        &self,
+        exchange: &Exchange<'_>,
+        ready: &Ready<'_>,
+        attempt: u8,
+    ) -> Result<Recorded<Outcome>, Error> {
         let permit = self.ledger.record(exchange.intent(ready, attempt))?;
         let begun = Instant::now();
         let deadline = ready.budget.attempt_end(begun);
-        let allowed = ready.prepared.allowed(deadline.saturating_duration_since(begun));
+        let allowed = ready
+            .prepared
+            .allowed(deadline.saturating_duration_since(begun));
         let job = Job {
             entry: &ready.prepared.entry,
             package: &ready.prepared.root,
@@ -184,19 +238,36 @@ impl Router {
         let (judgement, report) = match ready.sandbox.run(&permit, &job) {
             Ok(report) => {
                 let manifest = &ready.prepared.manifest;
-                let check = |line: &[u8]| validator::check_answer(line, &ready.admitted, manifest, &ready.prepared.schemas);
+                let check = |line: &[u8]| {
+                    validator::check_answer(
+                        line,
+                        &ready.admitted,
+                        manifest,
+                        &ready.prepared.schemas,
+                    )
+                };
                 (judge(&report, allowed, check), Some(report))
             }
             Err(error) => (Judgement::fault(&error), None),
         };
-        let place = Place { invoke: Some(permit.event().event_id), ..exchange.place.clone() };
+        let place = Place {
+            invoke: Some(permit.event().event_id),
+            ..exchange.place.clone()
+        };
         let mut outcome = exchange.outcome(place, judgement, report);
-        outcome.meta.insert("attempt".to_owned(), attempt.to_string());
+        outcome
+            .meta
+            .insert("attempt".to_owned(), attempt.to_string());
         Ok(self.ledger.record(outcome)?)
     }
 
-    fn turn_away(&self, exchange: &Exchange<'_>, turned: Turned) -> Result<Recorded<Outcome>, Error> {
-        let judgement = Judgement::without_result(Status::Rejected, turned.cause, turned.notes).quoting(turned.quotes);
+    fn turn_away(
+        &self,
+        exchange: &Exchange<'_>,
+        turned: Turned,
+    ) -> Result<Recorded<Outcome>, Error> {
+        let judgement = Judgement::without_result(Status::Rejected, turned.cause, turned.notes)
+            .quoting(turned.quotes);
         let outcome = exchange.outcome(exchange.place.clone(), judgement, None);
         Ok(self.ledger.record(outcome)?)
     }
@@ -207,12 +278,19 @@ impl<'a> Exchange<'a> {
         let text = |name: &str| call.request.get(name).and_then(Value::as_str);
         let place = Place {
             // A request without a usable run still leaves a trace, in the gateway's own run.
-            run_id: text("run_id").and_then(|id| RunId::parse(id).ok()).unwrap_or_else(RunId::system),
+            run_id: text("run_id")
+                .and_then(|id| RunId::parse(id).ok())
+                .unwrap_or_else(RunId::system),
             plugin_id: PluginId::parse(call.plugin_id).ok(),
             request_id: text("request_id").and_then(|id| RequestId::parse(id).ok()),
             invoke: None,
         };
-        Self { call, start: Instant::now(), place, input_hash: None }
+        Self {
+            call,
+            start: Instant::now(),
+            place,
+            input_hash: None,
+        }
     }
 
     fn intent(&self, ready: &Ready<'_>, attempt: u8) -> Invoke {
@@ -236,17 +314,31 @@ impl<'a> Exchange<'a> {
             meta.insert("reason".to_owned(), judgement.notes.clone());
         }
         meta.values_mut().for_each(bound);
-        let request_id = self.call.request.get("request_id").and_then(Value::as_str).unwrap_or_default();
+        let request_id = self
+            .call
+            .request
+            .get("request_id")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let response = Response {
             request_id: request_id.to_owned(),
             plugin_id: self.call.plugin_id.to_owned(),
             status: judgement.status,
             result: judgement.result,
-            evidence_hashes: EvidenceHashes { input_hash: self.input_hash, ..judgement.hashes },
+            evidence_hashes: EvidenceHashes {
+                input_hash: self.input_hash,
+                ..judgement.hashes
+            },
             duration_ms: whole_ms(self.start.elapsed()),
             notes: judgement.notes,
         };
-        Outcome { response, cause: judgement.cause, report, place, meta }
+        Outcome {
+            response,
+            cause: judgement.cause,
+            report,
+            place,
+            meta,
+        }
     }
 }
 
@@ -260,8 +352,14 @@ fn bound(fact: &mut String) {
 
 fn no_slot(reason: NoSlot) -> Turned {
     let notes = match reason {
-        NoSlot::LineFull => format!("{}: {MAX_WAITING} calls are waiting already: try again later", words::OVERLOADED),
-        NoSlot::TooLate => format!("{}: no place came free within the request's time: try again later, or allow more time", words::OVERLOADED),
+        NoSlot::LineFull => format!(
+            "{}: {MAX_WAITING} calls are waiting already: try again later",
+            words::OVERLOADED
+        ),
+        NoSlot::TooLate => format!(
+            "{}: no place came free within the request's time: try again later, or allow more time",
+            words::OVERLOADED
+        ),
     };
     Turned::new("overloaded", notes)
 }
@@ -269,7 +367,13 @@ fn no_slot(reason: NoSlot) -> Turned {
 /// A host's text fit to be shown: short, and without control characters.
 fn shown(text: &str) -> String {
     const SHOWN_CHARS: usize = 80;
-    format!("'{}'", text.chars().take(SHOWN_CHARS).flat_map(char::escape_default).collect::<String>())
+    format!(
+        "'{}'",
+        text.chars()
+            .take(SHOWN_CHARS)
+            .flat_map(char::escape_default)
+            .collect::<String>()
+    )
 }
 
 fn whole_ms(time: Duration) -> u64 {

@@ -29,7 +29,15 @@ pub(super) struct Judgement {
 impl Judgement {
     pub(super) fn without_result(status: Status, cause: &'static str, notes: String) -> Self {
         let hashes = EvidenceHashes::default();
-        Self { status, result: None, hashes, notes, cause, quotes: false, facts: BTreeMap::new() }
+        Self {
+            status,
+            result: None,
+            hashes,
+            notes,
+            cause,
+            quotes: false,
+            facts: BTreeMap::new(),
+        }
     }
 
     /// The gateway's own fault: the plugin was never started, or was lost.
@@ -86,7 +94,10 @@ fn answered(verdict: Verdict) -> Judgement {
     Judgement {
         status: verdict.status,
         result: verdict.result,
-        hashes: EvidenceHashes { input_hash: None, output_hash: verdict.output_hash },
+        hashes: EvidenceHashes {
+            input_hash: None,
+            output_hash: verdict.output_hash,
+        },
         notes: verdict.notes,
         cause: "answer",
         quotes: true,
@@ -102,12 +113,21 @@ fn unacceptable(misbehaviour: Misbehaviour) -> Judgement {
 pub(super) fn facts_of(report: &Report) -> BTreeMap<String, String> {
     let layers: Vec<&str> = report.layers.iter().map(|layer| layer.as_str()).collect();
     let mut facts = BTreeMap::from([
-        ("cpu_ms".to_owned(), report.usage.cpu.as_millis().to_string()),
+        (
+            "cpu_ms".to_owned(),
+            report.usage.cpu.as_millis().to_string(),
+        ),
         ("layers".to_owned(), layers.join(" ")),
-        ("peak_memory_bytes".to_owned(), report.usage.peak_memory_bytes.to_string()),
+        (
+            "peak_memory_bytes".to_owned(),
+            report.usage.peak_memory_bytes.to_string(),
+        ),
     ]);
     if report.stderr.dropped > 0 {
-        facts.insert("stderr_dropped_bytes".to_owned(), report.stderr.dropped.to_string());
+        facts.insert(
+            "stderr_dropped_bytes".to_owned(),
+            report.stderr.dropped.to_string(),
+        );
     }
     if report.probes > 0 {
         facts.insert("benign_probes".to_owned(), report.probes.to_string());

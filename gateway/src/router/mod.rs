@@ -1,6 +1,7 @@
 //! One call from request to answer. The router alone talks to all rooms; no room talks to another.
 
 mod budget;
+mod files;
 mod invocation;
 mod judge;
 mod prepare;
@@ -9,4 +10,5 @@ mod slots;
 
 pub use record::{Invoke, Outcome};
 
+pub(crate) use files::Offered;
 pub(crate) use invocation::{Call, Router};

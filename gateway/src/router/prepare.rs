@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use plugin_protocol::digest::{FileHash, PackageDigest};
-use plugin_protocol::manifest::Entrypoint;
 
+use super::files::Kept;
 use super::judge::Allowed;
 use crate::error::Error;
 use crate::registry::{MANIFEST_FILE, Store, StoredPackage};
@@ -29,7 +29,7 @@ pub(crate) struct Prepared {
 /// Each holds a sealed copy of its program, a descriptor and memory, hence the bound.
 #[derive(Debug)]
 pub(super) struct Shelf {
-    store: Store,
+    store: Arc<Store>,
     ready: Mutex<VecDeque<Arc<Prepared>>>,
 }
 
@@ -37,8 +37,11 @@ pub(super) struct Shelf {
 const SHELF_PLACES: usize = 128;
 
 impl Shelf {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store, ready: Mutex::default() }
+    pub(super) fn new(store: Arc<Store>) -> Self {
+        Self {
+            store,
+            ready: Mutex::default(),
+        }
     }
 
     /// The package of this digest, after a look whether its files are still those that were signed.
@@ -46,8 +49,12 @@ impl Shelf {
     /// # Errors
     /// When a file was changed, or cannot be read.
     pub(super) fn take(&self, digest: &PackageDigest) -> Result<Arc<Prepared>, Error> {
-        let stored = self.store.open_package(digest)?;
-        if let Some(found) = self.lock().iter().find(|prepared| prepared.digest == *digest) {
+        let stored = self.store.open_package(*digest)?;
+        if let Some(found) = self
+            .lock()
+            .iter()
+            .find(|prepared| prepared.digest == *digest)
+        {
             return Ok(Arc::clone(found));
         }
         let prepared = Arc::new(Prepared::new(&stored)?);
@@ -72,10 +79,19 @@ impl Prepared {
     pub(crate) fn new(stored: &StoredPackage) -> Result<Self, Error> {
         let bytes = stored.file(MANIFEST_FILE)?;
         let (report, manifest) = validator::check_manifest(&bytes);
-        let manifest = manifest.ok_or(Error::InvalidManifest { report: Box::new(report) })?;
-        let schemas = Schemas::compile(&manifest, &|path| stored.file(path))?;
-        let entry = entry(&manifest.entrypoint, stored)?;
-        Ok(Self { digest: stored.digest(), root: stored.root().to_owned(), manifest, schemas, entry })
+        let manifest = manifest.ok_or(Error::InvalidManifest {
+            report: Box::new(report),
+        })?;
+        let schemas = Schemas::compile(&manifest, &Kept(stored))
+            .map_err(|issues| Error::InvalidPackage { issues })?;
+        let entry = entry(manifest.entry(), stored)?;
+        Ok(Self {
+            digest: stored.digest(),
+            root: stored.root().to_owned(),
+            manifest,
+            schemas,
+            entry,
+        })
     }
 
     /// What one attempt may use in `time`.
@@ -90,27 +106,24 @@ impl Prepared {
     }
 }
 
-fn entry(entrypoint: &Entrypoint, stored: &StoredPackage) -> Result<Entry, Error> {
-    match entrypoint {
-        Entrypoint::Worker { file, export } => Ok(Entry::Worker { file: PathBuf::from(file), export: export.clone() }),
-        Entrypoint::Process { command } => {
-            let (program, rest) = command.split_first().ok_or(Error::EmptyCommand)?;
-            if is_inside_package(program) {
-                return native(program, rest, stored);
+fn entry(entry: &validator::Entry, stored: &StoredPackage) -> Result<Entry, Error> {
+    Ok(match entry {
+        validator::Entry::Program { path, args } => {
+            let bytes = stored.file(path)?;
+            let image = Image::seal(&bytes, FileHash::of(&bytes).as_bytes())?;
+            Entry::Program {
+                image: Arc::new(image),
+                args: args.clone(),
             }
-            let (script, args) = rest.split_first().ok_or(Error::EmptyCommand)?;
-            Ok(Entry::Runtime { name: program.clone(), script: PathBuf::from(script), args: args.to_vec() })
         }
-    }
-}
-
-/// A path inside the package has a slash; the name of a runtime has none.
-fn is_inside_package(program: &str) -> bool {
-    program.contains('/')
-}
-
-fn native(program: &str, args: &[String], stored: &StoredPackage) -> Result<Entry, Error> {
-    let bytes = stored.file(program)?;
-    let image = Image::seal(&bytes, FileHash::of(&bytes))?;
-    Ok(Entry::Program { image: Arc::new(image), args: args.to_vec() })
+        validator::Entry::Runtime { name, script, args } => Entry::Runtime {
+            name: name.clone(),
+            script: PathBuf::from(script),
+            args: args.clone(),
+        },
+        validator::Entry::Worker { file, export } => Entry::Worker {
+            file: PathBuf::from(file),
+            export: export.clone(),
+        },
+    })
 }

@@ -69,7 +69,10 @@ impl Record for Outcome {
         let hashes = self.response.evidence_hashes;
         let mut meta = self.meta.clone();
         meta.insert("status".to_owned(), self.response.status.to_string());
-        meta.insert("duration_ms".to_owned(), self.response.duration_ms.to_string());
+        meta.insert(
+            "duration_ms".to_owned(),
+            self.response.duration_ms.to_string(),
+        );
         if let Some(invoke) = self.place.invoke {
             meta.insert("invoke".to_owned(), invoke.to_string());
         }

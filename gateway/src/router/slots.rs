@@ -55,12 +55,25 @@ pub(crate) enum NoSlot {
 impl Slots {
     /// Places for `at_once` calls in all.
     pub(crate) fn new(at_once: usize) -> Self {
-        let state = State { at_once, running: 0, by_plugin: HashMap::new(), waiting: VecDeque::new(), next_ticket: 0 };
-        Self { state: Arc::new(Mutex::new(state)) }
+        let state = State {
+            at_once,
+            running: 0,
+            by_plugin: HashMap::new(),
+            waiting: VecDeque::new(),
+            next_ticket: 0,
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     /// Waits until `deadline` for a place for `plugin`, of which at most `limit` run at once.
-    pub(crate) fn take(&self, plugin: &PluginId, limit: usize, deadline: Instant) -> Result<Slot, NoSlot> {
+    pub(crate) fn take(
+        &self,
+        plugin: &PluginId,
+        limit: usize,
+        deadline: Instant,
+    ) -> Result<Slot, NoSlot> {
         let (ticket, turn) = {
             let mut state = lock(&self.state);
             if state.has_room(plugin, limit) && !state.waits(plugin) {
@@ -86,7 +99,10 @@ impl Slots {
     }
 
     fn slot(&self, plugin: &PluginId) -> Slot {
-        Slot { state: Arc::clone(&self.state), plugin: plugin.clone() }
+        Slot {
+            state: Arc::clone(&self.state),
+            plugin: plugin.clone(),
+        }
     }
 }
 
@@ -114,7 +130,12 @@ impl State {
         let (wake, turn) = bounded(1);
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.waiting.push_back(Waiter { ticket, plugin: plugin.clone(), limit, wake });
+        self.waiting.push_back(Waiter {
+            ticket,
+            plugin: plugin.clone(),
+            limit,
+            wake,
+        });
         Ok((ticket, turn))
     }
 
@@ -135,7 +156,12 @@ impl State {
 
     /// Gives the free place to the first waiter that can use it.
     fn wake_next(&mut self) {
-        let able = |state: &Self| state.waiting.iter().position(|waiter| state.has_room(&waiter.plugin, waiter.limit));
+        let able = |state: &Self| {
+            state
+                .waiting
+                .iter()
+                .position(|waiter| state.has_room(&waiter.plugin, waiter.limit))
+        };
         while let Some(waiter) = able(self).and_then(|at| self.waiting.remove(at)) {
             self.occupy(&waiter.plugin);
             if waiter.wake.send(()).is_ok() {
@@ -169,8 +195,14 @@ mod tests {
     fn a_plugin_never_runs_more_often_than_its_limit() {
         let slots = Slots::new(8);
         let held = slots.take(&plugin("p.one"), 1, soon()).unwrap();
-        assert_eq!(slots.take(&plugin("p.one"), 1, soon()).unwrap_err(), NoSlot::TooLate);
-        assert!(slots.take(&plugin("p.two"), 1, soon()).is_ok(), "another plugin is not held up");
+        assert_eq!(
+            slots.take(&plugin("p.one"), 1, soon()).unwrap_err(),
+            NoSlot::TooLate
+        );
+        assert!(
+            slots.take(&plugin("p.two"), 1, soon()).is_ok(),
+            "another plugin is not held up"
+        );
         drop(held);
         assert!(slots.take(&plugin("p.one"), 1, soon()).is_ok());
     }
@@ -179,7 +211,10 @@ mod tests {
     fn all_plugins_together_stay_under_the_bound() {
         let slots = Slots::new(1);
         let held = slots.take(&plugin("p.one"), 9, soon()).unwrap();
-        assert_eq!(slots.take(&plugin("p.two"), 9, soon()).unwrap_err(), NoSlot::TooLate);
+        assert_eq!(
+            slots.take(&plugin("p.two"), 9, soon()).unwrap_err(),
+            NoSlot::TooLate
+        );
         drop(held);
         assert!(slots.take(&plugin("p.two"), 9, soon()).is_ok());
     }
@@ -196,13 +231,19 @@ mod tests {
             while lock(&slots.state).waiting.len() < MAX_WAITING {
                 std::thread::yield_now();
             }
-            assert_eq!(slots.take(&plugin("p.one"), 1, far).unwrap_err(), NoSlot::LineFull);
+            assert_eq!(
+                slots.take(&plugin("p.one"), 1, far).unwrap_err(),
+                NoSlot::LineFull
+            );
             drop(held);
             for waiter in waiters {
                 assert_eq!(waiter.join().unwrap(), Ok(()));
             }
         });
         let state = lock(&slots.state);
-        assert_eq!((state.running, state.by_plugin.len(), state.waiting.len()), (0, 0, 0));
+        assert_eq!(
+            (state.running, state.by_plugin.len(), state.waiting.len()),
+            (0, 0, 0)
+        );
     }
 }

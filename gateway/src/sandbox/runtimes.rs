@@ -19,7 +19,7 @@ pub struct Runtime {
 }
 
 /// How a plugin's memory limit is put on an interpreter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MemoryRule {
     /// Private writable memory in bytes that the interpreter takes for itself.
     pub overhead_bytes: u64,
