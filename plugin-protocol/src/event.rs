@@ -7,20 +7,22 @@ use serde::{Deserialize, Serialize};
 use crate::canonical;
 use crate::digest::{EventHash, PayloadHash, or_empty};
 use crate::ids::{EventId, PluginId, RequestId, RunId};
-use crate::time::Timestamp;
+use crate::shape;
+use crate::time::{self, Timestamp};
 
 /// The longest line of an event without its newline, in bytes (contract, section 9).
 pub const MAX_EVENT_BYTES: usize = 65_535;
 
 /// An event (contract, section 9). On disk every field is present; what does not apply is `""`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Event {
     /// The event's name.
     pub event_id: EventId,
     /// The run that it belongs to; `system` for the registry's events.
     pub run_id: RunId,
     /// When it was recorded, in UTC with milliseconds.
+    #[serde(deserialize_with = "time::utc_milliseconds")]
     pub ts: Timestamp,
     /// What happened.
     pub kind: EventKind,
@@ -45,9 +47,11 @@ pub struct Event {
     pub meta: BTreeMap<String, String>,
 }
 
+shape::objects!(Event);
+
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[serde(remote = "Self", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum EventKind {
     /// A plugin was registered, or its registration was refused.
     Register,
@@ -66,6 +70,8 @@ pub enum EventKind {
     /// A run's proof was exported.
     ProofExport,
 }
+
+shape::words!(EventKind);
 
 impl EventKind {
     /// The word on the wire.

@@ -14,6 +14,7 @@ pub mod message;
 pub mod payload;
 pub mod report;
 pub mod schema;
+mod shape;
 pub mod time;
 pub mod version;
 pub mod words;

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{PayloadHash, or_empty};
 use crate::ids::{RequestId, RunId};
+use crate::json::MAX_SAFE_INTEGER;
 use crate::payload::Payload;
+use crate::shape::{self, ObjectOnly};
 use crate::time::Timestamp;
 
 /// The most retries that a request may ask for (contract, section 6).
@@ -18,11 +21,12 @@ pub const MIN_TIMEOUT_MS: u64 = 100;
 
 /// A host's request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Request {
     /// The host's name for this request.
     pub request_id: RequestId,
-    /// The host's name for the run that it belongs to.
+    /// The host's name for the run that it belongs to, not the gateway's own.
+    #[serde(deserialize_with = "host_run")]
     pub run_id: RunId,
     /// When the host made it.
     pub timestamp: Timestamp,
@@ -34,21 +38,36 @@ pub struct Request {
     pub policy: Policy,
 }
 
+shape::objects!(Request, Policy, Response, EvidenceHashes, Answer);
+
+fn host_run<'de, D: Deserializer<'de>>(input: D) -> Result<RunId, D::Error> {
+    let run_id = RunId::deserialize(input)?;
+    if run_id.is_system() {
+        Err(D::Error::custom(
+            "run 'system' is the gateway's own: name another",
+        ))
+    } else {
+        Ok(run_id)
+    }
+}
+
 /// How a request is to be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Policy {
     /// Refuse a plugin that does not promise the same result for the same input.
     pub deterministic_only: bool,
     /// Wall-clock milliseconds for the whole request with its retries, at least [`MIN_TIMEOUT_MS`].
+    #[serde(deserialize_with = "shape::bounded::<_, _, MIN_TIMEOUT_MS, MAX_SAFE_INTEGER>")]
     pub timeout_ms: u64,
     /// How often to try again after `error` or `timeout`, at most [`MAX_RETRIES`].
+    #[serde(deserialize_with = "shape::bounded::<_, _, 0, { MAX_RETRIES as u64 }>")]
     pub max_retries: u8,
 }
 
 /// The gateway's answer to a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Response {
     /// The request's name, or `""` where the request had none that could be read.
     pub request_id: String,
@@ -57,10 +76,12 @@ pub struct Response {
     /// How it ended.
     pub status: Status,
     /// What the plugin gave.
+    #[serde(deserialize_with = "shape::nullable")]
     pub result: Option<Payload>,
     /// Hashes of what went in and came out.
     pub evidence_hashes: EvidenceHashes,
     /// Wall-clock milliseconds from the request's arrival to its answer.
+    #[serde(deserialize_with = "shape::bounded::<_, _, 0, MAX_SAFE_INTEGER>")]
     pub duration_ms: u64,
     /// Why it ended so, in words that a person understands.
     pub notes: String,
@@ -68,7 +89,7 @@ pub struct Response {
 
 /// Hashes of what went in and came out, `""` on the wire where there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct EvidenceHashes {
     /// SHA-256 of the canonical request payload.
     #[serde(with = "or_empty")]
@@ -80,7 +101,7 @@ pub struct EvidenceHashes {
 
 /// How a call ended (contract, section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum Status {
     /// A valid answer.
     Ok,
@@ -91,6 +112,8 @@ pub enum Status {
     /// The plugin was killed at its time.
     Timeout,
 }
+
+shape::words!(Status);
 
 impl Status {
     /// The word on the wire.
@@ -112,8 +135,8 @@ impl fmt::Display for Status {
 }
 
 /// The line that the gateway writes to a plugin (contract, section 8).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToPlugin {
     /// Asks for one answer.
     Invoke {
@@ -123,8 +146,8 @@ pub enum ToPlugin {
 }
 
 /// The line that a plugin writes back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromPlugin {
     /// The answer.
     Result {
@@ -133,9 +156,59 @@ pub enum FromPlugin {
     },
 }
 
+// The lines are read through plain structs: a derived tagged enum would first buffer the whole line.
+
+#[derive(Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct InvokeLine {
+    #[serde(rename = "type")]
+    _type: InvokeType,
+    request: Request,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct ResultLine {
+    #[serde(rename = "type")]
+    _type: ResultType,
+    response: Answer,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Self", rename_all = "snake_case")]
+enum InvokeType {
+    Invoke,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Self", rename_all = "snake_case")]
+enum ResultType {
+    Result,
+}
+
+shape::words!(InvokeType, ResultType);
+
+impl<'de> Deserialize<'de> for ToPlugin {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let line = InvokeLine::deserialize(ObjectOnly(input))?;
+        Ok(Self::Invoke {
+            request: line.request,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for FromPlugin {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let line = ResultLine::deserialize(ObjectOnly(input))?;
+        Ok(Self::Result {
+            response: line.response,
+        })
+    }
+}
+
 /// A plugin's answer. What a plugin says of its own name, hashes and duration is read and ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Answer {
     /// The request that is answered; the gateway refuses any other.
     pub request_id: String,
@@ -160,7 +233,7 @@ pub struct Answer {
 
 /// How a plugin says that it went; `timeout` is not a plugin's to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum AnswerStatus {
     /// There is a result.
     Ok,
@@ -169,3 +242,5 @@ pub enum AnswerStatus {
     /// The plugin failed.
     Error,
 }
+
+shape::words!(AnswerStatus);

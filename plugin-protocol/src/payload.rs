@@ -8,10 +8,16 @@ use serde_json::{Map, Value};
 
 use crate::canonical;
 use crate::digest::{FileHash, PayloadHash};
+use crate::shape;
 
 /// A payload (contract, section 3). No field beside the named ones is accepted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(
+    remote = "Self",
+    tag = "kind",
+    rename_all = "snake_case",
+    deny_unknown_fields
+)]
 pub enum Payload {
     /// Text with metadata.
     Text {
@@ -49,9 +55,11 @@ pub enum Payload {
     },
 }
 
+shape::tagged!(Payload);
+
 /// The kind of a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum PayloadKind {
     /// `text`.
     Text,
@@ -63,13 +71,18 @@ pub enum PayloadKind {
     DatasetSlice,
 }
 
+shape::words!(PayloadKind);
+
 /// The encoding of a text payload, of which there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub enum Encoding {
     /// UTF-8.
     #[serde(rename = "utf-8")]
     Utf8,
 }
+
+shape::words!(Encoding);
 
 /// A text of at least one character.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

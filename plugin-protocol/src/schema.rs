@@ -18,3 +18,6 @@ pub const ANSWER: &str = include_str!("../schemas/answer.schema.json");
 
 /// Of [`crate::event::Event`].
 pub const EVENT: &str = include_str!("../schemas/event.schema.json");
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// The most digits of each number in a version: all such numbers are held exactly by every reader.
+const MAX_DIGITS: usize = 15;
+
 /// Why a text is not a version or a range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidVersion {
@@ -45,7 +48,8 @@ impl Version {
     pub fn parse(text: &str) -> Result<Self, InvalidVersion> {
         let invalid = || InvalidVersion::Version(text.chars().take(64).collect());
         let number = |part: &str| {
-            let plain = part.bytes().all(|b| b.is_ascii_digit())
+            let plain = (1..=MAX_DIGITS).contains(&part.len())
+                && part.bytes().all(|b| b.is_ascii_digit())
                 && (part.len() == 1 || !part.starts_with('0'));
             if plain {
                 part.parse().map_err(|_| invalid())
