@@ -2,3 +2,6 @@
 
 #[doc(hidden)]
 pub mod registry;
+
+#[doc(hidden)]
+pub mod validator;
