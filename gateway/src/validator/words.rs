@@ -1,0 +1,130 @@
+//! How values and places are written in messages: bounded, printable, and never more than a glance long.
+
+use plugin_protocol::report::{Issue, Severity};
+use serde_json::Value;
+
+/// The most characters of a foreign value that a message shows.
+const SHOWN_CHARS: usize = 60;
+
+/// A finding that refuses.
+pub(super) fn error(field: impl Into<String>, message: impl Into<String>) -> Issue {
+    issue(field, message, Severity::Error)
+}
+
+/// A finding with the given weight.
+pub(super) fn issue(
+    field: impl Into<String>,
+    message: impl Into<String>,
+    severity: Severity,
+) -> Issue {
+    Issue {
+        field: field.into(),
+        message: message.into(),
+        severity,
+    }
+}
+
+/// The JSON pointer of `key` below `parent` (RFC 6901).
+pub(super) fn pointer(parent: &str, key: &str) -> String {
+    format!("{parent}/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
+/// `text` in single quotes, cut and without a character that could steer a terminal.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", cut(text, SHOWN_CHARS))
+}
+
+/// `value` as a message shows it: scalars as JSON, the rest by type.
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => format!("\"{}\"", cut(text, SHOWN_CHARS)),
+        Value::Array(items) => format!("an array of {}", items.len()),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}
+
+/// At most `chars` characters of `text`, with a mark where it was cut, and harmless.
+pub(super) fn cut(text: &str, chars: usize) -> String {
+    let mut short: String = text.chars().take(chars).map(harmless).collect();
+    if text.chars().nth(chars).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+/// `c`, or U+FFFD in place of a control, invisible or direction-changing character.
+pub(super) fn harmless(c: char) -> char {
+    let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    if c.is_control() || hidden {
+        char::REPLACEMENT_CHARACTER
+    } else {
+        c
+    }
+}
+
+/// The word in `known` that `word` was most likely meant to be, if one is near.
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // A third of the word may differ; longer words than any of ours are not compared.
+    const LONGEST: usize = 64;
+    let limit = (word.chars().count() / 3).clamp(1, 3);
+    known
+        .filter(|_| word.len() <= LONGEST)
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// The Levenshtein distance: how many characters to add, drop or change.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (at, from) in a.chars().enumerate() {
+        let mut corner = at;
+        let mut left = at + 1;
+        let mut next = vec![left];
+        for (to, above) in b.iter().zip(row.iter().skip(1)) {
+            left = (corner + usize::from(from != *to))
+                .min(left + 1)
+                .min(above + 1);
+            corner = *above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// `items` as "a, b and c".
+pub(super) fn listed<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
+    let items: Vec<&str> = items.into_iter().collect();
+    match items.as_slice() {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_words_are_found_and_far_ones_are_not() {
+        let known = ["vendor", "version", "name"];
+        assert_eq!(nearest("vender", known.into_iter()), Some("vendor"));
+        assert_eq!(nearest("verison", known.into_iter()), Some("version"));
+        assert_eq!(nearest("colour", known.into_iter()), None);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+    }
+
+    #[test]
+    fn foreign_text_cannot_steer_a_terminal() {
+        assert_eq!(quoted("a\u{1b}[2J\u{202e}b"), "'a\u{fffd}[2J\u{fffd}b'");
+        assert_eq!(cut("abcdef", 3), "abc…");
+        assert_eq!(listed(["a", "b", "c"]), "a, b and c");
+        assert_eq!(pointer("/a", "b/c~d"), "/a/b~1c~0d");
+    }
+}
