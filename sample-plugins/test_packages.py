@@ -33,6 +33,13 @@ TEXTS = [
     (" ", 0, 1),
 ]
 
+# What the gateway does for a plugin in the worker form, in its shortest words.
+WORKER_LOADER = """
+const [file, name] = process.argv.slice(1);
+const { request } = JSON.parse(require('fs').readFileSync(0));
+console.log(JSON.stringify({ type: 'result', response: require(file)[name](request) }));
+"""
+
 
 def invoke_line(payload, request_id="request 1", ascii_only=False):
     request = {
@@ -64,7 +71,10 @@ class Sample:
         self.empty.mkdir()
 
     def command(self):
-        program, *files = self.manifest["entrypoint"]["command"]
+        entry = self.manifest["entrypoint"]
+        if entry["type"] == "worker":
+            return [shutil.which("node"), "-e", WORKER_LOADER, str(self.package / entry["file"]), entry["export"]]
+        program, *files = entry["command"]
         inside = [str(self.package / file) for file in files]
         if program.startswith("./"):
             return [str(self.package / program), *inside]
@@ -99,8 +109,8 @@ class Packages(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(folder.cleanup)
         built = sorted(path.name for path in PACKAGES.iterdir() if path.is_dir())
-        samples = [Sample(pathlib.Path(folder.name), name) for name in built]
-        cls.samples = [s for s in samples if s.manifest["entrypoint"]["type"] == "process"]
+        cls.samples = [Sample(pathlib.Path(folder.name), name) for name in built]
+        cls.programs = [s for s in cls.samples if s.manifest["entrypoint"]["type"] == "process"]
         cls.hellos = [s for s in cls.samples if s.name.startswith("hello-")]
 
     def built(self, samples):
@@ -145,7 +155,7 @@ class Packages(unittest.TestCase):
     def test_no_request_ends_with_words_and_without_an_answer(self):
         lines = [b"", b"\n", b"hello\n", b"{}\n", b"[]\n", b'{"type":"invoke"}\n', b'{"type":"invoke","request":{}}\n']
         lines += [b"\xff\n", b'{"type":"invoke","request":{"request_id":\n', b"[" * 10_000 + b"\n", b'{"a":\x00\n']
-        for sample in self.built(self.samples):
+        for sample in self.built(self.programs):
             with self.subTest(sample.name):
                 for line in lines:
                     done = sample.run(line)

@@ -5,6 +5,7 @@ case $0 in
 */*) here=${0%/*} ;;
 *) here=. ;;
 esac
+# shellcheck disable=SC1091 # it is put there when the package is built
 . "$here/omega-plugin.sh"
 
 # A shell cannot count its environment without a second process, so this counts the names that

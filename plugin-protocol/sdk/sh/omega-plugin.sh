@@ -17,6 +17,7 @@
 #     OMEGA_WORDS    how many words it has
 #
 # Written for any POSIX shell. Words are split with IFS and never globbed.
+# shellcheck shell=sh disable=SC2034 # the plugin that reads this file uses what it sets
 set -f
 
 # Reads the invoke line. Fails, with words on stderr, when there is no request to answer.
@@ -84,7 +85,7 @@ omega_structure() {
         case $omega_rest in
         '{'*) omega_path="$omega_path/" omega_expect=name ;;
         '['*) omega_path="$omega_path/[" omega_expect=value ;;
-        [}\]]*) omega_path=${omega_path%/*} ;;
+        '}'* | ']'*) omega_path=${omega_path%/*} ;;
         :*) omega_expect=value ;;
         ,*) case $omega_path in */'[') ;; *) omega_expect=name ;; esac ;;
         esac
@@ -120,6 +121,7 @@ omega_measure() {
 
 # Puts one plain character in place of each escape: a space for a blank, an x for any other.
 omega_flatten() {
+    # shellcheck disable=SC1003,SC2141 # a backslash is what is meant
     IFS='\'
     # shellcheck disable=SC2086 # splitting is the purpose
     set -- $1
