@@ -1,25 +1,23 @@
 //! One invocation: check, wait for a place, write down, run, check again, write down, answer.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use plugin_protocol::digest::{PackageDigest, PayloadHash};
-use plugin_protocol::ids::{PluginId, RequestId, RunId};
-use plugin_protocol::message::{EvidenceHashes, Response, Status};
-use plugin_protocol::report::PluginStatus;
+use plugin_protocol::ids::PluginId;
+use plugin_protocol::message::Status;
 use plugin_protocol::words;
-use serde_json::Value;
 
 use super::budget::Budget;
-use super::judge::{Judgement, facts_of, judge};
+use super::exchange::{Call, Exchange};
+use super::judge::{Judgement, judge};
 use super::prepare::{Prepared, Shelf};
 use super::record::{Invoke, Outcome, Place};
-use super::slots::{MAX_WAITING, NoSlot, Slot, Slots};
-use crate::error::Error;
+use super::refusal::{Turned, enabled, no_slot};
+use super::slots::{Slot, Slots};
+use crate::error::{Error, chain};
 use crate::ledger::{Ledger, Recorded};
 use crate::registry::{Registry, Store};
-use crate::sandbox::{Cancel, Job, Limits, Report, Sandbox, Settings};
+use crate::sandbox::{Job, Limits, Sandbox, Settings};
 use crate::validator::{self, Admitted};
 
 /// Everything that a call passes through.
@@ -33,51 +31,15 @@ pub(crate) struct Router {
     shelf: Shelf,
 }
 
-/// One call as the host made it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Call<'a> {
-    pub(crate) plugin_id: &'a str,
-    pub(crate) request: &'a Value,
-    pub(crate) cancel: Option<&'a Cancel>,
-}
-
-/// A call that is under way: who asked, when it came and what is known of it so far.
-#[derive(Debug)]
-struct Exchange<'a> {
-    call: Call<'a>,
-    start: Instant,
-    place: Place,
-    input_hash: Option<PayloadHash>,
-}
-
 /// A call that may start: nothing is missing but the record.
 #[derive(Debug)]
-struct Ready<'a> {
-    plugin_id: PluginId,
-    prepared: Arc<Prepared>,
-    admitted: Admitted,
+pub(super) struct Ready<'a> {
+    pub(super) plugin_id: PluginId,
+    pub(super) prepared: Arc<Prepared>,
+    pub(super) admitted: Admitted,
     sandbox: &'a Sandbox<Recorded<Invoke>>,
     budget: Budget,
     _slot: Slot,
-}
-
-/// Why a call is answered without starting anything.
-#[derive(Debug)]
-struct Turned {
-    cause: &'static str,
-    notes: String,
-    /// Whether the notes may quote what the host sent, and so stay out of the ledger.
-    quotes: bool,
-}
-
-impl Turned {
-    fn new(cause: &'static str, notes: String) -> Self {
-        Self {
-            cause,
-            notes,
-            quotes: false,
-        }
-    }
 }
 
 impl Router {
@@ -106,17 +68,23 @@ impl Router {
         let mut exchange = Exchange::begin(call);
         match self.ready(&mut exchange) {
             Ok(ready) => self.attempts(&exchange, ready),
-            Err(turned) => self.turn_away(&exchange, turned),
+            Err(turned) => {
+                exchange.input_hash = exchange.input_hash.or_else(|| exchange.payload_hash());
+                self.turn_away(&exchange, turned)
+            }
         }
     }
 
     /// Everything that must hold before a plugin sees a request, the cheapest first.
     fn ready(&self, exchange: &mut Exchange<'_>) -> Result<Ready<'_>, Turned> {
-        let (plugin_id, digest) = self.enabled(exchange.call.plugin_id)?;
+        let (plugin_id, digest) = {
+            let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+            enabled(&registry, exchange.call.plugin_id)?
+        };
         let prepared = self
             .shelf
             .take(&digest)
-            .map_err(|error| Turned::new("package", crate::error::chain(&error)))?;
+            .map_err(|error| Turned::new("package", chain(&error)))?;
         let admitted =
             validator::admit_value(exchange.call.request, &prepared.manifest, &prepared.schemas)
                 .map_err(|refusal| {
@@ -150,40 +118,11 @@ impl Router {
         })
     }
 
-    /// The plugin's id and package, when it is known and enabled now.
-    fn enabled(&self, plugin_id: &str) -> Result<(PluginId, PackageDigest), Turned> {
-        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let found = PluginId::parse(plugin_id)
-            .ok()
-            .and_then(|id| registry.get(&id).map(|plugin| (id, plugin)));
-        let Some((id, plugin)) = found else {
-            let notes = format!(
-                "plugin {} {}: register it first",
-                shown(plugin_id),
-                words::NOT_FOUND
-            );
-            return Err(Turned::new("not_found", notes));
-        };
-        match plugin.info.status {
-            PluginStatus::Enabled => Ok((id, plugin.package_digest)),
-            status @ (PluginStatus::Registered
-            | PluginStatus::Disabled
-            | PluginStatus::Rejected) => {
-                let notes = format!(
-                    "plugin '{id}' is {} ({})",
-                    words::NOT_ENABLED,
-                    status.as_str()
-                );
-                Err(Turned::new("not_enabled", notes))
-            }
-        }
-    }
-
     /// The sandbox, opened at the first call. Where a required layer is missing nothing is ever run.
     fn sandbox(&self) -> Result<&Sandbox<Recorded<Invoke>>, Turned> {
         if self.sandbox.get().is_none() {
             let opened = Sandbox::open(self.settings.clone())
-                .map_err(|error| Turned::new("isolation", crate::error::chain(&error)))?;
+                .map_err(|error| Turned::new("isolation", chain(&error)))?;
             self.sandbox.get_or_init(|| opened);
         }
         self.sandbox
@@ -203,10 +142,6 @@ impl Router {
             if given_up || !ready.budget.retry(outcome.response.status, Instant::now()) {
                 return Ok(outcome);
             }
-            // Trust may have been taken away while the last attempt ran.
-            if let Err(turned) = self.enabled(exchange.call.plugin_id) {
-                return self.turn_away(exchange, turned);
-            }
             attempt += 1;
         }
     }
@@ -217,7 +152,10 @@ impl Router {
         ready: &Ready<'_>,
         attempt: u8,
     ) -> Result<Recorded<Outcome>, Error> {
-        let permit = self.ledger.record(exchange.intent(ready, attempt))?;
+        let permit = match self.permit(exchange, ready, attempt)? {
+            Ok(permit) => permit,
+            Err(turned) => return self.turn_away(exchange, turned),
+        };
         let begun = Instant::now();
         let deadline = ready.budget.attempt_end(begun);
         let allowed = ready
@@ -261,6 +199,29 @@ impl Router {
         Ok(self.ledger.record(outcome)?)
     }
 
+    /// Writes down that the plugin will see the request. The registry is held meanwhile, so that no
+    /// `INVOKE` ever follows the event that took the plugin's permission away.
+    fn permit(
+        &self,
+        exchange: &Exchange<'_>,
+        ready: &Ready<'_>,
+        attempt: u8,
+    ) -> Result<Result<Recorded<Invoke>, Turned>, Error> {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        match enabled(&registry, exchange.call.plugin_id) {
+            Err(turned) => Ok(Err(turned)),
+            Ok((_, digest)) if digest != ready.prepared.digest => {
+                let notes = format!(
+                    "plugin '{}' was {} any more when its turn came: it was replaced",
+                    ready.plugin_id,
+                    words::NOT_ENABLED
+                );
+                Ok(Err(Turned::new("not_enabled", notes)))
+            }
+            Ok(_) => Ok(Ok(self.ledger.record(exchange.intent(ready, attempt))?)),
+        }
+    }
+
     fn turn_away(
         &self,
         exchange: &Exchange<'_>,
@@ -271,111 +232,4 @@ impl Router {
         let outcome = exchange.outcome(exchange.place.clone(), judgement, None);
         Ok(self.ledger.record(outcome)?)
     }
-}
-
-impl<'a> Exchange<'a> {
-    fn begin(call: Call<'a>) -> Self {
-        let text = |name: &str| call.request.get(name).and_then(Value::as_str);
-        let place = Place {
-            // A request without a usable run still leaves a trace, in the gateway's own run.
-            run_id: text("run_id")
-                .and_then(|id| RunId::parse(id).ok())
-                .unwrap_or_else(RunId::system),
-            plugin_id: PluginId::parse(call.plugin_id).ok(),
-            request_id: text("request_id").and_then(|id| RequestId::parse(id).ok()),
-            invoke: None,
-        };
-        Self {
-            call,
-            start: Instant::now(),
-            place,
-            input_hash: None,
-        }
-    }
-
-    fn intent(&self, ready: &Ready<'_>, attempt: u8) -> Invoke {
-        let request = ready.admitted.request();
-        Invoke {
-            run_id: request.run_id.clone(),
-            plugin_id: ready.plugin_id.clone(),
-            request_id: request.request_id.clone(),
-            input_hash: ready.admitted.input_hash(),
-            manifest_hash: ready.prepared.manifest.hash(),
-            package_digest: ready.prepared.digest,
-            attempt,
-        }
-    }
-
-    fn outcome(&self, place: Place, judgement: Judgement, report: Option<Report>) -> Outcome {
-        let mut meta: BTreeMap<String, String> = report.as_ref().map(facts_of).unwrap_or_default();
-        meta.extend(judgement.facts);
-        meta.insert("cause".to_owned(), judgement.cause.to_owned());
-        if !judgement.quotes {
-            meta.insert("reason".to_owned(), judgement.notes.clone());
-        }
-        meta.values_mut().for_each(bound);
-        let request_id = self
-            .call
-            .request
-            .get("request_id")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let response = Response {
-            request_id: request_id.to_owned(),
-            plugin_id: self.call.plugin_id.to_owned(),
-            status: judgement.status,
-            result: judgement.result,
-            evidence_hashes: EvidenceHashes {
-                input_hash: self.input_hash,
-                ..judgement.hashes
-            },
-            duration_ms: whole_ms(self.start.elapsed()),
-            notes: judgement.notes,
-        };
-        Outcome {
-            response,
-            cause: judgement.cause,
-            report,
-            place,
-            meta,
-        }
-    }
-}
-
-/// Keeps a fact of the ledger short, so that an event always fits in its line.
-fn bound(fact: &mut String) {
-    const FACT_CHARS: usize = 1_024;
-    if let Some((end, _)) = fact.char_indices().nth(FACT_CHARS) {
-        fact.truncate(end);
-    }
-}
-
-fn no_slot(reason: NoSlot) -> Turned {
-    let notes = match reason {
-        NoSlot::LineFull => format!(
-            "{}: {MAX_WAITING} calls are waiting already: try again later",
-            words::OVERLOADED
-        ),
-        NoSlot::TooLate => format!(
-            "{}: no place came free within the request's time: try again later, or allow more time",
-            words::OVERLOADED
-        ),
-    };
-    Turned::new("overloaded", notes)
-}
-
-/// A host's text fit to be shown: short, and without control characters.
-fn shown(text: &str) -> String {
-    const SHOWN_CHARS: usize = 80;
-    format!(
-        "'{}'",
-        text.chars()
-            .take(SHOWN_CHARS)
-            .flat_map(char::escape_default)
-            .collect::<String>()
-    )
-}
-
-fn whole_ms(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,14 +1,17 @@
 //! One call from request to answer. The router alone talks to all rooms; no room talks to another.
 
 mod budget;
+mod exchange;
 mod files;
 mod invocation;
 mod judge;
 mod prepare;
 mod record;
+mod refusal;
 mod slots;
 
 pub use record::{Invoke, Outcome};
 
+pub(crate) use exchange::Call;
 pub(crate) use files::Offered;
-pub(crate) use invocation::{Call, Router};
+pub(crate) use invocation::Router;

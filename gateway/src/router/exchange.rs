@@ -1,0 +1,125 @@
+//! A call that is under way: who asked, what is known of it, and how it is written down.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use plugin_protocol::digest::PayloadHash;
+use plugin_protocol::ids::{PluginId, RequestId, RunId};
+use plugin_protocol::message::{EvidenceHashes, Response};
+use plugin_protocol::payload::Payload;
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use super::invocation::Ready;
+use super::judge::{Judgement, facts_of};
+use super::record::{Invoke, Outcome, Place};
+use crate::sandbox::{Cancel, Report};
+
+/// One call as the host made it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) plugin_id: &'a str,
+    pub(crate) request: &'a Value,
+    pub(crate) cancel: Option<&'a Cancel>,
+}
+
+/// A call that is under way: who asked, when it came and what is known of it so far.
+#[derive(Debug)]
+pub(super) struct Exchange<'a> {
+    pub(super) call: Call<'a>,
+    pub(super) start: Instant,
+    pub(super) place: Place,
+    pub(super) input_hash: Option<PayloadHash>,
+}
+
+impl<'a> Exchange<'a> {
+    pub(super) fn begin(call: Call<'a>) -> Self {
+        let text = |name: &str| call.request.get(name).and_then(Value::as_str);
+        let place = Place {
+            // A request without a usable run still leaves a trace, in the gateway's own run.
+            run_id: text("run_id")
+                .and_then(|id| RunId::parse(id).ok())
+                .unwrap_or_else(RunId::system),
+            plugin_id: PluginId::parse(call.plugin_id).ok(),
+            request_id: text("request_id").and_then(|id| RequestId::parse(id).ok()),
+            invoke: None,
+        };
+        Self {
+            call,
+            start: Instant::now(),
+            place,
+            input_hash: None,
+        }
+    }
+
+    /// The hash of the payload, where the request holds one that is well formed.
+    pub(super) fn payload_hash(&self) -> Option<PayloadHash> {
+        let payload = Payload::deserialize(self.call.request.get("payload")?).ok()?;
+        Some(payload.hash())
+    }
+
+    pub(super) fn intent(&self, ready: &Ready<'_>, attempt: u8) -> Invoke {
+        let request = ready.admitted.request();
+        Invoke {
+            run_id: request.run_id.clone(),
+            plugin_id: ready.plugin_id.clone(),
+            request_id: request.request_id.clone(),
+            input_hash: ready.admitted.input_hash(),
+            manifest_hash: ready.prepared.manifest.hash(),
+            package_digest: ready.prepared.digest,
+            attempt,
+        }
+    }
+
+    pub(super) fn outcome(
+        &self,
+        place: Place,
+        judgement: Judgement,
+        report: Option<Report>,
+    ) -> Outcome {
+        let mut meta: BTreeMap<String, String> = report.as_ref().map(facts_of).unwrap_or_default();
+        meta.extend(judgement.facts);
+        meta.insert("cause".to_owned(), judgement.cause.to_owned());
+        if !judgement.quotes {
+            meta.insert("reason".to_owned(), judgement.notes.clone());
+        }
+        meta.values_mut().for_each(bound);
+        let request_id = self
+            .call
+            .request
+            .get("request_id")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let response = Response {
+            request_id: request_id.to_owned(),
+            plugin_id: self.call.plugin_id.to_owned(),
+            status: judgement.status,
+            result: judgement.result,
+            evidence_hashes: EvidenceHashes {
+                input_hash: self.input_hash,
+                ..judgement.hashes
+            },
+            duration_ms: whole_ms(self.start.elapsed()),
+            notes: judgement.notes,
+        };
+        Outcome {
+            response,
+            cause: judgement.cause,
+            report,
+            place,
+            meta,
+        }
+    }
+}
+
+/// Keeps a fact of the ledger short, so that an event always fits in its line.
+fn bound(fact: &mut String) {
+    const FACT_CHARS: usize = 1_024;
+    if let Some((end, _)) = fact.char_indices().nth(FACT_CHARS) {
+        fact.truncate(end);
+    }
+}
+
+fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
