@@ -13,6 +13,9 @@ pub use range::Range;
 /// The most digits of each number in a version: all such numbers are held exactly by every reader.
 const MAX_DIGITS: usize = 15;
 
+/// The largest number of [`MAX_DIGITS`] digits.
+const MAX_NUMBER: u64 = 999_999_999_999_999;
+
 /// Why a text is not a version or a range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidVersion {
@@ -103,14 +106,18 @@ impl Version {
     /// When it is not three numbers with dots between, without signs or leading zeros.
     pub fn parse(text: &str) -> Result<Self, InvalidVersion> {
         let invalid = || InvalidVersion::Version(text.chars().take(64).collect());
-        let parts: Vec<&str> = text.split('.').collect();
-        match parts.as_slice() {
-            [major, minor, patch] => Ok(Self {
-                major: number(major).ok_or_else(invalid)?,
-                minor: number(minor).ok_or_else(invalid)?,
-                patch: number(patch).ok_or_else(invalid)?,
-            }),
-            _ => Err(invalid()),
+        let read = semver::Version::parse(text).map_err(|_| invalid())?;
+        let numbers = [read.major, read.minor, read.patch];
+        let plain = read.pre.is_empty() && read.build.is_empty();
+        if plain && numbers.iter().all(|number| *number <= MAX_NUMBER) {
+            let [major, minor, patch] = numbers;
+            Ok(Self {
+                major,
+                minor,
+                patch,
+            })
+        } else {
+            Err(invalid())
         }
     }
 }

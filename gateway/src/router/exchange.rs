@@ -7,7 +7,6 @@ use plugin_protocol::digest::PayloadHash;
 use plugin_protocol::ids::{PluginId, RequestId, RunId};
 use plugin_protocol::message::{EvidenceHashes, Response};
 use plugin_protocol::payload::Payload;
-use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::invocation::Ready;
@@ -54,7 +53,8 @@ impl<'a> Exchange<'a> {
 
     /// The hash of the payload, where the request holds one that is well formed.
     pub(super) fn payload_hash(&self) -> Option<PayloadHash> {
-        let payload = Payload::deserialize(self.call.request.get("payload")?).ok()?;
+        let payload: Payload =
+            serde_json::from_value(self.call.request.get("payload")?.clone()).ok()?;
         Some(payload.hash())
     }
 
