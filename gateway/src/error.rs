@@ -82,7 +82,8 @@ impl Error {
             Self::InvalidManifest { .. } | Self::InvalidPackage { .. } | Self::Invalid { .. } => {
                 Kind::Invalid
             }
-            Self::File { .. } | Self::Output(_) | Self::Sandbox(_) => Kind::Internal,
+            Self::File { source, .. } => file_kind(source),
+            Self::Output(_) | Self::Sandbox(_) => Kind::Internal,
         }
     }
 
@@ -100,6 +101,15 @@ impl Error {
             Self::Ledger(_) | Self::Registry(_) | Self::Config(_) => String::new(),
             Self::Invalid { .. } | Self::File { .. } | Self::Output(_) => String::new(),
         }
+    }
+}
+
+/// A file that is not there is a wrong name; anything else that the system refuses is a failure.
+fn file_kind(source: &io::Error) -> Kind {
+    if source.kind() == io::ErrorKind::NotFound {
+        Kind::Usage
+    } else {
+        Kind::Internal
     }
 }
 
@@ -131,7 +141,8 @@ fn registry_kind(error: &registry::Error) -> Kind {
         | E::Entry { .. }
         | E::TooLarge { .. }
         | E::Changed { .. } => Kind::Invalid,
-        E::PackageMissing(_) | E::ManifestMissing(_) | E::Io { .. } => Kind::Internal,
+        E::Io { source, .. } => file_kind(source),
+        E::PackageMissing(_) | E::ManifestMissing(_) => Kind::Internal,
         E::MalformedEvent { .. } => Kind::Ledger,
     }
 }
