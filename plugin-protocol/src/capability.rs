@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::payload::PayloadKind;
+use crate::shape;
 
 /// A capability that a manifest may declare (contract, section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum Capability {
     /// The plugin reads payloads of kind `text`.
     ReadText,
@@ -21,6 +22,8 @@ pub enum Capability {
     /// The plugin answers with a report.
     WriteReport,
 }
+
+shape::words!(Capability);
 
 /// Capabilities that are refused by name; the sandbox makes each of them impossible as well.
 pub const FORBIDDEN: [&str; 4] = [

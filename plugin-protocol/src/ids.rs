@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use uuid::{Uuid, Variant, Version};
 
 /// The longest `run_id` and `request_id`, in characters (contract, section 6).
 pub const MAX_RUN_ID_CHARS: usize = 256;
@@ -156,10 +156,14 @@ impl EventId {
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         const RULE: &str = "use a version 7 UUID in its lower-case form with hyphens";
         match Uuid::try_parse(text) {
-            Ok(uuid) if uuid.get_version_num() == 7 && uuid.to_string() == text => Ok(Self(uuid)),
+            Ok(uuid) if is_version_7(&uuid) && uuid.to_string() == text => Ok(Self(uuid)),
             Ok(_) | Err(_) => Err(InvalidId::new("event_id", text, RULE)),
         }
     }
+}
+
+fn is_version_7(uuid: &Uuid) -> bool {
+    uuid.get_variant() == Variant::RFC4122 && uuid.get_version() == Some(Version::SortRand)
 }
 
 impl fmt::Display for EventId {

@@ -1,4 +1,16 @@
 //! The one strict JSON reader, used at every door: manifest, request, answer, RPC message, ledger line.
+//!
+//! The rules are those of the contract's section 4. `scan` walks the bytes once, without
+//! recursion, for what a parser would lose (how a number was written) or may not meet (nesting that
+//! would exhaust its stack); then `value` builds the value and finds duplicate keys. Both take
+//! time linear in the size of the text, and the size is checked before anything else.
+
+mod scan;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -6,20 +18,111 @@ use serde_json::Value;
 /// The deepest nesting that is read (contract, section 4).
 pub const MAX_DEPTH: usize = 128;
 
-/// Why bytes are not JSON that the gateway takes.
-#[derive(Debug, thiserror::Error)]
+/// The largest integer that every double-based reader holds exactly, 2^53 − 1 (RFC 7493, section 2.2).
+pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+
+/// A place in a text: where its reader should look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Bytes before it.
+    pub byte: usize,
+    /// Its line, from 1.
+    pub line: usize,
+    /// Its column in characters, from 1.
+    pub column: usize,
+}
+
+/// Why bytes are not JSON that the gateway takes: one variant for each rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The bytes are not JSON, or not the JSON that was expected there.
+    /// More bytes than the door allows.
+    #[error("JSON of {bytes} bytes is too large: send at most {max_bytes} bytes")]
+    TooLarge {
+        /// What came.
+        bytes: usize,
+        /// What is allowed.
+        max_bytes: usize,
+    },
+    /// A byte order mark before the text.
+    #[error("JSON starts with a byte order mark: send UTF-8 without one")]
+    ByteOrderMark,
+    /// Bytes that are not UTF-8.
+    #[error("JSON is not UTF-8 at {0}: encode it as UTF-8, and binary data as base64 text")]
+    NotUtf8(Place),
+    /// An escaped half of a surrogate pair without its other half.
+    #[error(
+        "lone surrogate escape at {0}: write both halves of the pair, or U+FFFD in place of a half"
+    )]
+    LoneSurrogate(Place),
+    /// Arrays and objects inside each other beyond [`MAX_DEPTH`].
+    #[error("nesting is deeper than {MAX_DEPTH} levels at {0}: flatten the value")]
+    TooDeep(Place),
+    /// An integer, or a number whose canonical form is one, that doubles do not hold exactly.
+    #[error(
+        "number {literal} at {at} is beyond ±(2^53−1), where doubles skip integers: send it as a string"
+    )]
+    IntegerTooLarge {
+        /// The number as written, cut to a printable length.
+        literal: String,
+        /// Where it starts.
+        at: Place,
+    },
+    /// A number beyond the largest double.
+    #[error("number {literal} at {at} is beyond the largest double: send it as a string")]
+    Overflow {
+        /// The number as written, cut to a printable length.
+        literal: String,
+        /// Where it starts.
+        at: Place,
+    },
+    /// A number that is not zero but nearer to it than the smallest double.
+    #[error(
+        "number {literal} at {at} is not zero but a double would hold zero: send it as a string"
+    )]
+    Underflow {
+        /// The number as written, cut to a printable length.
+        literal: String,
+        /// Where it starts.
+        at: Place,
+    },
+    /// A key that its object already has, compared after unescaping.
+    #[error("duplicate key at {at}, JSON pointer '{pointer}': give each key of an object once")]
+    DuplicateKey {
+        /// The JSON pointer (RFC 6901) of the key.
+        pointer: String,
+        /// Where the second one ends.
+        at: Place,
+    },
+    /// A key that the JSON library of this project keeps for itself, so that it would not stay a key.
+    #[error("reserved key at {at}, JSON pointer '{pointer}': choose another name for it")]
+    ReservedKey {
+        /// The JSON pointer (RFC 6901) of the key.
+        pointer: String,
+        /// Where it ends.
+        at: Place,
+    },
+    /// Something after the value.
+    #[error("more text after the JSON value at {0}: send exactly one value")]
+    Trailing(Place),
+    /// Not the grammar of RFC 8259.
     #[error("not valid JSON: {0}")]
-    Syntax(#[from] serde_json::Error),
+    Syntax(String),
+    /// Valid JSON, but not the value that was expected there.
+    #[error("not the expected JSON: {0}")]
+    Shape(String),
 }
 
 /// Reads one JSON value under the rules of the contract's section 4.
 ///
+/// A number is kept by its value, not by how it was written: `100.0` and `1e2` read as `100`, and
+/// `-0` as `0`. So reading the canonical bytes of a value gives the same value again.
+///
 /// # Errors
 /// When a rule is broken, with what to do instead.
 pub fn read(bytes: &[u8]) -> Result<Value, Error> {
-    Ok(serde_json::from_slice(bytes)?)
+    let text = utf8(bytes)?;
+    scan::check(text)?;
+    value::build(text)
 }
 
 /// Reads one JSON value as `T` under the same rules.
@@ -27,5 +130,62 @@ pub fn read(bytes: &[u8]) -> Result<Value, Error> {
 /// # Errors
 /// When a rule is broken, or the value is not a `T`.
 pub fn read_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    Ok(serde_json::from_value(read(bytes)?)?)
+    serde_json::from_value(read(bytes)?).map_err(|error| Error::Shape(error.to_string()))
+}
+
+/// Reads one JSON value of at most `max_bytes` under the same rules; more is refused unread.
+///
+/// # Errors
+/// When there is more, or a rule is broken.
+pub fn read_bounded(bytes: &[u8], max_bytes: usize) -> Result<Value, Error> {
+    if bytes.len() > max_bytes {
+        return Err(Error::TooLarge {
+            bytes: bytes.len(),
+            max_bytes,
+        });
+    }
+    read(bytes)
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Error> {
+    const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        return Err(Error::ByteOrderMark);
+    }
+    std::str::from_utf8(bytes)
+        .map_err(|error| Error::NotUtf8(Place::of_byte(bytes, error.valid_up_to())))
+}
+
+impl Place {
+    fn of_byte(text: &[u8], byte: usize) -> Self {
+        let before = &text[..byte.min(text.len())];
+        let line_start = before
+            .iter()
+            .rposition(|&b| b == b'\n')
+            .map_or(0, |newline| newline + 1);
+        Self {
+            byte: before.len(),
+            line: 1 + before.iter().filter(|&&b| b == b'\n').count(),
+            column: 1 + String::from_utf8_lossy(&before[line_start..])
+                .chars()
+                .count(),
+        }
+    }
+
+    /// From the line and the number of bytes read of it, as serde_json's errors say.
+    fn of_line(text: &str, line: usize, bytes_of_line: usize) -> Self {
+        let line_start: usize = text
+            .split_inclusive('\n')
+            .take(line.saturating_sub(1))
+            .map(str::len)
+            .sum();
+        Self::of_byte(text.as_bytes(), line_start + bytes_of_line)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { byte, line, column } = self;
+        write!(f, "line {line} column {column} (byte {byte})")
+    }
 }

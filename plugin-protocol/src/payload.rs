@@ -8,10 +8,16 @@ use serde_json::{Map, Value};
 
 use crate::canonical;
 use crate::digest::{FileHash, PayloadHash};
+use crate::shape;
 
 /// A payload (contract, section 3). No field beside the named ones is accepted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(
+    remote = "Self",
+    tag = "kind",
+    rename_all = "snake_case",
+    deny_unknown_fields
+)]
 pub enum Payload {
     /// Text with metadata.
     Text {
@@ -49,9 +55,11 @@ pub enum Payload {
     },
 }
 
+shape::tagged!(Payload);
+
 /// The kind of a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum PayloadKind {
     /// `text`.
     Text,
@@ -63,13 +71,18 @@ pub enum PayloadKind {
     DatasetSlice,
 }
 
+shape::words!(PayloadKind);
+
 /// The encoding of a text payload, of which there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub enum Encoding {
     /// UTF-8.
     #[serde(rename = "utf-8")]
     Utf8,
 }
+
+shape::words!(Encoding);
 
 /// A text of at least one character.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -87,6 +100,27 @@ pub struct SliceIds(Vec<String>);
 pub struct Empty;
 
 impl Payload {
+    /// A `text` payload without metadata.
+    #[must_use]
+    pub fn text(content: impl Into<String>) -> Self {
+        Self::Text {
+            content: content.into(),
+            encoding: Encoding::Utf8,
+            metadata: BTreeMap::new(),
+        }
+    }
+
+    /// A `json` payload.
+    ///
+    /// # Errors
+    /// When `schema_ref` is empty.
+    pub fn json(data: Map<String, Value>, schema_ref: impl Into<String>) -> Result<Self, Empty> {
+        Ok(Self::Json {
+            data,
+            schema_ref: NonEmpty::try_from(schema_ref.into())?,
+        })
+    }
+
     /// The kind.
     #[must_use]
     pub fn kind(&self) -> PayloadKind {
@@ -188,5 +222,45 @@ impl TryFrom<Vec<String>> for SliceIds {
 impl From<SliceIds> for Vec<String> {
     fn from(ids: SliceIds) -> Self {
         ids.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::json as strict;
+
+    #[test]
+    fn a_payload_is_hashed_over_its_canonical_bytes() {
+        let payload = Payload::text("é\n");
+        let canonical = r#"{"content":"é\n","encoding":"utf-8","kind":"text","metadata":{}}"#;
+        assert_eq!(payload.canonical(), canonical.as_bytes());
+        assert_eq!(payload.hash(), PayloadHash::of(canonical.as_bytes()));
+        assert_eq!(
+            strict::read_as::<Payload>(canonical.as_bytes()),
+            Ok(payload)
+        );
+    }
+
+    #[test]
+    fn no_other_kind_and_no_other_field_is_read() {
+        for bad in [
+            json!({"kind": "html", "content": ""}),
+            json!({"content": "", "encoding": "utf-8", "metadata": {}}),
+            json!({"kind": "text", "content": "", "encoding": "utf-8", "metadata": {}, "x": 1}),
+            json!({"kind": "text", "content": "", "encoding": "utf-16", "metadata": {}}),
+            json!({"kind": "json", "data": [], "schema_ref": "s"}),
+            json!({"kind": "json", "data": {}, "schema_ref": ""}),
+            json!({"kind": 0, "content": "", "encoding": "utf-8", "metadata": {}}),
+            json!(["text", "", "utf-8", {}]),
+        ] {
+            assert!(
+                serde_json::from_value::<Payload>(bad.clone()).is_err(),
+                "{bad}"
+            );
+        }
+        assert!(Payload::json(Map::new(), "").is_err());
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::ManifestHash;
 use crate::ids::{PluginId, RunId};
 use crate::message::{Response, Status};
+use crate::shape;
 use crate::time::Timestamp;
 
 /// What was found about a manifest or package.
@@ -34,7 +35,7 @@ pub struct Issue {
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum Severity {
     /// The thing is refused.
     Error,
@@ -44,9 +45,11 @@ pub enum Severity {
     Info,
 }
 
+shape::words!(Severity);
+
 /// Where a plugin stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum PluginStatus {
     /// Known and trusted, not yet usable.
     Registered,
@@ -57,6 +60,8 @@ pub enum PluginStatus {
     /// Never usable.
     Rejected,
 }
+
+shape::words!(PluginStatus);
 
 impl PluginStatus {
     /// The word on the wire.
@@ -92,7 +97,7 @@ pub struct PluginInfo {
 
 /// How several plugins are asked in one call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct PipelinePolicy {
     /// One after the other, or all at once.
     pub strategy: Strategy,
@@ -107,9 +112,11 @@ pub struct PipelinePolicy {
     pub input: PipelineInput,
 }
 
+shape::objects!(PipelinePolicy);
+
 /// The order of a pipeline's steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum Strategy {
     /// One after the other.
     Sequential,
@@ -117,9 +124,11 @@ pub enum Strategy {
     FanOut,
 }
 
+shape::words!(Strategy);
+
 /// What a pipeline's step is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum PipelineInput {
     /// The request's payload.
     #[default]
@@ -127,6 +136,8 @@ pub enum PipelineInput {
     /// The result of the step before.
     Previous,
 }
+
+shape::words!(PipelineInput);
 
 /// A pipeline's answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

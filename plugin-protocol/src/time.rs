@@ -1,7 +1,10 @@
 //! Points in time as the wire carries them: RFC 3339 text.
 
 use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
 
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 /// Why a text is not a time.
@@ -28,15 +31,15 @@ impl Timestamp {
     /// # Errors
     /// When `text` is not such a time.
     pub fn parse(text: &str) -> Result<Self, InvalidTime> {
-        let invalid = || InvalidTime {
-            text: text.chars().take(64).collect(),
-        };
-        // The time library also reads wider forms (RFC 9557, spaces, short offsets); the shape check keeps to RFC 3339.
-        if !is_rfc_3339_shape(text.as_bytes()) {
-            return Err(invalid());
+        // The time library reads wider forms (RFC 9557, spaces, short offsets) and fewer leap
+        // seconds and fractions, so it is asked for the calendar only.
+        if is_rfc_3339_shape(text.as_bytes()) && Fields::of(text).is_some_and(|f| f.exist()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidTime {
+                text: text.chars().take(64).collect(),
+            })
         }
-        text.parse::<jiff::Timestamp>().map_err(|_| invalid())?;
-        Ok(Self(text.to_owned()))
     }
 
     /// The time as text.
@@ -46,8 +49,91 @@ impl Timestamp {
     }
 }
 
+/// Reads a time that is written in UTC with milliseconds, as the ledger writes it.
+///
+/// # Errors
+/// When the text is not such a time.
+pub fn utc_milliseconds<'de, D: Deserializer<'de>>(input: D) -> Result<Timestamp, D::Error> {
+    const SHAPE: &str = "0000-00-00T00:00:00.000Z";
+    let time = Timestamp::deserialize(input)?;
+    let text = time.as_str();
+    let marks_agree = text
+        .bytes()
+        .zip(SHAPE.bytes())
+        .all(|(byte, mark)| byte == mark || mark == b'0');
+    if text.len() == SHAPE.len() && marks_agree {
+        Ok(time)
+    } else {
+        Err(D::Error::custom(format_args!(
+            "'{text}' is not in UTC with milliseconds: write it like 2026-01-31T12:00:00.000Z"
+        )))
+    }
+}
+
+/// The numbers of a text whose shape is known.
+struct Fields {
+    year: i16,
+    month: i8,
+    day: i8,
+    hour: i16,
+    minute: i16,
+    second: i16,
+    offset_hour: i16,
+    offset_minute: i16,
+    west: bool,
+}
+
+impl Fields {
+    fn of(text: &str) -> Option<Self> {
+        let (west, offset_hour, offset_minute) = if text.ends_with(['Z', 'z']) {
+            (false, 0, 0)
+        } else {
+            let offset = text.get(text.len().checked_sub(6)?..)?;
+            (
+                offset.starts_with('-'),
+                number(offset, 1..3)?,
+                number(offset, 4..6)?,
+            )
+        };
+        Some(Self {
+            year: number(text, 0..4)?,
+            month: number(text, 5..7)?,
+            day: number(text, 8..10)?,
+            hour: number(text, 11..13)?,
+            minute: number(text, 14..16)?,
+            second: number(text, 17..19)?,
+            offset_hour,
+            offset_minute,
+            west,
+        })
+    }
+
+    /// Whether there is such a time; a leap second only where UTC can have one (RFC 3339, section 5.7).
+    fn exist(&self) -> bool {
+        const MINUTES_OF_DAY: i16 = 24 * 60;
+        let offset = self.offset_hour * 60 + self.offset_minute;
+        let local = self.hour * 60 + self.minute;
+        let utc = if self.west {
+            local + offset
+        } else {
+            local - offset
+        };
+        jiff::civil::Date::new(self.year, self.month, self.day).is_ok()
+            && self.hour < 24
+            && self.minute < 60
+            && self.offset_hour < 24
+            && self.offset_minute < 60
+            && (self.second < 60
+                || self.second == 60 && utc.rem_euclid(MINUTES_OF_DAY) == MINUTES_OF_DAY - 1)
+    }
+}
+
+fn number<T: FromStr>(text: &str, range: Range<usize>) -> Option<T> {
+    text.get(range)?.parse().ok()
+}
+
 fn is_rfc_3339_shape(text: &[u8]) -> bool {
-    let digits = |range: std::ops::Range<usize>| {
+    let digits = |range: Range<usize>| {
         text.get(range)
             .is_some_and(|part| part.iter().all(u8::is_ascii_digit))
     };
@@ -112,7 +198,13 @@ mod tests {
     fn only_rfc_3339_is_a_time() {
         for good in [
             "2026-01-31T12:00:00Z",
-            "2026-01-31T12:00:00.123456+02:00",
+            "2026-01-31t12:00:00.123456+02:00",
+            "2024-02-29T00:00:00.1234567890123-00:00",
+            "2016-12-31T23:59:60Z",
+            "2017-01-01T01:29:60+01:30",
+            "2016-12-31T00:29:60-23:30",
+            "0000-01-01T00:00:00Z",
+            "9999-12-31T23:59:59-23:59",
             Timestamp::now().as_str(),
         ] {
             assert!(Timestamp::parse(good).is_ok(), "{good}");
@@ -126,6 +218,18 @@ mod tests {
             "2026-01-31T12:00:00.Z",
             "2026-01-31T12:00:00Z[UTC]",
             "20260131T120000Z",
+            "2026-01-31T24:00:00Z",
+            "2026-01-31T12:60:00Z",
+            "2026-01-31T12:00:60Z",
+            "2016-12-31T23:59:61Z",
+            "2016-12-31T23:59:60+01:00",
+            "2026-01-31T12:00:00+24:00",
+            "2026-01-31T12:00:00+00:60",
+            "2026-01-31T12:00:00+0000",
+            "2026-13-01T12:00:00Z",
+            "2025-02-29T12:00:00Z",
+            "2026-01-31T12:00:00Z\n",
+            "+026-01-31T12:00:00Z",
         ] {
             assert!(Timestamp::parse(bad).is_err(), "{bad}");
         }
