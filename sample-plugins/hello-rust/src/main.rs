@@ -17,7 +17,8 @@ fn main() -> ExitCode {
 fn handle(request: &Request) -> Reply {
     match &request.payload {
         Payload::Text { content, .. } if content.is_empty() => Reply::rejected("the text is empty"),
-        Payload::Text { content, .. } => sdk::json("hello/1", greet(content)),
+        Payload::Text { content, .. } => Payload::json(greet(content), "hello/1")
+            .map_or_else(|reason| Reply::error(reason.to_string()), Reply::ok),
         Payload::Json { .. } | Payload::BinaryRef { .. } | Payload::DatasetSlice { .. } => {
             Reply::rejected("send a text payload")
         }

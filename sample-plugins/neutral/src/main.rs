@@ -33,10 +33,11 @@ fn handle(request: &Request) -> Reply {
             "send a text payload, or a json payload of schema neutral-input/1 with a text in data.text",
         );
     };
-    match analyse::analyse(text) {
-        Some(analysis) => sdk::json(OUTPUT_SCHEMA, analysis.into_data()),
-        None => Reply::rejected("the content is empty"),
-    }
+    let Some(analysis) = analyse::analyse(text) else {
+        return Reply::rejected("the content is empty");
+    };
+    Payload::json(analysis.into_data(), OUTPUT_SCHEMA)
+        .map_or_else(|reason| Reply::error(reason.to_string()), Reply::ok)
 }
 
 /// The text to analyse, wherever the payload carries it.
@@ -47,5 +48,35 @@ fn text_of(payload: &Payload) -> Option<&str> {
             data.get("text").and_then(Value::as_str)
         }
         Payload::Json { .. } | Payload::BinaryRef { .. } | Payload::DatasetSlice { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plugin_protocol::json;
+    use plugin_protocol::manifest::Manifest;
+    use serde_json::Map;
+
+    use super::*;
+
+    #[test]
+    fn the_manifest_names_the_schemas_of_this_program() {
+        let manifest: Manifest = json::read_as(include_bytes!("../plugin.json")).unwrap();
+        let schemas = manifest.schemas.unwrap();
+        assert!(schemas.keys().eq([OUTPUT_SCHEMA, INPUT_SCHEMA]));
+        let inputs = manifest.io.inputs;
+        assert!(inputs.iter().any(|port| port.schema_ref == INPUT_SCHEMA));
+        let outputs = manifest.io.outputs;
+        assert!(outputs.iter().all(|port| port.schema_ref == OUTPUT_SCHEMA));
+    }
+
+    #[test]
+    fn text_is_found_in_both_kinds_of_payload() {
+        let data = Map::from_iter([("text".to_owned(), "words".into())]);
+        let json = Payload::json(data.clone(), INPUT_SCHEMA).unwrap();
+        assert_eq!(text_of(&json), Some("words"));
+        assert_eq!(text_of(&Payload::text("words")), Some("words"));
+        let other = Payload::json(data, "other/1").unwrap();
+        assert_eq!(text_of(&other), None);
     }
 }
