@@ -109,3 +109,91 @@ impl Event {
         canonical::bytes(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::json as strict;
+
+    fn event(meta: &Value) -> Event {
+        let line = json!({
+            "event_id": EventId::now(), "run_id": "run", "ts": "2026-01-31T12:00:00.000Z", "kind": "INVOKE",
+            "plugin_id": "p.text.hello", "request_id": "", "input_hash": PayloadHash::of(b"in"),
+            "output_hash": "", "prev_hash": EventHash::of(b"before"), "event_hash": EventHash::of(b"wrong"),
+            "meta": meta
+        });
+        strict::read_as(line.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_canonical_event_without_its_hash() {
+        for meta in [
+            json!({}),
+            json!({"event_hash": "x", "é": "\"}\n", "\u{1f600}": ""}),
+        ] {
+            let mut event = event(&meta);
+            let mut value = json!(event);
+            value.as_object_mut().unwrap().remove("event_hash");
+            let expected = EventHash::of(&canonical::bytes(&value));
+            assert_eq!(event.computed_hash(), expected);
+            event.event_hash = expected;
+            assert_eq!(
+                event.computed_hash(),
+                expected,
+                "its own hash does not matter"
+            );
+        }
+    }
+
+    #[test]
+    fn the_hash_covers_every_other_field() {
+        let original = event(&json!({"a": "b"}));
+        let others: [fn(&mut Event); 10] = [
+            |e| e.event_id = EventId::parse("019c1f6a-9b7d-7d0e-8c3f-3f2a1b4c5d6e").unwrap(),
+            |e| e.run_id = RunId::system(),
+            |e| e.ts = Timestamp::parse("2026-01-31T12:00:00.001Z").unwrap(),
+            |e| e.kind = EventKind::Result,
+            |e| e.plugin_id = None,
+            |e| e.request_id = Some(RequestId::parse("r").unwrap()),
+            |e| e.input_hash = None,
+            |e| e.output_hash = Some(PayloadHash::of(b"out")),
+            |e| e.prev_hash = None,
+            |e| e.meta.clear(),
+        ];
+        for change in others {
+            let mut changed = original.clone();
+            change(&mut changed);
+            assert_ne!(
+                changed.computed_hash(),
+                original.computed_hash(),
+                "{changed:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_reads_back_as_the_event() {
+        let event = event(&json!({"a": "b"}));
+        assert_eq!(strict::read_as::<Event>(&event.line()), Ok(event.clone()));
+        assert!(!event.line().contains(&b'\n'));
+        assert!(event.line().starts_with(br#"{"event_hash":""#));
+    }
+
+    #[test]
+    fn the_word_is_the_word_on_the_wire() {
+        for kind in [
+            EventKind::Register,
+            EventKind::Enable,
+            EventKind::Disable,
+            EventKind::Invoke,
+            EventKind::Result,
+            EventKind::Reject,
+            EventKind::Error,
+            EventKind::ProofExport,
+        ] {
+            assert_eq!(json!(kind), json!(kind.as_str()));
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! The one strict JSON reader, used at every door: manifest, request, answer, RPC message, ledger line.
 //!
-//! The rules are those of the contract's section 4. [`scan`] walks the bytes once, without
+//! The rules are those of the contract's section 4. `scan` walks the bytes once, without
 //! recursion, for what a parser would lose (how a number was written) or may not meet (nesting that
-//! would exhaust its stack); then [`value`] builds the value and finds duplicate keys. Both take
+//! would exhaust its stack); then `value` builds the value and finds duplicate keys. Both take
 //! time linear in the size of the text, and the size is checked before anything else.
 
 mod scan;

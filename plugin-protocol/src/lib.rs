@@ -2,6 +2,21 @@
 //!
 //! This crate is pure: it opens no file, starts no process and holds no `unsafe`. Whatever is made
 //! here by parsing is known to be well formed; nothing else can make it.
+//!
+//! | module | what it holds | contract |
+//! |---|---|---|
+//! | [`json`] | the one strict JSON reader | section 4, JSON rules |
+//! | [`canonical`] | the one byte form that is hashed and signed (RFC 8785) | section 4 |
+//! | [`ids`], [`digest`], [`time`], [`version`] | the small parts: names, hashes, times, versions and ranges | sections 1, 4, 9 |
+//! | [`capability`], [`payload`] | what goes in and out | sections 2, 3 |
+//! | [`manifest`] | what a plugin says of itself | section 4 |
+//! | [`message`], [`report`] | requests, answers, responses, and what the other operations give | sections 6, 8 |
+//! | [`event`] | one line of the ledger | section 9 |
+//! | [`schema`] | the shapes as JSON Schemas | sections 3, 4, 6, 8, 9 |
+//! | [`words`] | the words that hosts match on | sections 4, 6 |
+//! | [`sdk`] | a plugin's `main` in Rust | section 8 |
+//!
+//! Bytes become values through [`json`] only: it alone knows duplicate keys, inexact numbers and depth.
 
 pub mod canonical;
 pub mod capability;
@@ -14,6 +29,7 @@ pub mod message;
 pub mod payload;
 pub mod report;
 pub mod schema;
+pub mod sdk;
 mod shape;
 pub mod time;
 pub mod version;

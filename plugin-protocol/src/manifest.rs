@@ -238,3 +238,81 @@ pub enum Entrypoint {
         export: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::json as strict;
+
+    fn manifest() -> Value {
+        let port = json!({"kind": "text", "schema_ref": "s", "limits": {"max_bytes": 1}});
+        json!({
+            "plugin_id": "p.text.hello", "name": "Hello", "vendor": "V", "description": "",
+            "version": "1.0.0", "api_version": "1.0.0", "supported_omega_api_versions": "^1.0.0",
+            "capabilities": ["read_text"], "io": {"inputs": [port], "outputs": [port]},
+            "limits": {"max_bytes": 1, "max_ms": 61_000, "max_concurrency": 1},
+            "determinism": {"mode": "deterministic", "notes": ""},
+            "evidence": {"log_level": "minimal", "redactions": []},
+            "entrypoint": {"type": "process", "command": ["./hello"]},
+        })
+    }
+
+    fn read(value: &Value) -> Result<Manifest, strict::Error> {
+        strict::read_as(value.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_manifest_reads_back() {
+        let typed = read(&manifest()).unwrap();
+        assert_eq!(
+            json!(typed),
+            manifest(),
+            "nothing is added and nothing lost"
+        );
+    }
+
+    #[test]
+    fn unknown_fields_are_refused_at_every_level() {
+        for place in [
+            "",
+            "/io",
+            "/io/inputs/0",
+            "/io/inputs/0/limits",
+            "/io/outputs/0",
+            "/limits",
+            "/determinism",
+            "/evidence",
+            "/entrypoint",
+        ] {
+            let mut more = manifest();
+            more.pointer_mut(place).unwrap()["more"] = json!("x");
+            let refused = read(&more).unwrap_err().to_string();
+            assert!(
+                refused.contains("unknown field `more`"),
+                "{place}: {refused}"
+            );
+        }
+    }
+
+    #[test]
+    fn limits_left_out_have_the_contract_s_values() {
+        let limits = read(&manifest()).unwrap().limits;
+        assert_eq!(limits.memory_bytes(), 128 * 1024 * 1024);
+        assert_eq!(limits.call_ms(), 60_000, "clamped");
+        assert_eq!(limits.cpu_ms(), 60_000, "max_ms, clamped as well");
+        let mut own = manifest();
+        own["limits"]["max_cpu_ms"] = json!(50);
+        own["limits"]["max_memory_bytes"] = json!(4096);
+        let limits = read(&own).unwrap().limits;
+        assert_eq!((limits.cpu_ms(), limits.memory_bytes()), (50, 4096));
+    }
+
+    #[test]
+    fn a_forbidden_capability_is_readable_so_that_it_can_be_named() {
+        let mut forbidden = manifest();
+        forbidden["capabilities"] = json!(["network_access"]);
+        assert_eq!(read(&forbidden).unwrap().capabilities, ["network_access"]);
+    }
+}

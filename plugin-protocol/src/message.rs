@@ -244,3 +244,127 @@ pub enum AnswerStatus {
 }
 
 shape::words!(AnswerStatus);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::json as strict;
+
+    fn request() -> Value {
+        json!({
+            "request_id": "r", "run_id": "n", "timestamp": "2026-01-31T12:00:00.000Z",
+            "payload": {"kind": "text", "content": "c", "encoding": "utf-8", "metadata": {}},
+            "context": {"k": "v"},
+            "policy": {"deterministic_only": false, "timeout_ms": 100, "max_retries": 0}
+        })
+    }
+
+    fn answer(extra: &Value) -> Value {
+        let mut response = json!({"request_id": "r", "status": "ok"});
+        for (key, value) in extra.as_object().unwrap() {
+            response[key] = value.clone();
+        }
+        json!({"type": "result", "response": response})
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, strict::Error> {
+        strict::read_as(value.to_string().as_bytes())
+    }
+
+    #[test]
+    fn the_lines_between_gateway_and_plugin_read_back() {
+        let invoke = json!({"type": "invoke", "request": request()});
+        let line: ToPlugin = read(&invoke).unwrap();
+        assert_eq!(json!(line), invoke);
+        let result = answer(&json!({"result": request()["payload"], "notes": "n"}));
+        let line: FromPlugin = read(&result).unwrap();
+        assert_eq!(json!(line), result);
+    }
+
+    #[test]
+    fn a_line_of_another_type_is_refused() {
+        assert!(read::<ToPlugin>(&json!({"type": "result", "request": request()})).is_err());
+        assert!(read::<ToPlugin>(&json!({"request": request()})).is_err());
+        assert!(read::<ToPlugin>(&json!(["invoke", request()])).is_err());
+        let mut more = answer(&json!({}));
+        more["more"] = json!(1);
+        assert!(read::<FromPlugin>(&more).is_err());
+    }
+
+    #[test]
+    fn what_a_plugin_says_of_name_hashes_and_duration_is_ignored() {
+        let plain: FromPlugin = read(&answer(&json!({}))).unwrap();
+        for value in [
+            json!(null),
+            json!(-1),
+            json!("x"),
+            json!(["x"]),
+            json!({"a": {"b": 1}}),
+        ] {
+            let claims =
+                json!({"plugin_id": value, "evidence_hashes": value, "duration_ms": value});
+            let claimed: FromPlugin = read(&answer(&claims)).unwrap();
+            assert_eq!(claimed, plain, "{claims}");
+            assert_eq!(json!(claimed), json!(plain));
+        }
+    }
+
+    #[test]
+    fn an_answer_has_no_other_field_and_no_other_status() {
+        assert!(read::<FromPlugin>(&answer(&json!({"extra": 1}))).is_err());
+        assert!(read::<FromPlugin>(&answer(&json!({"status": "timeout"}))).is_err());
+        assert!(read::<FromPlugin>(&answer(&json!({"status": {"ok": null}}))).is_err());
+        assert!(read::<FromPlugin>(&answer(&json!({"notes": null}))).is_err());
+        let kind_by_index = json!({"kind": 0, "content": "c", "encoding": "utf-8", "metadata": {}});
+        assert!(read::<FromPlugin>(&answer(&json!({"result": kind_by_index}))).is_err());
+    }
+
+    #[test]
+    fn unknown_fields_of_a_request_are_refused_at_every_level() {
+        assert!(read::<Request>(&request()).is_ok());
+        for place in ["", "/payload", "/policy"] {
+            let mut more = request();
+            more.pointer_mut(place).unwrap()["more"] = json!("x");
+            assert!(read::<Request>(&more).is_err(), "{place}");
+        }
+    }
+
+    #[test]
+    fn the_gateway_s_own_run_is_not_a_host_s() {
+        let mut own = request();
+        own["run_id"] = json!("system");
+        let refused = read::<Request>(&own).unwrap_err().to_string();
+        assert!(refused.contains("gateway's own"), "{refused}");
+    }
+
+    #[test]
+    fn a_response_names_its_result_even_when_there_is_none() {
+        let response = Response {
+            request_id: "r".to_owned(),
+            plugin_id: "p".to_owned(),
+            status: Status::Timeout,
+            result: None,
+            evidence_hashes: EvidenceHashes::default(),
+            duration_ms: 5,
+            notes: "timeout".to_owned(),
+        };
+        let mut value = json!(response);
+        assert_eq!(value["result"], Value::Null);
+        assert_eq!(
+            value["evidence_hashes"],
+            json!({"input_hash": "", "output_hash": ""})
+        );
+        assert_eq!(read::<Response>(&value), Ok(response));
+        value.as_object_mut().unwrap().remove("result");
+        assert!(read::<Response>(&value).is_err());
+    }
+
+    #[test]
+    fn the_word_is_the_word_on_the_wire() {
+        for status in [Status::Ok, Status::Rejected, Status::Error, Status::Timeout] {
+            assert_eq!(json!(status), json!(status.as_str()));
+        }
+    }
+}

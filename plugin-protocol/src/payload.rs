@@ -100,6 +100,27 @@ pub struct SliceIds(Vec<String>);
 pub struct Empty;
 
 impl Payload {
+    /// A `text` payload without metadata.
+    #[must_use]
+    pub fn text(content: impl Into<String>) -> Self {
+        Self::Text {
+            content: content.into(),
+            encoding: Encoding::Utf8,
+            metadata: BTreeMap::new(),
+        }
+    }
+
+    /// A `json` payload.
+    ///
+    /// # Errors
+    /// When `schema_ref` is empty.
+    pub fn json(data: Map<String, Value>, schema_ref: impl Into<String>) -> Result<Self, Empty> {
+        Ok(Self::Json {
+            data,
+            schema_ref: NonEmpty::try_from(schema_ref.into())?,
+        })
+    }
+
     /// The kind.
     #[must_use]
     pub fn kind(&self) -> PayloadKind {
@@ -201,5 +222,45 @@ impl TryFrom<Vec<String>> for SliceIds {
 impl From<SliceIds> for Vec<String> {
     fn from(ids: SliceIds) -> Self {
         ids.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::json as strict;
+
+    #[test]
+    fn a_payload_is_hashed_over_its_canonical_bytes() {
+        let payload = Payload::text("é\n");
+        let canonical = r#"{"content":"é\n","encoding":"utf-8","kind":"text","metadata":{}}"#;
+        assert_eq!(payload.canonical(), canonical.as_bytes());
+        assert_eq!(payload.hash(), PayloadHash::of(canonical.as_bytes()));
+        assert_eq!(
+            strict::read_as::<Payload>(canonical.as_bytes()),
+            Ok(payload)
+        );
+    }
+
+    #[test]
+    fn no_other_kind_and_no_other_field_is_read() {
+        for bad in [
+            json!({"kind": "html", "content": ""}),
+            json!({"content": "", "encoding": "utf-8", "metadata": {}}),
+            json!({"kind": "text", "content": "", "encoding": "utf-8", "metadata": {}, "x": 1}),
+            json!({"kind": "text", "content": "", "encoding": "utf-16", "metadata": {}}),
+            json!({"kind": "json", "data": [], "schema_ref": "s"}),
+            json!({"kind": "json", "data": {}, "schema_ref": ""}),
+            json!({"kind": 0, "content": "", "encoding": "utf-8", "metadata": {}}),
+            json!(["text", "", "utf-8", {}]),
+        ] {
+            assert!(
+                serde_json::from_value::<Payload>(bad.clone()).is_err(),
+                "{bad}"
+            );
+        }
+        assert!(Payload::json(Map::new(), "").is_err());
     }
 }

@@ -1,8 +1,14 @@
-//! Versions and the npm-style ranges over them.
+//! Versions, npm-style ranges over them, and which plugins fit which gateway.
+
+mod range;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use range::Range;
 
 /// The most digits of each number in a version: all such numbers are held exactly by every reader.
 const MAX_DIGITS: usize = 15;
@@ -13,7 +19,7 @@ pub enum InvalidVersion {
     /// Not `MAJOR.MINOR.PATCH` in digits.
     #[error("'{0}' is not a version: write MAJOR.MINOR.PATCH in digits, for instance 1.0.0")]
     Version(String),
-    /// Not a range that npm reads.
+    /// Not a range in npm's notation.
     #[error(
         "'{0}' is not a version range: write it like \">=1.0.0 <2.0.0\", \"^1.0.0\" or \"1.x\""
     )]
@@ -32,81 +38,89 @@ pub struct Version {
     pub patch: u64,
 }
 
-/// A range of versions in npm's notation, kept as it was written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Range {
-    text: String,
-    range: nodejs_semver::Range,
+/// Why a plugin does not fit this gateway (contract, section 1).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Incompatible {
+    /// Versions before 1.0.0 promise nothing.
+    #[error(
+        "api_version {api} has major version 0, which promises nothing: write the plugin for {gateway}"
+    )]
+    Unstable {
+        /// The plugin's `api_version`.
+        api: Version,
+        /// The gateway's.
+        gateway: Version,
+    },
+    /// Another major version.
+    #[error("api_version {api} does not have the major version of this gateway, {gateway}: use a plugin written for {}.x", gateway.major)]
+    Major {
+        /// The plugin's `api_version`.
+        api: Version,
+        /// The gateway's.
+        gateway: Version,
+    },
+    /// The plugin's author excluded this gateway.
+    #[error(
+        "supported_omega_api_versions '{range}' does not contain this gateway's version {gateway}: use a version of the plugin that supports it"
+    )]
+    Range {
+        /// The plugin's range, as it was written.
+        range: String,
+        /// The gateway's version.
+        gateway: Version,
+    },
+}
+
+/// Whether a plugin for `api` that supports `range` fits a gateway of version `gateway`
+/// (contract, section 1): the same major version, at least 1, and a range that contains the gateway.
+///
+/// # Errors
+/// When it does not, with the first reason.
+pub fn compatible(api: Version, range: &Range, gateway: Version) -> Result<(), Incompatible> {
+    if api.major == 0 {
+        Err(Incompatible::Unstable { api, gateway })
+    } else if api.major != gateway.major {
+        Err(Incompatible::Major { api, gateway })
+    } else if range.contains(gateway) {
+        Ok(())
+    } else {
+        let range = range.as_str().to_owned();
+        Err(Incompatible::Range { range, gateway })
+    }
 }
 
 impl Version {
+    /// The version of the plugin API that this code speaks, [`crate::OMEGA_PLUGIN_API_VERSION`].
+    pub const OMEGA_PLUGIN_API: Self = Self {
+        major: 1,
+        minor: 0,
+        patch: 0,
+    };
+
     /// Parses `text`.
     ///
     /// # Errors
     /// When it is not three numbers with dots between, without signs or leading zeros.
     pub fn parse(text: &str) -> Result<Self, InvalidVersion> {
         let invalid = || InvalidVersion::Version(text.chars().take(64).collect());
-        let number = |part: &str| {
-            let plain = (1..=MAX_DIGITS).contains(&part.len())
-                && part.bytes().all(|b| b.is_ascii_digit())
-                && (part.len() == 1 || !part.starts_with('0'));
-            if plain {
-                part.parse().map_err(|_| invalid())
-            } else {
-                Err(invalid())
-            }
-        };
         let parts: Vec<&str> = text.split('.').collect();
         match parts.as_slice() {
             [major, minor, patch] => Ok(Self {
-                major: number(major)?,
-                minor: number(minor)?,
-                patch: number(patch)?,
+                major: number(major).ok_or_else(invalid)?,
+                minor: number(minor).ok_or_else(invalid)?,
+                patch: number(patch).ok_or_else(invalid)?,
             }),
             _ => Err(invalid()),
         }
     }
 }
 
-impl Range {
-    /// Parses npm's notation; a comma between comparators means "and", as a space does.
-    ///
-    /// # Errors
-    /// When the notation is not npm's, or the text is empty.
-    pub fn parse(text: &str) -> Result<Self, InvalidVersion> {
-        let invalid = || InvalidVersion::Range(text.chars().take(128).collect());
-        if text.trim().is_empty() {
-            return Err(invalid());
-        }
-        let range = nodejs_semver::Range::parse(text.replace(',', " ")).map_err(|_| invalid())?;
-        Ok(Self {
-            text: text.to_owned(),
-            range,
-        })
-    }
-
-    /// Whether `version` lies in the range.
-    #[must_use]
-    pub fn contains(&self, version: Version) -> bool {
-        self.range.satisfies(&nodejs_semver::Version::from((
-            version.major,
-            version.minor,
-            version.patch,
-        )))
-    }
-
-    /// The range as it was written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-}
-
-impl PartialEq for Range {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
+/// A number without sign or leading zeros, of at most [`MAX_DIGITS`] digits.
+fn number(part: &str) -> Option<u64> {
+    let plain = (1..=MAX_DIGITS).contains(&part.len())
+        && part.bytes().all(|byte| byte.is_ascii_digit())
+        && (part.len() == 1 || !part.starts_with('0'));
+    if plain { part.parse().ok() } else { None }
 }
 
 impl fmt::Display for Version {
@@ -126,19 +140,5 @@ impl TryFrom<String> for Version {
 impl From<Version> for String {
     fn from(version: Version) -> Self {
         version.to_string()
-    }
-}
-
-impl TryFrom<String> for Range {
-    type Error = InvalidVersion;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
-    }
-}
-
-impl From<Range> for String {
-    fn from(range: Range) -> Self {
-        range.text
     }
 }
