@@ -67,7 +67,7 @@ fn sealed(draft: Draft) -> (Event, Vec<u8>) {
     let mut stamp = Clock::new(std::time::SystemTime::now).stamp().unwrap();
     let id = stamp.next_id().unwrap();
     let mut line = Vec::new();
-    let event = seal(draft, &stamp, id, None, &mut line);
+    let event = seal(draft, id, stamp.ts().clone(), None, &mut line);
     (event, line)
 }
 
