@@ -42,7 +42,8 @@ pub(crate) struct Writer {
     buffer: Vec<u8>,
     /// What was written since the last sync.
     unsynced_bytes: u64,
-    /// Names the events of the batch that is not synced yet.
+    /// Names the events of the batch that is not synced yet. In one segment, what is synced and what is not never share a stamp:
+    /// recovery tells them apart by it.
     stamp: Option<Stamp>,
 }
 
@@ -143,8 +144,6 @@ impl Writer {
                 .map_err(Error::io("sync", &self.segment.path))?;
             self.unsynced_bytes = 0;
         }
-        // What is synced and what is not never share a stamp: recovery tells them apart by it.
-        self.stamp = None;
         Ok(())
     }
 
@@ -153,6 +152,7 @@ impl Writer {
         if self.stamp.as_ref().is_some_and(Stamp::is_spent) {
             self.flush()?;
             self.sync()?;
+            self.stamp = None;
         }
         let fail = Error::io(READ_CLOCK, self.layout.state());
         let mut stamp = match self.stamp.take() {
