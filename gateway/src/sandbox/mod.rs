@@ -47,6 +47,15 @@ pub struct Sandbox<P> {
     permit: PhantomData<fn(&P)>,
 }
 
+/// What the host offers, layer by layer, whether or not plugins can be run on it.
+///
+/// # Errors
+/// When the host cannot even be tried out.
+pub fn examine(settings: &Settings) -> Result<Vec<Protection>, Error> {
+    let host = Host::probe(settings)?;
+    Ok(protections::rows(&host, &settings.allow_missing))
+}
+
 impl<P> Sandbox<P> {
     /// Tries out what the host offers and gets ready to run plugins.
     ///
