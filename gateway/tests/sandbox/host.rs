@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::support::{
-    Link, Permit, in_a_poorer_place, is_root, package, program, run, sandbox, script, text,
+    Link, Permit, descriptors, in_a_poorer_place, is_root, limits, package, program, run, sandbox,
+    script, text,
 };
-use plugin_gateway::sandbox::{End, Error, Layer, Sandbox, Settings};
+use plugin_gateway::sandbox::{End, Error, Job, Layer, Sandbox, Settings};
 
 #[test]
 fn every_layer_has_one_row_and_required_ones_hold() {
@@ -102,6 +103,39 @@ fn nothing_of_the_host_is_open(sandbox: &Sandbox<Permit>, folder: &std::path::Pa
         run(sandbox, &program(signal, Link::Static), folder, "{}\n").end,
         End::Exited(1)
     );
+}
+
+#[test]
+fn a_fault_of_ours_is_an_error_and_leaves_nothing() {
+    let sandbox = sandbox();
+    let folder = package(&[("main.sh", "")]);
+    let gone = folder.path().to_path_buf();
+    drop(folder);
+    let entry = script("sh", "main.sh");
+    let job = Job {
+        entry: &entry,
+        package: &gone,
+        input: b"{}\n",
+        deadline: Instant::now() + Duration::from_secs(20),
+        limits: limits(),
+        cancel: None,
+    };
+    let before = descriptors();
+    for _ in 0..100 {
+        assert!(sandbox.run(&Permit, &job).is_err());
+    }
+    assert!(descriptors() < before + 50);
+    let unknown = script("cobol", "main.cob");
+    let error = sandbox
+        .run(
+            &Permit,
+            &Job {
+                entry: &unknown,
+                ..job
+            },
+        )
+        .unwrap_err();
+    assert!(matches!(error, Error::UnknownRuntime { .. }), "{error}");
 }
 
 /// Set in the helper process of the test below.
