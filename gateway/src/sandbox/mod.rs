@@ -1,7 +1,6 @@
 //! Runs one plugin process that can read its request, compute and write one answer, and nothing else.
 //! This room never decides whether a plugin may run, and never reads what the answer says.
 
-mod child;
 mod denial;
 mod discover;
 mod elf;
@@ -11,11 +10,15 @@ mod host;
 mod image;
 mod job;
 mod launch;
+mod launcher;
+mod launchers;
 mod layer;
 mod layout;
+mod letter;
 mod plan;
 mod protections;
 mod report;
+mod reports;
 mod rules;
 mod runtimes;
 mod settings;
@@ -28,6 +31,7 @@ mod watch;
 use std::marker::PhantomData;
 
 use self::host::Host;
+use self::launchers::Launchers;
 use self::plan::Plan;
 pub(crate) use error::Error;
 pub(crate) use image::{Class, Image};
@@ -46,6 +50,7 @@ pub(crate) const STDERR_TAIL_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Sandbox<P> {
     host: Host,
+    launchers: Launchers,
     runtimes: Runtimes,
     protections: Vec<Protection>,
     permit: PhantomData<fn(&P)>,
@@ -76,6 +81,7 @@ impl<P> Sandbox<P> {
         }
         Ok(Self {
             host,
+            launchers: Launchers::default(),
             runtimes: settings.runtimes,
             protections,
             permit: PhantomData,
@@ -98,7 +104,7 @@ impl<P> Sandbox<P> {
                 remedy,
             });
         }
-        let seen = launch::launch(&self.host, &plan, job)?;
+        let seen = launch::launch(&self.host, &self.launchers, &plan, job)?;
         let denied = if let End::Violation(denial) = &seen.end {
             Some(denial.clone())
         } else {

@@ -43,7 +43,7 @@ fn facts(layer: Layer) -> (&'static str, Weight, &'static str) {
         Layer::NetNs => (
             "network namespace",
             Weight::Spare,
-            "run the gateway as root to have it",
+            namespaces,
         ),
         Layer::Cgroup => ("control group", Weight::Spare, "none in this version"),
         Layer::Explained => (
@@ -92,37 +92,26 @@ fn state(host: &Host, layer: Layer) -> (bool, String) {
         | Layer::Session
         | Layer::ExecOnce
         | Layer::SealedImage => (true, "rehearsed in a child that went up to exec".to_owned()),
-        Layer::DeathSignal if host.parent == 0 => {
-            (true, "without the check against a parent that dies during the start, for lack of a matching /proc".to_owned())
-        }
-        Layer::DeathSignal => (true, "set, and the parent checked afterwards".to_owned()),
+        Layer::DeathSignal => (true, "set, and the gateway looked for afterwards".to_owned()),
         Layer::Uid if root => (true, "each run has a user id of its own and no capability".to_owned()),
         Layer::Uid => (true, "the gateway is not root, and plugins have its user id without capabilities".to_owned()),
         Layer::Landlock => (host.landlock >= VERSION_MIN, format!("version {}, {VERSION_MIN} or later is needed", host.landlock)),
-        Layer::MountNs | Layer::PidNs | Layer::IpcNs | Layer::UtsNs | Layer::CgroupNs => {
+        Layer::PidNs => made(host.namespaces & libc::CLONE_NEWPID != 0, "each run has its own"),
+        Layer::MountNs | Layer::IpcNs | Layer::UtsNs | Layer::CgroupNs | Layer::NetNs => {
             let flag = NAMESPACES.into_iter().find(|(_, known)| *known == layer).map_or(0, |(flag, _)| flag);
-            made(host.namespaces & flag != 0)
+            made(host.namespaces & flag != 0, "each launcher has its own")
         }
         Layer::UserNs if root => (false, "not needed: the gateway is root".to_owned()),
-        Layer::UserNs => made(host.namespaces & libc::CLONE_NEWUSER != 0),
-        Layer::NetNs if host.network.is_some() => (true, "an empty one is joined".to_owned()),
-        Layer::NetNs => (false, "not made; no call that makes a socket is let through".to_owned()),
+        Layer::UserNs => made(host.namespaces & libc::CLONE_NEWUSER != 0, "each launcher has its own, and each run one in it"),
         Layer::Cgroup => (false, "not used".to_owned()),
         Layer::Explained if host.reported => (true, "through a seccomp listener".to_owned()),
         Layer::Explained => (false, "forbidden calls kill without a name".to_owned()),
     }
 }
 
-fn made(works: bool) -> (bool, String) {
-    (
-        works,
-        if works {
-            "made anew for each run"
-        } else {
-            "the kernel refuses it"
-        }
-        .to_owned(),
-    )
+fn made(works: bool, whose: &str) -> (bool, String) {
+    let detail = if works { whose } else { "the kernel refuses it" };
+    (works, detail.to_owned())
 }
 
 /// The layers in force for a program of this class.
