@@ -102,21 +102,27 @@ impl Launcher {
             replies: Mutex::default(),
             keeper: Some(keeper),
         };
+        let dressed = launcher.dress(host, outfit);
+        // Also when it failed: the keeper waits for this, and whoever drops the launcher for the keeper.
+        let told = watched.send(launcher.reports.clone());
+        debug_assert!(told.is_ok(), "the keeper waits for what to watch");
+        dressed.map(|()| launcher)
+    }
+
+    /// Tells the launcher what to put on, and waits until it has.
+    fn dress(&mut self, host: &Host, outfit: &Outfit) -> Result<(), Error> {
         let mark = host::random()?;
         let program = Filter::build(&outfit.wanted)?.with_mark(mark);
-        outfit.letter(host, mark, &program)?.send(launcher.control.as_fd())?;
-        let (reply, listener) = launcher.answer(launcher.control.as_fd())?;
+        outfit.letter(host, mark, &program)?.send(self.control.as_fd())?;
+        let (reply, listener) = self.answer(self.control.as_fd())?;
         check(&reply)?;
         if outfit.wanted.reported {
             let listener = listener
                 .ok_or(rustix::io::Errno::BADMSG)
                 .during("receive a filter's listener")?;
-            launcher.reports = Some(Arc::new(Reports::new(listener)));
+            self.reports = Some(Arc::new(Reports::new(listener)));
         }
-        // The keeper listens until the launcher is gone, and waits for this until then.
-        let told = watched.send(launcher.reports.clone());
-        debug_assert!(told.is_ok(), "the keeper waits for what to watch");
-        Ok(launcher)
+        Ok(())
     }
 
     /// Starts a plugin.
