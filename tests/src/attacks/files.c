@@ -111,7 +111,7 @@ ATTACK(lock_range) {
     return fd < 0 ? errno : did(fcntl(fd, F_SETLK, &range));
 }
 ATTACK(lease_file) {
-    int fd = open(argument("victim"), O_RDONLY);
+    int fd = open(scratch("other"), O_RDONLY);
     return fd < 0 ? errno : did(fcntl(fd, F_SETLEASE, F_RDLCK));
 }
 ATTACK(flush_disks) { return did(syscall(SYS_sync)); }

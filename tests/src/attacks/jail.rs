@@ -10,7 +10,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::scene::Scene;
+use super::scene::{MEMORY_LIMIT, Scene};
 use super::{Attack, Inside, Outside, program, scripts};
 use crate::command::{self, Host};
 use crate::package::Package;
@@ -31,7 +31,9 @@ pub struct Jail {
 
 impl std::fmt::Debug for Jail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Jail").field("class", &self.class).finish_non_exhaustive()
+        f.debug_struct("Jail")
+            .field("class", &self.class)
+            .finish_non_exhaustive()
     }
 }
 
@@ -56,8 +58,11 @@ impl Jail {
     pub fn library() -> Option<Self> {
         let python = real_interpreter("python3", "import sys; print(sys.executable)", "-c")?;
         let bytes = program(Link::Shared);
-        let package = Package::script("p.attack.library", "python3", scripts::LOADER)
-            .file("attacks.so", &bytes, 0o755);
+        let package = Package::script("p.attack.library", "python3", scripts::LOADER).file(
+            "attacks.so",
+            &bytes,
+            0o755,
+        );
         let folder = TempDir::new().unwrap();
         package.write(folder.path());
         let plain = vec![python, folder.path().join("script")];
@@ -87,6 +92,7 @@ impl Jail {
         let host = Host::new();
         let id = host.install(&package.clone().with(|manifest| {
             manifest["limits"]["max_ms"] = json!(30_000);
+            manifest["limits"]["max_memory_bytes"] = json!(MEMORY_LIMIT);
         }));
         let jail = Self {
             class,
@@ -97,7 +103,10 @@ impl Jail {
             _folder: folder,
         };
         let response = jail.ask(" attack=harmless ");
-        assert!(done(&response), "the {class} catalogue does not run inside at all: {response}");
+        assert!(
+            done(&response),
+            "the {class} catalogue does not run inside at all: {response}"
+        );
         jail
     }
 
@@ -141,15 +150,28 @@ impl Jail {
             Outside::Depends(_) => false,
         };
         if !worked && must_work {
-            writeln!(failures, "{} attack {} does not work outside: {answer}", self.class, attack.name).unwrap();
+            writeln!(
+                failures,
+                "{} attack {} does not work outside: {answer}",
+                self.class, attack.name
+            )
+            .unwrap();
         } else if !worked {
             let reason = match attack.outside {
                 Outside::Depends(reason) => reason,
                 Outside::Works | Outside::Root => "it needs root",
             };
-            eprintln!("{} attack {} not shown outside ({reason}): {answer}", self.class, attack.name);
+            eprintln!(
+                "{} attack {} not shown outside ({reason}): {answer}",
+                self.class, attack.name
+            );
         } else if attack.marks && scene.harm().is_none() {
-            writeln!(failures, "{} attack {} worked outside but left nothing to see", self.class, attack.name).unwrap();
+            writeln!(
+                failures,
+                "{} attack {} worked outside but left nothing to see",
+                self.class, attack.name
+            )
+            .unwrap();
         }
     }
 
@@ -157,8 +179,12 @@ impl Jail {
         let (program, arguments) = self.plain.split_first().unwrap();
         let mut command = Command::new(program);
         // A group of its own, since some attacks are on the group.
-        command.args(arguments).current_dir(scene.folder()).process_group(0);
-        let request = json!({"request_id": "plain", "payload": {"content": scene.words(attack.name)}});
+        command
+            .args(arguments)
+            .current_dir(scene.folder())
+            .process_group(0);
+        let request =
+            json!({"request_id": "plain", "payload": {"content": scene.words(attack.name)}});
         let line = format!("{}\n", json!({"type": "invoke", "request": request}));
         let said = command::finish(command, line.as_bytes());
         let Ok(answer) = serde_json::from_str::<Value>(said.stdout.trim()) else {
@@ -171,7 +197,9 @@ impl Jail {
     fn check_ledger(&self, answers: &[(&Attack, Value)], failures: &mut String) {
         let events = self.host.events();
         for (attack, response) in answers {
-            let closing = events.iter().rfind(|event| event["request_id"] == response["request_id"]);
+            let closing = events
+                .iter()
+                .rfind(|event| event["request_id"] == response["request_id"]);
             let meta = closing.map_or(Value::Null, |event| event["meta"].clone());
             let told = match attack.inside {
                 Inside::Refused => meta["cause"].is_string(),
@@ -181,7 +209,12 @@ impl Jail {
                 }
             };
             if meta["status"] != response["status"] || !told {
-                writeln!(failures, "{} attack {}: the ledger does not say what was tried: {closing:?}", self.class, attack.name).unwrap();
+                writeln!(
+                    failures,
+                    "{} attack {}: the ledger does not say what was tried: {closing:?}",
+                    self.class, attack.name
+                )
+                .unwrap();
             }
         }
         self.host.verified();
@@ -205,7 +238,8 @@ fn judge(attack: &Attack, response: &Value, harm: Option<String>) -> Result<(), 
     let violation = response["status"] == "rejected" && notes.contains("violation");
     match attack.inside {
         Inside::Refused => {
-            let answered = response["status"] == "ok" && response["result"]["data"]["done"] == false;
+            let answered =
+                response["status"] == "ok" && response["result"]["data"]["done"] == false;
             let ended = response["status"] == "error" && notes.contains("memory");
             if answered || violation || ended {
                 Ok(())
@@ -217,7 +251,9 @@ fn judge(attack: &Attack, response: &Value, harm: Option<String>) -> Result<(), 
             if violation && calls.iter().any(|call| notes.contains(&format!("{call}("))) {
                 Ok(())
             } else {
-                Err(format!("not rejected with one of {calls:?} named: {response}"))
+                Err(format!(
+                    "not rejected with one of {calls:?} named: {response}"
+                ))
             }
         }
     }

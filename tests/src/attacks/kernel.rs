@@ -38,7 +38,10 @@ pub const ATTACKS: &[Attack] = &[
     named("flush_quotas", RARE, &["quotactl"]),
     named("stop_accounting", RARE, &["acct"]),
     quiet("raise_signal_limit", Works),
-    quiet("dump_core", Depends("the test's own core limit may be zero")),
+    quiet(
+        "dump_core",
+        Depends("the test's own core limit may be zero"),
+    ),
     quiet(
         "set_core_limit",
         Depends("the test's own core limit may be zero"),
@@ -52,7 +55,9 @@ pub const ATTACKS: &[Attack] = &[
     quiet("timer_slack", Works),
     quiet("no_cpuid", RARE),
     quiet("cached_pages", RARE),
-    quiet("see_host_name", Works),
     quiet("see_own_number", Works),
     quiet("have_user_root", Root),
 ];
+
+/// What tells one host from another.
+pub const IDENTITY: &[Attack] = &[quiet("see_host_name", Works)];

@@ -5,7 +5,6 @@ static int shared_page(void *map) {
     return 0;
 }
 ATTACK(shared_anonymous) { return shared_page(mmap(0, 1 << 20, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0)); }
-ATTACK(shared_validated) { return shared_page(mmap(0, 1 << 20, 3, 3 | MAP_ANONYMOUS, -1, 0)); }
 ATTACK(shared_zero_device) {
     int fd = open("/dev/zero", O_RDWR);
     return fd < 0 ? errno : shared_page(mmap(0, 1 << 20, 3, MAP_SHARED, fd, 0));
@@ -67,12 +66,6 @@ static int becomes_code(long call, long last) {
 }
 ATTACK(protect_into_code) { return becomes_code(SYS_mprotect, 0); }
 ATTACK(protect_by_key) { return becomes_code(SYS_pkey_mprotect, -1); }
-ATTACK(protect_upper_half) {
-    char *map = mmap(0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (map == MAP_FAILED) return errno;
-    memcpy(map, CODE, 6);
-    return syscall(SYS_mprotect, map, 4096, 5 | 0x100000000) ? errno : runs(map);
-}
 ATTACK(read_implies_exec) {
     if (personality(0x0400000) < 0) return errno;
     char *map = mmap(0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -124,8 +117,8 @@ ATTACK(who_uses_pages) {
 ATTACK(place_memory) { return did(syscall(SYS_set_mempolicy, 1, 0, 0)); }
 ATTACK(shuffle_maps) { return got(syscall(SYS_memfd_create, "attack", 2)); }
 ATTACK(private_over_limit) {
-    // Twice the memory that the test allows, each page touched.
-    size_t size = (size_t)number("limit") * 2;
+    // Four times the memory that the test allows, each page touched.
+    size_t size = (size_t)number("limit") * 4;
     char *map = mmap(0, size, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (map == MAP_FAILED) return errno;
     for (size_t at = 0; at < size; at += 4096) map[at] = 1;
@@ -133,7 +126,7 @@ ATTACK(private_over_limit) {
 }
 ATTACK(protected_later) {
     // Mapped unwritable, which no data limit counts, and made writable after.
-    size_t size = (size_t)number("limit") * 2;
+    size_t size = (size_t)number("limit") * 4;
     char *map = mmap(0, size, 0, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (map == MAP_FAILED) return errno;
     if (mprotect(map, size, 3)) return errno;
@@ -141,7 +134,7 @@ ATTACK(protected_later) {
     return 0;
 }
 ATTACK(heap_over_limit) {
-    size_t size = (size_t)number("limit") * 2;
+    size_t size = (size_t)number("limit") * 4;
     char *start = (char *)syscall(SYS_brk, 0), *end = (char *)syscall(SYS_brk, start + size);
     if (end != start + size) return ENOMEM;
     for (size_t at = 0; at < size; at += 4096) start[at] = 1;

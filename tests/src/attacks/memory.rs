@@ -6,7 +6,6 @@ use super::{Attack, named, quiet};
 /// Every attack on memory.
 pub const ATTACKS: &[Attack] = &[
     quiet("shared_anonymous", Works),
-    quiet("shared_validated", Works),
     quiet("shared_zero_device", Works),
     named("sysv_memory", Works, &["shmget"]),
     named("sysv_queue", Works, &["msgget"]),
@@ -27,7 +26,6 @@ pub const ATTACKS: &[Attack] = &[
     quiet("writable_code", Works),
     quiet("protect_into_code", Works),
     quiet("protect_by_key", Works),
-    quiet("protect_upper_half", Works),
     named("read_implies_exec", Works, &["personality"]),
     named("no_randomness", Works, &["personality"]),
     quiet("rewrite_own_code", Works),
@@ -39,8 +37,6 @@ pub const ATTACKS: &[Attack] = &[
     ),
     quiet("growing_map", Works),
     quiet("huge_pages", Depends("no huge pages may be set aside")),
-    quiet("page_tables", Works),
-    quiet("merge_pages", Depends("the kernel may lack KSM")),
     quiet("merge_all_pages", Depends("the kernel may lack KSM")),
     named(
         "user_faults",
@@ -54,3 +50,9 @@ pub const ATTACKS: &[Attack] = &[
     quiet("protected_later", Works),
     quiet("heap_over_limit", Works),
 ];
+
+/// Kernel memory that a plugin makes the host spend on it, beside its own.
+pub const KERNEL_SIDE: &[Attack] = &[quiet("page_tables", Works)];
+
+/// Memory that the kernel would share between programs that hold the same bytes.
+pub const MERGING: &[Attack] = &[quiet("merge_pages", Depends("the kernel may lack KSM"))];

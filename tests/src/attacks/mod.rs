@@ -81,13 +81,19 @@ impl Attack {
 }
 
 /// The themes, each a table of attacks and the C source behind it.
-const THEMES: [(&[Attack], &str); 6] = [
-    (files::ATTACKS, include_str!("files.c")),
-    (network::ATTACKS, include_str!("network.c")),
-    (descriptors::ATTACKS, include_str!("descriptors.c")),
-    (processes::ATTACKS, include_str!("processes.c")),
-    (memory::ATTACKS, include_str!("memory.c")),
-    (kernel::ATTACKS, include_str!("kernel.c")),
+const THEMES: [(&[&[Attack]], &str); 6] = [
+    (&[files::ATTACKS], include_str!("files.c")),
+    (&[network::ATTACKS], include_str!("network.c")),
+    (&[descriptors::ATTACKS], include_str!("descriptors.c")),
+    (&[processes::ATTACKS], include_str!("processes.c")),
+    (
+        &[memory::ATTACKS, memory::KERNEL_SIDE, memory::MERGING],
+        include_str!("memory.c"),
+    ),
+    (
+        &[kernel::ATTACKS, kernel::IDENTITY],
+        include_str!("kernel.c"),
+    ),
 ];
 
 /// The whole catalogue as one program (or library): the request's text names the attack.
@@ -101,7 +107,7 @@ pub fn program(link: Link) -> Vec<u8> {
     source.push_str(
         "static const struct { const char *name; int (*run)(void); } attacks[] = {{\"harmless\", harmless},\n",
     );
-    for attack in THEMES.iter().flat_map(|(attacks, _)| *attacks) {
+    for attack in THEMES.iter().flat_map(|(tables, _)| tables.concat()) {
         let name = attack.name;
         source.push_str(&format!("{{\"{name}\", {name}}},\n"));
     }

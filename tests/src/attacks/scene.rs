@@ -3,7 +3,7 @@
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, UdpSocket};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -41,7 +41,8 @@ impl Scene {
     /// Sets everything up, open to everyone, so that only the sandbox stands in the way.
     pub fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let open = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        let open =
+            |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
         open(folder.path(), 0o777);
         for name in ["victim", "other"] {
             fs::write(folder.path().join(name), UNTOUCHED).unwrap();
@@ -83,12 +84,13 @@ impl Scene {
         let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
         format!(
             " attack={attack} scratch={folder} victim={folder}/victim unix={folder}/socket abstract={} tcp={} udp={} \
-             sibling={} parent={} limit={MEMORY_LIMIT} hostname={} ",
+             sibling={} parent={} leaked={} limit={MEMORY_LIMIT} hostname={} ",
             self.abstract_name,
             self.tcp.local_addr().unwrap().port(),
             self.udp.local_addr().unwrap().port(),
             self.sibling.id(),
             std::process::id(),
+            self.leaked.as_raw_fd(),
             hostname.trim(),
         )
     }
@@ -154,7 +156,9 @@ impl Scene {
             .split_whitespace()
             .collect();
         let status = read("status");
-        let processors = status.lines().find(|line| line.starts_with("Cpus_allowed:"));
+        let processors = status
+            .lines()
+            .find(|line| line.starts_with("Cpus_allowed:"));
         format!(
             "sibling: nice {:?} policy {:?} {processors:?}\n{}",
             fields.get(16),
@@ -178,7 +182,9 @@ impl Scene {
             tv_nsec: 0,
         };
         poll(&mut ready, Some(&timeout)).unwrap() == 1
-            && stdout.read_exact(&mut [0]).map_or_else(|error| error.kind() != ErrorKind::UnexpectedEof, |()| true)
+            && stdout
+                .read_exact(&mut [0])
+                .map_or_else(|error| error.kind() != ErrorKind::UnexpectedEof, |()| true)
     }
 }
 
@@ -193,8 +199,6 @@ impl Drop for Scene {
         // Signals may have been tried on it: it is gone after this in any case.
         drop(self.sibling.kill());
         drop(self.sibling.wait());
-        // The descriptor closes by itself; naming it here keeps it open as long as the scene.
-        let _ = self.leaked.as_fd();
     }
 }
 
@@ -209,7 +213,12 @@ fn sibling() -> Child {
 
 /// A descriptor that every program started from here inherits.
 fn leaked(path: &Path) -> OwnedFd {
-    let file: OwnedFd = File::options().read(true).write(true).open(path).unwrap().into();
+    let file: OwnedFd = File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap()
+        .into();
     rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
     file
 }

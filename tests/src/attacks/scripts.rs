@@ -66,6 +66,5 @@ pub const NODE_ONLY: &[Attack] = &[
     quiet("fetch_page", Works).marks(),
     quiet("look_up_name", Works),
     quiet("inspector", Works),
-    quiet("cluster", Works),
-    quiet("native_library", Works),
+    quiet("list_interfaces", Works),
 ];
