@@ -83,3 +83,33 @@ fn inv_pnp_06_node_cannot_reach_files_network_processes_or_environment() {
         jail.hold(scripts::NODE_ONLY);
     }
 }
+
+/// "it cannot … starve anything around it": reading untouched memory costs the host a page table for each 2 MiB.
+#[test]
+fn inv_pnp_08_page_tables_are_bounded() {
+    for jail in every_native_jail() {
+        jail.hold(memory::KERNEL_SIDE);
+    }
+}
+
+/// "it cannot see … anything around it": pages merged across programs tell one what another holds.
+#[test]
+fn inv_pnp_08_no_page_is_merged_across_programs() {
+    for jail in every_native_jail() {
+        jail.hold(memory::MERGING);
+    }
+}
+
+/// "it cannot see … anything around it": a host's name is the host's.
+#[test]
+fn inv_pnp_05_the_host_name_is_not_seen() {
+    for jail in every_native_jail() {
+        jail.hold(kernel::IDENTITY);
+    }
+}
+
+fn every_native_jail() -> impl Iterator<Item = Jail> {
+    [Jail::native(Link::Static), Jail::native(Link::Dynamic)]
+        .into_iter()
+        .chain(Jail::library())
+}
