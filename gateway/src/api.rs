@@ -373,7 +373,10 @@ pub(crate) fn sandbox_settings(config: &Config) -> Result<Settings, Error> {
             interpreter: chosen.interpreter.clone(),
             args: chosen.args.clone(),
             trees: chosen.trees.clone(),
-            memory: found.map(|found| found.memory.clone()).unwrap_or_default(),
+            memory: found
+                .as_ref()
+                .map(|found| found.memory.clone())
+                .unwrap_or_default(),
             extra_calls: found
                 .map(|found| found.extra_calls.clone())
                 .unwrap_or_default(),

@@ -87,8 +87,9 @@ pub(crate) fn hash_of_line(line: &[u8]) -> EventHash {
 /// Makes the event for `draft` and appends its canonical line, without newline, to `out`.
 pub(crate) fn seal(
     draft: Draft,
-    stamp: &Stamp,
+
     event_id: EventId,
+    ts: Timestamp,
     prev_hash: Option<EventHash>,
     out: &mut Vec<u8>,
 ) -> Event {
@@ -120,7 +121,7 @@ pub(crate) fn seal(
     out.extend_from_slice(br#","run_id":"#);
     push_string(out, draft.run_id.as_str());
     out.extend_from_slice(br#","ts":""#);
-    out.extend_from_slice(stamp.ts.as_str().as_bytes());
+    out.extend_from_slice(ts.as_str().as_bytes());
     out.extend_from_slice(br#""}"#);
 
     let event_hash = hash_of_line(out.get(start..).unwrap_or_default());
@@ -132,7 +133,7 @@ pub(crate) fn seal(
     Event {
         event_id,
         run_id: draft.run_id,
-        ts: stamp.ts.clone(),
+        ts,
         kind: draft.kind,
         plugin_id: draft.plugin_id,
         request_id: draft.request_id,
@@ -198,7 +199,7 @@ fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// The time of one batch: all its events share it.
+/// The time of one batch, which is all that shares one sync.
 #[derive(Debug, Clone)]
 pub(crate) struct Stamp {
     ts: Timestamp,
@@ -236,11 +237,7 @@ impl Clock {
 
     /// The time for a new batch. The time of day is the clock's even when it went back; the ticks in names only grow.
     pub(crate) fn stamp(&mut self) -> std::io::Result<Stamp> {
-        let since = (self.now)().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let ms = u64::try_from(since.as_millis())
-            .unwrap_or(LAST_MS)
-            .min(LAST_MS);
-        let fine = u64::from(since.subsec_nanos() % 1_000_000) * TICKS_PER_MS / 1_000_000;
+        let (ms, fine) = self.look();
         self.last_ticks = (ms * TICKS_PER_MS + fine).max(self.last_ticks + 1);
         let mut noise = [0; 6];
         rustix::rand::getrandom(&mut noise, rustix::rand::GetRandomFlags::empty())?;
@@ -250,6 +247,24 @@ impl Clock {
             drawn: 0,
             noise,
         })
+    }
+
+    /// Gives `stamp` the present time of day; it goes on naming events of the same batch.
+    pub(crate) fn refresh(&self, stamp: &mut Stamp) -> std::io::Result<()> {
+        stamp.ts = timestamp(self.look().0)?;
+        Ok(())
+    }
+
+    /// Milliseconds since 1970, and the ticks of the finer clock.
+    fn look(&self) -> (u64, u64) {
+        let since = (self.now)().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ms = u64::try_from(since.as_millis())
+            .unwrap_or(LAST_MS)
+            .min(LAST_MS);
+        (
+            ms,
+            u64::from(since.subsec_nanos() % 1_000_000) * TICKS_PER_MS / 1_000_000,
+        )
     }
 }
 
@@ -261,9 +276,19 @@ fn timestamp(ms: u64) -> std::io::Result<Timestamp> {
 
 impl Stamp {
     /// The most events that one stamp can name: its counter has 14 bits.
-    pub(crate) const MAX_EVENTS: usize = 1 << 14;
+    pub(crate) const MAX_EVENTS: u16 = 1 << 14;
 
-    /// The name of the batch's next event. At most [`Self::MAX_EVENTS`] may be drawn.
+    /// The time of day.
+    pub(crate) fn ts(&self) -> &Timestamp {
+        &self.ts
+    }
+
+    /// Whether no further event can be named.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.drawn == Self::MAX_EVENTS
+    }
+
+    /// The name of the batch's next event; the stamp must not be spent.
     pub(crate) fn next_id(&mut self) -> std::io::Result<EventId> {
         let fine = (self.ticks % TICKS_PER_MS).to_be_bytes();
         let counter = self.drawn.to_be_bytes();
@@ -278,14 +303,18 @@ impl Stamp {
 
 /// The batch that an event was written in, as its ticks since 1970.
 pub(crate) fn batch_of(id: &EventId) -> u64 {
-    let digits = id.to_string().replace('-', "");
-    let ms = digits
-        .get(..12)
-        .and_then(|hex| u64::from_str_radix(hex, 16).ok())
-        .unwrap_or(0);
-    let fine = digits
-        .get(13..16)
-        .and_then(|hex| u64::from_str_radix(hex, 16).ok())
-        .unwrap_or(0);
-    ms * TICKS_PER_MS + fine
+    bits(id, 0..12) * TICKS_PER_MS + bits(id, 13..16)
+}
+
+/// The event's place in its batch, from 0.
+pub(crate) fn place_in_batch(id: &EventId) -> u16 {
+    // The first two bits of these digits are the UUID's variant.
+    u16::try_from(bits(id, 16..20) % u64::from(Stamp::MAX_EVENTS)).unwrap_or_default()
+}
+
+fn bits(id: &EventId, digits: std::ops::Range<usize>) -> u64 {
+    let hex = id.to_string().replace('-', "");
+    hex.get(digits)
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+        .unwrap_or_default()
 }

@@ -12,6 +12,7 @@ mod query;
 mod recover;
 mod scan;
 mod segment;
+mod torn;
 mod verify;
 mod walk;
 mod writer;

@@ -6,7 +6,8 @@
 //! name, and a `.pending` file that no event names gets its event.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,8 +26,9 @@ use super::layout::Layout;
 use super::lock::Lock;
 use super::scan::Scanned;
 use super::segment::Segment;
-use super::walk::{Walked, walk};
-use super::writer::Writer;
+use super::torn::{Rest, classify};
+use super::walk::{Start, Walked, walk};
+use super::writer::{GROUP_BYTES, Writer};
 
 /// The `meta` member by which a closing event names the `INVOKE` that it closes (its `event_id`).
 /// A closing event without it closes the oldest open `INVOKE` of the same run, request and plugin.
@@ -37,6 +39,9 @@ const QUARANTINE: &str = "quarantine";
 
 const PENDING_SUFFIX: &str = ".pending";
 const CUT_SUFFIX: &str = ".cut";
+
+/// The most that a crash can tear, in bytes: a batch, and the write that made it too large.
+const TORN_BYTES: u64 = 2 * GROUP_BYTES;
 
 /// What opening a ledger found and did.
 #[derive(Debug)]
@@ -108,7 +113,7 @@ pub(super) fn open(
     let layout = Layout::existing(state)?;
     let lock = Lock::take(&layout.lock())?;
     let mut findings = Findings::default();
-    let walked = walk(&layout, &mut |place, line, scanned| {
+    let walked = walk(&layout, Start::default(), &mut |place, line, scanned| {
         findings
             .note(line, scanned, registry_events)
             .map_err(|reason| Error::Broken {
@@ -116,10 +121,16 @@ pub(super) fn open(
                 reason,
             })
     })?;
-    if let Some(segment) = &walked.last
-        && !walked.fragment.is_empty()
-    {
-        cut(&layout, options.disk.as_ref(), segment, &walked.fragment)?;
+    if let Some(stop) = walked.stop {
+        let last = walked.last.as_ref().filter(|_| stop.in_last);
+        let torn = last
+            .map(|segment| torn_rest(segment, findings.last_id.as_ref()))
+            .transpose()?
+            .flatten();
+        match (last, torn) {
+            (Some(segment), Some(rest)) => cut(&layout, options.disk.as_ref(), segment, &rest)?,
+            (None, _) | (_, None) => return Err(stop.into_error()),
+        }
     }
     let mut clock = Clock::new(options.clock);
     if let Some(id) = &findings.last_id {
@@ -220,6 +231,22 @@ impl OpenCalls {
 
 fn request_of(scanned: &Scanned<'_>) -> [String; 3] {
     [scanned.run_id, scanned.request_id, scanned.plugin_id].map(str::to_owned)
+}
+
+/// What follows the good bytes of the last segment, when a crash can have left it.
+fn torn_rest(segment: &Segment, last: Option<&EventId>) -> Result<Option<Vec<u8>>, Error> {
+    let fail = Error::io("read", &segment.path);
+    let mut rest = Vec::new();
+    let read = File::open(&segment.path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(segment.bytes))?;
+        file.take(TORN_BYTES + 1).read_to_end(&mut rest)
+    });
+    read.map_err(fail)?;
+    let torn = match classify(&rest, segment.bytes, last) {
+        Rest::Fragment | Rest::TornBatch => rest.len() as u64 <= TORN_BYTES,
+        Rest::Damage => false,
+    };
+    Ok(torn.then_some(rest))
 }
 
 /// Moves `fragment`, which follows the good bytes of `segment`, to quarantine.

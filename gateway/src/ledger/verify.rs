@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::error::Error;
 use super::layout::Layout;
 use super::segment;
-use super::walk::{hash_text, walk};
+use super::walk::{Start, hash_text, walk};
 
 /// Progress is told every so many bytes.
 const PROGRESS_BYTES: u64 = 1 << 20;
@@ -41,7 +41,7 @@ pub fn verify(state: &Path, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Veri
         .sum();
     let (mut events, mut bytes, mut head) = (0, 0, None);
     let mut told = 0;
-    let walked = walk(&layout, &mut |_, line, scanned| {
+    let walked = walk(&layout, Start::default(), &mut |_, line, scanned| {
         events += 1;
         bytes += line.len() as u64 + 1;
         head = Some(scanned.event_hash);
@@ -51,17 +51,9 @@ pub fn verify(state: &Path, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Veri
         }
         Ok(())
     });
-    let (broken_at, reason) = match walked {
-        Ok(walked) if walked.fragment.is_empty() => (None, String::new()),
-        Ok(walked) => (
-            Some(events),
-            format!(
-                "an unfinished line of {} bytes follows the last event",
-                walked.fragment.len()
-            ),
-        ),
-        Err(Error::Broken { index, reason }) => (Some(index), reason),
-        Err(error) => return Err(error),
+    let (broken_at, reason) = match walked?.stop {
+        None => (None, String::new()),
+        Some(stop) => (Some(stop.index), stop.reason),
     };
     progress(bytes, total);
     Ok(Verification {

@@ -1,4 +1,4 @@
-//! Goes through every line of a ledger in order and checks it; what opening, verifying and reading share.
+//! Goes through the lines of a ledger in order and checks them; what opening and verifying share.
 
 use plugin_protocol::digest::EventHash;
 
@@ -9,7 +9,7 @@ use super::scan::Scanned;
 use super::segment::{self, Line, Lines, Segment};
 
 /// Where one event lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) index: u64,
     /// The index of its segment's first event.
@@ -18,112 +18,149 @@ pub(crate) struct Place {
     pub(crate) offset: u64,
 }
 
+/// Where a walk begins: behind `head`, at a byte of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Start {
+    pub(crate) head: Head,
+    /// The index of the segment's first event.
+    pub(crate) segment: u64,
+    pub(crate) offset: u64,
+}
+
 /// The end of a walk through good events.
 #[derive(Debug)]
 pub(crate) struct Walked {
     pub(crate) head: Head,
-    /// The bytes of all good lines with their newlines.
+    /// The bytes of all good lines with their newlines, from where the walk began.
     pub(crate) bytes: u64,
-    /// The last segment, with its good bytes only; none when there is no segment.
+    /// The last segment that was entered, with its good bytes only; none when there is no segment.
     pub(crate) last: Option<Segment>,
-    /// What follows the last good line without a newline.
-    pub(crate) fragment: Vec<u8>,
+    /// What ended the walk before the end of the bytes.
+    pub(crate) stop: Option<Stop>,
+}
+
+/// Bytes that are not the next event.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    /// Where the next event should be.
+    pub(crate) index: u64,
+    /// The place and what is wrong there.
+    pub(crate) reason: String,
+    /// Whether it is in the last segment, where a crash can have left it.
+    pub(crate) in_last: bool,
+}
+
+impl Stop {
+    pub(crate) fn into_error(self) -> Error {
+        Error::Broken {
+            index: self.index,
+            reason: self.reason,
+        }
+    }
 }
 
 /// What is done with each good line.
 pub(crate) type Each<'a> = dyn FnMut(&Place, &[u8], &Scanned<'_>) -> Result<(), Error> + 'a;
 
-/// Checks every line, giving each good one to `each`, and stops at the first bad one.
+/// Checks every line from `start` on, giving each good one to `each`, and stops at the first bad one.
 ///
 /// # Errors
-/// [`Error::Broken`] with the place and the reason, or what the system said.
-pub(crate) fn walk(layout: &Layout, each: &mut Each<'_>) -> Result<Walked, Error> {
-    let segments = segment::list(layout)?;
+/// What the system or `each` said. A bad line is not an error but the [`Stop`] of what is returned.
+pub(crate) fn walk(layout: &Layout, start: Start, each: &mut Each<'_>) -> Result<Walked, Error> {
+    let mut segments = segment::list(layout)?;
+    segments.retain(|segment| segment.first >= start.segment);
     let mut walked = Walked {
-        head: Head::default(),
+        head: start.head,
         bytes: 0,
         last: None,
-        fragment: Vec::new(),
+        stop: None,
     };
     let last = segments.len().saturating_sub(1);
     for (at, segment) in segments.into_iter().enumerate() {
-        if segment.first != walked.head.size {
-            let reason = match at {
-                0 => format!("the first segment is '{}'", segment.path.display()),
-                _ => format!(
-                    "segment '{}' should begin with event {}",
-                    segment.path.display(),
-                    walked.head.size
-                ),
-            };
-            return Err(Error::Broken {
-                index: walked.head.size,
+        let expected = if at == 0 {
+            start.segment
+        } else {
+            walked.head.size
+        };
+        if segment.first != expected {
+            let reason = format!(
+                "'{}' is there, but the segment that begins with event {expected} is not",
+                name(&segment)
+            );
+            walked.stop = Some(Stop {
+                index: expected,
                 reason,
+                in_last: false,
             });
+            return Ok(walked);
         }
-        walk_segment(&segment, at == last, &mut walked, each)?;
+        let offset = if at == 0 { start.offset } else { 0 };
+        walk_segment(&segment, offset, at == last, &mut walked, each)?;
+        if walked.stop.is_some() {
+            break;
+        }
     }
     Ok(walked)
 }
 
 fn walk_segment(
     segment: &Segment,
-    last: bool,
+    offset: u64,
+    in_last: bool,
     walked: &mut Walked,
     each: &mut Each<'_>,
 ) -> Result<(), Error> {
-    let mut lines = Lines::open(&segment.path, 0)?;
-    loop {
+    let mut lines = Lines::open(&segment.path, offset)?;
+    let wrong = loop {
         let place = Place {
             index: walked.head.size,
             segment: segment.first,
             offset: lines.offset(),
         };
-        let broken = |reason: &str| broken_at(&place, segment, reason);
         match lines.next().map_err(Error::io("read", &segment.path))? {
-            Line::Whole(line) => {
-                let scanned = walked.head.follow(line).map_err(|reason| broken(&reason))?;
-                each(&place, line, &scanned)?;
+            Line::Whole(line) => match walked.head.follow(line) {
+                Ok(scanned) => each(&place, line, &scanned)?,
+                Err(reason) => break Some((place.offset, reason)),
+            },
+            Line::End if !in_last && place.offset == 0 => {
+                break Some((0, "it is empty, and a later segment follows".to_owned()));
             }
-            Line::End => break,
-            Line::Fragment(rest) if last => {
-                walked.fragment = rest.to_owned();
-                break;
-            }
-            Line::Fragment(_) => {
-                return Err(broken(
-                    "its line has no newline, and a later segment follows",
+            Line::End => break None,
+            Line::Fragment(rest) => {
+                break Some((
+                    place.offset,
+                    format!("an unfinished line of {} bytes", rest.len()),
                 ));
             }
-            Line::TooLong => return Err(broken("its line is longer than a line may be")),
+            Line::TooLong => {
+                break Some((place.offset, "a line longer than a line may be".to_owned()));
+            }
         }
-    }
-    if !last && lines.offset() == 0 {
-        let place = Place {
-            index: walked.head.size,
-            segment: segment.first,
-            offset: 0,
-        };
-        return Err(broken_at(
-            &place,
-            segment,
-            "its segment is empty, and a later segment follows",
-        ));
-    }
-    walked.bytes += lines.offset();
+    };
+    let good = wrong.as_ref().map_or(lines.offset(), |(offset, _)| *offset);
+    walked.bytes += good - offset;
     walked.last = Some(Segment {
-        bytes: lines.offset(),
+        bytes: good,
         ..segment.clone()
+    });
+    walked.stop = wrong.map(|(offset, reason)| {
+        let reason = format!("'{}' at byte {offset}: {reason}", name(segment));
+        Stop {
+            index: walked.head.size,
+            reason,
+            in_last,
+        }
     });
     Ok(())
 }
 
-fn broken_at(place: &Place, segment: &Segment, reason: &str) -> Error {
-    let name = segment.path.file_name().unwrap_or_default().display();
-    Error::Broken {
-        index: place.index,
-        reason: format!("'{name}' at byte {}: {reason}", place.offset),
-    }
+fn name(segment: &Segment) -> String {
+    segment
+        .path
+        .file_name()
+        .unwrap_or_default()
+        .display()
+        .to_string()
 }
 
 /// The text of a hash, `""` for none.

@@ -12,6 +12,8 @@
 use std::sync::Arc;
 
 use plugin_protocol::event::{Event, MAX_EVENT_BYTES};
+use plugin_protocol::ids::EventId;
+use plugin_protocol::time::Timestamp;
 
 use super::chain::Head;
 use super::error::Error;
@@ -19,6 +21,11 @@ use super::event::{Clock, Draft, Stamp, seal};
 use super::io::{Disk, DiskFile, write_all_at};
 use super::layout::Layout;
 use super::segment::Segment;
+
+/// A batch is synced when it has grown beyond this: 16 MiB. With the lines of one more write this bounds what a crash can tear.
+pub(crate) const GROUP_BYTES: u64 = 16 << 20;
+
+const READ_CLOCK: &str = "draw names for the events of";
 
 /// Writes events; lives in one thread.
 #[derive(Debug)]
@@ -33,8 +40,11 @@ pub(crate) struct Writer {
     segment_bytes: u64,
     /// Lines of the batch in hand that are not yet written.
     buffer: Vec<u8>,
-    /// Whether something was written since the last sync.
-    dirty: bool,
+    /// What was written since the last sync.
+    unsynced_bytes: u64,
+    /// Names the events of the batch that is not synced yet. In one segment, what is synced and what is not never share a stamp:
+    /// recovery tells them apart by it.
+    stamp: Option<Stamp>,
 }
 
 /// What becomes of one draft: its event, or the one error that is its own fault (too long).
@@ -69,7 +79,8 @@ impl Writer {
             file,
             segment_bytes,
             buffer: Vec::new(),
-            dirty: false,
+            unsynced_bytes: 0,
+            stamp: None,
         })
     }
 
@@ -78,7 +89,7 @@ impl Writer {
     }
 
     pub(crate) fn is_dirty(&self) -> bool {
-        self.dirty
+        self.unsynced_bytes > 0
     }
 
     pub(crate) fn disk(&self) -> &dyn Disk {
@@ -93,14 +104,21 @@ impl Writer {
         &mut self,
         drafts: impl Iterator<Item = Draft>,
     ) -> Result<Vec<Sealed>, Error> {
-        let mut stamp = self.stamp()?;
-        let mut outcomes = Vec::new();
-        for draft in drafts {
-            if outcomes.len() % Stamp::MAX_EVENTS == Stamp::MAX_EVENTS - 1 {
-                stamp = self.stamp()?;
-            }
-            outcomes.push(self.chain(draft, &mut stamp)?);
+        if self.unsynced_bytes > GROUP_BYTES {
+            self.sync()?;
         }
+        self.stamp = match self.stamp.take().filter(|_| self.unsynced_bytes > 0) {
+            Some(mut stamp) => {
+                self.clock
+                    .refresh(&mut stamp)
+                    .map_err(Error::io(READ_CLOCK, self.layout.state()))?;
+                Some(stamp)
+            }
+            None => None,
+        };
+        let outcomes = drafts
+            .map(|draft| self.chain(draft))
+            .collect::<Result<_, _>>()?;
         self.flush()?;
         Ok(outcomes)
     }
@@ -120,36 +138,47 @@ impl Writer {
     /// # Errors
     /// As [`Self::write`]: after a failed sync the kernel calls the lost pages clean, so trying again would prove nothing.
     pub(crate) fn sync(&mut self) -> Result<(), Error> {
-        if self.dirty {
+        if self.is_dirty() {
             self.file
                 .sync()
                 .map_err(Error::io("sync", &self.segment.path))?;
-            self.dirty = false;
+            self.unsynced_bytes = 0;
         }
         Ok(())
     }
 
-    fn stamp(&mut self) -> Result<Stamp, Error> {
-        self.clock
-            .stamp()
-            .map_err(Error::io("name events of", self.layout.state()))
+    /// The name for the next event. A spent stamp ends its batch, which is synced before the next one begins.
+    fn next_id(&mut self) -> Result<(EventId, Timestamp), Error> {
+        if self.stamp.as_ref().is_some_and(Stamp::is_spent) {
+            self.flush()?;
+            self.sync()?;
+            self.stamp = None;
+        }
+        let fail = Error::io(READ_CLOCK, self.layout.state());
+        let mut stamp = match self.stamp.take() {
+            Some(stamp) => stamp,
+            None => match self.clock.stamp() {
+                Ok(stamp) => stamp,
+                Err(error) => return Err(fail(error)),
+            },
+        };
+        let named = (stamp.next_id().map_err(fail)?, stamp.ts().clone());
+        self.stamp = Some(stamp);
+        Ok(named)
     }
 
-    fn chain(&mut self, draft: Draft, stamp: &mut Stamp) -> Result<Sealed, Error> {
+    fn chain(&mut self, draft: Draft) -> Result<Sealed, Error> {
+        let (event_id, ts) = self.next_id()?;
         let start = self.buffer.len();
-        let event_id = stamp
-            .next_id()
-            .map_err(Error::io("name events of", self.layout.state()))?;
-        let event = seal(draft, stamp, event_id, self.head.hash, &mut self.buffer);
+        let event = seal(draft, event_id, ts, self.head.hash, &mut self.buffer);
         let bytes = self.buffer.len() - start;
         if bytes > MAX_EVENT_BYTES {
             self.buffer.truncate(start);
             return Ok(Err(Error::TooLong { bytes }));
         }
         self.buffer.push(b'\n');
-        if self.segment.bytes + self.buffer.len() as u64 > self.segment_bytes
-            && self.segment.bytes + start as u64 > 0
-        {
+        let end = self.segment.bytes + self.buffer.len() as u64;
+        if end > self.segment_bytes && self.segment.bytes + start as u64 > 0 {
             let line = self.buffer.split_off(start);
             self.roll()?;
             self.buffer = line;
@@ -168,8 +197,8 @@ impl Writer {
         let written = write_all_at(self.file.as_mut(), &self.buffer, self.segment.bytes);
         written.map_err(Error::io("write", &self.segment.path))?;
         self.segment.bytes += self.buffer.len() as u64;
+        self.unsynced_bytes += self.buffer.len() as u64;
         self.buffer.clear();
-        self.dirty = true;
         Ok(())
     }
 

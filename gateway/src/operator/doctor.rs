@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::sandbox::{Protection, Sandbox};
+use crate::sandbox::{self, Protection};
 
 /// The host's health.
 #[derive(Debug, Serialize)]
@@ -30,10 +30,8 @@ pub(crate) struct Check {
 /// Looks at the host with the settings of `state`, or with the defaults where there is no state yet.
 pub(crate) fn examine(state: &Path) -> Result<Health, Error> {
     let settings = crate::api::sandbox_settings(&Config::load(state)?)?;
-    let checks: Vec<Check> = Sandbox::<()>::open(settings)?
-        .protections()
-        .iter()
-        .cloned()
+    let checks: Vec<Check> = sandbox::examine(&settings)?
+        .into_iter()
         .map(Check::from)
         .collect();
     Ok(Health {

@@ -22,3 +22,6 @@ pub use record::plugin_info;
 pub use signature::{Signature, SignatureFault};
 pub use store::{Store, StoredPackage};
 pub use trust::{PublicKey, SigningKey, keygen};
+
+#[cfg(test)]
+mod tests;

@@ -404,3 +404,25 @@ fn as_changed(error: Error) -> Error {
     }
     error
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settled_files_are_remembered_and_fresh_ones_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("package");
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("plugin.json"), b"{}").unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let package = store.put_package(&Package::read(&root).unwrap()).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        store.open_package(package.digest()).unwrap();
+        let first = store.recall(package.digest()).unwrap().stamps;
+        assert!(first.contains_key("plugin.json"));
+        store.open_package(package.digest()).unwrap();
+        let second = store.recall(package.digest()).unwrap().stamps;
+        assert!(Arc::ptr_eq(&first, &second), "nothing was hashed again");
+    }
+}

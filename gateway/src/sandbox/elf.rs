@@ -1,6 +1,10 @@
 //! Reads just enough of an ELF header (System V ABI, `elf(5)`) to tell static from dynamic programs.
 //! It never trusts an offset: everything is read through bounds-checked slices.
 
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
 use super::error::Error;
 use super::image::Class;
 
@@ -57,6 +61,16 @@ pub(super) fn class(bytes: &[u8]) -> Result<Class, Error> {
     Ok(class)
 }
 
+/// The loader that the headers name; `None` for static programs and for damaged or foreign files.
+pub(super) fn loader(bytes: &[u8]) -> Option<PathBuf> {
+    let header = headers(bytes)?.find(|header| word(header, 0) == Some(PT_INTERP))?;
+    let start = usize::try_from(u64::from_le_bytes(header.get(8..16)?.try_into().ok()?)).ok()?;
+    let length = usize::try_from(u64::from_le_bytes(header.get(32..40)?.try_into().ok()?)).ok()?;
+    let path = bytes.get(start..start.checked_add(length)?)?;
+    let path = CStr::from_bytes_until_nul(path).ok()?;
+    Some(PathBuf::from(OsStr::from_bytes(path.to_bytes())))
+}
+
 fn refuse(reason: &'static str) -> Result<Class, Error> {
     Err(Error::Format { reason })
 }
@@ -94,6 +108,7 @@ mod tests {
     fn every_truncation_is_an_error_or_a_class_and_never_a_panic() {
         let program = std::fs::read("/proc/self/exe").unwrap();
         assert_eq!(class(&program).unwrap(), Class::Dynamic);
+        assert!(loader(&program).is_some_and(|loader| loader.is_file()));
         for end in 0..200 {
             assert!(class(&program[..end]).is_err());
         }

@@ -1,12 +1,14 @@
 //! A program as a sealed copy in memory, so that what was verified is what runs.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use sha2::{Digest, Sha256};
 
 use super::elf;
 use super::error::{Error, While};
+use super::streams::above_stdio;
 
 /// What kind of program an entry starts, which decides its jail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +38,7 @@ impl Class {
 pub struct Image {
     file: OwnedFd,
     class: Class,
+    loader: Option<PathBuf>,
 }
 
 impl Image {
@@ -58,13 +61,21 @@ impl Image {
         write_all(&file, bytes)?;
         let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
         fcntl_add_seals(&file, seals).during("seal a program")?;
-        Ok(Self { file, class })
+        Ok(Self {
+            file: above_stdio(file)?,
+            class,
+            loader: elf::loader(bytes),
+        })
     }
 
     /// The class that the program's own headers put it in.
     #[must_use]
     pub fn class(&self) -> Class {
         self.class
+    }
+
+    pub(super) fn loader(&self) -> Option<&Path> {
+        self.loader.as_deref()
     }
 
     pub(super) fn file(&self) -> BorrowedFd<'_> {

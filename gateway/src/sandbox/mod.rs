@@ -1,18 +1,32 @@
 //! Runs one plugin process that can read its request, compute and write one answer, and nothing else.
 //! This room never decides whether a plugin may run, and never reads what the answer says.
 
+mod child;
+mod denial;
+mod discover;
 mod elf;
 mod error;
 mod filter;
+mod host;
 mod image;
 mod job;
+mod launch;
 mod layer;
+mod layout;
+mod plan;
+mod protections;
 mod report;
+mod rules;
 mod runtimes;
 mod settings;
+mod streams;
+mod uids;
+mod watch;
 
 use std::marker::PhantomData;
 
+use self::host::Host;
+use self::plan::Plan;
 pub use error::Error;
 pub use image::{Class, Image};
 pub use job::{Cancel, Entry, Job, Limits};
@@ -27,8 +41,19 @@ pub const STDERR_TAIL_BYTES: usize = 64 * 1024;
 /// A sandbox that runs jobs for callers who hold a permit of type `P`.
 #[derive(Debug)]
 pub struct Sandbox<P> {
+    host: Host,
+    runtimes: Runtimes,
     protections: Vec<Protection>,
     permit: PhantomData<fn(&P)>,
+}
+
+/// What the host offers, layer by layer, whether or not plugins can be run on it.
+///
+/// # Errors
+/// When the host cannot even be tried out.
+pub fn examine(settings: &Settings) -> Result<Vec<Protection>, Error> {
+    let host = Host::probe(settings)?;
+    Ok(protections::rows(&host, &settings.allow_missing))
 }
 
 impl<P> Sandbox<P> {
@@ -37,9 +62,18 @@ impl<P> Sandbox<P> {
     /// # Errors
     /// [`Error::Missing`] when a required layer is not to be had and the operator did not waive it.
     pub fn open(settings: Settings) -> Result<Self, Error> {
-        drop(settings);
+        let host = Host::probe(&settings)?;
+        let protections = protections::rows(&host, &settings.allow_missing);
+        if let Some(row) = protections.iter().find(|row| row.required && !row.enforced) {
+            return Err(Error::Missing {
+                layer: row.layer,
+                remedy: row.remedy.clone(),
+            });
+        }
         Ok(Self {
-            protections: Vec::new(),
+            host,
+            runtimes: settings.runtimes,
+            protections,
             permit: PhantomData,
         })
     }
@@ -49,9 +83,38 @@ impl<P> Sandbox<P> {
     /// # Errors
     /// Only the host's or the gateway's own faults; whatever the plugin does is in the report.
     pub fn run(&self, permit: &P, job: &Job<'_>) -> Result<Report, Error> {
-        let _ = (permit, job);
-        Err(Error::Format {
-            reason: "the launcher is not built in",
+        // Holding the permit is all that is asked; what it says is its maker's business.
+        let _: &P = permit;
+        let plan = Plan::new(job, &self.runtimes, self.host.private_root())?;
+        let layers = protections::engaged(&self.protections, plan.class);
+        if plan.class != Class::Static && !layers.contains(&Layer::Landlock) {
+            let remedy = "only static programs may run without it".to_owned();
+            return Err(Error::Missing {
+                layer: Layer::Landlock,
+                remedy,
+            });
+        }
+        let seen = launch::launch(&self.host, &plan, job)?;
+        let denied = if let End::Violation(denial) = &seen.end {
+            Some(denial.clone())
+        } else {
+            None
+        };
+        let watch::Seen {
+            end,
+            answer,
+            stderr,
+            usage,
+            probes,
+        } = seen;
+        Ok(Report {
+            end,
+            answer,
+            stderr,
+            usage,
+            layers,
+            denied,
+            probes,
         })
     }
 

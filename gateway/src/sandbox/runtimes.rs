@@ -1,7 +1,12 @@
 //! The interpreters that plugins may name: where they are, what they read and what they need.
+//!
+//! Defaults are found at the first use of a name, so that a gateway that runs no script asks no interpreter anything.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::discover;
 
 /// One interpreter as an operator describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +15,7 @@ pub struct Runtime {
     pub interpreter: PathBuf,
     /// Arguments before the script.
     pub args: Vec<String>,
-    /// Folders and files that it may read.
+    /// Folders and files that it may read; those that do not exist are left out.
     pub trees: Vec<PathBuf>,
     /// What it uses of memory beyond the plugin's own.
     pub memory: MemoryRule,
@@ -29,38 +34,58 @@ pub struct MemoryRule {
     pub makes_code: bool,
 }
 
-/// The table of runtimes, by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The table of runtimes, by name. Copies share what was found.
+#[derive(Debug, Clone, Default)]
 pub struct Runtimes {
-    table: BTreeMap<String, Runtime>,
+    given: BTreeMap<String, Arc<Runtime>>,
+    discovers: bool,
+    found: Arc<Mutex<BTreeMap<String, Option<Arc<Runtime>>>>>,
 }
 
 impl Runtimes {
-    /// An empty table.
+    /// A table in which only what is inserted is found.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// The usual runtimes that this host has.
+    /// A table that also finds the usual runtimes where this host has them.
     #[must_use]
     pub fn discover() -> Self {
-        Self::default()
+        Self {
+            discovers: true,
+            ..Self::default()
+        }
     }
 
-    /// The runtime of this name.
+    /// The runtime of this name. The first question about a usual name may run the interpreter once, to ask where it is.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Runtime> {
-        self.table.get(name)
+    pub fn get(&self, name: &str) -> Option<Arc<Runtime>> {
+        if let Some(runtime) = self.given.get(name) {
+            return Some(Arc::clone(runtime));
+        }
+        if !self.discovers || !discover::NAMES.contains(&name) {
+            return None;
+        }
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found
+            .entry(name.to_owned())
+            .or_insert_with(|| discover::find(name).map(Arc::new))
+            .clone()
     }
 
     /// Adds a runtime, or replaces the one of the same name.
     pub fn insert(&mut self, name: &str, runtime: Runtime) {
-        self.table.insert(name.to_owned(), runtime);
+        self.given.insert(name.to_owned(), Arc::new(runtime));
     }
 
-    /// The names in the table, sorted.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.table.keys().map(String::as_str)
+    /// The names that [`Self::get`] may know, sorted; a usual name whose interpreter is not installed is among them.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        let usual = discover::NAMES.into_iter().filter(|_| self.discovers);
+        let mut names: Vec<&str> = self.given.keys().map(String::as_str).chain(usual).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }

@@ -164,12 +164,41 @@ pub(crate) fn read_start(fd: RawFd, buffer: &mut [u8]) -> Result<&[u8]> {
 pub(crate) fn close(fd: RawFd) {
     // SAFETY: the number was opened by the child itself or is unused; no Rust value owns it.
     let closed = unsafe { call(libc::SYS_close, [register(fd), 0, 0, 0, 0, 0]) };
-    // Nothing can be done about a failed close, and exec would close it anyway.
-    drop(closed.ok());
+    debug_assert!(closed.is_ok(), "the descriptor was open");
 }
 
-/// Sends one descriptor over a socket (`SCM_RIGHTS`, unix(7)).
-pub(crate) fn send_descriptor(socket: RawFd, fd: RawFd) -> Result<()> {
+/// Numbers that travel in the upper halves of a call's int arguments, which the kernel ignores and a
+/// filter sees: so a filter can tell the supervisor's own call from any other.
+pub(crate) type Cookies = [u32; 2];
+
+/// A cookie in the upper half of a register.
+#[inline]
+pub(super) fn upper(cookie: u32) -> usize {
+    (cookie as usize) << 32
+}
+
+/// Makes a symbolic link.
+pub(crate) fn link_at(target: &CStr, directory: RawFd, path: &CStr) -> Result<()> {
+    // SAFETY: both paths are C strings that live through the call.
+    unsafe {
+        call(
+            libc::SYS_symlinkat,
+            [
+                target.as_ptr() as usize,
+                register(directory),
+                path.as_ptr() as usize,
+                0,
+                0,
+                0,
+            ],
+        )
+    }
+    .map(drop)
+}
+
+/// Sends one descriptor over a socket (`SCM_RIGHTS`, unix(7)), with cookies in the upper halves of socket and flags.
+pub(crate) fn send_descriptor(socket: RawFd, fd: RawFd, cookies: Cookies) -> Result<()> {
+    let [first, second] = cookies.map(upper);
     /// A control message with room for one descriptor, as `CMSG_SPACE(4)` lays it out.
     #[repr(C)]
     struct Control {
@@ -199,10 +228,11 @@ pub(crate) fn send_descriptor(socket: RawFd, fd: RawFd) -> Result<()> {
     message.msg_iovlen = 1;
     message.msg_control = (&raw mut control).cast();
     message.msg_controllen = size_of::<Control>();
+    let flags = libc::MSG_NOSIGNAL as usize | second;
     let args = [
-        register(socket),
+        register(socket) | first,
         &raw const message as usize,
-        libc::MSG_NOSIGNAL as usize,
+        flags,
         0,
         0,
         0,
@@ -215,8 +245,10 @@ pub(crate) fn send_descriptor(socket: RawFd, fd: RawFd) -> Result<()> {
 pub(crate) fn exit(code: u8) -> ! {
     loop {
         // SAFETY: exit_group takes a number only and does not return.
-        let returned = unsafe { call(libc::SYS_exit_group, [usize::from(code), 0, 0, 0, 0, 0]) };
-        drop(returned.ok());
+        if unsafe { call(libc::SYS_exit_group, [usize::from(code), 0, 0, 0, 0, 0]) }.is_err() {
+            // Only a filter can make it fail, and then the process has no business going on.
+            std::hint::spin_loop();
+        }
     }
 }
 

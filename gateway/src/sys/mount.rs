@@ -22,8 +22,12 @@ const FSCONFIG_CMD_CREATE: usize = 6;
 /// `FSMOUNT_CLOEXEC` of fsmount(2).
 const FSMOUNT_CLOEXEC: usize = 1;
 
-/// `MOUNT_ATTR_RDONLY`, `NOSUID` and `NODEV` of mount_setattr(2).
-pub(crate) const READ_ONLY_NO_SETUID_NO_DEVICES: u64 = 1 | 2 | 4;
+/// `MOUNT_ATTR_RDONLY` of mount_setattr(2).
+pub(crate) const READ_ONLY: u64 = 1;
+/// `MOUNT_ATTR_NOSUID` of mount_setattr(2).
+pub(crate) const NO_SETUID: u64 = 2;
+/// `MOUNT_ATTR_NODEV` of mount_setattr(2).
+pub(crate) const NO_DEVICES: u64 = 4;
 /// `MOUNT_ATTR_NOEXEC` of mount_setattr(2).
 pub(crate) const NO_EXEC: u64 = 8;
 

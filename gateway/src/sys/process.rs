@@ -1,9 +1,9 @@
 //! Bare calls that change what the calling process is and may do, for use between clone and exec.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::RawFd;
 
-use super::bare::{Errno, Result, call, descriptor, register};
+use super::bare::{Cookies, Errno, Result, call, descriptor, register, upper};
 
 /// `LINUX_CAPABILITY_VERSION_3` of capset(2): 64 capability bits.
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
@@ -156,29 +156,43 @@ pub(crate) fn unblock_signals() -> Result<()> {
     unsafe { call(libc::SYS_rt_sigprocmask, args) }.map(drop)
 }
 
-/// Replaces the process by the program behind a descriptor. Returns only on failure.
-///
-/// The two cookies travel in the upper halves of the descriptor and of the flags, which the kernel ignores (both are
-/// ints) and a filter sees: so a filter can tell this very call from any other.
-pub(crate) fn execute(program: RawFd, argv: &[*const libc::c_char], cookies: [u32; 2]) -> Errno {
-    let [first, second] =
-        cookies.map(|cookie| usize::try_from(u64::from(cookie) << 32).unwrap_or(0));
+/// Arguments for exec: the strings and the null-terminated list of pointers to them.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pointers: Vec<*const libc::c_char>,
+    #[expect(dead_code, reason = "it owns what the pointers point to")]
+    strings: Vec<CString>,
+}
+
+// SAFETY: the pointers go into heap buffers that the value owns and never changes, so that any thread may read them.
+unsafe impl Send for Arguments {}
+// SAFETY: as above; there is no interior mutability.
+unsafe impl Sync for Arguments {}
+
+impl Arguments {
+    /// Takes the strings over.
+    pub(crate) fn new(strings: Vec<CString>) -> Self {
+        let mut pointers: Vec<_> = strings.iter().map(|string| string.as_ptr()).collect();
+        pointers.push(std::ptr::null());
+        Self { pointers, strings }
+    }
+}
+
+/// Replaces the process by the program behind a descriptor, with an empty environment. Returns only on failure.
+/// The cookies travel in the upper halves of the descriptor and of the flags.
+pub(crate) fn execute(program: RawFd, arguments: &Arguments, cookies: Cookies) -> Errno {
+    let [first, second] = cookies.map(upper);
     let path: &CStr = c"";
-    // An empty environment, terminated as execve(2) asks.
     let environment: [*const libc::c_char; 1] = [std::ptr::null()];
     let args = [
         register(program) | first,
         path.as_ptr() as usize,
-        argv.as_ptr() as usize,
+        arguments.pointers.as_ptr() as usize,
         environment.as_ptr() as usize,
         libc::AT_EMPTY_PATH as usize | second,
         0,
     ];
-    if !matches!(argv, [.., last] if last.is_null()) {
-        return Errno(libc::EINVAL);
-    }
-    // SAFETY: both lists end in a null pointer (checked above for argv), and the strings of argv are held by the
-    // caller's recipe, which outlives this call because the parent is suspended until exec.
+    // SAFETY: both lists end in a null pointer and live through the call, as do the strings that they point to.
     match unsafe { call(libc::SYS_execveat, args) } {
         Ok(_) => Errno(libc::EIO),
         Err(errno) => errno,

@@ -17,3 +17,6 @@ pub use exchange::{Admitted, Misbehaviour, Refusal, Verdict, admit, admit_value,
 pub use manifest::{CheckedManifest, MAX_MANIFEST_BYTES, check_manifest};
 pub use package::{PackageFiles, check_package};
 pub use schema_cache::{SchemaCache, Schemas};
+
+#[cfg(test)]
+mod tests;

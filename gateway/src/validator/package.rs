@@ -2,6 +2,7 @@
 
 use std::io;
 
+use plugin_protocol::manifest::Entrypoint;
 use plugin_protocol::report::Issue;
 
 use super::words::{error, quoted};
@@ -24,7 +25,7 @@ pub trait PackageFiles {
 #[must_use]
 pub fn check_package(manifest: &CheckedManifest, files: &dyn PackageFiles) -> Vec<Issue> {
     let mut issues = match manifest.entry() {
-        Entry::Program { path, .. } => program(path, files),
+        Entry::Program { path, .. } => program(path, is_bare(&manifest.entrypoint), files),
         Entry::Runtime { name, script, .. } => {
             let mut issues = present("/entrypoint/command/1", script, files);
             if files.contains(name) {
@@ -43,6 +44,14 @@ pub fn check_package(manifest: &CheckedManifest, files: &dyn PackageFiles) -> Ve
     issues
 }
 
+/// Whether the command's first word has no `/`, so that its author may have meant a runtime.
+fn is_bare(entrypoint: &Entrypoint) -> bool {
+    match entrypoint {
+        Entrypoint::Process { command } => command.iter().take(1).all(|word| !word.contains('/')),
+        Entrypoint::Worker { .. } => false,
+    }
+}
+
 fn present(field: &str, path: &str, files: &dyn PackageFiles) -> Vec<Issue> {
     if files.contains(path) {
         return Vec::new();
@@ -54,14 +63,14 @@ fn present(field: &str, path: &str, files: &dyn PackageFiles) -> Vec<Issue> {
     vec![error(field, message)]
 }
 
-fn program(path: &str, files: &dyn PackageFiles) -> Vec<Issue> {
+fn program(path: &str, bare: bool, files: &dyn PackageFiles) -> Vec<Issue> {
     const FIELD: &str = "/entrypoint/command/0";
     let mut issues = present(FIELD, path, files);
-    if !issues.is_empty() {
-        if !path.contains('/') {
-            let hint =
-                "a runtime is followed by its script, for instance [\"python3\", \"./main.py\"]";
-            issues.push(error(FIELD, hint));
+    if let [missing] = issues.as_mut_slice() {
+        if bare {
+            missing.message.push_str(
+                "; a runtime is followed by its script, for instance [\"python3\", \"./main.py\"]",
+            );
         }
         return issues;
     }

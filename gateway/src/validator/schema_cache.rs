@@ -37,8 +37,8 @@ pub struct Schemas {
 #[derive(Debug)]
 struct Compiled {
     shape: Shape,
-    /// Naming each error of a self-referring schema can cost far more than finding that there is one.
-    recursive: bool,
+    /// Whether each error may be named, which can cost far more than finding that there is one.
+    explained: bool,
 }
 
 impl Schemas {
@@ -88,7 +88,7 @@ impl Schemas {
             return Ok(());
         }
         let start = format!("the payload does not follow its schema {}", quoted(name));
-        if compiled.recursive {
+        if !compiled.explained {
             return Err(start);
         }
         let issues = compiled.shape.issues(value);
@@ -145,7 +145,7 @@ fn compile(bytes: &[u8]) -> Result<Compiled, String> {
         })?;
     Ok(Compiled {
         shape: Shape::new(schema, validator),
-        recursive: cost.recursive,
+        explained: cost.explained,
     })
 }
 

@@ -12,6 +12,9 @@ use serde_json::{Map, Value};
 const MAX_CHECKS: u64 = 2_000;
 /// The longest chain of schema objects that look at one value; with the nesting of values it bounds the stack.
 const MAX_CHAIN: u64 = 24;
+/// The most schema objects counted by path, in place and inward, where a reference back to an object on the path
+/// counts once: the checker remembers results only at such references.
+const MAX_PATHS: u64 = 20_000;
 /// The most objects in a schema.
 const MAX_OBJECTS: usize = 20_000;
 
@@ -35,8 +38,9 @@ const REFUSED: [&str; 3] = ["$dynamicRef", "$recursiveRef", "$recursiveAnchor"];
 /// What is known of a schema's cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cost {
-    /// Whether it refers to itself, so that its cost grows with the value's depth.
-    pub(super) recursive: bool,
+    /// Whether naming every error is cheap. It is not where the schema refers to itself: finding that there is
+    /// an error remembers results, naming each does not.
+    pub(super) explained: bool,
 }
 
 /// Measures `schema`, or says why it is refused.
@@ -49,7 +53,7 @@ pub(super) fn measure(schema: &Value) -> Result<Cost, String> {
     };
     walk.inward(schema, true)?;
     Ok(Cost {
-        recursive: walk.recursive,
+        explained: !walk.recursive,
     })
 }
 
@@ -66,24 +70,24 @@ struct Walk<'a> {
     root: &'a Value,
     /// Weights; none while the object is being weighed, which closes a cycle.
     in_place: HashMap<Id, Option<Weight>>,
-    /// Objects reached inward: `true` while on the path.
-    entered: HashMap<Id, bool>,
+    /// How many paths lead on from an object; none while it is on the path itself.
+    entered: HashMap<Id, Option<u64>>,
     recursive: bool,
 }
 
 impl<'a> Walk<'a> {
-    /// Weighs every object that is reachable from `schema`, and notes whether one reaches itself.
-    fn inward(&mut self, schema: &'a Value, is_root: bool) -> Result<(), String> {
+    /// Weighs every object that is reachable from `schema`; how many paths lead on from it.
+    fn inward(&mut self, schema: &'a Value, is_root: bool) -> Result<u64, String> {
         let Value::Object(object) = schema else {
-            return Ok(());
+            return Ok(1);
         };
         let id: Id = object;
         match self.entered.get(&id) {
-            Some(true) => {
+            Some(Some(paths)) => return Ok(*paths),
+            Some(None) => {
                 self.recursive = true;
-                return Ok(());
+                return Ok(1);
             }
-            Some(false) => return Ok(()),
             None => {}
         }
         if self.entered.len() >= MAX_OBJECTS {
@@ -92,16 +96,20 @@ impl<'a> Walk<'a> {
             ));
         }
         refuse_keywords(object, is_root)?;
-        self.entered.insert(id, true);
+        self.entered.insert(id, None);
         self.weigh(schema, 0)?;
-        for next in self.in_place_edges(object)? {
-            self.inward(next, false)?;
+        let mut paths: u64 = 1;
+        let edges = self.in_place_edges(object)?;
+        for next in edges.into_iter().chain(inward_edges(object)) {
+            paths = paths.saturating_add(self.inward(next, false)?);
         }
-        for next in inward_edges(object) {
-            self.inward(next, false)?;
+        if paths > MAX_PATHS {
+            return Err(format!(
+                "its references multiply to more than {MAX_PATHS} paths: refer to each part once"
+            ));
         }
-        self.entered.insert(id, false);
-        Ok(())
+        self.entered.insert(id, Some(paths));
+        Ok(paths)
     }
 
     fn weigh(&mut self, schema: &'a Value, depth: u64) -> Result<Weight, String> {
@@ -223,10 +231,10 @@ mod tests {
     #[test]
     fn usual_and_recursive_schemas_are_accepted() {
         let flat = json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"type": "string"}}});
-        assert_eq!(measure(&flat), Ok(Cost { recursive: false }));
+        assert_eq!(measure(&flat), Ok(Cost { explained: true }));
         let tree = json!({"properties": {"children": {"items": {"$ref": "#"}}}});
-        assert_eq!(measure(&tree), Ok(Cost { recursive: true }));
-        assert_eq!(measure(&json!(true)), Ok(Cost { recursive: false }));
+        assert_eq!(measure(&tree), Ok(Cost { explained: false }));
+        assert_eq!(measure(&json!(true)), Ok(Cost { explained: true }));
     }
 
     #[test]
@@ -239,6 +247,18 @@ mod tests {
         defs.insert("d30".to_owned(), json!({"type": "number"}));
         let bomb = json!({"$ref": "#/$defs/d0", "$defs": defs});
         assert!(measure(&bomb).is_err());
+    }
+
+    #[test]
+    fn paths_that_multiply_inward_are_refused() {
+        let mut defs = Map::new();
+        for level in 0..30 {
+            let next = json!({"items": {"$ref": format!("#/$defs/d{}", level + 1)}});
+            defs.insert(format!("d{level}"), json!({"allOf": [next, next]}));
+        }
+        defs.insert("d30".to_owned(), json!({"type": "number"}));
+        let wide = json!({"$ref": "#/$defs/d0", "$defs": defs});
+        assert!(measure(&wide).unwrap_err().contains("multiply"));
     }
 
     #[test]

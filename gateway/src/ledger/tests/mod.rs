@@ -1,6 +1,10 @@
 //! Tests of the ledger's room, and what they share.
 
 mod basics;
+mod crash;
+mod damage;
+mod disk;
+mod kill;
 mod lines;
 
 use std::collections::BTreeMap;
@@ -20,9 +24,11 @@ impl Record for Draft {
     }
 }
 
-/// A state folder with an empty ledger, removed at the end.
+/// A state folder with an empty ledger, removed at the end; in memory where the system has such a place, to spare the disk.
 fn fresh() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap();
     super::init(folder.path()).unwrap();
     folder
 }
@@ -74,6 +80,15 @@ fn segments(state: &Path) -> Vec<PathBuf> {
         .collect();
     paths.sort();
     paths
+}
+
+/// A copy of a state folder.
+fn copied(state: &Path) -> tempfile::TempDir {
+    let copy = fresh();
+    for (path, bytes) in disk::files(state) {
+        std::fs::write(copy.path().join(path.strip_prefix(state).unwrap()), bytes).unwrap();
+    }
+    copy
 }
 
 /// All bytes of all segments.

@@ -1,0 +1,320 @@
+//! Reading packages and keeping them.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::time::Duration;
+
+use plugin_protocol::digest::{FileHash, ManifestHash, PackageDigest};
+
+use super::super::tree::{MAX_ENTRIES, MAX_PATH_BYTES};
+use super::*;
+
+fn refusal(root: &Path) -> String {
+    Package::read(root).unwrap_err().to_string()
+}
+
+/// "The package digest is the SHA-256 of the canonical JSON of the sorted list of `{path, mode (executable or not), sha256}`
+/// of every file except `plugin.sig`."
+#[test]
+fn the_digest_is_that_of_the_written_list() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = package_folder(dir.path());
+    let line = |mode: &str, path: &str, bytes: &[u8]| {
+        format!(
+            r#"{{"mode":"{mode}","path":"{path}","sha256":"{}"}}"#,
+            FileHash::of(bytes)
+        )
+    };
+    let list = [
+        line("executable", "hello", b"\x7fELF"),
+        line("regular", "lib/deep/a.txt", b"a"),
+        line("regular", "plugin.json", b"{}"),
+    ];
+    let expected = PackageDigest::of(format!("[{}]", list.join(",")).as_bytes());
+    let package = Package::read(&root).unwrap();
+    assert_eq!(package.digest(), expected);
+    assert_eq!(package.manifest_bytes(), b"{}");
+    assert_eq!(package.signature_bytes(), None);
+
+    write(&root, "plugin.sig", b"sig", 0o644);
+    let signed = Package::read(&root).unwrap();
+    assert_eq!(signed.digest(), expected);
+    assert_eq!(signed.signature_bytes(), Some(&b"sig"[..]));
+    fs::create_dir(root.join("sub")).unwrap();
+    write(&root, "sub/plugin.sig", b"sig", 0o644);
+    assert_ne!(
+        Package::read(&root).unwrap().digest(),
+        expected,
+        "only the root's signature is left out"
+    );
+}
+
+#[test]
+fn every_change_of_name_mode_or_bytes_changes_the_digest() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = package_folder(dir.path());
+    let mut seen = vec![Package::read(&root).unwrap().digest()];
+    let mut differs = |what: &str| {
+        let digest = Package::read(&root).unwrap().digest();
+        assert!(!seen.contains(&digest), "{what}");
+        seen.push(digest);
+    };
+    write(&root, "hello", b"\x7fELG", 0o755);
+    differs("bytes");
+    write(&root, "hello", b"\x7fELG", 0o644);
+    differs("mode");
+    fs::rename(root.join("hello"), root.join("hallo")).unwrap();
+    differs("name");
+    write(&root, "more", b"", 0o644);
+    differs("additional file");
+    write(&root, "more", b"", 0o664);
+    let digest = Package::read(&root).unwrap().digest();
+    assert_eq!(seen.last(), Some(&digest), "other mode bits do not count");
+}
+
+#[test]
+fn links_and_special_files_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = package_folder(dir.path());
+    let odd = root.join("odd");
+    symlink("/etc/passwd", &odd).unwrap();
+    assert!(refusal(&root).contains("package entry 'odd' is refused: it is a symbolic link"));
+    fs::remove_file(&odd).unwrap();
+    symlink("lib", &odd).unwrap();
+    assert!(refusal(&root).contains("symbolic link"));
+    fs::remove_file(&odd).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &odd,
+        rustix::fs::FileType::Fifo,
+        0o644.into(),
+        0,
+    )
+    .unwrap();
+    assert!(refusal(&root).contains("neither a regular file nor a folder"));
+    fs::remove_file(&odd).unwrap();
+    write(&root, "odd", b"", 0o4755);
+    assert!(refusal(&root).contains("setuid"));
+    fs::remove_file(&odd).unwrap();
+    assert!(Package::read(&root).is_ok());
+}
+
+#[test]
+fn names_that_cannot_be_shown_are_refused() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let root = package_folder(dir.path());
+    let names: [&[u8]; 4] = [b"a\nb", b"a\xffb", "a\u{202e}b".as_bytes(), b"\x1b[2J"];
+    for name in names {
+        let path = root.join(std::ffi::OsStr::from_bytes(name));
+        fs::write(&path, b"").unwrap();
+        let said = refusal(&root);
+        assert!(
+            said.contains("rename it") && said.is_ascii() && !said.contains('\x1b'),
+            "{said}"
+        );
+        fs::remove_file(&path).unwrap();
+    }
+    let long = root.join("d".repeat(200));
+    fs::create_dir(&long).unwrap();
+    fs::write(long.join("e".repeat(MAX_PATH_BYTES - 201)), b"").unwrap();
+    assert!(Package::read(&root).is_ok());
+    fs::write(long.join("e".repeat(MAX_PATH_BYTES - 200)), b"").unwrap();
+    assert!(refusal(&root).contains("longer than 255 bytes"));
+}
+
+#[test]
+fn packages_over_a_limit_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = package_folder(dir.path());
+    let mut deep = root.clone();
+    for _ in 0..16 {
+        deep.push("d");
+    }
+    fs::create_dir_all(&deep).unwrap();
+    assert!(Package::read(&root).is_ok());
+    fs::create_dir(deep.join("d")).unwrap();
+    assert!(refusal(&root).contains("more than 16 folders deep"));
+    fs::remove_dir_all(root.join("d")).unwrap();
+
+    write(&root, "plugin.json", &vec![b' '; 256 * 1024 + 1], 0o644);
+    assert!(refusal(&root).contains("larger than 256 KiB"));
+    write(&root, "plugin.json", b"{}", 0o644);
+    // A sparse file: the limit counts what is read, whatever is on the disk.
+    let sparse = fs::File::create(root.join("big")).unwrap();
+    sparse.set_len(256 * 1024 * 1024 + 1).unwrap();
+    assert!(refusal(&root).contains("bytes in all"));
+    fs::remove_file(root.join("big")).unwrap();
+
+    for count in 0..=MAX_ENTRIES {
+        fs::write(root.join(format!("f{count}")), b"").unwrap();
+    }
+    assert!(refusal(&root).contains("files and folders"));
+}
+
+#[test]
+fn what_is_no_package_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(refusal(dir.path()).contains("it has no plugin.json"));
+    fs::write(dir.path().join("plugin.json"), b"{}").unwrap();
+    assert!(refusal(&dir.path().join("plugin.json")).contains("name the folder"));
+    assert!(refusal(&dir.path().join("none")).contains("cannot open package"));
+}
+
+fn stored(dir: &Path) -> (Store, StoredPackage) {
+    let package = Package::read(&package_folder(dir)).unwrap();
+    let store = Store::open(&dir.join("state")).unwrap();
+    let stored = store.put_package(&package).unwrap();
+    (store, stored)
+}
+
+#[test]
+fn a_stored_package_is_read_only_and_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, package) = stored(dir.path());
+    let mode = |path: &str| {
+        fs::metadata(package.root().join(path))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o7777
+    };
+    assert_eq!((mode(""), mode("lib/deep")), (0o555, 0o555));
+    assert_eq!((mode("hello"), mode("plugin.json")), (0o555, 0o444));
+    assert_eq!(package.file("lib/deep/a.txt").unwrap(), b"a");
+    assert!(package.executable("hello") && !package.executable("plugin.json"));
+    assert!(!package.contains("none") && package.file("../../lists").is_err());
+    let again = Store::open(&dir.path().join("state")).unwrap();
+    assert_eq!(
+        again.open_package(package.digest()).unwrap().root(),
+        package.root()
+    );
+    let names: Vec<_> = fs::read_dir(dir.path().join("state/store/packages"))
+        .unwrap()
+        .collect();
+    assert_eq!(names.len(), 1, "nothing half-built is left");
+    drop(store);
+}
+
+fn changed(store: &Store, digest: PackageDigest) -> String {
+    store.open_package(digest).unwrap_err().to_string()
+}
+
+#[test]
+fn a_changed_missing_or_additional_file_shows_at_the_next_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, package) = stored(dir.path());
+    let (root, digest) = (package.root().to_owned(), package.digest());
+    let path = root.join("hello");
+    let rewrite = |bytes: &[u8], mode| {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write(&root, "hello", bytes, mode);
+    };
+    // Past the settling time, so that the stamps of an untouched package are remembered first.
+    std::thread::sleep(Duration::from_millis(150));
+    store.open_package(digest).unwrap();
+    rewrite(b"\x7fELG", 0o555);
+    assert_eq!(
+        changed(&store, digest),
+        "package file 'hello' changed since it was signed"
+    );
+    assert!(package.file("hello").is_err(), "reading verifies again");
+    rewrite(b"\x7fELF", 0o444);
+    assert!(
+        changed(&store, digest).contains("'hello' changed"),
+        "a lost mode bit counts"
+    );
+    rewrite(b"\x7fELF", 0o555);
+    assert!(
+        store.open_package(digest).is_ok(),
+        "the same bytes are the same package"
+    );
+
+    fs::remove_file(&path).unwrap();
+    assert!(changed(&store, digest).contains("'hello' changed"));
+    symlink("plugin.json", &path).unwrap();
+    assert!(changed(&store, digest).contains("'hello' changed"));
+    fs::remove_file(&path).unwrap();
+    write(&root, "hello", b"\x7fELF", 0o555);
+    fs::write(root.join("lib/more"), b"").unwrap();
+    assert!(changed(&store, digest).contains("'lib/more' changed"));
+    fs::remove_file(root.join("lib/more")).unwrap();
+    fs::create_dir(root.join("empty")).unwrap();
+    assert!(changed(&store, digest).contains("'empty' changed"));
+}
+
+#[test]
+fn putting_a_package_again_mends_a_damaged_copy() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, package) = stored(dir.path());
+    fs::set_permissions(
+        package.root().join("hello"),
+        fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
+    write(package.root(), "hello", b"evil", 0o555);
+    assert!(store.open_package(package.digest()).is_err());
+    let again = Package::read(&dir.path().join("package")).unwrap();
+    assert_eq!(
+        store.put_package(&again).unwrap().file("hello").unwrap(),
+        b"\x7fELF"
+    );
+}
+
+#[test]
+fn what_changes_between_reading_and_keeping_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = package_folder(dir.path());
+    let package = Package::read(&root).unwrap();
+    let store = Store::open(&dir.path().join("state")).unwrap();
+    let refused = |what: &str| {
+        let said = store.put_package(&package).unwrap_err().to_string();
+        assert!(
+            said.contains("changed since it was signed"),
+            "{what}: {said}"
+        );
+    };
+    write(&root, "hello", b"evil", 0o755);
+    refused("bytes");
+    write(&root, "hello", b"\x7fELF", 0o644);
+    refused("mode");
+    write(&root, "hello", b"\x7fELF", 0o755);
+    write(&root, "more", b"", 0o644);
+    refused("additional file");
+    fs::remove_file(root.join("more")).unwrap();
+    fs::remove_file(root.join("lib/deep/a.txt")).unwrap();
+    refused("missing file");
+    assert!(package.file("lib/deep/a.txt").is_err());
+    let left = fs::read_dir(dir.path().join("state/store/packages"))
+        .unwrap()
+        .count();
+    assert_eq!(left, 0, "a refused package leaves nothing");
+}
+
+#[test]
+fn manifests_are_kept_under_their_hash() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let hash = store.put_manifest(b"{\"a\":1}").unwrap();
+    assert_eq!(hash, ManifestHash::of(b"{\"a\":1}"));
+    assert_eq!(store.manifest(hash).unwrap(), b"{\"a\":1}");
+    assert_eq!(store.put_manifest(b"{\"a\":1}").unwrap(), hash);
+    let path = dir.path().join(format!("store/manifests/{hash}.json"));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, b"{\"a\":2}").unwrap();
+    assert!(matches!(
+        store.manifest(hash),
+        Err(Error::ManifestMissing(_))
+    ));
+    assert!(store.put_manifest(b"{\"a\":1}").is_ok() && store.manifest(hash).is_ok());
+    assert!(matches!(
+        store.manifest(ManifestHash::of(b"")),
+        Err(Error::ManifestMissing(_))
+    ));
+    let none = PackageDigest::of(b"");
+    assert!(matches!(
+        store.open_package(none),
+        Err(Error::PackageMissing(_))
+    ));
+}

@@ -1,0 +1,339 @@
+//! Decides what is applied to one job: program, arguments, places, limits and filter. It starts nothing.
+
+use std::ffi::CString;
+use std::fs;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::elf;
+use super::error::{Error, While};
+use super::filter::Wanted;
+use super::image::{Class, Image};
+use super::job::{Entry, Job, Limits};
+use super::layout::PACKAGE_FOLDER;
+use super::rules::Places;
+use super::runtimes::{Runtime, Runtimes};
+use super::streams::above_stdio;
+
+/// The runtime that runs the older form of entry.
+const WORKER_RUNTIME: &str = "node";
+
+/// What runs the older form: it reads the request, calls the exported function with it and wraps what that returns.
+const WORKER_SHIM: &str = include_str!("worker_shim.js");
+
+/// The name that a native program is started under.
+const PROGRAM_NAME: &str = "plugin";
+
+/// Where C libraries and distributions keep shared libraries.
+const LIBRARY_FOLDERS: [&str; 4] = [
+    "/lib/x86_64-linux-gnu",
+    "/usr/lib/x86_64-linux-gnu",
+    "/lib64",
+    "/usr/lib64",
+];
+
+/// How much of an interpreter is read to find its loader, in bytes; linkers put that into the first page.
+const HEADER_BYTES: u64 = 64 * 1024;
+
+/// Descriptors: three, and room for the event loops of Go and Rust programs.
+const DESCRIPTORS_PROGRAM: u64 = 16;
+/// Descriptors: module systems and event loops open some thirty.
+const DESCRIPTORS_RUNTIME: u64 = 64;
+/// Threads: Node starts eleven, Go about one a processor; 64 end a thread bomb early.
+const THREADS: u64 = 64;
+/// Queued signals and timers.
+const SIGNALS: u64 = 64;
+/// Main stack in bytes, and so libc's default for threads: the usual 8 MiB.
+const STACK_BYTES: u64 = 8 << 20;
+/// Address space in bytes beyond the memory limit for programs: Go reserves about 1 GiB without using it. It bounds page tables, which no other limit counts.
+const RESERVE_PROGRAM_BYTES: u64 = 8 << 30;
+/// Address space in bytes beyond the memory limit for interpreters: V8 reserves tens of GiB for its cages.
+const RESERVE_RUNTIME_BYTES: u64 = 128 << 30;
+
+/// The program behind an entry.
+#[derive(Debug)]
+pub(super) enum Program {
+    /// A sealed copy.
+    Sealed(Arc<Image>),
+    /// The operator's interpreter.
+    Interpreter(OwnedFd),
+}
+
+/// What is applied to one job.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) class: Class,
+    pub(super) program: Program,
+    pub(super) arguments: Vec<CString>,
+    /// Host paths seen from inside, the package not among them.
+    pub(super) visible: Vec<PathBuf>,
+    /// Whether the package is seen from inside.
+    pub(super) sees_package: bool,
+    /// What Landlock lets through.
+    pub(super) places: Places,
+    pub(super) limits: Vec<(u32, u64)>,
+    pub(super) makes_code: bool,
+    pub(super) extra_calls: Vec<String>,
+}
+
+impl Plan {
+    /// Plans a job.
+    ///
+    /// # Errors
+    /// When the entry names nothing that can be run.
+    pub(super) fn new(
+        job: &Job<'_>,
+        runtimes: &Runtimes,
+        private_root: bool,
+    ) -> Result<Self, Error> {
+        match job.entry {
+            Entry::Program { image, args } => Self::program(image, args, job),
+            Entry::Runtime { name, script, args } => {
+                let script = inside(job.package, script, private_root)?;
+                let mut arguments = vec![script];
+                arguments.extend(args.iter().map(|arg| arg.clone().into_bytes()));
+                let runtime = lookup(runtimes, name)?;
+                Self::runtime(&runtime, &[], arguments, job)
+            }
+            Entry::Worker { file, export } => {
+                let file = inside(job.package, file, private_root)?;
+                let arguments = vec![file, export.clone().into_bytes()];
+                let shim = ["-e".to_owned(), WORKER_SHIM.to_owned()];
+                let runtime = lookup(runtimes, WORKER_RUNTIME)?;
+                Self::runtime(&runtime, &shim, arguments, job)
+            }
+        }
+    }
+
+    fn program(image: &Arc<Image>, args: &[String], job: &Job<'_>) -> Result<Self, Error> {
+        let names = std::iter::once(PROGRAM_NAME).chain(args.iter().map(String::as_str));
+        let arguments = names
+            .map(|arg| c_argument(arg.as_bytes().to_vec()))
+            .collect::<Result<_, _>>()?;
+        let class = image.class();
+        let mut visible = Vec::new();
+        let mut places = Places::default();
+        if let Some(loader) = image.loader() {
+            (visible, places) = libraries(loader)?;
+            places.read.push(job.package.to_path_buf());
+        }
+        Ok(Self {
+            class,
+            program: Program::Sealed(Arc::clone(image)),
+            arguments,
+            visible,
+            sees_package: class == Class::Dynamic,
+            places,
+            limits: limits(&job.limits, DESCRIPTORS_PROGRAM, 0, RESERVE_PROGRAM_BYTES),
+            makes_code: false,
+            extra_calls: Vec::new(),
+        })
+    }
+
+    fn runtime(
+        runtime: &Runtime,
+        shim: &[String],
+        rest: Vec<Vec<u8>>,
+        job: &Job<'_>,
+    ) -> Result<Self, Error> {
+        let mut arguments = vec![c_argument(
+            runtime.interpreter.as_os_str().as_bytes().to_vec(),
+        )?];
+        let heap = runtime
+            .memory
+            .heap_argument
+            .iter()
+            .map(|text| heap_argument(text, &job.limits));
+        let before = runtime.args.iter().chain(shim).cloned();
+        for argument in heap.chain(before).map(String::into_bytes).chain(rest) {
+            arguments.push(c_argument(argument)?);
+        }
+        let file = fs::File::open(&runtime.interpreter).during("open an interpreter")?;
+        let mut header = Vec::new();
+        (&file)
+            .take(HEADER_BYTES)
+            .read_to_end(&mut header)
+            .during("read an interpreter")?;
+        elf::class(&header)?;
+        let (mut visible, mut places) = match elf::loader(&header) {
+            Some(loader) => libraries(&loader)?,
+            None => (Vec::new(), Places::default()),
+        };
+        for tree in runtime.trees.iter().filter(|tree| tree.exists()) {
+            visible.push(tree.clone());
+            places.read.push(tree.clone());
+        }
+        visible.push(runtime.interpreter.clone());
+        places.execute.push(runtime.interpreter.clone());
+        places.read.push(job.package.to_path_buf());
+        Ok(Self {
+            class: Class::Runtime,
+            program: Program::Interpreter(above_stdio(OwnedFd::from(file))?),
+            arguments,
+            visible,
+            sees_package: true,
+            places,
+            limits: limits(
+                &job.limits,
+                DESCRIPTORS_RUNTIME,
+                runtime.memory.overhead_bytes,
+                RESERVE_RUNTIME_BYTES,
+            ),
+            makes_code: runtime.memory.makes_code,
+            extra_calls: runtime.extra_calls.clone(),
+        })
+    }
+
+    /// The descriptor that is executed.
+    pub(super) fn file(&self) -> BorrowedFd<'_> {
+        match &self.program {
+            Program::Sealed(image) => image.file(),
+            Program::Interpreter(file) => file.as_fd(),
+        }
+    }
+
+    /// What the filter must be like.
+    pub(super) fn wanted(&self, private_root: bool, reported: bool) -> Wanted {
+        Wanted {
+            class: self.class,
+            makes_code: self.makes_code,
+            private_root,
+            reported,
+            extra_calls: self.extra_calls.clone(),
+        }
+    }
+}
+
+fn lookup(runtimes: &Runtimes, name: &str) -> Result<Arc<Runtime>, Error> {
+    runtimes.get(name).ok_or_else(|| Error::UnknownRuntime {
+        name: name.to_owned(),
+    })
+}
+
+/// A path of the package as the plugin sees it. It must not lead out of the package.
+fn inside(package: &Path, path: &Path, private_root: bool) -> Result<Vec<u8>, Error> {
+    let plain = path
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if !plain || path.as_os_str().is_empty() {
+        return Err(Error::Unusable {
+            subject: "path in a package",
+            value: path.display().to_string(),
+        });
+    }
+    let folder = if private_root {
+        Path::new(PACKAGE_FOLDER)
+    } else {
+        package
+    };
+    let normal: PathBuf = path
+        .components()
+        .filter(|part| matches!(part, Component::Normal(_)))
+        .collect();
+    Ok(folder.join(normal).into_os_string().into_encoded_bytes())
+}
+
+/// Loader and library folders as (seen from inside, let through).
+fn libraries(loader: &Path) -> Result<(Vec<PathBuf>, Places), Error> {
+    let folders: Vec<PathBuf> = LIBRARY_FOLDERS
+        .map(PathBuf::from)
+        .into_iter()
+        .filter(|path| path.is_dir())
+        .collect();
+    let real = fs::canonicalize(loader).during("find a program's loader")?;
+    let mut visible = folders.clone();
+    visible.push(loader.to_path_buf());
+    Ok((
+        visible,
+        Places {
+            read: folders,
+            execute: vec![real],
+        },
+    ))
+}
+
+fn heap_argument(text: &str, limits: &Limits) -> String {
+    text.replace("{mib}", &(limits.memory_bytes >> 20).max(1).to_string())
+}
+
+fn c_argument(bytes: Vec<u8>) -> Result<CString, Error> {
+    CString::new(bytes).map_err(|error| {
+        let value = String::from_utf8_lossy(&error.into_vec()).into_owned();
+        Error::Unusable {
+            subject: "argument",
+            value,
+        }
+    })
+}
+
+/// The resource limits, soft and hard alike (setrlimit(2)).
+fn limits(limits: &Limits, descriptors: u64, overhead: u64, reserve: u64) -> Vec<(u32, u64)> {
+    let memory = limits.memory_bytes.saturating_add(overhead);
+    vec![
+        // No core file, and no pipe to a core handler with the plugin's memory.
+        (libc::RLIMIT_CORE, 0),
+        // No file grows.
+        (libc::RLIMIT_FSIZE, 0),
+        // No memory that cannot be taken back.
+        (libc::RLIMIT_MEMLOCK, 0),
+        // No message queues.
+        (libc::RLIMIT_MSGQUEUE, 0),
+        // No better share of the processor than was given.
+        (libc::RLIMIT_NICE, 0),
+        (libc::RLIMIT_RTPRIO, 0),
+        (libc::RLIMIT_SIGPENDING, SIGNALS),
+        (libc::RLIMIT_NPROC, THREADS),
+        (libc::RLIMIT_NOFILE, descriptors),
+        (libc::RLIMIT_STACK, STACK_BYTES),
+        // The supervisor's own look at the clock is finer; this holds should the supervisor be stopped.
+        (libc::RLIMIT_CPU, whole_seconds(limits.cpu)),
+        (libc::RLIMIT_DATA, memory),
+        (libc::RLIMIT_AS, memory.saturating_add(reserve)),
+    ]
+}
+
+/// Rounded up, and at least one, because a limit of zero is one too to the kernel.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0 || time.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stays_in_its_package() {
+        let package = Path::new("/store/p");
+        assert_eq!(
+            inside(package, Path::new("./a/b.py"), true).unwrap(),
+            b"/package/a/b.py"
+        );
+        assert_eq!(
+            inside(package, Path::new("a/b.py"), false).unwrap(),
+            b"/store/p/a/b.py"
+        );
+        for path in ["/etc/passwd", "../x", "a/../../x", ""] {
+            assert!(inside(package, Path::new(path), true).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn processor_seconds_are_rounded_up() {
+        assert_eq!(whole_seconds(Duration::ZERO), 1);
+        assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
+        assert_eq!(whole_seconds(Duration::from_secs(2)), 2);
+        assert_eq!(whole_seconds(Duration::from_millis(2001)), 3);
+    }
+
+    #[test]
+    fn an_argument_with_a_zero_byte_is_refused() {
+        assert!(matches!(
+            c_argument(b"a\0b".to_vec()),
+            Err(Error::Unusable { .. })
+        ));
+    }
+}

@@ -1,0 +1,136 @@
+//! Says of each layer whether it is in force on this host, for `doctor`, for the decision to open, and for each report.
+
+use super::host::{Host, NAMESPACES};
+use super::image::Class;
+use super::layer::{Layer, Protection};
+use super::rules::VERSION_MIN;
+
+/// How much depends on a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    /// Never done without; the rehearsal has already failed when it is missing.
+    Core,
+    /// Done without only where the operator says so.
+    Waivable,
+    /// A second wall behind one that stands.
+    Spare,
+}
+
+/// Title, weight and remedy of a layer.
+fn facts(layer: Layer) -> (&'static str, Weight, &'static str) {
+    let namespaces = "as an ordinary user, allow user namespaces (sysctl user.max_user_namespaces, or the distribution's apparmor restriction); in a container, allow unshare and mount";
+    match layer {
+        Layer::Seccomp => ("system call allow-list", Weight::Core, ""),
+        Layer::NoNewPrivs => ("no new privileges", Weight::Core, ""),
+        Layer::Uid => ("unprivileged user", Weight::Core, ""),
+        Layer::Rlimits => ("resource limits", Weight::Core, ""),
+        Layer::Descriptors => ("three descriptors only", Weight::Core, ""),
+        Layer::Session => ("session without terminal", Weight::Core, ""),
+        Layer::DeathSignal => ("dies with the gateway", Weight::Core, ""),
+        Layer::ExecOnce => ("exec works once", Weight::Core, ""),
+        Layer::SealedImage => ("sealed program copy", Weight::Core, ""),
+        Layer::Landlock => (
+            "file, network and signal rules",
+            Weight::Waivable,
+            "use Linux 6.12 or later with landlock in the lsm= list",
+        ),
+        Layer::MountNs => ("private read-only root", Weight::Waivable, namespaces),
+        Layer::PidNs => ("process numbers of its own", Weight::Waivable, namespaces),
+        Layer::IpcNs => ("message queues of its own", Weight::Waivable, namespaces),
+        Layer::UtsNs => ("host name of its own", Weight::Waivable, namespaces),
+        Layer::CgroupNs => ("control groups hidden", Weight::Waivable, namespaces),
+        Layer::UserNs => ("user namespace", Weight::Spare, namespaces),
+        Layer::NetNs => (
+            "network namespace",
+            Weight::Spare,
+            "run the gateway as root to have it",
+        ),
+        Layer::Cgroup => ("control group", Weight::Spare, "none in this version"),
+        Layer::Explained => (
+            "forbidden calls are named",
+            Weight::Spare,
+            "do not run the gateway itself under a seccomp notifier",
+        ),
+    }
+}
+
+/// One row for each layer. A layer that the operator waived is not required.
+pub(super) fn rows(host: &Host, waived: &[Layer]) -> Vec<Protection> {
+    let row = |layer| {
+        let (name, weight, remedy) = facts(layer);
+        let (enforced, detail) = state(host, layer);
+        let required = match weight {
+            Weight::Core => true,
+            Weight::Waivable => !waived.contains(&layer),
+            Weight::Spare => false,
+        };
+        let remedy = if enforced {
+            String::new()
+        } else {
+            remedy.to_owned()
+        };
+        Protection {
+            name,
+            layer,
+            required,
+            enforced,
+            detail,
+            remedy,
+        }
+    };
+    Layer::ALL.into_iter().map(row).collect()
+}
+
+/// Whether a layer is in force, and what there is to say about it.
+fn state(host: &Host, layer: Layer) -> (bool, String) {
+    let root = host.uids.is_some();
+    match layer {
+        Layer::Seccomp
+        | Layer::NoNewPrivs
+        | Layer::Rlimits
+        | Layer::Descriptors
+        | Layer::Session
+        | Layer::ExecOnce
+        | Layer::SealedImage => (true, "rehearsed in a child that went up to exec".to_owned()),
+        Layer::DeathSignal if host.parent == 0 => {
+            (true, "without the check against a parent that dies during the start, for lack of a matching /proc".to_owned())
+        }
+        Layer::DeathSignal => (true, "set, and the parent checked afterwards".to_owned()),
+        Layer::Uid if root => (true, "each run has a user id of its own and no capability".to_owned()),
+        Layer::Uid => (true, "the gateway is not root, and plugins have its user id without capabilities".to_owned()),
+        Layer::Landlock => (host.landlock >= VERSION_MIN, format!("version {}, {VERSION_MIN} or later is needed", host.landlock)),
+        Layer::MountNs | Layer::PidNs | Layer::IpcNs | Layer::UtsNs | Layer::CgroupNs => {
+            let flag = NAMESPACES.into_iter().find(|(_, known)| *known == layer).map_or(0, |(flag, _)| flag);
+            made(host.namespaces & flag != 0)
+        }
+        Layer::UserNs if root => (false, "not needed: the gateway is root".to_owned()),
+        Layer::UserNs => made(host.namespaces & libc::CLONE_NEWUSER != 0),
+        Layer::NetNs if host.network.is_some() => (true, "an empty one is joined".to_owned()),
+        Layer::NetNs => (false, "not made; no call that makes a socket is let through".to_owned()),
+        Layer::Cgroup => (false, "not used".to_owned()),
+        Layer::Explained if host.reported => (true, "through a seccomp listener".to_owned()),
+        Layer::Explained => (false, "forbidden calls kill without a name".to_owned()),
+    }
+}
+
+fn made(works: bool) -> (bool, String) {
+    (
+        works,
+        if works {
+            "made anew for each run"
+        } else {
+            "the kernel refuses it"
+        }
+        .to_owned(),
+    )
+}
+
+/// The layers in force for a program of this class.
+pub(super) fn engaged(rows: &[Protection], class: Class) -> Vec<Layer> {
+    // An interpreter is the operator's own file, opened once and run by that descriptor, and not a sealed copy.
+    let applies = |layer| layer != Layer::SealedImage || class != Class::Runtime;
+    rows.iter()
+        .filter(|row| row.enforced && applies(row.layer))
+        .map(|row| row.layer)
+        .collect()
+}

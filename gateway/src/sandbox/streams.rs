@@ -1,0 +1,204 @@
+//! The pipes between gateway and plugin: feeding the request without ever blocking, taking answer and error text with bounds.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::STDERR_TAIL_BYTES;
+use super::child::FIRST_SOURCE;
+use super::error::{Error, While};
+use super::report::Tail;
+
+/// One read's size in bytes: a pipe's usual capacity.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A descriptor numbered [`FIRST_SOURCE`] or higher, which the child's own three cannot collide with.
+pub(super) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Error> {
+    if fd.as_raw_fd() >= FIRST_SOURCE {
+        return Ok(fd);
+    }
+    fcntl_dupfd_cloexec(&fd, FIRST_SOURCE).during("move a descriptor out of the way")
+}
+
+/// A pipe as (read end, write end), both numbered high.
+fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC).during("make a pipe")?;
+    Ok((above_stdio(read)?, above_stdio(write)?))
+}
+
+fn non_blocking(fd: &OwnedFd) -> Result<(), Error> {
+    fcntl_setfl(fd, OFlags::NONBLOCK).during("make a pipe non-blocking")
+}
+
+/// The request on its way into the plugin.
+///
+/// The gateway keeps the read end too until all is written. So a plugin that closes its input can never raise `SIGPIPE`
+/// here, whatever the host does about that signal.
+#[derive(Debug)]
+pub(super) struct Feed<'a> {
+    ends: Option<(OwnedFd, OwnedFd)>,
+    left: &'a [u8],
+}
+
+impl<'a> Feed<'a> {
+    /// Makes the pipe and writes as much as it holds.
+    pub(super) fn open(input: &'a [u8]) -> Result<Self, Error> {
+        let (read, write) = pipe()?;
+        non_blocking(&write)?;
+        let mut feed = Self {
+            ends: Some((read, write)),
+            left: input,
+        };
+        feed.write()?;
+        Ok(feed)
+    }
+
+    /// The child's end.
+    pub(super) fn child_end(&self) -> Option<BorrowedFd<'_>> {
+        self.ends.as_ref().map(|(read, _)| read.as_fd())
+    }
+
+    /// Our end, while there is something left to write.
+    pub(super) fn pending(&self) -> Option<BorrowedFd<'_>> {
+        self.ends.as_ref().map(|(_, write)| write.as_fd())
+    }
+
+    /// Writes what the pipe takes now. Call [`Self::close_if_done`] once the child has its end.
+    pub(super) fn write(&mut self) -> Result<(), Error> {
+        while let (Some((_, write)), false) = (&self.ends, self.left.is_empty()) {
+            match rustix::io::write(write, self.left) {
+                Ok(count) => self.left = self.left.get(count..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(errno) => return Err(errno).during("write a request"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the pipe when all is written, so that the plugin sees the end of its input.
+    pub(super) fn close_if_done(&mut self) {
+        if self.left.is_empty() {
+            self.ends = None;
+        }
+    }
+}
+
+/// A stream out of the plugin.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    read: Option<OwnedFd>,
+}
+
+/// What one read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Bytes, now in the buffer.
+    Bytes(usize),
+    /// Nothing for now.
+    Nothing,
+    /// The end.
+    End,
+}
+
+impl Outlet {
+    /// Makes the pipe; returns also the child's end.
+    pub(super) fn open() -> Result<(Self, OwnedFd), Error> {
+        let (read, write) = pipe()?;
+        non_blocking(&read)?;
+        Ok((Self { read: Some(read) }, write))
+    }
+
+    /// Our end, until the end was seen.
+    pub(super) fn pending(&self) -> Option<BorrowedFd<'_>> {
+        self.read.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Reads once.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<Progress, Error> {
+        let Some(read) = &self.read else {
+            return Ok(Progress::End);
+        };
+        match rustix::io::read(read, buffer) {
+            Ok(0) => {
+                self.read = None;
+                Ok(Progress::End)
+            }
+            Ok(count) => Ok(Progress::Bytes(count)),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(Progress::Nothing),
+            Err(errno) => Err(errno).during("read from a plugin"),
+        }
+    }
+}
+
+/// A buffer for [`Outlet::read`].
+pub(super) fn buffer() -> Vec<u8> {
+    vec![0; READ_BYTES]
+}
+
+/// Keeps the last bytes of a stream.
+#[derive(Debug, Default)]
+pub(super) struct TailBuffer {
+    bytes: Vec<u8>,
+    dropped: u64,
+}
+
+impl TailBuffer {
+    /// Adds bytes; memory stays below twice the tail and one read.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() > 2 * STDERR_TAIL_BYTES {
+            self.trim();
+        }
+    }
+
+    fn trim(&mut self) {
+        let surplus = self.bytes.len().saturating_sub(STDERR_TAIL_BYTES);
+        self.bytes.drain(..surplus);
+        self.dropped += u64::try_from(surplus).unwrap_or(u64::MAX);
+    }
+
+    /// The tail.
+    pub(super) fn finish(mut self) -> Tail {
+        self.trim();
+        Tail {
+            bytes: self.bytes,
+            dropped: self.dropped,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_keeps_the_last_bytes_and_counts_the_rest() {
+        let mut tail = TailBuffer::default();
+        for byte in 0..10_u8 {
+            tail.push(&vec![byte; 20_000]);
+        }
+        let tail = tail.finish();
+        assert_eq!(tail.bytes.len(), STDERR_TAIL_BYTES);
+        assert_eq!(
+            tail.dropped,
+            200_000 - u64::try_from(STDERR_TAIL_BYTES).unwrap()
+        );
+        assert_eq!(tail.bytes.last(), Some(&9));
+    }
+
+    #[test]
+    fn a_large_request_does_not_block_and_nobody_reading_is_no_fault() {
+        let input = vec![b'x'; 1_000_000];
+        let mut feed = Feed::open(&input).unwrap();
+        assert!(feed.pending().is_some());
+        feed.write().unwrap();
+        feed.close_if_done();
+        assert!(feed.pending().is_some());
+        let mut small = Feed::open(b"x\n").unwrap();
+        small.close_if_done();
+        assert!(small.pending().is_none());
+    }
+}

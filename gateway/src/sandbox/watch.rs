@@ -1,0 +1,383 @@
+//! Watches one started plugin to its end: one deadline, one poll over everything, a kill by descriptor and a reap, always.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::denial::{self, Judgement};
+use super::error::{Error, While};
+use super::job::Job;
+use super::report::{Denial, End, Tail, Usage};
+use super::streams::{self, Feed, Outlet, Progress, TailBuffer};
+use crate::sys::notify;
+use crate::sys::spawn::Child;
+use crate::sys::wait::{self, Death, Reaped};
+
+/// How long a plugin that has answered may take to say more or to end by itself. Long enough for a second line that was
+/// already on its way, too short to be felt.
+const ANSWER_GRACE: Duration = Duration::from_millis(2);
+
+/// How long a plugin that closed its output without a newline may take to end, so that its exit status is known.
+const EXIT_GRACE: Duration = Duration::from_millis(50);
+
+/// The shortest time between two looks at the plugin's processor clock, so that a busy plugin costs us little.
+const CPU_LOOK: Duration = Duration::from_millis(5);
+
+/// A started plugin and our ends of everything between us.
+#[derive(Debug)]
+pub(super) struct Started<'a> {
+    pub(super) child: Child,
+    pub(super) feed: Feed<'a>,
+    pub(super) stdout: Outlet,
+    pub(super) stderr: Outlet,
+    pub(super) listener: Option<OwnedFd>,
+    pub(super) since: Instant,
+}
+
+/// What watching came to.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) end: End,
+    pub(super) answer: Vec<u8>,
+    pub(super) stderr: Tail,
+    pub(super) usage: Usage,
+    pub(super) probes: u32,
+}
+
+/// Why the supervisor ends a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Cause {
+    Answered,
+    ExtraOutput,
+    AnswerTooLarge,
+    TimedOut,
+    CpuLimit,
+    Cancelled,
+    Violation(Denial),
+}
+
+/// What one round of waiting found ready.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ready {
+    exited: bool,
+    stdin: bool,
+    stdout: bool,
+    stderr: bool,
+    report: bool,
+    cancelled: bool,
+}
+
+struct Watch<'a> {
+    started: Started<'a>,
+    job: &'a Job<'a>,
+    buffer: Vec<u8>,
+    answer: Vec<u8>,
+    newline_at: Option<usize>,
+    stderr: TailBuffer,
+    /// When to stop waiting for more after an answer.
+    grace: Option<Instant>,
+    cause: Option<Cause>,
+    probes: u32,
+    peak_memory_bytes: u64,
+}
+
+/// Watches until the plugin is gone.
+///
+/// # Errors
+/// When a system call of ours fails; the plugin is killed and reaped then too.
+pub(super) fn watch<'a>(started: Started<'a>, job: &'a Job<'a>) -> Result<Seen, Error> {
+    let mut watch = Watch {
+        started,
+        job,
+        buffer: streams::buffer(),
+        answer: Vec::new(),
+        newline_at: None,
+        stderr: TailBuffer::default(),
+        grace: None,
+        cause: None,
+        probes: 0,
+        peak_memory_bytes: 0,
+    };
+    let watched = watch.until_over();
+    watch.note_memory();
+    // Whatever happened, the process is ended and taken off the table before anything is answered.
+    let killed = wait::kill(&watch.started.child.pidfd).during("kill a plugin");
+    let reaped = wait::reap(&watch.started.child.pidfd).during("reap a plugin");
+    let drained = watch.drain();
+    watched?;
+    killed?;
+    let reaped = reaped?;
+    drained?;
+    Ok(watch.finish(&reaped))
+}
+
+impl Watch<'_> {
+    fn until_over(&mut self) -> Result<(), Error> {
+        loop {
+            let ready = self.wait()?;
+            if ready.report {
+                self.judge()?;
+            }
+            if ready.stdout {
+                self.read_stdout()?;
+            }
+            if ready.stderr {
+                self.read_stderr()?;
+            }
+            if ready.stdin {
+                self.started.feed.write()?;
+                self.started.feed.close_if_done();
+            }
+            self.check_time(ready.cancelled);
+            if ready.exited || self.cause.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sleeps until something is ready or the next time to look at a clock.
+    fn wait(&self) -> Result<Ready, Error> {
+        let started = &self.started;
+        let sources = [
+            Some((started.child.pidfd.as_fd(), PollFlags::IN)),
+            started.feed.pending().map(|fd| (fd, PollFlags::OUT)),
+            started.stdout.pending().map(|fd| (fd, PollFlags::IN)),
+            started.stderr.pending().map(|fd| (fd, PollFlags::IN)),
+            started
+                .listener
+                .as_ref()
+                .map(|fd| (fd.as_fd(), PollFlags::IN)),
+            self.job
+                .cancel
+                .map(|cancel| (cancel.event(), PollFlags::IN)),
+        ];
+        let [exited, stdin, stdout, stderr, report, cancelled] = ready(sources, self.time_left())?;
+        Ok(Ready {
+            exited,
+            stdin,
+            stdout,
+            stderr,
+            report,
+            cancelled,
+        })
+    }
+
+    /// Time until the deadline, the end of the grace, or the earliest moment at which the processor time can be used up.
+    fn time_left(&self) -> Duration {
+        let now = Instant::now();
+        let until = self
+            .grace
+            .map_or(self.job.deadline, |grace| grace.min(self.job.deadline));
+        let left = until.saturating_duration_since(now);
+        let cpu = wait::cpu_time(self.started.child.pid).unwrap_or_default();
+        let cpu_left = self.job.limits.cpu.saturating_sub(cpu) / processors();
+        left.min(cpu_left.max(CPU_LOOK))
+    }
+
+    fn judge(&mut self) -> Result<(), Error> {
+        let Some(listener) = &self.started.listener else {
+            return Ok(());
+        };
+        let Some(report) =
+            notify::receive(listener.as_fd()).during("receive a report of a forbidden call")?
+        else {
+            return Ok(());
+        };
+        match denial::judge(listener.as_fd(), &report) {
+            Judgement::Refuse(errno) => {
+                self.probes = self.probes.saturating_add(1);
+                notify::refuse(listener.as_fd(), report.id, errno).during("answer a probe")?;
+            }
+            // Not answered: the caller stays stopped inside the call until the kill.
+            Judgement::Deny(denied) => self.end(Cause::Violation(denied)),
+            Judgement::Gone => {}
+        }
+        Ok(())
+    }
+
+    fn read_stdout(&mut self) -> Result<(), Error> {
+        match self.started.stdout.read(&mut self.buffer)? {
+            Progress::Bytes(count) => self.take_output(count),
+            Progress::Nothing => {}
+            Progress::End => {
+                let grace = if self.newline_at.is_some() {
+                    Duration::ZERO
+                } else {
+                    EXIT_GRACE
+                };
+                if !self.answer.is_empty() {
+                    self.grace = Some(Instant::now() + grace);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_output(&mut self, count: usize) {
+        let bytes = self.buffer.get(..count).unwrap_or_default();
+        let before = self.answer.len();
+        self.answer.extend_from_slice(bytes);
+        if self.newline_at.is_some() {
+            return self.end(Cause::ExtraOutput);
+        }
+        self.newline_at = bytes
+            .iter()
+            .position(|&byte| byte == b'\n')
+            .map(|at| before + at);
+        let limit = self.job.limits.answer_bytes;
+        match self.newline_at {
+            Some(at) if at > limit => self.end(Cause::AnswerTooLarge),
+            Some(at) if at + 1 < self.answer.len() => self.end(Cause::ExtraOutput),
+            Some(_) => self.grace = Some(Instant::now() + ANSWER_GRACE),
+            None if self.answer.len() > limit => self.end(Cause::AnswerTooLarge),
+            None => {}
+        }
+    }
+
+    fn read_stderr(&mut self) -> Result<(), Error> {
+        if let Progress::Bytes(count) = self.started.stderr.read(&mut self.buffer)? {
+            self.stderr
+                .push(self.buffer.get(..count).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    fn check_time(&mut self, cancelled: bool) {
+        let now = Instant::now();
+        if cancelled {
+            self.end(Cause::Cancelled);
+        }
+        if now >= self.job.deadline {
+            self.end(Cause::TimedOut);
+        }
+        if wait::cpu_time(self.started.child.pid).is_some_and(|cpu| cpu >= self.job.limits.cpu) {
+            self.end(Cause::CpuLimit);
+        }
+        if self.grace.is_some_and(|grace| now >= grace) {
+            self.end(Cause::Answered);
+        }
+    }
+
+    /// Notes why the plugin is ended. The first cause stands, except that an answer is undone by what follows it.
+    fn end(&mut self, cause: Cause) {
+        if matches!(self.cause, None | Some(Cause::Answered)) {
+            self.cause = Some(cause);
+        }
+    }
+
+    /// Highest resident memory as /proc shows it. The kernel's own figure at reaping also counts the gateway's memory,
+    /// in which the child began.
+    fn note_memory(&mut self) {
+        let path = format!("/proc/{}/status", self.started.child.pid);
+        let status = std::fs::read_to_string(path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        self.peak_memory_bytes = kib.unwrap_or(0).saturating_mul(1024);
+    }
+
+    /// Takes what is still in the pipes of a process that is gone.
+    fn drain(&mut self) -> Result<(), Error> {
+        while let Progress::Bytes(count) = self.started.stdout.read(&mut self.buffer)? {
+            // A pipe holds little, but what was too large already need not grow.
+            if self.cause.is_none() || self.cause == Some(Cause::Answered) {
+                self.take_output(count);
+            }
+        }
+        while let Progress::Bytes(count) = self.started.stderr.read(&mut self.buffer)? {
+            self.stderr
+                .push(self.buffer.get(..count).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    fn finish(self, reaped: &Reaped) -> Seen {
+        let end = self.verdict(reaped);
+        let mut answer = self.answer;
+        answer.truncate(self.job.limits.answer_bytes.saturating_add(1));
+        let peak = if self.peak_memory_bytes == 0 {
+            reaped.peak_memory_bytes
+        } else {
+            self.peak_memory_bytes
+        };
+        let usage = Usage {
+            wall: self.started.since.elapsed(),
+            cpu: reaped.cpu,
+            peak_memory_bytes: peak,
+        };
+        Seen {
+            end,
+            answer,
+            stderr: self.stderr.finish(),
+            usage,
+            probes: self.probes,
+        }
+    }
+
+    fn verdict(&self, reaped: &Reaped) -> End {
+        match &self.cause {
+            Some(Cause::Answered) => End::Answered,
+            Some(Cause::ExtraOutput) => End::ExtraOutput,
+            Some(Cause::AnswerTooLarge) => End::AnswerTooLarge,
+            Some(Cause::TimedOut) => End::TimedOut,
+            Some(Cause::CpuLimit) => End::CpuLimit,
+            Some(Cause::Cancelled) => End::Cancelled,
+            Some(Cause::Violation(denied)) => End::Violation(denied.clone()),
+            None => self.own_end(reaped),
+        }
+    }
+
+    /// How a plugin ended that we did not end.
+    fn own_end(&self, reaped: &Reaped) -> End {
+        match reaped.end {
+            Death::Signalled(libc::SIGSYS) => End::Violation(unreported()),
+            Death::Signalled(_) if self.newline_at.is_some() => End::Answered,
+            Death::Signalled(libc::SIGKILL | libc::SIGXCPU)
+                if reaped.cpu >= self.job.limits.cpu =>
+            {
+                End::CpuLimit
+            }
+            Death::Signalled(signal) => End::Signalled(signal),
+            Death::Exited(_) if !self.answer.is_empty() => End::Answered,
+            Death::Exited(code) => End::Exited(code),
+        }
+    }
+}
+
+/// How many processors a plugin can use up at once. Asking is slow (it reads control-group files), hence once.
+fn processors() -> u32 {
+    static COUNT: OnceLock<u32> = OnceLock::new();
+    *COUNT.get_or_init(|| {
+        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        u32::try_from(count).unwrap_or(1)
+    })
+}
+
+/// The filter kills without a report only for foreign ABIs, or where reports are not to be had.
+fn unreported() -> Denial {
+    Denial {
+        call: "forbidden system call".to_owned(),
+        detail: "of a foreign ABI, or not reported on this host".to_owned(),
+    }
+}
+
+/// Polls those of the sources that are there; says for each whether it is ready.
+fn ready<const N: usize>(
+    sources: [Option<(BorrowedFd<'_>, PollFlags)>; N],
+    timeout: Duration,
+) -> Result<[bool; N], Error> {
+    let mut polled: Vec<PollFd<'_>> = sources
+        .iter()
+        .flatten()
+        .map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
+        .collect();
+    let timeout = Timespec::try_from(timeout).ok();
+    match poll(&mut polled, timeout.as_ref()) {
+        Ok(_) => {}
+        Err(rustix::io::Errno::INTR) => return Ok([false; N]),
+        Err(errno) => return Err(errno).during("wait for a plugin"),
+    }
+    let mut results = polled.iter().map(|source| !source.revents().is_empty());
+    Ok(sources.map(|source| source.is_some() && results.next() == Some(true)))
+}

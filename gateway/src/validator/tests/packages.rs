@@ -1,0 +1,263 @@
+//! What a manifest says of its package's files.
+
+use std::sync::Arc;
+
+use plugin_protocol::digest::PackageDigest;
+
+use super::*;
+
+fn issues_with(manifest: &Value, change: impl FnOnce(&mut Files)) -> Vec<Issue> {
+    let mut files = files();
+    change(&mut files);
+    check_package(&checked(manifest), &files)
+}
+
+#[test]
+fn a_whole_package_has_no_finding() {
+    assert_eq!(issues_with(&manifest(), |_| {}), []);
+}
+
+#[test]
+fn the_program_is_there_executable_and_native() {
+    let field = "/entrypoint/command/0";
+    type Spoil = fn(&mut Files);
+    let cases: [(Spoil, &str); 6] = [
+        (|files| drop(files.0.remove("hello")), "not in the package"),
+        (
+            |files| files.0.get_mut("hello").unwrap().1 = false,
+            "chmod +x",
+        ),
+        (
+            |files| files.0.get_mut("hello").unwrap().0 = b"#!/bin/sh\n".to_vec(),
+            "is a script",
+        ),
+        (
+            |files| files.0.get_mut("hello").unwrap().0 = b"MZ".to_vec(),
+            "not a Linux program",
+        ),
+        (
+            |files| files.0.get_mut("hello").unwrap().0[18] = 40,
+            "another kind of processor",
+        ),
+        (
+            |files| files.0.get_mut("hello").unwrap().0.truncate(10),
+            "another kind of processor",
+        ),
+    ];
+    for (spoil, words) in cases {
+        let issues = issues_with(&manifest(), spoil);
+        assert!(only(&issues, field).message.contains(words), "{issues:?}");
+    }
+}
+
+#[test]
+fn scripts_and_modules_are_there() {
+    let script = with("/entrypoint/command", json!(["python3", "./main.py"]));
+    let issues = issues_with(&script, |_| {});
+    assert!(
+        only(&issues, "/entrypoint/command/1")
+            .message
+            .contains("'main.py' is not in the package")
+    );
+    assert_eq!(
+        issues_with(&script, |files| drop(
+            files.0.insert("main.py", (Vec::new(), false))
+        )),
+        []
+    );
+    let confused = with(
+        "/entrypoint/command",
+        json!(["hello", "schemas/point.json"]),
+    );
+    let issues = issues_with(&confused, |_| {});
+    assert!(
+        only(&issues, "/entrypoint/command/0")
+            .message
+            .contains("write \"./hello\"")
+    );
+    let worker = with(
+        "/entrypoint",
+        json!({"type": "worker", "file": "w.js", "export": "run"}),
+    );
+    let issues = issues_with(&worker, |_| {});
+    assert!(
+        only(&issues, "/entrypoint/file")
+            .message
+            .contains("not in the package")
+    );
+    let alone = with("/entrypoint/command", json!(["python3"]));
+    let issues = issues_with(&alone, |_| {});
+    assert!(
+        issues
+            .iter()
+            .any(|issue| issue.message.contains("followed by its script")),
+        "{issues:?}"
+    );
+}
+
+fn schema_issues(schema: &str) -> Vec<Issue> {
+    issues_with(&manifest(), |files| {
+        files
+            .0
+            .insert("schemas/point.json", (schema.as_bytes().to_vec(), false));
+    })
+}
+
+/// "path of a JSON Schema inside the package (draft-07 or 2020-12)"
+#[test]
+fn schemas_of_both_drafts_are_taken() {
+    for good in [
+        "true",
+        "{}",
+        r##"{"$schema":"http://json-schema.org/draft-07/schema#","definitions":{"a":{"type":"string"}},"properties":{"a":{"$ref":"#/definitions/a"}}}"##,
+        r#"{"$schema":"https://json-schema.org/draft/2020-12/schema","$id":"https://example.com/point","prefixItems":[{}]}"#,
+        r##"{"properties":{"children":{"type":"array","items":{"$ref":"#"}}}}"##,
+    ] {
+        assert_eq!(schema_issues(good), [], "{good}");
+    }
+}
+
+#[test]
+fn what_is_no_usable_schema_is_refused_with_its_place() {
+    for (bad, words) in [
+        ("{", "not valid JSON"),
+        ("7", "write an object"),
+        (r#"{"type":"strin"}"#, "at '/type'"),
+        (r#"{"type":"string","pattern":"("}"#, "/pattern"),
+        (r#"{"pattern":"(?=a)b"}"#, "/pattern"),
+        (r#"{"pattern":"(a{1000}){1000}"}"#, "/pattern"),
+        (
+            r#"{"$schema":"http://json-schema.org/draft-04/schema#"}"#,
+            "is not supported",
+        ),
+        (
+            r#"{"$ref":"https://example.com/other.json"}"#,
+            "leaves the schema",
+        ),
+        (r##"{"$ref":"#/$defs/none"}"##, "names nothing"),
+        (r#"{"a":1,"a":2}"#, "duplicate"),
+    ] {
+        let issues = schema_issues(bad);
+        let message = &only(&issues, "/schemas/point~11").message;
+        assert!(message.contains(words), "{bad}: {message}");
+    }
+    let issues = schema_issues(&format!("{{\"description\":\"{}\"}}", "x".repeat(300_000)));
+    assert!(
+        only(&issues, "/schemas/point~11")
+            .message
+            .contains("too large")
+    );
+    let issues = issues_with(&manifest(), |files| {
+        drop(files.0.remove("schemas/point.json"))
+    });
+    assert!(
+        only(&issues, "/schemas/point~11")
+            .message
+            .contains("not in the package")
+    );
+}
+
+#[test]
+fn schemas_are_compiled_once_a_package() {
+    let cache = SchemaCache::new();
+    let manifest = checked(&manifest());
+    let digest = PackageDigest::of(b"a");
+    let first = cache.schemas(digest, &manifest, &files()).unwrap();
+    let again = cache
+        .schemas(digest, &manifest, &Files(BTreeMap::new()))
+        .unwrap();
+    assert!(Arc::ptr_eq(&first, &again));
+    assert!(
+        cache
+            .schemas(PackageDigest::of(b"b"), &manifest, &Files(BTreeMap::new()))
+            .is_err()
+    );
+}
+
+/// The deepest value against the longest chain of a schema that refers to itself: the stack of an ordinary thread holds it.
+#[test]
+fn deep_values_and_recursive_schemas_fit_the_stack() {
+    let mut chain = json!({"items": {"$ref": "#"}});
+    for _ in 0..20 {
+        chain = json!({"allOf": [chain]});
+    }
+    let bytes = chain.to_string().into_bytes();
+    let mut files = files();
+    files.0.insert("schemas/point.json", (bytes, false));
+    let manifest = checked(&manifest());
+    let schemas = Schemas::compile(&manifest, &files).unwrap();
+    let mut deep = json!([]);
+    for _ in 0..126 {
+        deep = json!([deep]);
+    }
+    let judged = std::thread::spawn(move || schemas.check("point/1", &deep));
+    assert_eq!(judged.join().unwrap(), Ok(()));
+}
+
+/// Twice as many checks at each level of the value, were results not remembered.
+#[test]
+fn doubling_down_the_value_ends() {
+    let twice =
+        json!({"allOf": [{"items": {"$ref": "#"}}, {"items": {"$ref": "#"}}], "not": {"const": 1}});
+    let mut files = files();
+    files.0.insert(
+        "schemas/point.json",
+        (twice.to_string().into_bytes(), false),
+    );
+    let manifest = checked(&manifest());
+    let schemas = Schemas::compile(&manifest, &files).unwrap();
+    let nested = |inner: Value| (0..100).fold(inner, |value, _| json!([value]));
+    assert_eq!(schemas.check("point/1", &nested(json!([]))), Ok(()));
+    assert!(schemas.check("point/1", &nested(json!([1]))).is_err());
+    assert_eq!(schemas.check("point/1", &nested(json!(2))), Ok(()));
+}
+
+/// The same doubling without a schema that refers to itself: there nothing is remembered, so it is refused.
+#[test]
+fn doubling_along_a_chain_of_definitions_is_refused() {
+    let mut defs = serde_json::Map::new();
+    for level in 0..30 {
+        let next = json!({"items": {"$ref": format!("#/$defs/d{}", level + 1)}});
+        defs.insert(format!("d{level}"), json!({"allOf": [next, next]}));
+    }
+    defs.insert("d30".to_owned(), json!({"type": "number"}));
+    let once = json!({"$ref": "#/$defs/d0", "$defs": defs});
+    assert!(
+        only(&schema_issues(&once.to_string()), "/schemas/point~11")
+            .message
+            .contains("multiply")
+    );
+    defs["d30"] = json!({"properties": {"again": {"$ref": "#/$defs/d0"}}});
+    let recursive = json!({"$ref": "#/$defs/d0", "$defs": defs});
+    assert!(
+        only(&schema_issues(&recursive.to_string()), "/schemas/point~11")
+            .message
+            .contains("multiply")
+    );
+}
+
+/// As much doubling as is let through, above and inside a reference back.
+#[test]
+fn the_most_that_is_let_through_ends() {
+    let mut defs = serde_json::Map::new();
+    for level in 0..11 {
+        let next = json!({"items": {"$ref": format!("#/$defs/d{}", level + 1)}});
+        defs.insert(format!("d{level}"), json!({"allOf": [next, next]}));
+    }
+    defs.insert(
+        "d11".to_owned(),
+        json!({"type": "array", "items": {"$ref": "#/$defs/d0"}}),
+    );
+    let schema = json!({"$ref": "#/$defs/d0", "$defs": defs});
+    let mut files = files();
+    files.0.insert(
+        "schemas/point.json",
+        (schema.to_string().into_bytes(), false),
+    );
+    let manifest = checked(&manifest());
+    let schemas = Schemas::compile(&manifest, &files).unwrap();
+    // Every twelfth level must be an array: 107 = 8 * 12 + 11 is such a level.
+    let nested = |inner: Value| (0..107).fold(inner, |value, _| json!([value]));
+    assert_eq!(schemas.check("point/1", &nested(json!([]))), Ok(()));
+    assert!(schemas.check("point/1", &nested(json!("x"))).is_err());
+}

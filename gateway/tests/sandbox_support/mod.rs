@@ -1,0 +1,210 @@
+//! What the sandbox's tests share: compiling hostile programs, running jobs, counting what is left behind.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use plugin_gateway::sandbox::{Entry, Image, Job, Limits, Report, Sandbox, Settings};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+/// The permit of these tests.
+#[derive(Debug)]
+pub struct Permit;
+
+pub fn sandbox() -> Sandbox<Permit> {
+    Sandbox::open(Settings::default()).unwrap()
+}
+
+pub fn limits() -> Limits {
+    Limits {
+        cpu: Duration::from_secs(10),
+        memory_bytes: 128 << 20,
+        answer_bytes: 1 << 20,
+    }
+}
+
+/// A package folder that plugins of any user id can read, also when the tests' umask is strict.
+pub fn package(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    folder
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    Static,
+    Dynamic,
+}
+
+/// Compiles a C program and returns its path.
+pub fn compile(folder: &Path, source: &str, link: Link) -> PathBuf {
+    let file = folder.join("program.c");
+    let program = folder.join(format!("program-{link:?}"));
+    fs::write(&file, format!("{PRELUDE}\n{source}")).unwrap();
+    let mut cc = Command::new("cc");
+    cc.args(["-O1", "-w", "-pthread", "-o"])
+        .arg(&program)
+        .arg(&file);
+    if link == Link::Static {
+        cc.arg("-static");
+    }
+    let output = cc.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    program
+}
+
+const PRELUDE: &str = r#"
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+static char line[1 << 20];
+static void answer(const char *text) { (void)!write(1, text, strlen(text)); }
+static void request(void) { if (!fgets(line, sizeof line, stdin)) _exit(3); }
+"#;
+
+pub fn seal(program: &Path) -> Entry {
+    let bytes = fs::read(program).unwrap();
+    let digest: [u8; 32] = Sha256::digest(&bytes).into();
+    Entry::Program {
+        image: Arc::new(Image::seal(&bytes, &digest).unwrap()),
+        args: Vec::new(),
+    }
+}
+
+/// Compiles and seals.
+pub fn program(source: &str, link: Link) -> Entry {
+    let folder = tempfile::tempdir().unwrap();
+    seal(&compile(folder.path(), source, link))
+}
+
+pub fn script(runtime: &str, path: &str) -> Entry {
+    Entry::Runtime {
+        name: runtime.to_owned(),
+        script: PathBuf::from(path),
+        args: Vec::new(),
+    }
+}
+
+/// Runs a job with a generous deadline.
+pub fn run(sandbox: &Sandbox<Permit>, entry: &Entry, package: &Path, input: &str) -> Report {
+    run_within(
+        sandbox,
+        entry,
+        package,
+        input,
+        Duration::from_secs(20),
+        limits(),
+    )
+}
+
+pub fn run_within(
+    sandbox: &Sandbox<Permit>,
+    entry: &Entry,
+    package: &Path,
+    input: &str,
+    time: Duration,
+    limits: Limits,
+) -> Report {
+    let deadline = Instant::now() + time;
+    let job = Job {
+        entry,
+        package,
+        input: input.as_bytes(),
+        deadline,
+        limits,
+        cancel: None,
+    };
+    sandbox.run(&Permit, &job).unwrap()
+}
+
+/// Runs C source under the sandbox, without any package.
+pub fn run_c(sandbox: &Sandbox<Permit>, source: &str, link: Link) -> Report {
+    let folder = package(&[]);
+    run(sandbox, &program(source, link), folder.path(), "{}\n")
+}
+
+/// Descriptors of this process.
+pub fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Children of this process that are not reaped, by command name.
+pub fn children() -> Vec<String> {
+    let own = std::process::id().to_string();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
+            continue;
+        };
+        let Some((name, rest)) = stat.rsplit_once(')') else {
+            continue;
+        };
+        if rest.split_whitespace().nth(1) == Some(&own) {
+            found.push(name.to_owned());
+        }
+    }
+    found
+}
+
+/// Text of an answer.
+pub fn text(report: &Report) -> String {
+    String::from_utf8_lossy(&report.answer).into_owned()
+}
+
+/// Whether this process is root.
+pub fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
+}
+
+/// Shows that an attack works without the sandbox: the program runs as an ordinary child and exits with 0.
+pub fn works_outside(source: &str, link: Link) {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile(folder.path(), source, link);
+    let mut child = Command::new(program)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    use std::io::Write;
+    child.stdin.take().unwrap().write_all(b"{}\n").unwrap();
+    let status = child.wait().unwrap();
+    assert!(
+        status.success(),
+        "the attack does not work outside: {status}"
+    );
+}

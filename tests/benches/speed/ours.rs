@@ -1,0 +1,98 @@
+//! The gateway's way: the same program as an enabled plugin, called through the library with its durable ledger.
+
+use std::fs;
+use std::process::Command;
+
+use campaigns::Host;
+use campaigns::package::Package;
+use campaigns::program::PRELUDE;
+use plugin_gateway::Gateway;
+use plugin_protocol::message::Status;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A program that answers each request with the same small object.
+pub(crate) struct Program {
+    pub(crate) libc: &'static str,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Compiles the echo plugin with musl where it is installed, else with the host's C library.
+pub(crate) fn echo_program() -> Program {
+    let folder = TempDir::new().unwrap();
+    let (source, program) = (folder.path().join("echo.c"), folder.path().join("echo"));
+    fs::write(
+        &source,
+        format!("{PRELUDE}\nint main(void) {{ read_line(); answer(\"{{}}\"); return 0; }}\n"),
+    )
+    .unwrap();
+    let compilers = [("musl-gcc", "musl"), ("cc", "glibc")];
+    for (compiler, libc) in compilers {
+        let built = Command::new(compiler)
+            .args(["-O2", "-s", "-w", "-static", "-o"])
+            .arg(&program)
+            .arg(&source)
+            .status();
+        if built.is_ok_and(|status| status.success()) {
+            return Program {
+                libc,
+                bytes: fs::read(&program).unwrap(),
+            };
+        }
+        println!("skipped: {compiler} is not installed or cannot link statically");
+    }
+    panic!("the bench needs a C compiler that links statically");
+}
+
+fn request() -> Value {
+    json!({
+        "request_id": "bench", "run_id": "bench", "timestamp": "2026-01-31T12:00:00.000Z",
+        "payload": { "kind": "text", "content": "hello", "encoding": "utf-8", "metadata": {} },
+        "context": {}, "policy": { "deterministic_only": false, "timeout_ms": 5000, "max_retries": 0 },
+    })
+}
+
+/// The line that a plugin is given.
+pub(crate) fn request_line() -> Vec<u8> {
+    let mut line = json!({ "type": "invoke", "request": request() })
+        .to_string()
+        .into_bytes();
+    line.push(b'\n');
+    line
+}
+
+/// A gateway with the program enabled.
+pub(crate) struct Installed {
+    _host: Host,
+    gateway: Gateway,
+    id: String,
+    request: Value,
+}
+
+impl Installed {
+    pub(crate) fn new(program: &Program) -> Self {
+        let host = Host::new();
+        let id = host.install(&Package::native("p.bench.echo", &program.bytes));
+        let gateway = Gateway::open(&host.state()).expect("the state can be opened");
+        Self {
+            _host: host,
+            gateway,
+            id,
+            request: request(),
+        }
+    }
+
+    /// One whole invocation, two durable events included.
+    pub(crate) fn call(&self) {
+        let outcome = self
+            .gateway
+            .invoke(&self.id, &self.request, None)
+            .expect("the ledger is there");
+        assert_eq!(
+            outcome.response.status,
+            Status::Ok,
+            "{}",
+            outcome.response.notes
+        );
+    }
+}
