@@ -92,15 +92,7 @@ impl Host {
             }
             other => other,
         };
-        outcome.map_err(|error| match error {
-            Error::Step { step, .. } => {
-                core_layer(step).map_or(error, |(layer, remedy)| Error::Missing {
-                    layer,
-                    remedy: remedy.to_owned(),
-                })
-            }
-            other => other,
-        })
+        outcome.map_err(missing)
     }
 
     /// All namespaces at once where that works, else each that works by itself.
@@ -157,6 +149,7 @@ impl Host {
             stdio: [null.as_raw_fd(); 3],
             identity: loan.as_ref().map(Loan::id),
             limits: Vec::new(),
+            descriptors: 3,
             ruleset: ruleset.as_ref().map(AsRawFd::as_raw_fd),
             filter: Filter::build(&wanted)?.with_cookies(cookies),
             report: self.reported.then(|| theirs.as_raw_fd()),
@@ -267,6 +260,20 @@ fn empty_network() -> Option<OwnedFd> {
         fs::File::open("/proc/thread-self/ns/net").ok()
     });
     above_stdio(OwnedFd::from(maker.join().ok()??)).ok()
+}
+
+/// A core step that failed, as the layer that is missing.
+fn missing(error: Error) -> Error {
+    let Error::Step { step, .. } = &error else {
+        return error;
+    };
+    match core_layer(step) {
+        Some((layer, remedy)) => Error::Missing {
+            layer,
+            remedy: remedy.to_owned(),
+        },
+        None => error,
+    }
 }
 
 /// The layer behind a core step, and what to do when the host refuses it.

@@ -1,11 +1,9 @@
 //! The sandbox lets plugins of every kind do what they are for: read a line, compute, answer.
 
-mod sandbox_support;
-
-use plugin_gateway::sandbox::{End, Entry, Layer};
-use sandbox_support::{
+use super::support::{
     Link, children, descriptors, package, program, run, run_c, sandbox, script, text,
 };
+use plugin_gateway::sandbox::{End, Entry, Layer};
 
 const LINE: &str = "{\"type\":\"invoke\"}\n";
 
