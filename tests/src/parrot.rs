@@ -14,7 +14,19 @@ int main(void) {
     const char *at = strstr(line, "\"content\":\"");
     if (!at) return 9;
     size_t length = 0;
-    for (at += 11; at[0] != '"' && at[1] != '"'; at += 2)
+    at += 11;
+    if (at[0] == 'p') {
+        static char blanks[1 << 20];
+        size_t count = strtoul(at + 1, NULL, 10);
+        memset(blanks, ' ', count);
+        for (size_t done = 0; done < count;) {
+            ssize_t put = write(1, blanks + done, count - done);
+            if (put <= 0) return 9;
+            done += (size_t)put;
+        }
+        at = strchr(at, '.') + 1;
+    }
+    for (; at[0] != '"' && at[1] != '"'; at += 2)
         line[length++] = (char)(digit(at[0]) * 16 + digit(at[1]));
     for (size_t done = 0; done < length;) {
         ssize_t put = write(1, line + done, length - done);
@@ -47,6 +59,12 @@ pub fn saying(bytes: impl AsRef<[u8]>) -> Value {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     text(&hex)
+}
+
+/// The payload that makes the parrot write `blanks` spaces, which JSON allows before a value, and then `bytes`.
+pub fn saying_after_blanks(blanks: usize, bytes: impl AsRef<[u8]>) -> Value {
+    let hex = saying(bytes)["content"].as_str().unwrap().to_owned();
+    text(&format!("p{blanks}.{hex}"))
 }
 
 /// The answer line with this status and result, its newline included.

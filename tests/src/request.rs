@@ -27,12 +27,12 @@ pub fn request(payload: Value) -> Value {
 /// The value with one member changed; `pointer` names a member that is there already, or a new one of an object that is.
 #[must_use]
 pub fn with(mut value: Value, pointer: &str, member: Value) -> Value {
-    let (parent, name) = pointer.rsplit_once('/').expect("a pointer begins with '/'");
+    let (parent, name) = split(pointer);
     match value
         .pointer_mut(parent)
         .unwrap_or_else(|| panic!("there is no '{parent}'"))
     {
-        Value::Object(members) => drop(members.insert(name.to_owned(), member)),
+        Value::Object(members) => drop(members.insert(name, member)),
         Value::Array(items) => items[name.parse::<usize>().unwrap()] = member,
         other => panic!("'{parent}' is {other}, which has no members"),
     }
@@ -42,11 +42,17 @@ pub fn with(mut value: Value, pointer: &str, member: Value) -> Value {
 /// The value without the member that `pointer` names.
 #[must_use]
 pub fn without(mut value: Value, pointer: &str) -> Value {
-    let (parent, name) = pointer.rsplit_once('/').expect("a pointer begins with '/'");
+    let (parent, name) = split(pointer);
     let removed = match value.pointer_mut(parent) {
-        Some(Value::Object(members)) => members.remove(name),
+        Some(Value::Object(members)) => members.remove(&name),
         _ => None,
     };
     assert!(removed.is_some(), "there is no '{pointer}' to remove");
     value
+}
+
+/// The pointer of the parent, and the member's own name (RFC 6901).
+fn split(pointer: &str) -> (&str, String) {
+    let (parent, name) = pointer.rsplit_once('/').expect("a pointer begins with '/'");
+    (parent, name.replace("~1", "/").replace("~0", "~"))
 }
