@@ -72,12 +72,11 @@ pub fn sample(name: &str) -> PathBuf {
 pub fn finish(mut command: Command, input: &[u8]) -> Said {
     let folder = TempDir::new().unwrap();
     let (out, err) = (folder.path().join("out"), folder.path().join("err"));
-    let mut child = command
+    command
         .stdin(Stdio::piped())
         .stdout(std::fs::File::create(&out).unwrap())
-        .stderr(std::fs::File::create(&err).unwrap())
-        .spawn()
-        .unwrap();
+        .stderr(std::fs::File::create(&err).unwrap());
+    let mut child = spawn(&mut command);
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     // A command may end without reading what it was given.
@@ -106,6 +105,21 @@ pub fn unseal(folder: &Path) {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_dir() {
             unseal(&entry.path());
+        }
+    }
+}
+
+/// Starts the command. A program that was just written may still be open for writing in a child that another
+/// test's thread is about to start; that passes by itself.
+fn spawn(command: &mut Command) -> std::process::Child {
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::yield_now();
+            }
+            done => {
+                return done.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+            }
         }
     }
 }
