@@ -2,7 +2,7 @@
 //! work outside.
 
 use super::support::{Link, package, run, run_c, sandbox, script, text, works_outside};
-use plugin_gateway::sandbox::{End, Report};
+use crate::sandbox::{End, Report};
 
 /// Runs an attack outside, where it must work, and inside, where it must end as a violation of this call.
 fn refused(source: &str, call: &str, detail: &str) {
