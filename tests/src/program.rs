@@ -18,7 +18,10 @@ pub enum Link {
     Shared,
 }
 
-static BUILT: Mutex<Option<HashMap<(String, Link), Vec<u8>>>> = Mutex::new(None);
+/// Programs by their source.
+type Built = HashMap<(String, Link), Vec<u8>>;
+
+static BUILT: Mutex<Option<Built>> = Mutex::new(None);
 
 /// What every C program of the campaigns begins with: reads the request line into `line`, and can answer.
 pub const PRELUDE: &str = include_str!("prelude.h");
