@@ -258,3 +258,18 @@ fn inv_pnp_03_a_plugin_is_shown_the_same_world_each_time() {
         assert!(!first.to_string().contains(&own_folder), "{first}");
     }
 }
+
+/// "and nothing else": the mask for new files and the signals that are ignored come from whoever started the gateway
+/// unless they are set. A strict mask must not keep plugins from starting either.
+#[test]
+fn inv_pnp_03_the_file_mask_and_ignored_signals_are_not_inherited() {
+    const AROUND: [&str; 4] = ["", "umask 0", "umask 077", "trap '' INT HUP USR1"];
+    for link in [Link::Static, Link::Dynamic] {
+        let host = Host::new();
+        let worlds = worlds(&host, link, &AROUND);
+        let masks: Vec<&Value> = worlds.iter().map(|world| &world["mask"]).collect();
+        assert!(masks.iter().all(|mask| *mask == masks[0]), "{masks:?}");
+        let ignored: Vec<&Value> = worlds.iter().map(|world| &world["ignored"]).collect();
+        assert!(ignored.iter().all(|set| **set == 0), "{ignored:?}");
+    }
+}
