@@ -32,6 +32,15 @@ pub fn names() -> Vec<String> {
         .collect()
 }
 
+/// The processes of this name (`comm`).
+pub fn running_as(name: &str) -> Vec<u32> {
+    processes()
+        .filter(|pid| {
+            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|found| found.trim() == name)
+        })
+        .collect()
+}
+
 fn processes() -> impl Iterator<Item = u32> {
     fs::read_dir("/proc")
         .unwrap()

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -176,21 +176,27 @@ impl Jail {
     }
 
     fn run_plainly(&self, scene: &Scene, attack: &Attack) -> Value {
+        self.plainly(scene.folder(), &scene.words(attack.name))
+    }
+
+    /// Runs an attack without the gateway, in `folder`, and gives its answer or how it ended.
+    pub fn plainly(&self, folder: &Path, words: &str) -> Value {
         let (program, arguments) = self.plain.split_first().unwrap();
         let mut command = Command::new(program);
         // A group of its own, since some attacks are on the group.
-        command
-            .args(arguments)
-            .current_dir(scene.folder())
-            .process_group(0);
-        let request =
-            json!({"request_id": "plain", "payload": {"content": scene.words(attack.name)}});
+        command.args(arguments).current_dir(folder).process_group(0);
+        let request = json!({"request_id": "plain", "payload": {"content": words}});
         let line = format!("{}\n", json!({"type": "invoke", "request": request}));
         let said = command::finish(command, line.as_bytes());
         let Ok(answer) = serde_json::from_str::<Value>(said.stdout.trim()) else {
             return json!({"exit": said.code, "stderr": said.stderr, "stdout": said.stdout});
         };
         answer["response"].clone()
+    }
+
+    /// The state that the plugin is registered in.
+    pub fn host(&self) -> &Host {
+        &self.host
     }
 
     /// Each answer has a closing event of the same status, with the cause and the call that was denied.
@@ -222,7 +228,7 @@ impl Jail {
 }
 
 /// Whether the answer says that the attack was done.
-fn done(answer: &Value) -> bool {
+pub fn done(answer: &Value) -> bool {
     answer["status"] == "ok" && answer["result"]["data"]["done"] == true
 }
 
