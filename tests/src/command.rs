@@ -111,7 +111,7 @@ pub fn unseal(folder: &Path) {
 
 /// Starts the command. A program that was just written may still be open for writing in a child that another
 /// test's thread is about to start; that passes by itself.
-fn spawn(command: &mut Command) -> std::process::Child {
+pub fn spawn(command: &mut Command) -> std::process::Child {
     loop {
         match command.spawn() {
             Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {

@@ -370,12 +370,12 @@ struct Plain(Child);
 
 impl Plain {
     fn start(program: &Path, attack: &str) -> Self {
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        let mut child = campaigns::command::spawn(&mut command);
         let line = format!("{{\"content\":\" attack={attack} name=plain \"}}\n");
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(line.as_bytes()).unwrap();

@@ -1,8 +1,13 @@
 //! T6: a plugin can read its request, compute, write one answer, and nothing else, whatever it is written in.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use campaigns::attacks::jail::Jail;
 use campaigns::attacks::{descriptors, files, kernel, memory, network, processes, scripts};
-use campaigns::program::Link;
+use campaigns::program::{self, Link};
+use campaigns::{Host, Package};
+use serde_json::json;
 
 /// Makes, for one theme, a test for each class that runs native code.
 macro_rules! theme {
@@ -112,4 +117,44 @@ fn every_native_jail() -> impl Iterator<Item = Jail> {
     [Jail::native(Link::Static), Jail::native(Link::Dynamic)]
         .into_iter()
         .chain(Jail::library())
+}
+
+/// "what was checked is what runs": a program swapped in the store after it was signed and enabled is never started.
+#[test]
+fn inv_pnp_10_a_program_swapped_after_its_signature_does_not_run() {
+    const HONEST: &str =
+        "int main(void) { read_line(); answer(\"{\\\"honest\\\":true}\"); return 0; }";
+    const SWAPPED: &str =
+        "int main(void) { read_line(); answer(\"{\\\"honest\\\":false}\"); return 0; }";
+    let host = Host::new();
+    let id = host.install(&Package::native(
+        "p.swapped.program",
+        &program::c(HONEST, Link::Static),
+    ));
+    assert_eq!(
+        host.ask(&id, "x")["result"]["data"],
+        json!({ "honest": true })
+    );
+    let packages = host.state().join("store/packages");
+    let package = fs::read_dir(packages)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    campaigns::command::unseal(&package);
+    let stored = package.join("program");
+    fs::remove_file(&stored).unwrap();
+    fs::write(&stored, program::c(SWAPPED, Link::Static)).unwrap();
+    fs::set_permissions(&stored, fs::Permissions::from_mode(0o555)).unwrap();
+    let before = host.events().len();
+    let response = host.ask(&id, "x");
+    assert_ne!(response["status"], "ok", "{response}");
+    assert!(response["result"].is_null(), "{response}");
+    let events = host.events();
+    let started = events
+        .iter()
+        .skip(before)
+        .any(|event| event["kind"] == "INVOKE");
+    assert!(!started, "{events:#?}");
 }

@@ -16,6 +16,9 @@ use crate::command::{self, Host};
 use crate::package::Package;
 use crate::program::Link;
 
+/// Gives the response of a plugin, named by its id, to a text.
+type Ask = dyn Fn(&Host, &str, &str) -> Value;
+
 /// One way to run the catalogue: a plugin under a gateway, and the same program plainly.
 pub struct Jail {
     /// The class of plugin, for messages.
@@ -23,7 +26,7 @@ pub struct Jail {
     host: Host,
     id: String,
     /// Asks the plugin; the gateway's command unless a test has another channel.
-    ask: Box<dyn Fn(&Host, &str, &str) -> Value>,
+    ask: Box<Ask>,
     /// How the same attacks are run without the gateway.
     plain: Vec<PathBuf>,
     _folder: TempDir,
