@@ -39,6 +39,8 @@ pub(super) struct Recipe {
     pub(super) id_maps: Option<[CString; 2]>,
     /// Prepared namespaces to join, each with its kind.
     pub(super) joins: Vec<(RawFd, i32)>,
+    /// Whether the host's name is the run's own to change, so that the real one goes out of sight.
+    pub(super) own_name: bool,
     /// The private root to build, where there is a mount namespace.
     pub(super) root: Option<Layout>,
     /// The empty working directory for when there is no private root.
@@ -117,6 +119,7 @@ pub(super) enum Step {
     DeathSignal,
     UserNamespace,
     JoinNamespaces,
+    HostName,
     PrivateRoot,
     WorkingDirectory,
     Descriptors,
@@ -133,10 +136,11 @@ pub(super) enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::DeathSignal,
         Self::UserNamespace,
         Self::JoinNamespaces,
+        Self::HostName,
         Self::PrivateRoot,
         Self::WorkingDirectory,
         Self::Descriptors,
@@ -158,6 +162,7 @@ impl Step {
             Self::DeathSignal => "death signal",
             Self::UserNamespace => "user namespace",
             Self::JoinNamespaces => "join namespaces",
+            Self::HostName => "host name",
             Self::PrivateRoot => "private root",
             Self::WorkingDirectory => "working directory",
             Self::Descriptors => "descriptors",
@@ -230,6 +235,10 @@ fn run(recipe: &Recipe) -> Outcome {
     // While capabilities are there.
     for &(namespace, kind) in &recipe.joins {
         process::join_namespace(namespace, kind).at(Step::JoinNamespaces)?;
+    }
+    // While capabilities are there.
+    if recipe.own_name {
+        process::hide_host_name().at(Step::HostName)?;
     }
     // While capabilities are there, and before Landlock, which forbids mounting.
     if let Some(root) = &recipe.root {

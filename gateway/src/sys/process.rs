@@ -77,6 +77,16 @@ pub(crate) fn drop_capabilities() -> Result<()> {
     unsafe { call(libc::SYS_capset, args) }.map(drop)
 }
 
+/// Gives the UTS namespace of the caller names that say nothing about the host.
+pub(crate) fn hide_host_name() -> Result<()> {
+    const NAME: &[u8] = b"plugin";
+    let args = [NAME.as_ptr() as usize, NAME.len(), 0, 0, 0, 0];
+    // SAFETY: the kernel reads exactly `NAME.len()` bytes from a constant.
+    unsafe { call(libc::SYS_sethostname, args) }?;
+    // SAFETY: as above.
+    unsafe { call(libc::SYS_setdomainname, args) }.map(drop)
+}
+
 /// Starts a session, which leaves the terminal and the process group behind.
 pub(crate) fn new_session() -> Result<()> {
     // SAFETY: setsid takes no argument.
