@@ -267,25 +267,20 @@ fn inv_pnp_01_the_state_is_found_where_it_is_said_to_be() {
     };
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     assert_eq!(init(&|_| {}), path("home/.local/state/plugin-gateway"));
-    assert_eq!(
-        init(&|command| drop(command.env("XDG_STATE_HOME", path("xdg")))),
-        path("xdg/plugin-gateway")
-    );
+    let xdg = |command: &mut Command| {
+        command.env("XDG_STATE_HOME", path("xdg"));
+    };
+    assert_eq!(init(&xdg), path("xdg/plugin-gateway"));
     let named = |command: &mut Command| {
-        drop(
-            command
-                .env("XDG_STATE_HOME", path("xdg"))
-                .env("PLUGIN_GATEWAY_STATE", path("named")),
-        )
+        xdg(command);
+        command.env("PLUGIN_GATEWAY_STATE", path("named"));
     };
     assert_eq!(init(&named), path("named"));
-    assert_eq!(
-        init(&|command| {
-            named(command);
-            command.args(["--state", &path("given")]);
-        }),
-        path("given")
-    );
+    let given = |command: &mut Command| {
+        named(command);
+        command.args(["--state", &path("given")]);
+    };
+    assert_eq!(init(&given), path("given"));
 }
 
 /// "Private keys are PKCS#8 PEM files (mode 0600), public keys SPKI PEM (`FILE.pub` beside `FILE`); OpenSSL reads both. A key's id is
