@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 pub mod canonical;
+pub mod attacks;
 pub mod command;
 pub mod library;
 pub mod package;

@@ -14,6 +14,8 @@ pub enum Link {
     Static,
     /// With the host's loader and libraries.
     Dynamic,
+    /// A library for another program to load.
+    Shared,
 }
 
 /// Programs by their source.
@@ -45,8 +47,10 @@ fn compile(body: &str, link: Link) -> Vec<u8> {
     cc.args(["-O1", "-w", "-pthread", "-o"])
         .arg(&program)
         .arg(&source);
-    if link == Link::Static {
-        cc.arg("-static");
+    match link {
+        Link::Static => drop(cc.arg("-static")),
+        Link::Dynamic => {}
+        Link::Shared => drop(cc.args(["-shared", "-fPIC"])),
     }
     let out = cc
         .output()

@@ -7,8 +7,7 @@ use plugin_protocol::message::Status;
 use super::args::Call;
 use super::output::Output;
 use super::words::printable;
-use super::{Answer, existing, request};
-use crate::api::Gateway;
+use super::{Answer, open, request};
 use crate::error::Error;
 use crate::operator::{self, Trial};
 use crate::router::Outcome;
@@ -16,7 +15,7 @@ use crate::sandbox::Report;
 
 pub(super) fn invoke(state: &Path, id: &str, call: &Call, out: Output) -> Result<Answer, Error> {
     let request = request::build(call)?;
-    let gateway = Gateway::open(existing(state)?)?;
+    let gateway = open(state, out)?;
     let outcome = gateway.invoke(id, &request, None)?;
     answer(&outcome, out)
 }

@@ -18,6 +18,7 @@ use clap::Parser as _;
 
 use self::args::{Cli, Ledger, Trust, Verb};
 use self::output::Output;
+use crate::api::Gateway;
 use crate::config;
 use crate::error::{Error, Kind, chain};
 
@@ -137,4 +138,25 @@ fn existing(state: &Path) -> Result<&Path, Error> {
             path: state.to_owned(),
         })
     }
+}
+
+/// Opens the state for writing, and says what a crash before had left to mend.
+fn open(state: &Path, out: Output) -> Result<Gateway, Error> {
+    let gateway = Gateway::open(existing(state)?)?;
+    let opening = gateway.opening();
+    for cut in &opening.cuts {
+        out.note(&format!(
+            "note: an unfinished write of {} bytes was moved to {}",
+            cut.bytes,
+            cut.file.display()
+        ));
+    }
+    if !opening.closed.is_empty() {
+        out.note(&format!(
+            "note: {} calls that a crash left open were closed as outcome=unknown",
+            opening.closed.len()
+        ));
+    }
+    out.detail(&format!("ledger: {} events", opening.events));
+    Ok(gateway)
 }

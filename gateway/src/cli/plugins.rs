@@ -6,8 +6,8 @@ use plugin_protocol::report::{PluginInfo, Severity, ValidationReport};
 
 use super::output::Output;
 use super::words::{printable, table};
-use super::{Answer, existing};
-use crate::api::{Gateway, Registration};
+use super::{Answer, existing, open};
+use crate::api::Registration;
 use crate::error::Error;
 use crate::operator;
 
@@ -60,7 +60,7 @@ pub(super) fn register(
     replace: bool,
     out: Output,
 ) -> Result<Answer, Error> {
-    let gateway = Gateway::open(existing(state)?)?;
+    let gateway = open(state, out)?;
     let registration = Registration {
         package,
         signature: None,
@@ -80,13 +80,13 @@ pub(super) fn register(
 }
 
 pub(super) fn enable(state: &Path, id: &str, out: Output) -> Result<Answer, Error> {
-    let info = Gateway::open(existing(state)?)?.enable_plugin(&operator::parse_id(id)?)?;
+    let info = open(state, out)?.enable_plugin(&operator::parse_id(id)?)?;
     out.answer(&info, || one_line(&info))?;
     Ok(Answer::Yes)
 }
 
 pub(super) fn disable(state: &Path, id: &str, out: Output) -> Result<Answer, Error> {
-    let info = Gateway::open(existing(state)?)?.disable_plugin(&operator::parse_id(id)?)?;
+    let info = open(state, out)?.disable_plugin(&operator::parse_id(id)?)?;
     out.answer(&info, || one_line(&info))?;
     Ok(Answer::Yes)
 }

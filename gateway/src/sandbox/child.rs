@@ -346,6 +346,10 @@ fn place_descriptors(stdio: [RawFd; 3]) -> bare::Result<()> {
 
 /// Gives up every privilege. As root the bounding set and securebits come first, because they need a capability that
 /// the change of user takes away; groups come before the user for the same reason.
+///
+/// The change of user also makes the memory undumpable, which is still the gateway's: so a root gateway writes no core
+/// file and cannot be traced by others from its first run on. That is welcome, as nobody may look into a child that
+/// has the plugin's user id and the gateway's memory.
 fn drop_identity(identity: Option<u32>) -> bare::Result<()> {
     if let Some(id) = identity {
         process::drop_bounding_set()?;

@@ -44,10 +44,8 @@ pub(super) struct Host {
     pub(super) reported: bool,
     /// The gateway's process id as /proc shows it, 0 where /proc shows another namespace's.
     pub(super) parent: i32,
-    /// An empty folder that nobody may write to.
+    /// An empty folder without a name, in which nobody can make anything.
     pub(super) folder: OwnedFd,
-    #[expect(dead_code, reason = "it removes the folder when the sandbox goes")]
-    guard: TempDir,
 }
 
 impl Host {
@@ -57,7 +55,7 @@ impl Host {
     /// When even the layers that nothing can replace do not work.
     pub(super) fn probe(settings: &Settings) -> Result<Self, Error> {
         let root = rustix::process::geteuid().is_root();
-        let (guard, folder) = empty_folder()?;
+        let folder = empty_folder()?;
         let mut host = Self {
             uids: root.then(|| Uids::new(settings.uid_pool.clone())),
             landlock: crate::sys::landlock::version(),
@@ -66,7 +64,6 @@ impl Host {
             reported: true,
             parent: own_number_in_proc(),
             folder,
-            guard,
         };
         host.try_core()?;
         host.try_namespaces();
@@ -235,13 +232,14 @@ fn open_null() -> Result<OwnedFd, Error> {
     open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).during("open /dev/null")
 }
 
-fn empty_folder() -> Result<(TempDir, OwnedFd), Error> {
-    use rustix::fs::{Mode, OFlags, fchmod, open};
-    let guard = TempDir::with_prefix("plugin-gateway-").during("make an empty folder")?;
+/// A folder that is empty for good and leaves no trace: it has no name any more when this returns.
+fn empty_folder() -> Result<OwnedFd, Error> {
+    use rustix::fs::{Mode, OFlags, open};
+    let named = TempDir::with_prefix("plugin-gateway-").during("make an empty folder")?;
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-    let folder = open(guard.path(), flags, Mode::empty()).during("open an empty folder")?;
-    fchmod(&folder, Mode::from_raw_mode(0o555)).during("make an empty folder read-only")?;
-    Ok((guard, above_stdio(folder)?))
+    let folder = open(named.path(), flags, Mode::empty()).during("open an empty folder")?;
+    named.close().during("remove the name of an empty folder")?;
+    above_stdio(folder)
 }
 
 /// The process id that /proc shows for us, or 0 when it is not the one the kernel tells us: then /proc belongs to another namespace.

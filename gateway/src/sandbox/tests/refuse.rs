@@ -2,7 +2,7 @@
 //! work outside.
 
 use super::support::{Link, package, run, run_c, sandbox, script, text, works_outside};
-use plugin_gateway::sandbox::{End, Report};
+use crate::sandbox::{End, Report};
 
 /// Runs an attack outside, where it must work, and inside, where it must end as a violation of this call.
 fn refused(source: &str, call: &str, detail: &str) {
@@ -410,7 +410,7 @@ fn scripts_are_refused_the_same() {
 
 #[test]
 fn scripts_see_no_file_of_the_host() {
-    let source = "import os\nseen = [path for path in ['/etc/passwd', '/proc', '/sys', '/dev', '/root/.bashrc', '/home', '/tmp', '/var', '/work'] if os.path.exists(path)]\nprint(seen)\n";
+    let source = "import os\nseen = [path for path in ['/etc/passwd', '/proc', '/sys', '/dev', '/root/.bashrc', '/home', '/tmp', '/var', '/opt'] if os.path.exists(path)]\nprint(seen)\n";
     let folder = package(&[("main.py", source)]);
     let report = run(
         &sandbox(),

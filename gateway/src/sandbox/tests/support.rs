@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plugin_gateway::sandbox::{Entry, Image, Job, Limits, Report, Sandbox, Settings};
+use crate::sandbox::{Entry, Image, Job, Limits, Report, Sandbox, Settings};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -208,6 +208,31 @@ pub(crate) fn works_outside(source: &str, link: Link) {
     );
 }
 
+/// What the names of these tests begin with in the test program.
+pub(crate) const PREFIX: &str = "sandbox::tests::";
+
+/// Set in a process that runs one test and no other.
+const ALONE: &str = "SANDBOX_TEST_ALONE";
+
+/// Runs `body` in a process of its own, so that what it counts there is not the doing of other tests.
+/// `test` is the calling test's name without [`PREFIX`].
+pub(crate) fn alone(test: &str, body: fn()) {
+    if std::env::var_os(ALONE).is_some() {
+        return body();
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("{PREFIX}{test}"), "--test-threads=1"])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 /// The user that nobody is.
 const NOBODY: &str = "65534";
 
@@ -220,7 +245,7 @@ pub(crate) fn public_copy() -> (TempDir, PathBuf) {
     (folder, copy)
 }
 
-/// Runs every other test of this program as a user without privileges. Does nothing when this is such a user already.
+/// Runs every other test of the sandbox as a user without privileges. Does nothing when this is such a user already.
 pub(crate) fn again_as_an_ordinary_user() {
     if !is_root() {
         return;
@@ -229,14 +254,14 @@ pub(crate) fn again_as_an_ordinary_user() {
     let output = Command::new("setpriv")
         .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"])
         .arg(&copy)
-        .args(["--skip", "again_as_an_ordinary_user"])
+        .args([PREFIX, "--skip", "again_as_an_ordinary_user"])
         .current_dir("/")
         .output()
         .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stdout)
+        output.status.success() && !text.contains(" 0 passed"),
+        "{text}"
     );
 }
 
@@ -246,7 +271,7 @@ pub(crate) fn in_a_poorer_place(test: &str) {
     let root = tempfile::tempdir().unwrap();
     // In a changed root the kernel makes no user namespace (user_namespaces(7)).
     let script = format!(
-        "mount --rbind / '{root}' && exec chroot --userspec={NOBODY}:{NOBODY} '{root}' '{copy}' --exact --ignored {test}",
+        "mount --rbind / '{root}' && exec chroot --userspec={NOBODY}:{NOBODY} '{root}' '{copy}' --exact --ignored {PREFIX}{test}",
         root = root.path().display(),
         copy = copy.display(),
     );

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::support::{
-    Link, Permit, children, limits, package, program, run_c, run_within, sandbox, text,
+    Link, Permit, alone, children, limits, package, program, run_c, run_within, sandbox, text,
 };
-use plugin_gateway::sandbox::{Cancel, End, Job, Limits, STDERR_TAIL_BYTES};
+use crate::sandbox::{Cancel, End, Job, Limits, STDERR_TAIL_BYTES};
 
-fn within(source: &str, time: Duration, limits: Limits) -> plugin_gateway::sandbox::Report {
+fn within(source: &str, time: Duration, limits: Limits) -> crate::sandbox::Report {
     let folder = package(&[]);
     run_within(
         &sandbox(),
@@ -23,6 +23,10 @@ const SHORT: Duration = Duration::from_millis(200);
 
 #[test]
 fn a_sleeper_is_ended_at_its_deadline() {
+    alone("limits::a_sleeper_is_ended_at_its_deadline", sleepers);
+}
+
+fn sleepers() {
     for source in [
         "int main(void) { pause(); }",
         "int main(void) { request(); for (;;) sleep(1000); }",
@@ -34,7 +38,7 @@ fn a_sleeper_is_ended_at_its_deadline() {
         assert_eq!(report.end, End::TimedOut, "{source}");
         assert!(report.usage.wall >= SHORT);
     }
-    assert!(!children().iter().any(|child| child.contains("plugin")));
+    assert!(children().is_empty(), "{:?}", children());
 }
 
 #[test]

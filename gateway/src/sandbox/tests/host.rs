@@ -6,17 +6,17 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::support::{
-    Link, Permit, in_a_poorer_place, is_root, package, program, run, sandbox, script, text,
+    Link, PREFIX, Permit, alone, children, descriptors, in_a_poorer_place, is_root, limits,
+    package, program, run, sandbox, script, text,
 };
-use plugin_gateway::sandbox::{End, Error, Layer, Sandbox, Settings};
+use crate::sandbox::{End, Error, Job, Layer, Sandbox, Settings, examine};
 
 #[test]
 fn every_layer_has_one_row_and_required_ones_hold() {
-    let sandbox = sandbox();
-    let rows = sandbox.protections();
+    let rows = examine(&Settings::default()).unwrap();
     let layers: Vec<Layer> = rows.iter().map(|row| row.layer).collect();
     assert_eq!(layers, Layer::ALL);
-    for row in rows {
+    for row in &rows {
         assert!(!row.detail.is_empty() && !row.name.is_empty());
         assert!(row.enforced || !row.required, "{row:?}");
         assert_eq!(row.remedy.is_empty(), row.enforced, "{row:?}");
@@ -104,6 +104,47 @@ fn nothing_of_the_host_is_open(sandbox: &Sandbox<Permit>, folder: &std::path::Pa
     );
 }
 
+#[test]
+fn a_fault_of_ours_is_an_error_and_leaves_nothing() {
+    alone(
+        "host::a_fault_of_ours_is_an_error_and_leaves_nothing",
+        fault_of_ours,
+    );
+}
+
+fn fault_of_ours() {
+    let sandbox = sandbox();
+    let folder = package(&[("main.sh", "")]);
+    let gone = folder.path().to_path_buf();
+    drop(folder);
+    let entry = script("sh", "main.sh");
+    let job = Job {
+        entry: &entry,
+        package: &gone,
+        input: b"{}\n",
+        deadline: Instant::now() + Duration::from_secs(20),
+        limits: limits(),
+        cancel: None,
+    };
+    let before = descriptors();
+    for _ in 0..100 {
+        assert!(sandbox.run(&Permit, &job).is_err());
+    }
+    assert_eq!(descriptors(), before);
+    assert!(children().is_empty(), "{:?}", children());
+    let unknown = script("cobol", "main.cob");
+    let error = sandbox
+        .run(
+            &Permit,
+            &Job {
+                entry: &unknown,
+                ..job
+            },
+        )
+        .unwrap_err();
+    assert!(matches!(error, Error::UnknownRuntime { .. }), "{error}");
+}
+
 /// Set in the helper process of the test below.
 const HELPER: &str = "SANDBOX_TEST_HELPER";
 
@@ -116,7 +157,7 @@ fn the_gateways_own_death_leaves_no_plugin() {
         let mut helper = Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
-                "host::the_gateways_own_death_leaves_no_plugin",
+                &format!("{PREFIX}host::the_gateways_own_death_leaves_no_plugin"),
                 "--nocapture",
             ])
             .env(HELPER, "1")
@@ -177,6 +218,12 @@ fn is_alive(pid: u32) -> bool {
         .is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
+/// Whether a process is past exec and runs a sealed copy.
+fn is_plugin(pid: u32) -> bool {
+    fs::read_link(format!("/proc/{pid}/exe"))
+        .is_ok_and(|file| file.to_string_lossy().contains("memfd:plugin"))
+}
+
 /// Processes that are started, past exec, and children of this one.
 fn children_of(parent: u32) -> Vec<u32> {
     let mut found = Vec::new();
@@ -193,11 +240,7 @@ fn children_of(parent: u32) -> Vec<u32> {
             continue;
         };
         let is_child = rest.split_whitespace().nth(1) == Some(&parent.to_string());
-        // Before exec the process still has the test program's many mappings and its name.
-        let is_plugin = !stat.contains("(host::the_gatew")
-            && !stat.contains("(sandbox")
-            && !stat.contains("(cc");
-        if is_child && is_plugin && is_alive(pid) {
+        if is_child && is_plugin(pid) && is_alive(pid) {
             found.push(pid);
         }
     }
