@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
-pub mod canonical;
 pub mod attacks;
+pub mod canonical;
 pub mod command;
 pub mod library;
 pub mod package;
