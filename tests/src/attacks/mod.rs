@@ -7,6 +7,7 @@ pub mod jail;
 pub mod kernel;
 pub mod memory;
 pub mod network;
+pub mod poison;
 pub mod processes;
 pub mod scene;
 pub mod scripts;
@@ -98,20 +99,26 @@ const THEMES: [(&[&[Attack]], &str); 6] = [
 
 /// The whole catalogue as one program (or library): the request's text names the attack.
 pub fn program(link: Link) -> Vec<u8> {
-    let mut source = include_str!("stage.h").to_owned();
     // Shows that a plugin of the catalogue runs at all, so that a refusal means something.
-    source.push_str("ATTACK(harmless) { return 0; }\n");
+    let mut bodies = "ATTACK(harmless) { return 0; }\n".to_owned();
     for (_, body) in THEMES {
-        source.push_str(body);
+        bodies.push_str(body);
     }
-    source.push_str(
-        "static const struct { const char *name; int (*run)(void); } attacks[] = {{\"harmless\", harmless},\n",
-    );
-    for attack in THEMES.iter().flat_map(|(tables, _)| tables.concat()) {
-        let name = attack.name;
-        source.push_str(&format!("{{\"{name}\", {name}}},\n"));
-    }
-    source.push_str("};\n");
-    source.push_str(include_str!("stage_end.h"));
+    let attacks = THEMES.iter().flat_map(|(tables, _)| tables.concat());
+    let names = attacks
+        .map(|attack| attack.name)
+        .chain(std::iter::once("harmless"));
+    let source = assemble(&bodies, names, include_str!("stage_end.h"));
     program::c(&source, link)
+}
+
+/// C code whose functions can be called by name.
+fn assemble(bodies: &str, names: impl Iterator<Item = &'static str>, end: &str) -> String {
+    let rows: String = names
+        .map(|name| format!("{{\"{name}\", {name}}},\n"))
+        .collect();
+    let stage = include_str!("stage.h");
+    format!(
+        "{stage}\n{bodies}\nstatic const struct {{ const char *name; int (*run)(void); }} attacks[] = {{\n{rows}}};\n{end}"
+    )
 }
