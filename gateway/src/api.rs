@@ -12,6 +12,7 @@ use plugin_protocol::json;
 use plugin_protocol::report::{
     Issue, PipelinePolicy, PipelineResponse, PluginInfo, Severity, ValidationReport,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::Config;
@@ -322,7 +323,7 @@ impl Gateway {
 }
 
 /// Why a package was recorded as rejected.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Rejection {
     pub(crate) reason: String,
     /// Whether it is a question of signature and trust, not of what the package holds.

@@ -8,6 +8,7 @@ mod output;
 mod plugins;
 mod records;
 mod request;
+mod service;
 mod words;
 
 use std::io;
@@ -20,6 +21,7 @@ use self::args::{Cli, Ledger, Trust, Verb};
 use self::output::Output;
 use crate::config;
 use crate::error::{Error, Kind, chain};
+use crate::operator::Serve;
 
 /// How a verb that worked ends: the answer is yes, or the answer is no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,9 +47,11 @@ impl From<bool> for Answer {
     }
 }
 
+/// What serves a host. It is handed in, since the rooms of the command and of the channel do not know each other.
+pub(crate) type ServeFn = fn(&Path, &Serve) -> Result<(), Error>;
+
 /// The whole program.
-#[must_use]
-pub fn main() -> ExitCode {
+pub(crate) fn main(serve: ServeFn) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(wrong) => return usage(&wrong),
@@ -57,7 +61,7 @@ pub fn main() -> ExitCode {
         quiet: cli.global.quiet,
         verbose: cli.global.verbose,
     };
-    let code = match run(cli, out) {
+    let code = match run(cli, out, serve) {
         Ok(answer) => answer.exit_code(),
         // Nobody listens any more; that is the reader's choice, not a failure.
         Err(Error::Output(source)) if source.kind() == io::ErrorKind::BrokenPipe => 0,
@@ -69,7 +73,7 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run(cli: Cli, out: Output) -> Result<Answer, Error> {
+fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
     let state = || state_folder(cli.global.state.clone());
     match cli.verb {
         Verb::Init => keys::init(&state()?, out),
@@ -88,7 +92,11 @@ fn run(cli: Cli, out: Output) -> Result<Answer, Error> {
         Verb::List => plugins::list(&state()?, out),
         Verb::Show { id } => plugins::show(&state()?, &id, out),
         Verb::Invoke { id, call } => calls::invoke(&state()?, &id, &call, out),
+        Verb::Pipeline(asked) => calls::pipeline(&state()?, &asked, out),
         Verb::Run { package, call } => calls::run(&package, &call, out),
+        Verb::Serve { log_format } => service::serve(&state()?, log_format, out, serve),
+        Verb::Metrics => service::metrics(&state()?, out),
+        Verb::Config { explain } => service::config(&state()?, explain, out),
         Verb::Ledger(Ledger::Verify) => records::verify(&state()?, out),
         Verb::Ledger(Ledger::Tail { lines, follow }) => {
             records::tail(&state()?, lines, follow, out)
