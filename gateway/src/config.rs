@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// The settings file inside the state folder.
-pub const FILE: &str = "config.toml";
+pub(crate) const FILE: &str = "config.toml";
 
 /// The largest settings file that is read, in bytes: far above any honest one.
 const MAX_BYTES: u64 = 256 * 1024;
@@ -17,7 +17,7 @@ const MAX_BYTES: u64 = 256 * 1024;
 /// What an operator can set. [`SETTINGS`] says what each is for.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {
+pub(crate) struct Config {
     /// How many calls run at once, over all plugins.
     pub calls_at_once: usize,
     /// How many calls may wait for a place, over all plugins.
@@ -59,7 +59,7 @@ pub struct Channel {
 /// One of the operator's runtimes.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Runtime {
+pub(crate) struct Runtime {
     /// The interpreter's real path.
     pub interpreter: PathBuf,
     /// Arguments before the script.
@@ -220,7 +220,7 @@ impl Config {
     ///
     /// # Errors
     /// When the file cannot be read, is too large, or names a setting that does not exist.
-    pub fn load(state: &Path) -> Result<Self, Error> {
+    pub(crate) fn load(state: &Path) -> Result<Self, Error> {
         let path = state.join(FILE);
         let text = match fs::metadata(&path).and_then(|found| {
             if found.len() > MAX_BYTES {
@@ -305,7 +305,7 @@ fn too_large() -> io::Error {
 ///
 /// # Errors
 /// When there is no home folder.
-pub fn default_state() -> Result<PathBuf, Error> {
+pub(crate) fn default_state() -> Result<PathBuf, Error> {
     use etcetera::BaseStrategy;
     let strategy = etcetera::choose_base_strategy().map_err(|_| Error::NoState)?;
     Ok(strategy

@@ -8,14 +8,14 @@ use plugin_protocol::report::{PipelineInput, PipelinePolicy, PipelineResponse, S
 use super::args::{Call, Input, Order, Pipeline};
 use super::output::Output;
 use super::words::printable;
-use super::{Answer, existing, request};
+use super::{Answer, open, request};
 use crate::error::Error;
-use crate::operator::{self, Door, Told, Trial};
+use crate::operator::{self, Told, Trial};
 use crate::sandbox::Report;
 
 pub(super) fn invoke(state: &Path, id: &str, call: &Call, out: Output) -> Result<Answer, Error> {
     let request = request::build(call)?;
-    let told = Door::open(existing(state)?)?.invoke(id, &request)?;
+    let told = open(state, out)?.invoke(id, &request)?;
     answer(&told, out)
 }
 
@@ -37,7 +37,7 @@ pub(super) fn pipeline(state: &Path, asked: &Pipeline, out: Output) -> Result<An
             Input::Previous => PipelineInput::Previous,
         },
     };
-    let response = Door::open(existing(state)?)?.pipeline(&policy, &request)?;
+    let response = open(state, out)?.pipeline(&policy, &request)?;
     out.answer(&response, || describe_steps(&response))?;
     Ok((response.overall_status == Status::Ok).into())
 }

@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::output::Output;
 use super::words::table;
-use super::{Answer, existing};
+use super::{Answer, existing, open};
 use crate::error::Error;
 use crate::ledger;
-use crate::operator::{self, Door};
+use crate::operator;
 use crate::registry::{self, PublicKey};
 
 pub(super) fn init(state: &Path, out: Output) -> Result<Answer, Error> {
@@ -59,7 +59,7 @@ pub(super) fn trust_add(
     out: Output,
 ) -> Result<Answer, Error> {
     let key = PublicKey::read(file)?;
-    let changed = Door::open(existing(state)?)?.trust_add(&key, label.unwrap_or_default())?;
+    let changed = open(state, out)?.trust_add(&key, label.unwrap_or_default())?;
     say_trust(key.id(), true, changed, out)
 }
 
@@ -68,7 +68,7 @@ pub(super) fn trust_remove(state: &Path, key_id: &str, out: Output) -> Result<An
         message: error.to_string(),
         hint: "`plugin-gateway trust list` shows the keys".to_owned(),
     })?;
-    let changed = Door::open(existing(state)?)?.trust_remove(key_id)?;
+    let changed = open(state, out)?.trust_remove(key_id)?;
     say_trust(key_id, false, changed, out)
 }
 

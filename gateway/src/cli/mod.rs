@@ -21,7 +21,7 @@ use self::args::{Cli, Ledger, Trust, Verb};
 use self::output::Output;
 use crate::config;
 use crate::error::{Error, Kind, chain};
-use crate::operator::Serve;
+use crate::operator::{Door, Serve};
 
 /// How a verb that worked ends: the answer is yes, or the answer is no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,4 +145,29 @@ fn existing(state: &Path) -> Result<&Path, Error> {
             path: state.to_owned(),
         })
     }
+}
+
+/// Opens the way to change the state, and says what a crash before had left to mend.
+fn open(state: &Path, out: Output) -> Result<Door, Error> {
+    let door = Door::open(existing(state)?)?;
+    let Door::Own(gateway) = &door else {
+        out.detail("through the gateway at work on this state");
+        return Ok(door);
+    };
+    let opening = gateway.opening();
+    for cut in &opening.cuts {
+        out.note(&format!(
+            "note: an unfinished write of {} bytes was moved to {}",
+            cut.bytes,
+            cut.file.display()
+        ));
+    }
+    if !opening.closed.is_empty() {
+        out.note(&format!(
+            "note: {} calls that a crash left open were closed as outcome=unknown",
+            opening.closed.len()
+        ));
+    }
+    out.detail(&format!("ledger: {} events", opening.events));
+    Ok(door)
 }

@@ -14,7 +14,7 @@ use super::{Error, PublicKey, Registry, Signature, SignatureFault};
 
 /// What is known of a package that asks to be registered.
 #[derive(Debug, Clone, Copy)]
-pub struct RegistrationFacts<'a> {
+pub(crate) struct RegistrationFacts<'a> {
     /// The manifest's `plugin_id`.
     pub plugin_id: &'a PluginId,
     /// The manifest's `name`.
@@ -37,13 +37,11 @@ pub struct RegistrationFacts<'a> {
 
 /// What is to be recorded of a registration.
 #[derive(Debug)]
-pub enum RegistrationDecision {
+pub(crate) enum RegistrationDecision {
     /// A REGISTER event that takes the plugin in.
     Registered {
         /// The event's `meta`.
         meta: Meta,
-        /// The trusted key that vouches for it.
-        key_id: KeyId,
     },
     /// A REGISTER event that says why not; whoever holds the id keeps it.
     Rejected {
@@ -58,7 +56,7 @@ pub enum RegistrationDecision {
 
 /// What is to be recorded of a switch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// Nothing: it is so already.
     None,
     /// An event of this kind with this `meta`.
@@ -73,7 +71,7 @@ pub enum Change {
 impl Registry {
     /// Judges a registration (contract, section 5).
     #[must_use]
-    pub fn judge_registration(&self, facts: RegistrationFacts<'_>) -> RegistrationDecision {
+    pub(crate) fn judge_registration(&self, facts: RegistrationFacts<'_>) -> RegistrationDecision {
         let held = self
             .holder(facts.plugin_id)
             .map(|plugin| plugin.info.version.as_str());
@@ -106,7 +104,7 @@ impl Registry {
     ///
     /// # Errors
     /// When none does, with the reason.
-    pub fn judge_signature(
+    pub(crate) fn judge_signature(
         &self,
         signature: Option<&[u8]>,
         digest: PackageDigest,
@@ -130,7 +128,7 @@ impl Registry {
     ///
     /// # Errors
     /// When the plugin is unknown, rejected, or no longer vouched for by a trusted key.
-    pub fn enable(&self, id: &PluginId) -> Result<Change, Error> {
+    pub(crate) fn enable(&self, id: &PluginId) -> Result<Change, Error> {
         let plugin = self
             .get(id)
             .ok_or_else(|| Error::PluginNotFound(id.clone()))?;
@@ -155,7 +153,7 @@ impl Registry {
     ///
     /// # Errors
     /// When the plugin is unknown or rejected.
-    pub fn disable(&self, id: &PluginId) -> Result<Change, Error> {
+    pub(crate) fn disable(&self, id: &PluginId) -> Result<Change, Error> {
         let plugin = self
             .get(id)
             .ok_or_else(|| Error::PluginNotFound(id.clone()))?;
@@ -172,7 +170,7 @@ impl Registry {
     ///
     /// # Errors
     /// When its id already names a different key.
-    pub fn trust_add(&self, key: &PublicKey, label: &str) -> Result<Change, Error> {
+    pub(crate) fn trust_add(&self, key: &PublicKey, label: &str) -> Result<Change, Error> {
         match self.key(key.id()) {
             Some(known) if known.key != *key => Err(Error::KeyIdTaken(key.id())),
             Some(known) if known.trusted => Ok(Change::None),
@@ -184,7 +182,7 @@ impl Registry {
     ///
     /// # Errors
     /// When the key was never trusted.
-    pub fn trust_remove(&self, key_id: KeyId) -> Result<Change, Error> {
+    pub(crate) fn trust_remove(&self, key_id: KeyId) -> Result<Change, Error> {
         let known = self.key(key_id).ok_or(Error::KeyNotFound(key_id))?;
         if known.trusted {
             Ok(record(EventKind::Disable, revoked_key_meta(key_id)))
@@ -214,7 +212,6 @@ fn accept(facts: RegistrationFacts<'_>, held: Option<&str>, key_id: KeyId) -> Re
             ..registration
         }
         .to_meta(),
-        key_id,
     }
 }
 
@@ -260,7 +257,7 @@ fn record(kind: EventKind, meta: Meta) -> Change {
 impl SignatureFault {
     /// The key that the signature names, where it could be read.
     #[must_use]
-    pub fn key_id(&self) -> Option<KeyId> {
+    pub(crate) fn key_id(&self) -> Option<KeyId> {
         match self {
             Self::Missing | Self::Malformed(_) => None,
             Self::UntrustedKey(id) | Self::RevokedKey(id) | Self::Wrong(id) => Some(*id),

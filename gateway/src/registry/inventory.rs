@@ -16,7 +16,7 @@ use super::{Error, PublicKey};
 ///
 /// **Invariant** A plugin is `enabled` only while the key that vouched for it is trusted.
 #[derive(Debug, Default)]
-pub struct Registry {
+pub(crate) struct Registry {
     plugins: BTreeMap<PluginId, Plugin>,
     keys: BTreeMap<KeyId, TrustedKey>,
     /// Which plugins a key vouches for, so that a revocation costs what it disables.
@@ -25,7 +25,7 @@ pub struct Registry {
 
 /// One known plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plugin {
+pub(crate) struct Plugin {
     /// Its row of the inventory.
     pub info: PluginInfo,
     /// Its manifest in the store.
@@ -40,7 +40,7 @@ pub struct Plugin {
 
 /// One key that is or was in the allow-list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrustedKey {
+pub(crate) struct TrustedKey {
     /// The key.
     pub key: PublicKey,
     /// The operator's word for it, may be empty.
@@ -54,7 +54,7 @@ pub struct TrustedKey {
 impl Registry {
     /// A registry that knows nothing, as before the first event.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
@@ -62,7 +62,7 @@ impl Registry {
     ///
     /// # Errors
     /// When a registry event is malformed or does not follow from the events before; nothing is changed then.
-    pub fn apply(&mut self, event: &Event) -> Result<(), Error> {
+    pub(crate) fn apply(&mut self, event: &Event) -> Result<(), Error> {
         match event.kind {
             EventKind::Register | EventKind::Enable | EventKind::Disable
                 if !event.run_id.is_system() =>
@@ -82,32 +82,27 @@ impl Registry {
 
     /// The plugin called `id`, rejected ones included.
     #[must_use]
-    pub fn get(&self, id: &PluginId) -> Option<&Plugin> {
+    pub(crate) fn get(&self, id: &PluginId) -> Option<&Plugin> {
         self.plugins.get(id)
     }
 
     /// Every plugin's row, sorted by id.
     #[must_use]
-    pub fn list(&self) -> Vec<PluginInfo> {
+    pub(crate) fn list(&self) -> Vec<PluginInfo> {
         self.plugins
             .values()
             .map(|plugin| plugin.info.clone())
             .collect()
     }
 
-    /// Every plugin, sorted by id.
-    pub fn plugins(&self) -> impl Iterator<Item = &Plugin> {
-        self.plugins.values()
-    }
-
     /// Every key that is or was trusted, sorted by id.
-    pub fn keys(&self) -> impl Iterator<Item = &TrustedKey> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &TrustedKey> {
         self.keys.values()
     }
 
     /// The key called `id`, revoked ones included.
     #[must_use]
-    pub fn key(&self, id: KeyId) -> Option<&TrustedKey> {
+    pub(crate) fn key(&self, id: KeyId) -> Option<&TrustedKey> {
         self.keys.get(&id)
     }
 

@@ -14,14 +14,14 @@ mod tree;
 mod trust;
 mod verified;
 
-pub use decision::{Change, RegistrationDecision, RegistrationFacts};
-pub use error::Error;
-pub use inventory::{Plugin, Registry, TrustedKey};
-pub use package::{MANIFEST_FILE, Package, PackageFile, SIGNATURE_FILE};
-pub use record::plugin_info;
-pub use signature::{Signature, SignatureFault};
-pub use store::{Store, StoredPackage};
-pub use trust::{PublicKey, SigningKey, keygen};
+pub(crate) use decision::{Change, RegistrationDecision, RegistrationFacts};
+pub(crate) use error::Error;
+pub(crate) use inventory::Registry;
+pub(crate) use package::{MANIFEST_FILE, Package, SIGNATURE_FILE};
+pub(crate) use record::plugin_info;
+pub(crate) use signature::{Signature, SignatureFault};
+pub(crate) use store::{Store, StoredPackage};
+pub(crate) use trust::{PublicKey, SigningKey, keygen};
 
 #[cfg(test)]
 mod tests;

@@ -13,15 +13,15 @@ use super::signature::MAX_SIGNATURE_BYTES;
 use super::tree::{self, Entry, MAX_TOTAL_BYTES};
 
 /// The manifest's name in a package.
-pub const MANIFEST_FILE: &str = "plugin.json";
+pub(crate) const MANIFEST_FILE: &str = "plugin.json";
 /// The signature's name in a package; the one file that the digest leaves out.
-pub const SIGNATURE_FILE: &str = "plugin.sig";
+pub(crate) const SIGNATURE_FILE: &str = "plugin.sig";
 /// The largest manifest file in bytes: a hundred times a usual one.
 const MAX_MANIFEST_BYTES: u64 = 256 * 1024;
 
 /// A folder that was read: its files by hash, and the bytes of manifest and signature from that same read.
 #[derive(Debug, Clone)]
-pub struct Package {
+pub(crate) struct Package {
     root: PathBuf,
     files: Vec<PackageFile>,
     digest: PackageDigest,
@@ -31,7 +31,7 @@ pub struct Package {
 
 /// One file of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackageFile {
+pub(crate) struct PackageFile {
     /// Its path from the package's root, with `/` between parts.
     pub path: String,
     /// Whether its owner may execute it.
@@ -76,7 +76,7 @@ impl Package {
     ///
     /// # Errors
     /// When the folder is not a package, holds what a package may not, is over a limit, or cannot be read.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let root = tree::open_root(path)?;
         let mut reader = Reader::new(path);
         tree::walk(root.as_fd(), path, &mut |entry| reader.take(entry))?;
@@ -85,43 +85,37 @@ impl Package {
 
     /// The folder that was read.
     #[must_use]
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
-    }
-
-    /// Every file but the signature, sorted by the bytes of its path.
-    #[must_use]
-    pub fn files(&self) -> &[PackageFile] {
-        &self.files
     }
 
     /// The digest that a signature covers.
     #[must_use]
-    pub fn digest(&self) -> PackageDigest {
+    pub(crate) fn digest(&self) -> PackageDigest {
         self.digest
     }
 
     /// The manifest's bytes, from the read that was hashed.
     #[must_use]
-    pub fn manifest_bytes(&self) -> &[u8] {
+    pub(crate) fn manifest_bytes(&self) -> &[u8] {
         &self.manifest_bytes
     }
 
     /// The bytes of `plugin.sig`, where there is one.
     #[must_use]
-    pub fn signature_bytes(&self) -> Option<&[u8]> {
+    pub(crate) fn signature_bytes(&self) -> Option<&[u8]> {
         self.signature_bytes.as_deref()
     }
 
     /// Whether the package has the file `path`.
     #[must_use]
-    pub fn contains(&self, path: &str) -> bool {
+    pub(crate) fn contains(&self, path: &str) -> bool {
         self.find(path).is_some()
     }
 
     /// Whether the file `path` is there and executable.
     #[must_use]
-    pub fn executable(&self, path: &str) -> bool {
+    pub(crate) fn executable(&self, path: &str) -> bool {
         self.find(path).is_some_and(|file| file.executable)
     }
 
@@ -129,7 +123,7 @@ impl Package {
     ///
     /// # Errors
     /// [`Error::Changed`] when the file is missing or differs.
-    pub fn file(&self, path: &str) -> Result<Vec<u8>, Error> {
+    pub(crate) fn file(&self, path: &str) -> Result<Vec<u8>, Error> {
         let changed = || Error::Changed {
             path: path.to_owned(),
         };

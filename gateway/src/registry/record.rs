@@ -195,7 +195,7 @@ pub(super) fn revoked_key_meta(key_id: KeyId) -> Meta {
 ///
 /// # Errors
 /// When the event is no well-formed REGISTER event.
-pub fn plugin_info(event: &Event) -> Result<PluginInfo, Error> {
+pub(crate) fn plugin_info(event: &Event) -> Result<PluginInfo, Error> {
     if event.kind != EventKind::Register {
         return Err(malformed(event, "it is not a REGISTER event"));
     }

@@ -11,14 +11,14 @@ pub(super) const MAX_SIGNATURE_BYTES: usize = 4_096;
 
 /// The content of `plugin.sig` (contract, section 5).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signature {
+pub(crate) struct Signature {
     key_id: KeyId,
     bytes: [u8; 64],
 }
 
 /// Why a package's signature does not vouch for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SignatureFault {
+pub(crate) enum SignatureFault {
     /// There is none.
     #[error("the package has no signature: sign it with `plugin-gateway sign PACKAGE --key FILE`")]
     Missing,
@@ -66,7 +66,7 @@ impl Signature {
     ///
     /// # Errors
     /// [`SignatureFault::Malformed`] when they are anything but the contract's form.
-    pub fn parse(bytes: &[u8]) -> Result<Self, SignatureFault> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, SignatureFault> {
         if bytes.len() > MAX_SIGNATURE_BYTES {
             return Err(malformed("it is larger than 4096 bytes"));
         }
@@ -82,7 +82,7 @@ impl Signature {
 
     /// The bytes of a `plugin.sig`, with a newline at the end.
     #[must_use]
-    pub fn to_file_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_file_bytes(&self) -> Vec<u8> {
         let mut bytes = canonical::bytes(&File {
             algorithm: Algorithm::Ed25519,
             key_id: self.key_id,
@@ -94,13 +94,13 @@ impl Signature {
 
     /// The signer's name.
     #[must_use]
-    pub fn key_id(&self) -> KeyId {
+    pub(crate) fn key_id(&self) -> KeyId {
         self.key_id
     }
 
     /// The 64 raw bytes (RFC 8032).
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 64] {
+    pub(crate) fn as_bytes(&self) -> &[u8; 64] {
         &self.bytes
     }
 }

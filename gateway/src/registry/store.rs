@@ -31,7 +31,7 @@ const MAX_LIST_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The store below a state folder.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     root: PathBuf,
     seen: Mutex<HashMap<PackageDigest, Seen>>,
 }
@@ -45,7 +45,7 @@ struct Seen {
 
 /// A package in the store, verified when it was opened.
 #[derive(Debug, Clone)]
-pub struct StoredPackage {
+pub(crate) struct StoredPackage {
     digest: PackageDigest,
     root: PathBuf,
     list: Arc<[Listed]>,
@@ -56,7 +56,7 @@ impl Store {
     ///
     /// # Errors
     /// When a folder cannot be made.
-    pub fn open(state: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(state: &Path) -> Result<Self, Error> {
         let root = state.join("store");
         for part in ["manifests", "lists", "packages"] {
             let folder = root.join(part);
@@ -73,7 +73,7 @@ impl Store {
     ///
     /// # Errors
     /// When they cannot be made durable.
-    pub fn put_manifest(&self, canonical: &[u8]) -> Result<ManifestHash, Error> {
+    pub(crate) fn put_manifest(&self, canonical: &[u8]) -> Result<ManifestHash, Error> {
         let hash = ManifestHash::of(canonical);
         self.put_file(
             &self.root.join("manifests"),
@@ -87,7 +87,7 @@ impl Store {
     ///
     /// # Errors
     /// When it is missing, or the bytes on disk have another hash.
-    pub fn manifest(&self, hash: ManifestHash) -> Result<Vec<u8>, Error> {
+    pub(crate) fn manifest(&self, hash: ManifestHash) -> Result<Vec<u8>, Error> {
         let path = self.root.join(format!("manifests/{hash}.json"));
         let bytes = read_bounded(&path).map_err(|error| {
             if error.kind() == io::ErrorKind::NotFound {
@@ -106,7 +106,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Changed`] when a file differs from what [`Package::read`] saw; else when something cannot be made durable.
-    pub fn put_package(&self, package: &Package) -> Result<StoredPackage, Error> {
+    pub(crate) fn put_package(&self, package: &Package) -> Result<StoredPackage, Error> {
         let digest = package.digest();
         if let Ok(stored) = self.open_package(digest) {
             return Ok(stored);
@@ -140,7 +140,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Changed`] for a changed, missing or additional file; [`Error::PackageMissing`] where there is none.
-    pub fn open_package(&self, digest: PackageDigest) -> Result<StoredPackage, Error> {
+    pub(crate) fn open_package(&self, digest: PackageDigest) -> Result<StoredPackage, Error> {
         let root = self.root.join(format!("packages/{digest}"));
         let seen = self.recall(digest);
         let list = match &seen {
@@ -218,25 +218,25 @@ impl Store {
 impl StoredPackage {
     /// The package's digest.
     #[must_use]
-    pub fn digest(&self) -> PackageDigest {
+    pub(crate) fn digest(&self) -> PackageDigest {
         self.digest
     }
 
     /// The folder, which is read-only.
     #[must_use]
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// Whether the package has the file `path`.
     #[must_use]
-    pub fn contains(&self, path: &str) -> bool {
+    pub(crate) fn contains(&self, path: &str) -> bool {
         find(&self.list, path).is_some()
     }
 
     /// Whether the file `path` is there and executable.
     #[must_use]
-    pub fn executable(&self, path: &str) -> bool {
+    pub(crate) fn executable(&self, path: &str) -> bool {
         find(&self.list, path).is_some_and(|file| file.mode == Mode::Executable)
     }
 
@@ -244,7 +244,7 @@ impl StoredPackage {
     ///
     /// # Errors
     /// [`Error::Changed`] when the file is missing or differs.
-    pub fn file(&self, path: &str) -> Result<Vec<u8>, Error> {
+    pub(crate) fn file(&self, path: &str) -> Result<Vec<u8>, Error> {
         let changed = || Error::Changed {
             path: path.to_owned(),
         };

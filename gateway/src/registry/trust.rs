@@ -22,17 +22,17 @@ const MAX_KEY_FILE_BYTES: u64 = 16 * 1024;
 
 /// A public key that can be trusted to verify: well formed and not of small order.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PublicKey(VerifyingKey);
+pub(crate) struct PublicKey(VerifyingKey);
 
 /// A private key.
-pub struct SigningKey(ed25519_dalek::SigningKey);
+pub(crate) struct SigningKey(ed25519_dalek::SigningKey);
 
 impl PublicKey {
     /// Takes 32 raw bytes.
     ///
     /// # Errors
     /// When they are no point of the curve, or one of small order, which verifies what nobody signed.
-    pub fn from_raw(raw: &[u8; 32]) -> Result<Self, Error> {
+    pub(crate) fn from_raw(raw: &[u8; 32]) -> Result<Self, Error> {
         Self::checked("the public key", VerifyingKey::from_bytes(raw).ok())
     }
 
@@ -40,7 +40,8 @@ impl PublicKey {
     ///
     /// # Errors
     /// When the text is anything else, or the key is weak.
-    pub fn from_pem(text: &str) -> Result<Self, Error> {
+    #[cfg(test)]
+    pub(crate) fn from_pem(text: &str) -> Result<Self, Error> {
         Self::from_named_pem("the public key", text)
     }
 
@@ -48,7 +49,7 @@ impl PublicKey {
     ///
     /// # Errors
     /// When the file cannot be read or is no such key.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         Self::from_named_pem(&format!("'{}'", path.display()), &read_key_file(path)?)
     }
 
@@ -56,7 +57,7 @@ impl PublicKey {
     ///
     /// # Errors
     /// When the key cannot be encoded, which no valid key meets.
-    pub fn to_pem(&self) -> Result<String, Error> {
+    pub(crate) fn to_pem(&self) -> Result<String, Error> {
         self.0
             .to_public_key_pem(LineEnding::LF)
             .map_err(|_| invalid("the public key", "it cannot be written as PEM"))
@@ -64,19 +65,19 @@ impl PublicKey {
 
     /// The 32 raw bytes.
     #[must_use]
-    pub fn raw(&self) -> &[u8; 32] {
+    pub(crate) fn raw(&self) -> &[u8; 32] {
         self.0.as_bytes()
     }
 
     /// The key's name.
     #[must_use]
-    pub fn id(&self) -> KeyId {
+    pub(crate) fn id(&self) -> KeyId {
         KeyId::of(self.raw())
     }
 
     /// Whether `signature` is this key's over `digest`, strictly (RFC 8032 with canonical encodings only).
     #[must_use]
-    pub fn verifies(&self, digest: PackageDigest, signature: &[u8; 64]) -> bool {
+    pub(crate) fn verifies(&self, digest: PackageDigest, signature: &[u8; 64]) -> bool {
         let signature = ed25519_dalek::Signature::from_bytes(signature);
         self.0
             .verify_strict(&signed_bytes(digest), &signature)
@@ -114,7 +115,7 @@ impl SigningKey {
     ///
     /// # Errors
     /// When the system gives none.
-    pub fn generate() -> Result<Self, Error> {
+    pub(crate) fn generate() -> Result<Self, Error> {
         let mut seed = [0; 32];
         let flags = rustix::rand::GetRandomFlags::empty();
         let count = rustix::rand::getrandom(&mut seed[..], flags)
@@ -132,7 +133,7 @@ impl SigningKey {
     ///
     /// # Errors
     /// When the file cannot be read or is no such key.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         const FORM: &str = "a private key is PEM text that begins with -----BEGIN PRIVATE KEY-----; `keygen` writes one";
         let what = format!("'{}'", path.display());
         ed25519_dalek::SigningKey::from_pkcs8_pem(&read_key_file(path)?)
@@ -142,13 +143,13 @@ impl SigningKey {
 
     /// The public half.
     #[must_use]
-    pub fn public(&self) -> PublicKey {
+    pub(crate) fn public(&self) -> PublicKey {
         PublicKey(self.0.verifying_key())
     }
 
     /// Signs a package's digest.
     #[must_use]
-    pub fn sign(&self, digest: PackageDigest) -> Signature {
+    pub(crate) fn sign(&self, digest: PackageDigest) -> Signature {
         Signature::new(
             self.public().id(),
             self.0.sign(&signed_bytes(digest)).to_bytes(),
@@ -166,7 +167,7 @@ impl fmt::Debug for SigningKey {
 ///
 /// # Errors
 /// When either file exists, or one cannot be written.
-pub fn keygen(out: &Path) -> Result<PublicKey, Error> {
+pub(crate) fn keygen(out: &Path) -> Result<PublicKey, Error> {
     let key = SigningKey::generate()?;
     let public = key.public();
     // Version 1 leaves the public half out; OpenSSL 3 does not read version 2.

@@ -17,14 +17,11 @@ use crate::sys::{mount, process};
 /// Exit code of a child that failed before exec. The plugin never runs then, so it cannot be mistaken for the plugin's.
 const FAILED: u8 = 127;
 
-/// The descriptor number that the filter's listener gets in the child, for the moment until it is sent.
-const LISTENER: RawFd = 3;
-
-/// The descriptor number of the child's own line in /proc, out of the way of those above.
-const STATUS: RawFd = 4;
+/// The descriptor number of the child's own line in /proc, next to the plugin's three.
+const STATUS: RawFd = 3;
 
 /// The lowest number for descriptors that a recipe names.
-pub(super) const FIRST_SOURCE: RawFd = 5;
+pub(super) const FIRST_SOURCE: RawFd = 4;
 
 /// Size of a private root's own memory: it holds names of folders and links only.
 const ROOT_SIZE: &std::ffi::CStr = c"256k";
@@ -50,8 +47,10 @@ pub(super) struct Recipe {
     pub(super) stdio: [RawFd; 3],
     /// As root: the user and group id to become.
     pub(super) identity: Option<u32>,
-    /// Resource limits, soft and hard alike.
+    /// Resource limits, soft and hard alike, but for descriptors.
     pub(super) limits: Vec<(u32, u64)>,
+    /// The limit on descriptors.
+    pub(super) descriptors: u64,
     /// The Landlock ruleset, where the kernel has it.
     pub(super) ruleset: Option<RawFd>,
     /// The system-call filter, cookies filled in.
@@ -242,7 +241,7 @@ fn run(recipe: &Recipe) -> Outcome {
     process::new_session().at(Step::Session)?;
     // Before the user id changes, because the process limit is checked against the new user's processes from then on.
     for &(resource, value) in &recipe.limits {
-        process::limit(resource, value).at(Step::Rlimits)?;
+        process::limit(resource, value, [0; 2]).at(Step::Rlimits)?;
     }
     // After everything that needs privilege.
     drop_identity(recipe.identity).at(Step::Identity)?;
@@ -265,6 +264,9 @@ fn run(recipe: &Recipe) -> Outcome {
     if let (Some(socket), Some(listener)) = (recipe.report, listener) {
         bare::send_descriptor(socket, listener, recipe.cookies).at(Step::Listener)?;
     }
+    // After the listener was made and sent, because both need more descriptors than the plugin gets: the kernel holds
+    // the number in flight of all processes of one user against this limit.
+    process::limit(libc::RLIMIT_NOFILE, recipe.descriptors, recipe.cookies).at(Step::Rlimits)?;
     match recipe.program {
         Some(program) => Err((
             Step::Exec,
@@ -333,19 +335,21 @@ fn build(tree: RawFd, operation: &Operation) -> bare::Result<()> {
 }
 
 /// Exactly three descriptors survive exec. Sources are [`FIRST_SOURCE`] or higher, so that no copy overwrites a later
-/// source, and so that 3 can be freed for the filter's listener, which must fit under a low descriptor limit.
+/// source.
 fn place_descriptors(stdio: [RawFd; 3]) -> bare::Result<()> {
     let [stdin, stdout, stderr] = stdio;
     bare::duplicate_onto(stdin, 0)?;
     bare::duplicate_onto(stdout, 1)?;
     bare::duplicate_onto(stderr, 2)?;
-    bare::duplicate_onto(stderr, LISTENER)?;
-    bare::close(LISTENER);
     bare::close_on_exec_from(3)
 }
 
 /// Gives up every privilege. As root the bounding set and securebits come first, because they need a capability that
 /// the change of user takes away; groups come before the user for the same reason.
+///
+/// The change of user also makes the memory undumpable, which is still the gateway's: so a root gateway writes no core
+/// file and cannot be traced by others from its first run on. That is welcome, as nobody may look into a child that
+/// has the plugin's user id and the gateway's memory.
 fn drop_identity(identity: Option<u32>) -> bare::Result<()> {
     if let Some(id) = identity {
         process::drop_bounding_set()?;

@@ -54,10 +54,8 @@ pub(super) fn judge(listener: BorrowedFd<'_>, report: &Notification) -> Judgemen
     if !notify::is_valid(listener, report.id) {
         return Judgement::Gone;
     }
-    if let (true, Some(path)) = (opens(name), &path) {
-        if is_benign(path) {
-            return Judgement::Refuse(libc::ENOENT);
-        }
+    if opens(name) && path.as_deref().is_some_and(is_benign) {
+        return Judgement::Refuse(libc::ENOENT);
     }
     Judgement::Deny(Denial {
         call: name.to_owned(),
@@ -232,10 +230,8 @@ mod tests {
     #[test]
     fn a_path_is_read_up_to_its_bound() {
         let path = std::ffi::CString::new("/a/long/".repeat(100)).unwrap();
-        let mut report = Notification {
-            pid: std::process::id(),
-            ..Notification::default()
-        };
+        let mut report = Notification::default();
+        report.pid = std::process::id();
         report.args[1] = path.as_ptr() as u64;
         let read = read_path(&report, 1).unwrap();
         assert!(read.starts_with("/a/long/") && read.ends_with('…'));

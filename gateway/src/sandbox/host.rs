@@ -44,10 +44,8 @@ pub(super) struct Host {
     pub(super) reported: bool,
     /// The gateway's process id as /proc shows it, 0 where /proc shows another namespace's.
     pub(super) parent: i32,
-    /// An empty folder that nobody may write to.
+    /// An empty folder without a name, in which nobody can make anything.
     pub(super) folder: OwnedFd,
-    #[expect(dead_code, reason = "it removes the folder when the sandbox goes")]
-    guard: TempDir,
 }
 
 impl Host {
@@ -57,7 +55,7 @@ impl Host {
     /// When even the layers that nothing can replace do not work.
     pub(super) fn probe(settings: &Settings) -> Result<Self, Error> {
         let root = rustix::process::geteuid().is_root();
-        let (guard, folder) = empty_folder()?;
+        let folder = empty_folder()?;
         let mut host = Self {
             uids: root.then(|| Uids::new(settings.uid_pool.clone())),
             landlock: crate::sys::landlock::version(),
@@ -66,7 +64,6 @@ impl Host {
             reported: true,
             parent: own_number_in_proc(),
             folder,
-            guard,
         };
         host.try_core()?;
         host.try_namespaces();
@@ -92,15 +89,7 @@ impl Host {
             }
             other => other,
         };
-        outcome.map_err(|error| match error {
-            Error::Step { step, .. } => {
-                core_layer(step).map_or(error, |(layer, remedy)| Error::Missing {
-                    layer,
-                    remedy: remedy.to_owned(),
-                })
-            }
-            other => other,
-        })
+        outcome.map_err(missing)
     }
 
     /// All namespaces at once where that works, else each that works by itself.
@@ -157,6 +146,7 @@ impl Host {
             stdio: [null.as_raw_fd(); 3],
             identity: loan.as_ref().map(Loan::id),
             limits: Vec::new(),
+            descriptors: 3,
             ruleset: ruleset.as_ref().map(AsRawFd::as_raw_fd),
             filter: Filter::build(&wanted)?.with_cookies(cookies),
             report: self.reported.then(|| theirs.as_raw_fd()),
@@ -242,13 +232,14 @@ fn open_null() -> Result<OwnedFd, Error> {
     open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).during("open /dev/null")
 }
 
-fn empty_folder() -> Result<(TempDir, OwnedFd), Error> {
-    use rustix::fs::{Mode, OFlags, fchmod, open};
-    let guard = TempDir::with_prefix("plugin-gateway-").during("make an empty folder")?;
+/// A folder that is empty for good and leaves no trace: it has no name any more when this returns.
+fn empty_folder() -> Result<OwnedFd, Error> {
+    use rustix::fs::{Mode, OFlags, open};
+    let named = TempDir::with_prefix("plugin-gateway-").during("make an empty folder")?;
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-    let folder = open(guard.path(), flags, Mode::empty()).during("open an empty folder")?;
-    fchmod(&folder, Mode::from_raw_mode(0o555)).during("make an empty folder read-only")?;
-    Ok((guard, above_stdio(folder)?))
+    let folder = open(named.path(), flags, Mode::empty()).during("open an empty folder")?;
+    named.close().during("remove the name of an empty folder")?;
+    above_stdio(folder)
 }
 
 /// The process id that /proc shows for us, or 0 when it is not the one the kernel tells us: then /proc belongs to another namespace.
@@ -267,6 +258,20 @@ fn empty_network() -> Option<OwnedFd> {
         fs::File::open("/proc/thread-self/ns/net").ok()
     });
     above_stdio(OwnedFd::from(maker.join().ok()??)).ok()
+}
+
+/// A core step that failed, as the layer that is missing.
+fn missing(error: Error) -> Error {
+    let Error::Step { step, .. } = &error else {
+        return error;
+    };
+    match core_layer(step) {
+        Some((layer, remedy)) => Error::Missing {
+            layer,
+            remedy: remedy.to_owned(),
+        },
+        None => error,
+    }
 }
 
 /// The layer behind a core step, and what to do when the host refuses it.

@@ -12,7 +12,7 @@ use super::streams::above_stdio;
 
 /// What kind of program an entry starts, which decides its jail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Class {
+pub(crate) enum Class {
     /// A program that needs nothing but itself.
     Static,
     /// A program that needs a loader and libraries.
@@ -21,21 +21,9 @@ pub enum Class {
     Runtime,
 }
 
-impl Class {
-    /// The class's name in events and tables.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Static => "static",
-            Self::Dynamic => "dynamic",
-            Self::Runtime => "runtime",
-        }
-    }
-}
-
 /// A sealed copy of an executable. Nobody can change it any more, not even its maker.
 #[derive(Debug)]
-pub struct Image {
+pub(crate) struct Image {
     file: OwnedFd,
     class: Class,
     loader: Option<PathBuf>,
@@ -46,7 +34,7 @@ impl Image {
     ///
     /// # Errors
     /// When the digest differs, when the bytes are not a program for this machine, or when the kernel refuses.
-    pub fn seal(bytes: &[u8], sha256_expected: &[u8; 32]) -> Result<Self, Error> {
+    pub(crate) fn seal(bytes: &[u8], sha256_expected: &[u8; 32]) -> Result<Self, Error> {
         if Sha256::digest(bytes).as_slice() != sha256_expected {
             return Err(Error::Digest);
         }
@@ -70,7 +58,7 @@ impl Image {
 
     /// The class that the program's own headers put it in.
     #[must_use]
-    pub fn class(&self) -> Class {
+    pub(crate) fn class(&self) -> Class {
         self.class
     }
 

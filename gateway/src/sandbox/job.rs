@@ -12,7 +12,7 @@ use super::image::Image;
 
 /// What to start.
 #[derive(Debug, Clone)]
-pub enum Entry {
+pub(crate) enum Entry {
     /// A native program, verified and sealed.
     Program {
         /// The sealed program.
@@ -40,7 +40,7 @@ pub enum Entry {
 
 /// One run.
 #[derive(Debug, Clone, Copy)]
-pub struct Job<'a> {
+pub(crate) struct Job<'a> {
     /// What to start.
     pub entry: &'a Entry,
     /// The verified package folder; its files must be readable by everyone, as plugins run under a user id of their own.
@@ -57,7 +57,7 @@ pub struct Job<'a> {
 
 /// What one run may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Processor time.
     pub cpu: Duration,
     /// Private memory in bytes.

@@ -78,6 +78,7 @@ fn start(
         stdio,
         identity: loan.map(Loan::id),
         limits: plan.limits.clone(),
+        descriptors: plan.descriptors,
         ruleset: ruleset.as_ref().map(AsRawFd::as_raw_fd),
         filter: Filter::build(&plan.wanted(private_root, host.reported))?.with_cookies(cookies),
         report: host.reported.then(|| theirs.as_raw_fd()),
@@ -123,11 +124,16 @@ fn receive(socket: &OwnedFd) -> Result<OwnedFd, Error> {
         RecvFlags::CMSG_CLOEXEC,
     )
     .during("receive a filter's listener")?;
-    let descriptor = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
+    let descriptors = control.drain().filter_map(|message| {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            Some(descriptors)
+        } else {
+            None
+        }
     });
-    descriptor
+    descriptors
+        .flatten()
+        .next()
         .ok_or(rustix::io::Errno::BADMSG)
         .during("receive a filter's listener")
 }

@@ -110,7 +110,7 @@ impl fmt::Display for Layer {
 
 /// What `doctor` says about one layer on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Protection {
+pub(crate) struct Protection {
     /// A short title for people.
     pub name: &'static str,
     /// The layer this row is about.

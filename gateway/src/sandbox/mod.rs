@@ -20,6 +20,8 @@ mod rules;
 mod runtimes;
 mod settings;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod uids;
 mod watch;
 
@@ -27,20 +29,22 @@ use std::marker::PhantomData;
 
 use self::host::Host;
 use self::plan::Plan;
-pub use error::Error;
-pub use image::{Class, Image};
-pub use job::{Cancel, Entry, Job, Limits};
-pub use layer::{Layer, Protection};
+pub(crate) use error::Error;
+pub(crate) use image::{Class, Image};
+pub use job::Cancel;
+pub(crate) use job::{Entry, Job, Limits};
+pub use layer::Layer;
+pub(crate) use layer::Protection;
 pub use report::{Denial, End, Report, Tail, Usage};
-pub use runtimes::{MemoryRule, Runtime, Runtimes};
-pub use settings::Settings;
+pub(crate) use runtimes::{Runtime, Runtimes};
+pub(crate) use settings::Settings;
 
 /// How much of standard error is kept, in bytes: the contract's "last 64 KiB".
-pub const STDERR_TAIL_BYTES: usize = 64 * 1024;
+pub(crate) const STDERR_TAIL_BYTES: usize = 64 * 1024;
 
 /// A sandbox that runs jobs for callers who hold a permit of type `P`.
 #[derive(Debug)]
-pub struct Sandbox<P> {
+pub(crate) struct Sandbox<P> {
     host: Host,
     runtimes: Runtimes,
     protections: Vec<Protection>,
@@ -51,7 +55,7 @@ pub struct Sandbox<P> {
 ///
 /// # Errors
 /// When the host cannot even be tried out.
-pub fn examine(settings: &Settings) -> Result<Vec<Protection>, Error> {
+pub(crate) fn examine(settings: &Settings) -> Result<Vec<Protection>, Error> {
     let host = Host::probe(settings)?;
     Ok(protections::rows(&host, &settings.allow_missing))
 }
@@ -61,7 +65,7 @@ impl<P> Sandbox<P> {
     ///
     /// # Errors
     /// [`Error::Missing`] when a required layer is not to be had and the operator did not waive it.
-    pub fn open(settings: Settings) -> Result<Self, Error> {
+    pub(crate) fn open(settings: Settings) -> Result<Self, Error> {
         let host = Host::probe(&settings)?;
         let protections = protections::rows(&host, &settings.allow_missing);
         if let Some(row) = protections.iter().find(|row| row.required && !row.enforced) {
@@ -82,7 +86,7 @@ impl<P> Sandbox<P> {
     ///
     /// # Errors
     /// Only the host's or the gateway's own faults; whatever the plugin does is in the report.
-    pub fn run(&self, permit: &P, job: &Job<'_>) -> Result<Report, Error> {
+    pub(crate) fn run(&self, permit: &P, job: &Job<'_>) -> Result<Report, Error> {
         // Holding the permit is all that is asked; what it says is its maker's business.
         let _: &P = permit;
         let plan = Plan::new(job, &self.runtimes, self.host.private_root())?;
@@ -116,11 +120,5 @@ impl<P> Sandbox<P> {
             denied,
             probes,
         })
-    }
-
-    /// One row for each layer, for `doctor`.
-    #[must_use]
-    pub fn protections(&self) -> &[Protection] {
-        &self.protections
     }
 }

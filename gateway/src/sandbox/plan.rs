@@ -76,6 +76,8 @@ pub(super) struct Plan {
     /// What Landlock lets through.
     pub(super) places: Places,
     pub(super) limits: Vec<(u32, u64)>,
+    /// The limit on descriptors, which is set apart from the others.
+    pub(super) descriptors: u64,
     pub(super) makes_code: bool,
     pub(super) extra_calls: Vec<String>,
 }
@@ -128,7 +130,8 @@ impl Plan {
             visible,
             sees_package: class == Class::Dynamic,
             places,
-            limits: limits(&job.limits, DESCRIPTORS_PROGRAM, 0, RESERVE_PROGRAM_BYTES),
+            limits: limits(&job.limits, 0, RESERVE_PROGRAM_BYTES),
+            descriptors: DESCRIPTORS_PROGRAM,
             makes_code: false,
             extra_calls: Vec::new(),
         })
@@ -179,10 +182,10 @@ impl Plan {
             places,
             limits: limits(
                 &job.limits,
-                DESCRIPTORS_RUNTIME,
                 runtime.memory.overhead_bytes,
                 RESERVE_RUNTIME_BYTES,
             ),
+            descriptors: DESCRIPTORS_RUNTIME,
             makes_code: runtime.memory.makes_code,
             extra_calls: runtime.extra_calls.clone(),
         })
@@ -271,7 +274,7 @@ fn c_argument(bytes: Vec<u8>) -> Result<CString, Error> {
 }
 
 /// The resource limits, soft and hard alike (setrlimit(2)).
-fn limits(limits: &Limits, descriptors: u64, overhead: u64, reserve: u64) -> Vec<(u32, u64)> {
+fn limits(limits: &Limits, overhead: u64, reserve: u64) -> Vec<(u32, u64)> {
     let memory = limits.memory_bytes.saturating_add(overhead);
     vec![
         // No core file, and no pipe to a core handler with the plugin's memory.
@@ -287,7 +290,6 @@ fn limits(limits: &Limits, descriptors: u64, overhead: u64, reserve: u64) -> Vec
         (libc::RLIMIT_RTPRIO, 0),
         (libc::RLIMIT_SIGPENDING, SIGNALS),
         (libc::RLIMIT_NPROC, THREADS),
-        (libc::RLIMIT_NOFILE, descriptors),
         (libc::RLIMIT_STACK, STACK_BYTES),
         // The supervisor's own look at the clock is finer; this holds should the supervisor be stopped.
         (libc::RLIMIT_CPU, whole_seconds(limits.cpu)),

@@ -10,7 +10,7 @@ use super::discover;
 
 /// One interpreter as an operator describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Runtime {
+pub(crate) struct Runtime {
     /// The interpreter's real path.
     pub interpreter: PathBuf,
     /// Arguments before the script.
@@ -25,7 +25,7 @@ pub struct Runtime {
 
 /// How a plugin's memory limit is put on an interpreter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MemoryRule {
+pub(crate) struct MemoryRule {
     /// Private writable memory in bytes that the interpreter takes for itself.
     pub overhead_bytes: u64,
     /// An argument that tells the interpreter its heap limit, with `{mib}` where the number goes.
@@ -36,22 +36,16 @@ pub struct MemoryRule {
 
 /// The table of runtimes, by name. Copies share what was found.
 #[derive(Debug, Clone, Default)]
-pub struct Runtimes {
+pub(crate) struct Runtimes {
     given: BTreeMap<String, Arc<Runtime>>,
     discovers: bool,
     found: Arc<Mutex<BTreeMap<String, Option<Arc<Runtime>>>>>,
 }
 
 impl Runtimes {
-    /// A table in which only what is inserted is found.
-    #[must_use]
-    pub fn none() -> Self {
-        Self::default()
-    }
-
     /// A table that also finds the usual runtimes where this host has them.
     #[must_use]
-    pub fn discover() -> Self {
+    pub(crate) fn discover() -> Self {
         Self {
             discovers: true,
             ..Self::default()
@@ -60,7 +54,7 @@ impl Runtimes {
 
     /// The runtime of this name. The first question about a usual name may run the interpreter once, to ask where it is.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<Arc<Runtime>> {
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<Runtime>> {
         if let Some(runtime) = self.given.get(name) {
             return Some(Arc::clone(runtime));
         }
@@ -75,17 +69,7 @@ impl Runtimes {
     }
 
     /// Adds a runtime, or replaces the one of the same name.
-    pub fn insert(&mut self, name: &str, runtime: Runtime) {
+    pub(crate) fn insert(&mut self, name: &str, runtime: Runtime) {
         self.given.insert(name.to_owned(), Arc::new(runtime));
-    }
-
-    /// The names that [`Self::get`] may know, sorted; a usual name whose interpreter is not installed is among them.
-    #[must_use]
-    pub fn names(&self) -> Vec<&str> {
-        let usual = discover::NAMES.into_iter().filter(|_| self.discovers);
-        let mut names: Vec<&str> = self.given.keys().map(String::as_str).chain(usual).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
     }
 }

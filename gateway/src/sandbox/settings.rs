@@ -15,7 +15,7 @@ const UID_POOL_FIRST: [u32; 2] = [2_000_000_000, 60_706];
 
 /// The operator's choices.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The interpreters that plugins may name.
     pub runtimes: Runtimes,
     /// User ids that plugins run under when the gateway is root; one run holds one id.

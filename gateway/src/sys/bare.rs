@@ -173,7 +173,7 @@ pub(crate) type Cookies = [u32; 2];
 
 /// A cookie in the upper half of a register.
 #[inline]
-pub(super) fn upper(cookie: u32) -> usize {
+pub(super) const fn upper(cookie: u32) -> usize {
     (cookie as usize) << 32
 }
 

@@ -5,6 +5,9 @@ use std::os::fd::RawFd;
 
 use super::bare::{Cookies, Errno, Result, call, descriptor, register, upper};
 
+/// `SECCOMP_FILTER_FLAG_NEW_LISTENER` of seccomp(2).
+const NEW_LISTENER: usize = 8;
+
 /// `LINUX_CAPABILITY_VERSION_3` of capset(2): 64 capability bits.
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 
@@ -29,7 +32,7 @@ pub(crate) fn no_new_privileges() -> Result<()> {
 
 /// Takes every capability out of the bounding set. Needs `CAP_SETPCAP`.
 pub(crate) fn drop_bounding_set() -> Result<()> {
-    for capability in 0..64 {
+    for capability in 0..64_usize {
         match prctl(libc::PR_CAPBSET_DROP, capability) {
             Ok(()) => {}
             // The first number that the kernel does not know ends the list.
@@ -80,10 +83,18 @@ pub(crate) fn new_session() -> Result<()> {
     unsafe { call(libc::SYS_setsid, [0; 6]) }.map(drop)
 }
 
-/// Sets a resource limit, soft and hard alike.
-pub(crate) fn limit(resource: u32, value: u64) -> Result<()> {
+/// Sets a resource limit, soft and hard alike. The cookies travel in the upper halves of pid and resource.
+pub(crate) fn limit(resource: u32, value: u64, cookies: Cookies) -> Result<()> {
+    let [first, second] = cookies.map(upper);
     let limit = [value; 2];
-    let args = [0, resource as usize, limit.as_ptr() as usize, 0, 0, 0];
+    let args = [
+        first,
+        resource as usize | second,
+        limit.as_ptr() as usize,
+        0,
+        0,
+        0,
+    ];
     // SAFETY: prlimit64 reads two 64-bit words from this stack; the old limit is not asked for.
     unsafe { call(libc::SYS_prlimit64, args) }.map(drop)
 }
@@ -119,11 +130,7 @@ pub(crate) fn install_filter(program: &[libc::sock_filter], listen: bool) -> Res
         len: length,
         filter: program.as_ptr().cast_mut(),
     };
-    let flags = if listen {
-        libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as usize
-    } else {
-        0
-    };
+    let flags = if listen { NEW_LISTENER } else { 0 };
     let args = [
         libc::SECCOMP_SET_MODE_FILTER as usize,
         flags,

@@ -9,7 +9,7 @@ const MAX_RUNTIME_BYTES: usize = 32;
 
 /// What is started for a call. Paths are inside the package, without a leading `./`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
+pub(crate) enum Entry {
     /// A program of the package.
     Program {
         /// Its path.

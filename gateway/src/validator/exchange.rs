@@ -9,7 +9,7 @@ use plugin_protocol::{canonical, json, words};
 use serde_json::Value;
 
 use super::ports::{Sized, fit};
-use super::schema_cache::told;
+use super::schemas::told;
 use super::shape::{ANSWER, REQUEST, Shape};
 use super::words::{harmless, quoted};
 use super::{CheckedManifest, Schemas};
@@ -21,7 +21,7 @@ const MAX_TOLD: usize = 5;
 
 /// A request that a plugin may see. Only [`admit`] and [`admit_value`] make one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Admitted {
+pub(crate) struct Admitted {
     request: Request,
     line: Vec<u8>,
     input_hash: PayloadHash,
@@ -29,7 +29,7 @@ pub struct Admitted {
 
 /// Why a request does not run, with what could be read of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// Why, in words; they begin with `Invalid request` where the request itself is wrong.
     pub notes: String,
     /// The request's name.
@@ -42,7 +42,7 @@ pub struct Refusal {
 
 /// An answer that counts.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// `ok`, or the plugin's own `rejected` or `error`.
     pub status: Status,
     /// The result; none unless `ok`.
@@ -56,7 +56,7 @@ pub struct Verdict {
 /// Why an answer cannot be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{words}")]
-pub struct Misbehaviour {
+pub(crate) struct Misbehaviour {
     /// What the plugin did, and what it should have done.
     pub words: String,
 }
@@ -64,19 +64,19 @@ pub struct Misbehaviour {
 impl Admitted {
     /// The request.
     #[must_use]
-    pub fn request(&self) -> &Request {
+    pub(crate) fn request(&self) -> &Request {
         &self.request
     }
 
     /// The line for the plugin's stdin, with its newline.
     #[must_use]
-    pub fn line(&self) -> &[u8] {
+    pub(crate) fn line(&self) -> &[u8] {
         &self.line
     }
 
     /// SHA-256 of the canonical payload.
     #[must_use]
-    pub fn input_hash(&self) -> PayloadHash {
+    pub(crate) fn input_hash(&self) -> PayloadHash {
         self.input_hash
     }
 }
@@ -85,7 +85,7 @@ impl Admitted {
 ///
 /// # Errors
 /// When it may not run, with why.
-pub fn admit(
+pub(crate) fn admit(
     request: &[u8],
     manifest: &CheckedManifest,
     schemas: &Schemas,
@@ -105,7 +105,7 @@ pub fn admit(
 ///
 /// # Errors
 /// When it may not run, with why.
-pub fn admit_value(
+pub(crate) fn admit_value(
     request: &Value,
     manifest: &CheckedManifest,
     schemas: &Schemas,
@@ -205,7 +205,7 @@ fn typed<T: serde::de::DeserializeOwned>(shape: &Shape, value: &Value) -> Result
 ///
 /// # Errors
 /// When it cannot be accepted, with why.
-pub fn check_answer(
+pub(crate) fn check_answer(
     line: &[u8],
     admitted: &Admitted,
     manifest: &CheckedManifest,

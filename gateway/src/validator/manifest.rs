@@ -19,7 +19,7 @@ use super::shape::{self, bounded};
 use super::words::{error, issue, listed, nearest, pointer, quoted};
 
 /// The largest manifest in bytes: a hundred times a usual one.
-pub const MAX_MANIFEST_BYTES: usize = 256 * 1024;
+pub(crate) const MAX_MANIFEST_BYTES: usize = 256 * 1024;
 
 /// Every capability, in the contract's order.
 const ALLOWED: [Capability; 6] = [
@@ -33,7 +33,7 @@ const ALLOWED: [Capability; 6] = [
 
 /// A manifest that keeps every rule. Only [`check_manifest`] makes one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CheckedManifest {
+pub(crate) struct CheckedManifest {
     manifest: Manifest,
     entry: Entry,
     hash: ManifestHash,
@@ -43,19 +43,19 @@ pub struct CheckedManifest {
 impl CheckedManifest {
     /// SHA-256 of the canonical bytes.
     #[must_use]
-    pub fn hash(&self) -> ManifestHash {
+    pub(crate) fn hash(&self) -> ManifestHash {
         self.hash
     }
 
     /// The manifest's canonical JSON.
     #[must_use]
-    pub fn canonical(&self) -> &[u8] {
+    pub(crate) fn canonical(&self) -> &[u8] {
         &self.canonical
     }
 
     /// What is started for a call.
     #[must_use]
-    pub fn entry(&self) -> &Entry {
+    pub(crate) fn entry(&self) -> &Entry {
         &self.entry
     }
 }
@@ -72,7 +72,7 @@ impl Deref for CheckedManifest {
 ///
 /// The manifest comes back exactly when the report is valid.
 #[must_use]
-pub fn check_manifest(bytes: &[u8]) -> (ValidationReport, Option<CheckedManifest>) {
+pub(crate) fn check_manifest(bytes: &[u8]) -> (ValidationReport, Option<CheckedManifest>) {
     let value = match json::read_bounded(bytes, MAX_MANIFEST_BYTES) {
         Ok(value) => value,
         Err(unreadable) => return (report(vec![error("", unreadable.to_string())], None), None),

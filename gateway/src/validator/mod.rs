@@ -7,16 +7,16 @@ mod exchange;
 mod manifest;
 mod package;
 mod ports;
-mod schema_cache;
 mod schema_cost;
+mod schemas;
 mod shape;
 mod words;
 
-pub use entry::Entry;
-pub use exchange::{Admitted, Misbehaviour, Refusal, Verdict, admit, admit_value, check_answer};
-pub use manifest::{CheckedManifest, MAX_MANIFEST_BYTES, check_manifest};
-pub use package::{PackageFiles, check_package};
-pub use schema_cache::{SchemaCache, Schemas};
+pub(crate) use entry::Entry;
+pub(crate) use exchange::{Admitted, Misbehaviour, Verdict, admit_value, check_answer};
+pub(crate) use manifest::{CheckedManifest, check_manifest};
+pub(crate) use package::{PackageFiles, check_package};
+pub(crate) use schemas::Schemas;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use super::words::{error, quoted};
 use super::{CheckedManifest, Entry, Schemas};
 
 /// A package's files by path, as the registry read and hashed them.
-pub trait PackageFiles {
+pub(crate) trait PackageFiles {
     /// Whether the file is there.
     fn contains(&self, path: &str) -> bool;
     /// Whether it is there and executable.
@@ -23,7 +23,7 @@ pub trait PackageFiles {
 
 /// Checks that the files which the manifest names are there and are what it says.
 #[must_use]
-pub fn check_package(manifest: &CheckedManifest, files: &dyn PackageFiles) -> Vec<Issue> {
+pub(crate) fn check_package(manifest: &CheckedManifest, files: &dyn PackageFiles) -> Vec<Issue> {
     let mut issues = match manifest.entry() {
         Entry::Program { path, .. } => program(path, is_bare(&manifest.entrypoint), files),
         Entry::Runtime { name, script, .. } => {

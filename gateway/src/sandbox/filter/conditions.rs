@@ -95,12 +95,13 @@ fn one_of(argument: u8, values: &[u32]) -> Vec<Vec<Check>> {
 /// Every conditional verdict, by the call's name.
 pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
     let when = |lists, answer| Verdict::When(lists, Box::new(plain(answer, wanted.reported)));
-    let cookies = |flags_at| {
-        vec![vec![
+    let marked = |second_at| {
+        vec![
             upper_equals(0, FIRST_COOKIE),
-            upper_equals(flags_at, SECOND_COOKIE),
-        ]]
+            upper_equals(second_at, SECOND_COOKIE),
+        ]
     };
+    let own_limit_asked = vec![equals(0, 0), equals(2, 0), upper_equals(2, 0)];
     let not_permitted = Answer::Fail(libc::EPERM);
     let unknown = Answer::Fail(libc::EINVAL);
     let mut table = vec![
@@ -111,8 +112,8 @@ pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
                 Answer::Report,
             ),
         ),
-        ("execveat", when(cookies(4), Answer::Report)),
-        ("sendmsg", when(cookies(2), Answer::Report)),
+        ("execveat", when(vec![marked(4)], Answer::Report)),
+        ("sendmsg", when(vec![marked(2)], Answer::Report)),
         ("mmap", when(maps(wanted), Answer::Fail(libc::EACCES))),
         (
             "mprotect",
@@ -131,10 +132,7 @@ pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
         ),
         (
             "prlimit64",
-            when(
-                vec![vec![equals(0, 0), equals(2, 0), upper_equals(2, 0)]],
-                not_permitted,
-            ),
+            when(vec![own_limit_asked, marked(1)], not_permitted),
         ),
     ];
     if wanted.class != Class::Static {

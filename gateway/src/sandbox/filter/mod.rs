@@ -174,6 +174,27 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_set_with_cookies_only() {
+        let [first, second] = COOKIES.map(|cookie| u64::from(cookie) << 32);
+        assert_eq!(
+            verdict(
+                Class::Static,
+                "prlimit64",
+                [first, 7 | second, 4096, 0, 0, 0]
+            ),
+            ALLOW
+        );
+        assert_eq!(
+            verdict(Class::Static, "prlimit64", [first, 7, 4096, 0, 0, 0]),
+            ERRNO | 1
+        );
+        assert_eq!(
+            verdict(Class::Static, "prlimit64", [0, 7, 4096, 0, 0, 0]),
+            ERRNO | 1
+        );
+    }
+
+    #[test]
     fn executable_memory_is_for_files_only_and_never_for_static_programs() {
         let (read, exec) = (1, 4);
         let (shared, private, anonymous, grows_down) = (1, 2, 0x20, 0x100);

@@ -6,6 +6,7 @@ use plugin_protocol::message::Status;
 use plugin_protocol::words;
 use proptest::prelude::*;
 
+use super::super::exchange::{Refusal, admit};
 use super::*;
 
 fn request() -> Value {

@@ -3,6 +3,7 @@
 use plugin_protocol::{canonical, schema};
 use proptest::prelude::*;
 
+use super::super::manifest::MAX_MANIFEST_BYTES;
 use super::*;
 
 #[test]

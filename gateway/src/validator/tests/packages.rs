@@ -1,9 +1,5 @@
 //! What a manifest says of its package's files.
 
-use std::sync::Arc;
-
-use plugin_protocol::digest::PackageDigest;
-
 use super::*;
 
 fn issues_with(manifest: &Value, change: impl FnOnce(&mut Files)) -> Vec<Issue> {
@@ -154,23 +150,6 @@ fn what_is_no_usable_schema_is_refused_with_its_place() {
         only(&issues, "/schemas/point~11")
             .message
             .contains("not in the package")
-    );
-}
-
-#[test]
-fn schemas_are_compiled_once_a_package() {
-    let cache = SchemaCache::new();
-    let manifest = checked(&manifest());
-    let digest = PackageDigest::of(b"a");
-    let first = cache.schemas(digest, &manifest, &files()).unwrap();
-    let again = cache
-        .schemas(digest, &manifest, &Files(BTreeMap::new()))
-        .unwrap();
-    assert!(Arc::ptr_eq(&first, &again));
-    assert!(
-        cache
-            .schemas(PackageDigest::of(b"b"), &manifest, &Files(BTreeMap::new()))
-            .is_err()
     );
 }
 

@@ -1,5 +1,4 @@
 //! What the sandbox's tests share: compiling hostile programs, running jobs, counting what is left behind.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,19 +7,19 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plugin_gateway::sandbox::{Entry, Image, Job, Limits, Report, Sandbox, Settings};
+use crate::sandbox::{Entry, Image, Job, Limits, Report, Sandbox, Settings};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 /// The permit of these tests.
 #[derive(Debug)]
-pub struct Permit;
+pub(crate) struct Permit;
 
-pub fn sandbox() -> Sandbox<Permit> {
+pub(crate) fn sandbox() -> Sandbox<Permit> {
     Sandbox::open(Settings::default()).unwrap()
 }
 
-pub fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits {
         cpu: Duration::from_secs(10),
         memory_bytes: 128 << 20,
@@ -29,7 +28,7 @@ pub fn limits() -> Limits {
 }
 
 /// A package folder that plugins of any user id can read, also when the tests' umask is strict.
-pub fn package(files: &[(&str, &str)]) -> TempDir {
+pub(crate) fn package(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     for (name, text) in files {
@@ -42,13 +41,13 @@ pub fn package(files: &[(&str, &str)]) -> TempDir {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Link {
+pub(crate) enum Link {
     Static,
     Dynamic,
 }
 
 /// Compiles a C program and returns its path.
-pub fn compile(folder: &Path, source: &str, link: Link) -> PathBuf {
+pub(crate) fn compile(folder: &Path, source: &str, link: Link) -> PathBuf {
     let file = folder.join("program.c");
     let program = folder.join(format!("program-{link:?}"));
     fs::write(&file, format!("{PRELUDE}\n{source}")).unwrap();
@@ -97,7 +96,7 @@ static void answer(const char *text) { (void)!write(1, text, strlen(text)); }
 static void request(void) { if (!fgets(line, sizeof line, stdin)) _exit(3); }
 "#;
 
-pub fn seal(program: &Path) -> Entry {
+pub(crate) fn seal(program: &Path) -> Entry {
     let bytes = fs::read(program).unwrap();
     let digest: [u8; 32] = Sha256::digest(&bytes).into();
     Entry::Program {
@@ -107,12 +106,12 @@ pub fn seal(program: &Path) -> Entry {
 }
 
 /// Compiles and seals.
-pub fn program(source: &str, link: Link) -> Entry {
+pub(crate) fn program(source: &str, link: Link) -> Entry {
     let folder = tempfile::tempdir().unwrap();
     seal(&compile(folder.path(), source, link))
 }
 
-pub fn script(runtime: &str, path: &str) -> Entry {
+pub(crate) fn script(runtime: &str, path: &str) -> Entry {
     Entry::Runtime {
         name: runtime.to_owned(),
         script: PathBuf::from(path),
@@ -121,7 +120,7 @@ pub fn script(runtime: &str, path: &str) -> Entry {
 }
 
 /// Runs a job with a generous deadline.
-pub fn run(sandbox: &Sandbox<Permit>, entry: &Entry, package: &Path, input: &str) -> Report {
+pub(crate) fn run(sandbox: &Sandbox<Permit>, entry: &Entry, package: &Path, input: &str) -> Report {
     run_within(
         sandbox,
         entry,
@@ -132,7 +131,7 @@ pub fn run(sandbox: &Sandbox<Permit>, entry: &Entry, package: &Path, input: &str
     )
 }
 
-pub fn run_within(
+pub(crate) fn run_within(
     sandbox: &Sandbox<Permit>,
     entry: &Entry,
     package: &Path,
@@ -153,18 +152,18 @@ pub fn run_within(
 }
 
 /// Runs C source under the sandbox, without any package.
-pub fn run_c(sandbox: &Sandbox<Permit>, source: &str, link: Link) -> Report {
+pub(crate) fn run_c(sandbox: &Sandbox<Permit>, source: &str, link: Link) -> Report {
     let folder = package(&[]);
     run(sandbox, &program(source, link), folder.path(), "{}\n")
 }
 
 /// Descriptors of this process.
-pub fn descriptors() -> usize {
+pub(crate) fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// Children of this process that are not reaped, by command name.
-pub fn children() -> Vec<String> {
+pub(crate) fn children() -> Vec<String> {
     let own = std::process::id().to_string();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
@@ -182,17 +181,17 @@ pub fn children() -> Vec<String> {
 }
 
 /// Text of an answer.
-pub fn text(report: &Report) -> String {
+pub(crate) fn text(report: &Report) -> String {
     String::from_utf8_lossy(&report.answer).into_owned()
 }
 
 /// Whether this process is root.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
 }
 
 /// Shows that an attack works without the sandbox: the program runs as an ordinary child and exits with 0.
-pub fn works_outside(source: &str, link: Link) {
+pub(crate) fn works_outside(source: &str, link: Link) {
     let folder = tempfile::tempdir().unwrap();
     let program = compile(folder.path(), source, link);
     let mut child = Command::new(program)
@@ -206,5 +205,84 @@ pub fn works_outside(source: &str, link: Link) {
     assert!(
         status.success(),
         "the attack does not work outside: {status}"
+    );
+}
+
+/// What the names of these tests begin with in the test program.
+pub(crate) const PREFIX: &str = "sandbox::tests::";
+
+/// Set in a process that runs one test and no other.
+const ALONE: &str = "SANDBOX_TEST_ALONE";
+
+/// Runs `body` in a process of its own, so that what it counts there is not the doing of other tests.
+/// `test` is the calling test's name without [`PREFIX`].
+pub(crate) fn alone(test: &str, body: fn()) {
+    if std::env::var_os(ALONE).is_some() {
+        return body();
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("{PREFIX}{test}"), "--test-threads=1"])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// The user that nobody is.
+const NOBODY: &str = "65534";
+
+/// Copies this test program to where every user can run it.
+pub(crate) fn public_copy() -> (TempDir, PathBuf) {
+    let folder = package(&[]);
+    let copy = folder.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    (folder, copy)
+}
+
+/// Runs every other test of the sandbox as a user without privileges. Does nothing when this is such a user already.
+pub(crate) fn again_as_an_ordinary_user() {
+    if !is_root() {
+        return;
+    }
+    let (_folder, copy) = public_copy();
+    let output = Command::new("setpriv")
+        .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"])
+        .arg(&copy)
+        .args([PREFIX, "--skip", "again_as_an_ordinary_user"])
+        .current_dir("/")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && !text.contains(" 0 passed"),
+        "{text}"
+    );
+}
+
+/// Runs one ignored test of this program as a user without privileges, in a place where no user namespace can be made.
+pub(crate) fn in_a_poorer_place(test: &str) {
+    let (_folder, copy) = public_copy();
+    let root = tempfile::tempdir().unwrap();
+    // In a changed root the kernel makes no user namespace (user_namespaces(7)).
+    let script = format!(
+        "mount --rbind / '{root}' && exec chroot --userspec={NOBODY}:{NOBODY} '{root}' '{copy}' --exact --ignored {PREFIX}{test}",
+        root = root.path().display(),
+        copy = copy.display(),
+    );
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", &script])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
     );
 }

@@ -1,10 +1,8 @@
 //! The JSON Schemas that a package brings, compiled once a package and used from memory; nothing is ever fetched.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
 
 use jsonschema::{Draft, PatternOptions};
-use plugin_protocol::digest::PackageDigest;
 use plugin_protocol::json;
 use plugin_protocol::report::Issue;
 use serde_json::Value;
@@ -21,8 +19,6 @@ const MAX_SCHEMA_BYTES: usize = 256 * 1024;
 const MAX_SCHEMAS: usize = 64;
 /// The largest compiled form of one regular expression, and of its automaton, in bytes.
 const MAX_REGEX_BYTES: usize = 1024 * 1024;
-/// The most packages whose schemas are kept compiled; beyond it all are let go, which only costs compiling again.
-const MAX_CACHED_PACKAGES: usize = 1_024;
 /// The most findings about one payload that an answer names.
 const MAX_TOLD: usize = 3;
 /// The longest message of the schema library that is passed on, in characters.
@@ -30,7 +26,7 @@ const MAX_FOREIGN_CHARS: usize = 200;
 
 /// A package's compiled schemas by `schema_ref`.
 #[derive(Debug, Default)]
-pub struct Schemas {
+pub(crate) struct Schemas {
     by_ref: BTreeMap<String, Compiled>,
 }
 
@@ -46,7 +42,7 @@ impl Schemas {
     ///
     /// # Errors
     /// Everything that is wrong with the files, by `schema_ref`.
-    pub fn compile(
+    pub(crate) fn compile(
         manifest: &CheckedManifest,
         files: &dyn PackageFiles,
     ) -> Result<Self, Vec<Issue>> {
@@ -75,7 +71,7 @@ impl Schemas {
 
     /// Whether there is a schema called `name`.
     #[must_use]
-    pub fn contains(&self, name: &str) -> bool {
+    pub(crate) fn contains(&self, name: &str) -> bool {
         self.by_ref.contains_key(name)
     }
 
@@ -166,47 +162,5 @@ fn draft(schema: &Value) -> Result<Draft, String> {
             "$schema {} is not supported: write \"https://json-schema.org/draft/2020-12/schema\" or \"http://json-schema.org/draft-07/schema#\"",
             shown(named)
         )),
-    }
-}
-
-/// Compiled schemas by package; shared, and filled as packages are used.
-#[derive(Debug, Default)]
-pub struct SchemaCache {
-    packages: Mutex<HashMap<PackageDigest, Arc<Schemas>>>,
-}
-
-impl SchemaCache {
-    /// An empty cache.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The schemas of the package `digest`, compiled now if they are not yet.
-    ///
-    /// # Errors
-    /// What is wrong with the schemas; that is not kept.
-    pub fn schemas(
-        &self,
-        digest: PackageDigest,
-        manifest: &CheckedManifest,
-        files: &dyn PackageFiles,
-    ) -> Result<Arc<Schemas>, Vec<Issue>> {
-        let cached = |cache: &Self| cache.lock().get(&digest).cloned();
-        if let Some(schemas) = cached(self) {
-            return Ok(schemas);
-        }
-        // Compiled outside the lock: two callers may both compile, and one result is dropped.
-        let compiled = Arc::new(Schemas::compile(manifest, files)?);
-        let mut packages = self.lock();
-        if packages.len() >= MAX_CACHED_PACKAGES {
-            packages.clear();
-        }
-        Ok(Arc::clone(packages.entry(digest).or_insert(compiled)))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PackageDigest, Arc<Schemas>>> {
-        // Entries go in whole, so a panic elsewhere leaves nothing half done.
-        self.packages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,0 +1,248 @@
+//! The sandbox fails closed where layers are missing, says so, and leaves no plugin behind when the gateway itself dies.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::support::{
+    Link, PREFIX, Permit, alone, children, descriptors, in_a_poorer_place, is_root, limits,
+    package, program, run, sandbox, script, text,
+};
+use crate::sandbox::{End, Error, Job, Layer, Sandbox, Settings, examine};
+
+#[test]
+fn every_layer_has_one_row_and_required_ones_hold() {
+    let rows = examine(&Settings::default()).unwrap();
+    let layers: Vec<Layer> = rows.iter().map(|row| row.layer).collect();
+    assert_eq!(layers, Layer::ALL);
+    for row in &rows {
+        assert!(!row.detail.is_empty() && !row.name.is_empty());
+        assert!(row.enforced || !row.required, "{row:?}");
+        assert_eq!(row.remedy.is_empty(), row.enforced, "{row:?}");
+    }
+}
+
+#[test]
+fn without_user_namespaces_it_fails_closed_until_the_operator_waives_them() {
+    if is_root() {
+        in_a_poorer_place("host::poorer_place");
+    }
+}
+
+#[test]
+#[ignore = "started by the test above, in a place where no user namespace can be made"]
+fn poorer_place() {
+    let error = Sandbox::<Permit>::open(Settings::default()).unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            Error::Missing {
+                layer: Layer::MountNs,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let allow_missing = vec![
+        Layer::MountNs,
+        Layer::PidNs,
+        Layer::IpcNs,
+        Layer::UtsNs,
+        Layer::CgroupNs,
+    ];
+    let sandbox = Sandbox::<Permit>::open(Settings {
+        allow_missing,
+        ..Settings::default()
+    })
+    .unwrap();
+    let folder = package(&[(
+        "main.py",
+        "import sys, os\nprint(len(os.environ), sys.stdin.readline().strip())\n",
+    )]);
+    for link in [Link::Static, Link::Dynamic] {
+        let report = run(
+            &sandbox,
+            &program("int main(void) { request(); answer(line); }", link),
+            folder.path(),
+            "hello\n",
+        );
+        assert_eq!(
+            (report.end.clone(), text(&report).as_str()),
+            (End::Answered, "hello\n"),
+            "{report:?}"
+        );
+        assert!(
+            !report.layers.contains(&Layer::MountNs) && report.layers.contains(&Layer::Landlock)
+        );
+    }
+    let report = run(
+        &sandbox,
+        &script("python3", "main.py"),
+        folder.path(),
+        "hello\n",
+    );
+    assert_eq!(text(&report), "0 hello\n", "{report:?}");
+    nothing_of_the_host_is_open(&sandbox, folder.path());
+}
+
+/// What namespaces would hide, Landlock and the filter still close.
+fn nothing_of_the_host_is_open(sandbox: &Sandbox<Permit>, folder: &std::path::Path) {
+    let peek = r#"int main(void) { request(); return open("/etc/passwd", O_RDONLY) < 0; }"#;
+    assert!(matches!(
+        run(sandbox, &program(peek, Link::Static), folder, "{}\n").end,
+        End::Violation(_)
+    ));
+    assert_eq!(
+        run(sandbox, &program(peek, Link::Dynamic), folder, "{}\n").end,
+        End::Exited(1)
+    );
+    let signal = "int main(void) { request(); return syscall(SYS_tgkill, getppid(), getppid(), 0) == 0 ? 0 : 1; }";
+    assert_eq!(
+        run(sandbox, &program(signal, Link::Static), folder, "{}\n").end,
+        End::Exited(1)
+    );
+}
+
+#[test]
+fn a_fault_of_ours_is_an_error_and_leaves_nothing() {
+    alone(
+        "host::a_fault_of_ours_is_an_error_and_leaves_nothing",
+        fault_of_ours,
+    );
+}
+
+fn fault_of_ours() {
+    let sandbox = sandbox();
+    let folder = package(&[("main.sh", "")]);
+    let gone = folder.path().to_path_buf();
+    drop(folder);
+    let entry = script("sh", "main.sh");
+    let job = Job {
+        entry: &entry,
+        package: &gone,
+        input: b"{}\n",
+        deadline: Instant::now() + Duration::from_secs(20),
+        limits: limits(),
+        cancel: None,
+    };
+    let before = descriptors();
+    for _ in 0..100 {
+        assert!(sandbox.run(&Permit, &job).is_err());
+    }
+    assert_eq!(descriptors(), before);
+    assert!(children().is_empty(), "{:?}", children());
+    let unknown = script("cobol", "main.cob");
+    let error = sandbox
+        .run(
+            &Permit,
+            &Job {
+                entry: &unknown,
+                ..job
+            },
+        )
+        .unwrap_err();
+    assert!(matches!(error, Error::UnknownRuntime { .. }), "{error}");
+}
+
+/// Set in the helper process of the test below.
+const HELPER: &str = "SANDBOX_TEST_HELPER";
+
+#[test]
+fn the_gateways_own_death_leaves_no_plugin() {
+    if std::env::var_os(HELPER).is_some() {
+        return help();
+    }
+    for _ in 0..5 {
+        let mut helper = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                &format!("{PREFIX}host::the_gateways_own_death_leaves_no_plugin"),
+                "--nocapture",
+            ])
+            .env(HELPER, "1")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(helper.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains("ready")));
+        let plugins = wait_for(|| children_of(helper.id()), |found| found.len() == 4);
+        helper.kill().unwrap();
+        helper.wait().unwrap();
+        let left = wait_for(
+            || {
+                plugins
+                    .iter()
+                    .filter(|pid| is_alive(**pid))
+                    .copied()
+                    .collect()
+            },
+            |left: &Vec<u32>| left.is_empty(),
+        );
+        assert!(left.is_empty());
+    }
+}
+
+/// Runs four plugins that never end, from four threads, and waits to be killed.
+fn help() {
+    let sandbox = sandbox();
+    let folder = package(&[]);
+    let entry = program(
+        "int main(void) { signal(SIGTERM, SIG_IGN); for (;;) pause(); }",
+        Link::Static,
+    );
+    println!("ready");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| run(&sandbox, &entry, folder.path(), "{}\n"));
+        }
+    });
+}
+
+/// Asks again until the answer is as wanted, and fails after a long time.
+fn wait_for<T: std::fmt::Debug>(ask: impl Fn() -> T, wanted: impl Fn(&T) -> bool) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = ask();
+        if wanted(&answer) {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "still {answer:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn is_alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+/// Whether a process is past exec and runs a sealed copy.
+fn is_plugin(pid: u32) -> bool {
+    fs::read_link(format!("/proc/{pid}/exe"))
+        .is_ok_and(|file| file.to_string_lossy().contains("memfd:plugin"))
+}
+
+/// Processes that are started, past exec, and children of this one.
+fn children_of(parent: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let Some((_, rest)) = stat.rsplit_once(") ") else {
+            continue;
+        };
+        let is_child = rest.split_whitespace().nth(1) == Some(&parent.to_string());
+        if is_child && is_plugin(pid) && is_alive(pid) {
+            found.push(pid);
+        }
+    }
+    found
+}

@@ -1,0 +1,12 @@
+//! The sandbox from outside: what plugins can do, what they are refused, what bounds them, and what the host must offer.
+
+mod echo;
+mod host;
+mod limits;
+mod refuse;
+mod support;
+
+#[test]
+fn again_as_an_ordinary_user() {
+    support::again_as_an_ordinary_user();
+}
