@@ -117,6 +117,7 @@ pub(super) struct Failure {
 #[repr(u8)]
 pub(super) enum Step {
     DeathSignal,
+    FileMask,
     UserNamespace,
     JoinNamespaces,
     HostName,
@@ -136,8 +137,9 @@ pub(super) enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::DeathSignal,
+        Self::FileMask,
         Self::UserNamespace,
         Self::JoinNamespaces,
         Self::HostName,
@@ -160,6 +162,7 @@ impl Step {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::DeathSignal => "death signal",
+            Self::FileMask => "file mask",
             Self::UserNamespace => "user namespace",
             Self::JoinNamespaces => "join namespaces",
             Self::HostName => "host name",
@@ -226,6 +229,8 @@ impl<T> At<T> for bare::Result<T> {
 fn run(recipe: &Recipe) -> Outcome {
     // First, so that from here on the parent's death is ours.
     process::die_with_parent().at(Step::DeathSignal)?;
+    // Before folders are made, which a strict mask would close to the plugin.
+    process::fix_file_mask().at(Step::FileMask)?;
     // Before anything that needs a capability: an ordinary user has them only here.
     if let Some(maps) = &recipe.id_maps {
         map_ids(maps).at(Step::UserNamespace)?;
@@ -265,7 +270,8 @@ fn run(recipe: &Recipe) -> Outcome {
     if let Some(ruleset) = recipe.ruleset {
         process::restrict(ruleset).at(Step::Landlock)?;
     }
-    // The handlers are reset, so that a pending signal now does its default and nothing of the parent's.
+    // The actions are the default ones, so that a pending signal now does its default and nothing of the parent's.
+    process::default_signals().at(Step::Signals)?;
     process::unblock_signals().at(Step::Signals)?;
     // Last, because the filter forbids most of the calls above.
     let listener =

@@ -173,6 +173,30 @@ pub(crate) fn unblock_signals() -> Result<()> {
     unsafe { call(libc::SYS_rt_sigprocmask, args) }.map(drop)
 }
 
+/// Gives every signal its default action. Handlers are gone since the clone, but a signal that was
+/// ignored would stay so, through exec and for good.
+pub(crate) fn default_signals() -> Result<()> {
+    /// The kernel's `sigaction`: handler, flags, restorer and mask; all zero is the default action.
+    const DEFAULT: [u64; 4] = [0; 4];
+    const LAST: i32 = 64;
+    for signal in (1..=LAST).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        let number = usize::try_from(signal).unwrap_or_default();
+        let args = [number, DEFAULT.as_ptr() as usize, 0, size_of::<u64>(), 0, 0];
+        // SAFETY: the kernel reads one `sigaction` from a constant; the actions are this process's own,
+        // since it was cloned without CLONE_SIGHAND.
+        unsafe { call(libc::SYS_rt_sigaction, args) }?;
+    }
+    Ok(())
+}
+
+/// Sets the mask for new files to one that does not depend on who started the gateway.
+pub(crate) fn fix_file_mask() -> Result<()> {
+    const MASK: usize = 0o022;
+    // SAFETY: umask takes a number and always succeeds; the mask is this process's own, since it was
+    // cloned without CLONE_FS.
+    unsafe { call(libc::SYS_umask, [MASK, 0, 0, 0, 0, 0]) }.map(drop)
+}
+
 /// Arguments for exec: the strings and the null-terminated list of pointers to them.
 #[derive(Debug)]
 pub(crate) struct Arguments {
