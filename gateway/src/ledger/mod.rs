@@ -3,15 +3,18 @@
 
 mod append;
 mod chain;
+mod checkpoint;
 mod error;
 mod event;
 mod io;
 mod layout;
 mod lock;
+mod merkle;
 mod query;
 mod recover;
 mod scan;
 mod segment;
+mod tiles;
 mod torn;
 mod verify;
 mod walk;
@@ -19,6 +22,7 @@ mod writer;
 
 pub use append::{Durability, Ledger, Options};
 pub use chain::Head;
+pub use checkpoint::{Checkpoint, InvalidNote, LogKey};
 pub use error::Error;
 pub use event::{Draft, Record, Recorded};
 pub use query::{

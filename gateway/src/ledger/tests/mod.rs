@@ -6,6 +6,8 @@ mod damage;
 mod disk;
 mod kill;
 mod lines;
+mod merkle;
+mod notes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
