@@ -104,6 +104,21 @@ impl LogKey {
         Checkpoint::parse(text, &signature.name)
     }
 
+    /// The log's name, when it is known.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The text of a note that is no checkpoint, signed by this key under the key name `name`.
+    pub(crate) fn open_text<'a>(&self, name: &str, note: &'a str) -> Result<&'a str, InvalidNote> {
+        let (text, line) = split(note)?;
+        let key = Self {
+            name: Some(name.to_owned()),
+            key: self.key,
+        };
+        key.check(text, line).map(|()| text)
+    }
+
     /// Checks the signature over a note's `text`, which says by itself which key name it is for.
     fn check(&self, text: &str, line: SignatureLine<'_>) -> Result<(), InvalidNote> {
         let name = self.name.as_deref().unwrap_or(line.name);
@@ -284,20 +299,6 @@ fn split(note: &str) -> Result<(&str, SignatureLine<'_>), InvalidNote> {
             signature,
         },
     ))
-}
-
-/// Reads the text of a note that `signer` signed under `name`.
-pub(crate) fn open_text<'a>(
-    signer: &LogSigner,
-    name: &str,
-    note: &'a str,
-) -> Result<&'a str, InvalidNote> {
-    let (text, line) = split(note)?;
-    let key = LogKey {
-        name: Some(name.to_owned()),
-        key: signer.key.verifying_key(),
-    };
-    key.check(text, line).map(|()| text)
 }
 
 /// The id of a key in notes: the first 4 bytes of SHA-256 of name, newline, type and key.

@@ -78,11 +78,11 @@ impl Tiles {
         range_root(&(0..self.size), &mut edge).unwrap_or_default()
     }
 
-    /// Writes what is new since the last save below `folder`.
+    /// Writes what is new since the last save below `folder`. After a failure it can be tried again.
     pub(crate) fn save(&mut self, disk: &dyn Disk, folder: &Path) -> Result<(), Error> {
-        for (level, index, tile) in std::mem::take(&mut self.full) {
-            let path = folder.join(tile_name(level, index, None));
-            write_tile(disk, &path, &tile).map_err(Error::io("write", &path))?;
+        for (level, index, tile) in &self.full {
+            let path = folder.join(tile_name(*level, *index, None));
+            write_tile(disk, &path, tile).map_err(Error::io("write", &path))?;
         }
         let mut written = Vec::new();
         for (level, row) in self
@@ -99,12 +99,21 @@ impl Tiles {
             }
             written.push(partial);
         }
-        for (level, index, hashes) in std::mem::replace(&mut self.partial, written) {
-            if !self.partial.contains(&(level, index, hashes)) {
-                let path = folder.join(tile_name(level, index, Some(hashes)));
-                disk.remove(&path).map_err(Error::io("remove", &path))?;
+        for (level, index, hashes) in self
+            .partial
+            .iter()
+            .filter(|partial| !written.contains(partial))
+        {
+            let path = folder.join(tile_name(*level, *index, Some(*hashes)));
+            match disk.remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", &path)(error));
+                }
+                Ok(()) | Err(_) => {}
             }
         }
+        self.full.clear();
+        self.partial = written;
         Ok(())
     }
 

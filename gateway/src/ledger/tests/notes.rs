@@ -2,7 +2,6 @@
 
 use std::process::Command;
 
-use super::*;
 use crate::ledger::checkpoint::{Checkpoint, LogKey, LogSigner};
 
 fn signer() -> LogSigner {
