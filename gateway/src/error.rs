@@ -128,7 +128,10 @@ fn ledger_kind(error: &ledger::Error) -> Kind {
     use ledger::Error as E;
     match error {
         E::NotInitialised { .. } => Kind::Usage,
+        E::NoSuchRun { .. } => Kind::NotFound,
         E::Unavailable { .. }
+        | E::Note { .. }
+        | E::AnchorMoved { .. }
         | E::Locked { .. }
         | E::Broken { .. }
         | E::TooLong { .. }
