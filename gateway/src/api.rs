@@ -9,7 +9,10 @@ use plugin_protocol::digest::{KeyId, ManifestHash};
 use plugin_protocol::event::EventKind;
 use plugin_protocol::ids::{PluginId, RunId};
 use plugin_protocol::json;
-use plugin_protocol::report::{Issue, PluginInfo, Severity, ValidationReport};
+use plugin_protocol::report::{
+    Issue, PipelinePolicy, PipelineResponse, PluginInfo, Severity, ValidationReport,
+};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::Config;
@@ -18,7 +21,7 @@ use crate::ledger::{self, Draft, Ledger, Opening, Record, Recorded};
 use crate::registry::{
     Change, Package, PublicKey, RegistrationDecision, RegistrationFacts, Registry, Store,
 };
-use crate::router::{Call, Offered, Outcome, Router};
+use crate::router::{Call, Offered, Outcome, Pipeline, Router};
 use crate::sandbox::{Cancel, Layer, Runtime, Settings};
 use crate::validator;
 
@@ -92,7 +95,7 @@ impl Gateway {
             Arc::clone(&store),
             ledger.clone(),
             settings,
-            config.calls_at_once,
+            &config,
         );
         Ok(Self {
             registry,
@@ -123,7 +126,9 @@ impl Gateway {
     /// # Errors
     /// When it is unknown, rejected, or no longer vouched for; or the ledger is unavailable.
     pub fn enable_plugin(&self, id: &PluginId) -> Result<PluginInfo, Error> {
-        self.switch(id, Registry::enable)
+        let info = self.switch(id, Registry::enable)?;
+        self.router.forgive(id);
+        Ok(info)
     }
 
     /// Switches a plugin off. Idempotent.
@@ -152,8 +157,24 @@ impl Gateway {
         request: &Value,
         cancel: Option<&Cancel>,
     ) -> Result<Recorded<Outcome>, Error> {
-        self.router.invoke(Call {
-            plugin_id,
+        self.router.invoke(Call::new(plugin_id, request, cancel))
+    }
+
+    /// Asks several plugins, one after the other or all at once, inside one total time.
+    ///
+    /// Every step is a call of its own, with its own events. `cancel` lets another thread end the
+    /// whole pipeline: the steps that run are ended, the others never start.
+    ///
+    /// # Errors
+    /// When the pipeline itself makes no sense, or the ledger cannot write down what happens.
+    pub fn invoke_pipeline(
+        &self,
+        policy: &PipelinePolicy,
+        request: &Value,
+        cancel: Option<&Cancel>,
+    ) -> Result<PipelineResponse, Error> {
+        self.router.pipeline(Pipeline {
+            policy,
             request,
             cancel,
         })
@@ -164,6 +185,47 @@ impl Gateway {
 impl Gateway {
     pub(crate) fn opening(&self) -> &Opening {
         &self.opening
+    }
+
+    /// Answers a call as `overloaded`, without looking at it but not without writing it down.
+    pub(crate) fn overloaded(
+        &self,
+        plugin_id: &str,
+        request: &Value,
+        notes: &str,
+    ) -> Result<Recorded<Outcome>, Error> {
+        self.router
+            .overloaded(Call::new(plugin_id, request, None), notes)
+    }
+
+    /// The same for every step of a pipeline.
+    pub(crate) fn pipeline_overloaded(
+        &self,
+        policy: &PipelinePolicy,
+        request: &Value,
+        notes: &str,
+    ) -> Result<PipelineResponse, Error> {
+        let pipeline = Pipeline {
+            policy,
+            request,
+            cancel: None,
+        };
+        self.router.pipeline_overloaded(pipeline, notes)
+    }
+
+    /// What was counted since the start, as OpenMetrics text.
+    pub(crate) fn metrics(&self) -> String {
+        self.router.metrics()
+    }
+
+    /// The sandbox's layers in force, or why no plugin is run here.
+    pub(crate) fn isolation(&self) -> Result<Vec<Layer>, String> {
+        self.router.isolation()
+    }
+
+    /// How many events are durable.
+    pub(crate) fn events(&self) -> u64 {
+        self.ledger.head().size
     }
 
     pub(crate) fn trust_add(&self, key: &PublicKey, label: &str) -> Result<bool, Error> {
@@ -261,7 +323,7 @@ impl Gateway {
 }
 
 /// Why a package was recorded as rejected.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Rejection {
     pub(crate) reason: String,
     /// Whether it is a question of signature and trust, not of what the package holds.

@@ -12,12 +12,18 @@ mod operator;
 mod registry;
 mod router;
 mod sandbox;
+mod serve;
 mod sys;
 mod validator;
 
 pub use api::{Gateway, Registration};
-pub use cli::main;
 pub use error::{Error, Kind};
 pub use ledger::Recorded;
 pub use router::{Invoke, Outcome};
 pub use sandbox::{Cancel, Denial, End, Layer, Report, Tail, Usage};
+
+/// The whole command.
+#[must_use]
+pub fn main() -> std::process::ExitCode {
+    cli::main(serve::serve)
+}

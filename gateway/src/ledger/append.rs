@@ -1,6 +1,6 @@
 //! The ledger as its callers see it: they hand over a value and wait until its event is durable.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -26,6 +26,15 @@ const BATCH_EVENTS: usize = 256;
 /// How long a relaxed ledger may leave events unsynced.
 const RELAXED_SYNC: Duration = Duration::from_millis(10);
 
+/// What opening reads at the end of the ledger at least: 32 MiB, some 60,000 events, which takes a small part of a second.
+const CHECK_BYTES: u64 = 32 << 20;
+
+/// The most events that wait for a checkpoint.
+const CHECKPOINT_EVENTS: u64 = 4_096;
+
+/// The longest that an event waits for a checkpoint.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+
 /// The `meta` member that marks events of a relaxed ledger.
 const DURABILITY: &str = "durability";
 
@@ -44,7 +53,15 @@ pub enum Durability {
 pub struct Options {
     /// When a caller is told that its event is recorded.
     pub durability: Durability,
+    /// The folder of the anchor; none for the one inside the state folder, which does not notice that all of it was put back.
+    pub anchor: Option<PathBuf>,
     pub(crate) segment_bytes: u64,
+    /// Opening reads at least so many bytes at the end of the ledger.
+    pub(crate) check_bytes: u64,
+    /// A checkpoint is due after so many events,
+    pub(crate) checkpoint_events: u64,
+    /// or so long after the first of them.
+    pub(crate) checkpoint_every: Duration,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) clock: fn() -> SystemTime,
 }
@@ -53,7 +70,11 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             durability: Durability::Full,
+            anchor: None,
             segment_bytes: SEGMENT_BYTES,
+            check_bytes: CHECK_BYTES,
+            checkpoint_events: CHECKPOINT_EVENTS,
+            checkpoint_every: CHECKPOINT_EVERY,
             disk: Arc::new(RealDisk),
             clock: SystemTime::now,
         }
@@ -110,6 +131,8 @@ impl Ledger {
             queue,
             shared: Arc::clone(&shared),
             durability: options.durability,
+            checkpoint_events: options.checkpoint_events,
+            checkpoint_every: options.checkpoint_every,
             lock,
         };
         let started = std::thread::Builder::new()
@@ -190,31 +213,62 @@ struct WriterThread {
     queue: Receiver<Job>,
     shared: Arc<Shared>,
     durability: Durability,
+    checkpoint_events: u64,
+    checkpoint_every: Duration,
     #[expect(dead_code, reason = "held until the writer ends")]
     lock: Lock,
 }
 
 impl WriterThread {
     fn run(mut self) {
-        let mut unsynced_since: Option<Instant> = None;
+        let mut sync_due: Option<Instant> = None;
+        let mut checkpoint_due: Option<Instant> = None;
         loop {
-            let first = match unsynced_since {
+            let due = sync_due.into_iter().chain(checkpoint_due).min();
+            let first = match due {
                 None => self
                     .queue
                     .recv()
                     .map_err(|_| RecvTimeoutError::Disconnected),
-                Some(since) => self.queue.recv_deadline(since + RELAXED_SYNC),
+                Some(due) => self.queue.recv_deadline(due),
             };
             match first {
                 Ok(first) => self.batch(first),
-                Err(RecvTimeoutError::Timeout) => self.sync(),
-                Err(RecvTimeoutError::Disconnected) => return self.sync(),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.finish(),
             }
-            unsynced_since = match self.writer.is_dirty() && self.shared.cause.get().is_none() {
-                true => unsynced_since.or_else(|| Some(Instant::now())),
-                false => None,
+            let now = Instant::now();
+            if sync_due.is_some_and(|due| due <= now) {
+                self.attempt(Writer::sync);
+            }
+            let full = self.writer.publisher.unpublished() >= self.checkpoint_events;
+            if full || checkpoint_due.is_some_and(|due| due <= now) {
+                checkpoint_due = None;
+                self.attempt(|writer| writer.publish().map(drop));
+            }
+            let healthy = self.shared.cause.get().is_none();
+            let later = |pending: bool, due: Option<Instant>, wait| {
+                (pending && healthy).then(|| due.unwrap_or(now + wait))
             };
+            sync_due = later(
+                self.writer.is_dirty(),
+                sync_due.filter(|due| *due > now),
+                RELAXED_SYNC,
+            );
+            checkpoint_due = later(
+                self.writer.publisher.unpublished() > 0,
+                checkpoint_due,
+                self.checkpoint_every,
+            );
         }
+    }
+
+    /// Ends in good order: everything synced, signed for, and the reserve given back.
+    fn finish(mut self) {
+        self.attempt(|writer| {
+            writer.publish()?;
+            writer.release()
+        });
     }
 
     /// Everything that waits shares one write and one sync: batching without a timer.
@@ -263,9 +317,10 @@ impl WriterThread {
         draft
     }
 
-    fn sync(&mut self) {
+    /// Does `what`, unless something failed before; a failure is final.
+    fn attempt(&mut self, what: impl FnOnce(&mut Writer) -> Result<(), Error>) {
         if self.shared.cause.get().is_none()
-            && let Err(error) = self.writer.sync()
+            && let Err(error) = what(&mut self.writer)
         {
             self.poison(error);
         }

@@ -1,17 +1,29 @@
 //! The ledger: the append-only, hash-chained record of everything the gateway decided, and proofs drawn from it.
 //! It never changes or removes an event that it wrote.
 
+mod anchor;
 mod append;
 mod chain;
+mod checkpoint;
+mod claims;
 mod error;
 mod event;
+mod init;
 mod io;
 mod layout;
 mod lock;
+mod mark;
+mod merkle;
+mod publish;
+mod quarantine;
 mod query;
 mod recover;
+mod reserve;
 mod scan;
 mod segment;
+mod survey;
+mod tally;
+mod tiles;
 mod torn;
 mod verify;
 mod walk;
@@ -19,12 +31,16 @@ mod writer;
 
 pub use append::{Durability, Ledger, Options};
 pub use chain::Head;
+pub use checkpoint::{Checkpoint, InvalidNote, LogKey};
 pub use error::Error;
 pub use event::{Draft, Record, Recorded};
+pub use init::{Initialised, init};
+pub use quarantine::Cut;
 pub use query::{
     Events, Filter, Follow, Query, Stored, events, follow, query, registry_events, tail,
 };
-pub use recover::{CLOSES, Cut, Initialised, Opening, init};
+pub use recover::Opening;
+pub use tally::CLOSES;
 pub use verify::{Verification, verify};
 
 #[cfg(test)]

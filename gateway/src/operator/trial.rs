@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::api::{Gateway, Registration};
 use crate::error::Error;
 use crate::ledger::{self, Recorded};
-use crate::registry::{Package, SigningKey};
+use crate::registry::{self, Package, SigningKey};
 use crate::router::Outcome;
 
 /// What came of it.
@@ -21,16 +22,10 @@ pub(crate) enum Trial {
 
 /// Runs the package at `folder` once on `request`.
 pub(crate) fn trial(folder: &Path, request: &Value) -> Result<Trial, Error> {
-    let state = tempfile::Builder::new()
-        .prefix("plugin-gateway-run-")
-        .tempdir()
-        .map_err(|source| Error::File {
-            action: "make a passing state in",
-            path: std::env::temp_dir(),
-            source,
-        })?;
-    ledger::init(state.path())?;
-    let gateway = Gateway::open(state.path())?;
+    // Declared before the gateway, and so removed after it has let the state go.
+    let state = PassingState::new()?;
+    ledger::init(state.0.path())?;
+    let gateway = Gateway::open(state.0.path())?;
     let key = SigningKey::generate()?;
     gateway.trust_add(&key.public(), "this run only")?;
     let signature = key.sign(Package::read(folder)?.digest()).to_file_bytes();
@@ -50,4 +45,27 @@ pub(crate) fn trial(folder: &Path, request: &Value) -> Result<Trial, Error> {
         request,
         None,
     )?)))
+}
+
+/// A state that is gone when this is dropped, with the packages in it.
+struct PassingState(TempDir);
+
+impl PassingState {
+    fn new() -> Result<Self, Error> {
+        let made = tempfile::Builder::new()
+            .prefix("plugin-gateway-run-")
+            .tempdir();
+        made.map(Self).map_err(|source| Error::File {
+            action: "make a passing state in",
+            path: std::env::temp_dir(),
+            source,
+        })
+    }
+}
+
+impl Drop for PassingState {
+    fn drop(&mut self) {
+        // The folder itself is removed right after; what refuses that is left in the temporary folder.
+        drop(registry::unseal(self.0.path()));
+    }
 }

@@ -1,10 +1,13 @@
 //! One call from request to answer. The router alone talks to all rooms; no room talks to another.
 
+mod breaker;
 mod budget;
 mod exchange;
 mod files;
 mod invocation;
 mod judge;
+mod metrics;
+mod pipeline;
 mod prepare;
 mod record;
 mod refusal;
@@ -15,3 +18,5 @@ pub use record::{Invoke, Outcome};
 pub(crate) use exchange::Call;
 pub(crate) use files::Offered;
 pub(crate) use invocation::Router;
+pub(crate) use metrics::{CONTENT_TYPE, Counts};
+pub(crate) use pipeline::Pipeline;
