@@ -222,6 +222,31 @@ fn inv_pnp_10_overloaded() {
     );
 }
 
+/// "they must appear: … `circuit open`"; it refuses calls and switches nothing off, and it holds one plugin only.
+#[test]
+fn inv_pnp_10_circuit_open() {
+    let host = Host::new();
+    let settings = "[circuit]\nfailures = 2\nfirst_wait_ms = 600000\nlongest_wait_ms = 600000\n";
+    fs::write(host.state().join("config.toml"), settings).unwrap();
+    let crashing = host.install(&quiet("p.test.crashing"));
+    let other = host.install(&quiet("p.test.other"));
+    let gateway = open(&host);
+    let ask = |id: &str| call(&gateway, id, &request(text("x")));
+    for _ in 0..2 {
+        assert_eq!(ask(&crashing).status(), "error");
+    }
+    let answered = ask(&crashing);
+    assert_eq!(answered.status(), "rejected", "{answered:?}");
+    assert!(answered.notes().contains("circuit open"), "{answered:?}");
+    assert!(!answered.reached_the_plugin(), "{answered:?}");
+    assert_eq!(
+        ask(&other).status(),
+        "error",
+        "another plugin is not held up"
+    );
+    assert_eq!(host.row(&crashing)["status"], "enabled");
+}
+
 /// "Registry errors contain: `Plugin already registered`" — exit code 3: "refused by policy".
 #[test]
 fn inv_pnp_01_plugin_already_registered() {
