@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -28,12 +28,16 @@ fn number(name: &str, default: usize) -> usize {
 struct Random(u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    fn below(&mut self, bound: usize) -> usize {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
+        usize::try_from(self.0 >> 33).unwrap() % bound
+    }
+
+    fn pick<'a>(&mut self, among: &'a [String]) -> &'a str {
+        &among[self.below(among.len())]
     }
 }
 
@@ -44,6 +48,62 @@ struct Waiting {
     twice: AtomicUsize,
     nobody: AtomicUsize,
     refused: AtomicUsize,
+}
+
+/// What all threads of the host share.
+struct Stress<'a> {
+    plugins: Vec<String>,
+    input: Mutex<ChildStdin>,
+    waiting: &'a Waiting,
+    statuses: Mutex<BTreeMap<String, usize>>,
+    garbage: AtomicUsize,
+}
+
+impl Stress<'_> {
+    /// Makes the calls of one thread, one after the other, and waits for each answer.
+    fn calls(&self, thread: usize, calls: usize) {
+        let mut random = Random(thread as u64 + 1);
+        for call in 0..calls {
+            let id = (thread * calls + call) as u64;
+            let plugin = random.pick(&self.plugins);
+            let mut params = invoke(plugin, &id.to_string(), 10_000);
+            params["request"]["run_id"] = json!(format!("run-{thread}"));
+            let (wakes, answer) = channel();
+            self.waiting.by_id.lock().unwrap().insert(id, wakes);
+            let lines = self.lines(&mut random, id, &params);
+            let mut input = self.input.lock().unwrap();
+            input.write_all(lines.as_bytes()).unwrap();
+            drop(input);
+            let answer = answer
+                .recv_timeout(STUCK)
+                .unwrap_or_else(|_| panic!("no answer to {lines}"));
+            let status = answer["result"]["status"]
+                .as_str()
+                .unwrap_or_else(|| panic!("{answer}"));
+            *self
+                .statuses
+                .lock()
+                .unwrap()
+                .entry(status.to_owned())
+                .or_default() += 1;
+        }
+    }
+
+    /// The call's line; now and then with half a line before it, or with its own cancellation behind it.
+    fn lines(&self, random: &mut Random, id: u64, params: &Value) -> String {
+        let call = json!({ "jsonrpc": "2.0", "id": id, "method": "invoke", "params": params });
+        let mut lines = format!("{call}\n");
+        if random.below(10) == 0 {
+            let cancel = json!({ "jsonrpc": "2.0", "method": "cancel", "params": { "id": id } });
+            lines.push_str(&format!("{cancel}\n"));
+        }
+        if random.below(10) == 0 {
+            self.garbage.fetch_add(1, Ordering::Relaxed);
+            let half = &lines[..=random.below(40)];
+            lines = format!("{half}\n{lines}");
+        }
+        lines
+    }
 }
 
 /// Gives each answer to the thread that waits for it.
@@ -96,52 +156,33 @@ fn inv_pnp_07_a_stress_host_gets_every_answer_once_and_the_ledger_is_whole() {
         .unwrap();
     let gateway = child.id();
     let input = Mutex::new(child.stdin.take().unwrap());
-    let (waiting, statuses) = (
-        Waiting::default(),
-        Mutex::new(BTreeMap::<String, usize>::new()),
-    );
-    let (garbage, peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let waiting = Waiting::default();
+    let peak = AtomicUsize::new(0);
+    let stress = Stress {
+        plugins,
+        input,
+        waiting: &waiting,
+        statuses: Mutex::default(),
+        garbage: AtomicUsize::new(0),
+    };
+    let mut done = None;
     std::thread::scope(|scope| {
         distribute(scope, &mut child, &waiting);
         std::thread::scope(|workers| {
+            let stress = &stress;
             for thread in 0..threads {
-                let (input, waiting, statuses, plugins, garbage) =
-                    (&input, &waiting, &statuses, &plugins, &garbage);
-                workers.spawn(move || {
-                    let mut random = Random(thread as u64 + 1);
-                    for call in 0..calls {
-                        let id = (thread * calls + call) as u64;
-                        let plugin = &plugins[usize::try_from(random.below(plugins.len() as u64)).unwrap()];
-                        let mut params = invoke(plugin, &format!("{id}"), 10_000);
-                        params["request"]["run_id"] = json!(format!("run-{thread}"));
-                        let message = json!({ "jsonrpc": "2.0", "id": id, "method": "invoke", "params": params });
-                        let (wakes, answer) = channel();
-                        waiting.by_id.lock().unwrap().insert(id, wakes);
-                        let mut lines = format!("{message}\n");
-                        if random.below(10) == 0 {
-                            let cancel = json!({ "jsonrpc": "2.0", "method": "cancel", "params": { "id": id } });
-                            lines.push_str(&format!("{cancel}\n"));
-                        }
-                        if random.below(10) == 0 {
-                            let half = &lines[..usize::try_from(random.below(40)).unwrap() + 1];
-                            lines = format!("{half}\n{lines}");
-                            garbage.fetch_add(1, Ordering::Relaxed);
-                        }
-                        input.lock().unwrap().write_all(lines.as_bytes()).unwrap();
-                        let answer = answer.recv_timeout(STUCK).unwrap_or_else(|_| panic!("no answer to {message}"));
-                        let status = answer["result"]["status"].as_str().unwrap_or_else(|| panic!("{answer}"));
-                        *statuses.lock().unwrap().entry(status.to_owned()).or_default() += 1;
-                    }
-                });
+                workers.spawn(move || stress.calls(thread, calls));
             }
         });
         peak.store(
             usize::try_from(peak_memory_kib(gateway)).unwrap(),
             Ordering::Relaxed,
         );
-        drop(input);
+        drop(stress.input);
+        done = Some((stress.statuses, stress.garbage));
         assert!(child.wait().unwrap().success());
     });
+    let (statuses, garbage) = done.unwrap();
     let (peak, statuses) = (peak.into_inner(), statuses.into_inner().unwrap());
     eprintln!("{threads} threads, {calls} calls each: {statuses:?}, the gateway's peak {peak} KiB");
     assert_eq!(statuses.values().sum::<usize>(), threads * calls);
