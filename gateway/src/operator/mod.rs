@@ -2,6 +2,7 @@
 
 mod doctor;
 mod door;
+mod harness;
 mod inventory;
 mod keys;
 mod live;
@@ -13,6 +14,7 @@ pub(crate) use door::{
     Door, LogFormat, LogLevel, Registered, Serve, Told, TrustChange, metrics, metrics_of, settings,
     version,
 };
+pub use harness::Harness;
 pub(crate) use inventory::{details, inventory, parse_id};
 pub(crate) use keys::sign;
 pub(crate) use live::{SOCKET, methods, short_path};
