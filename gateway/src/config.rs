@@ -35,7 +35,7 @@ pub(crate) struct Config {
 /// When a failing plugin is refused for a while, and for how long.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Circuit {
+pub(crate) struct Circuit {
     /// How many calls must fail in a row.
     pub failures: u32,
     /// How long it is refused then, in milliseconds; each failed probe doubles it.
@@ -47,7 +47,7 @@ pub struct Circuit {
 /// The bounds of the supervisor channel.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Channel {
+pub(crate) struct Channel {
     /// The longest message, in bytes.
     pub max_line_bytes: usize,
     /// The most bytes of requests and unread answers that are held for one host.
@@ -130,13 +130,13 @@ impl Default for Circuit {
 impl Circuit {
     /// How long a plugin is refused at first.
     #[must_use]
-    pub fn first_wait(&self) -> Duration {
+    pub(crate) fn first_wait(&self) -> Duration {
         Duration::from_millis(self.first_wait_ms)
     }
 
     /// The longest that a plugin is refused.
     #[must_use]
-    pub fn longest_wait(&self) -> Duration {
+    pub(crate) fn longest_wait(&self) -> Duration {
         Duration::from_millis(self.longest_wait_ms)
     }
 }
@@ -160,7 +160,7 @@ impl Default for Channel {
 
 /// One setting, for people.
 #[derive(Debug, Clone, Serialize)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// Its name, with its table before a dot.
     pub name: &'static str,
     /// What it is for.
@@ -172,7 +172,7 @@ pub struct Setting {
 }
 
 /// Every setting and what it is for, tables after plain values as TOML wants it.
-pub const SETTINGS: [(&str, &str); 10] = [
+pub(crate) const SETTINGS: [(&str, &str); 10] = [
     (
         "calls_at_once",
         "How many calls run at once, over all plugins; one plugin's own bound is its manifest's max_concurrency.",
@@ -245,7 +245,7 @@ impl Config {
 
     /// Every setting with what holds and what would hold by default.
     #[must_use]
-    pub fn explained(&self) -> Vec<Setting> {
+    pub(crate) fn explained(&self) -> Vec<Setting> {
         let table =
             |config: &Self| toml::Value::try_from(config).unwrap_or(toml::Value::Boolean(false));
         let (own, default) = (table(self), table(&Self::default()));

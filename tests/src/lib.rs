@@ -2,8 +2,10 @@
 
 use std::io::Write as _;
 
+pub mod answers;
 pub mod attacks;
 pub mod canonical;
+pub mod channel;
 pub mod command;
 pub mod library;
 pub mod package;
@@ -12,6 +14,7 @@ pub mod processes;
 pub mod program;
 pub mod request;
 
+pub use channel::Channel;
 pub use command::{Host, Said};
 pub use package::Package;
 

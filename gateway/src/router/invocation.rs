@@ -57,7 +57,7 @@ enum Attempt {
     /// It was not made.
     Turned(Turned),
     /// It was made, and is not written down yet.
-    Ended(Outcome),
+    Ended(Box<Outcome>),
 }
 
 impl Router {
@@ -241,7 +241,7 @@ impl Router {
                 let change = pass.end(ending(status, cause), Instant::now());
                 outcome.meta.extend(change.map(circuit_fact));
             }
-            let recorded = self.record_end(outcome)?;
+            let recorded = self.record_end(*outcome)?;
             if !again {
                 return Ok(recorded);
             }
@@ -299,7 +299,7 @@ impl Router {
         outcome
             .meta
             .insert("attempt".to_owned(), attempt.to_string());
-        Ok(Attempt::Ended(outcome))
+        Ok(Attempt::Ended(Box::new(outcome)))
     }
 
     /// Writes down that the plugin will see the request. The registry is held meanwhile, so that no

@@ -82,7 +82,7 @@ impl<P> Sandbox<P> {
         })
     }
 
-    /// What this host enforces, layer by layer.
+    /// One row for each layer, as it was found at opening.
     #[must_use]
     pub(crate) fn protections(&self) -> &[Protection] {
         &self.protections

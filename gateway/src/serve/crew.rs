@@ -74,7 +74,7 @@ mod tests {
         for _ in 0..4 {
             let (wait, tell) = (met.1.clone(), meet.0.clone());
             let job: Job = Box::new(move || {
-                drop(wait.recv());
+                wait.recv().unwrap();
                 tell.send(std::thread::current().id()).unwrap();
             });
             assert!(crew.run(job).is_ok());

@@ -178,7 +178,7 @@ mod tests {
         loop {
             match lines.next().unwrap() {
                 Line::End => return found,
-                line => found.push(line),
+                line @ (Line::Whole(_) | Line::TooLong | Line::Stopped) => found.push(line),
             }
         }
     }

@@ -85,7 +85,7 @@ use self::session::Session;
 use self::task::Caller;
 use crate::api::Gateway;
 use crate::config::Config;
-use crate::error::{Error, chain};
+use crate::error::Error;
 use crate::operator::Serve;
 
 /// How long a cancelled call may take to end: its plugin is killed and reaped.
@@ -327,16 +327,4 @@ fn release(hub: Arc<Hub>) -> bool {
         std::thread::sleep(LOOK_EVERY);
     }
     Arc::into_inner(gateway).is_some()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_of_opening_are_said_in_words() {
-        let nowhere = tempfile::tempdir().unwrap();
-        let error = Gateway::open(&nowhere.path().join("nothing")).unwrap_err();
-        assert!(!chain(&error).is_empty());
-    }
 }

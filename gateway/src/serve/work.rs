@@ -57,8 +57,8 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
             }
             line(id, response.map_err(Fault::from))
         }
-        Long::ExportProof(_) => {
-            let words = "exportProof is not built in";
+        Long::ExportProof(run_id) => {
+            let words = format!("exportProof is not built in: run '{run_id}' was not exported");
             line::<()>(id, Err(Fault::new(rpc::INTERNAL, words)))
         }
         Long::VerifyLedger => line(
