@@ -1,28 +1,22 @@
 //! The gateway: the eight operations of the contract, and nothing else is public.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use plugin_protocol::canonical;
-use plugin_protocol::digest::{KeyId, ManifestHash};
+use plugin_protocol::digest::KeyId;
 use plugin_protocol::event::EventKind;
-use plugin_protocol::ids::{PluginId, RunId};
-use plugin_protocol::json;
-use plugin_protocol::report::{
-    Issue, PipelinePolicy, PipelineResponse, PluginInfo, Severity, ValidationReport,
-};
-use serde::{Deserialize, Serialize};
+use plugin_protocol::ids::PluginId;
+use plugin_protocol::report::{PipelinePolicy, PipelineResponse, PluginInfo, ValidationReport};
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::ledger::{self, Draft, Ledger, Opening, Record, Recorded};
-use crate::registry::{
-    Change, Package, PublicKey, RegistrationDecision, RegistrationFacts, Registry, Store,
+use crate::ledger::{self, Ledger, Opening, Recorded};
+use crate::registry::{Change, Package, PublicKey, RegistrationDecision, Registry, Store};
+use crate::router::{
+    Call, Candidate, Outcome, Pipeline, RegistryEvent, Rejection, Router, sandbox_settings,
 };
-use crate::router::{Call, Offered, Outcome, Pipeline, Router};
-use crate::sandbox::{Cancel, Layer, Runtime, Settings};
+use crate::sandbox::{Cancel, Layer};
 use crate::validator;
 
 /// A state folder that is open for writing. There is one at a time for each folder.
@@ -46,27 +40,6 @@ pub struct Registration<'a> {
     pub signature: Option<&'a [u8]>,
     /// Whether a lower version under the same id may be replaced.
     pub replace: bool,
-}
-
-/// One event of the registry, about to be recorded.
-struct RegistryEvent {
-    kind: EventKind,
-    plugin_id: Option<PluginId>,
-    meta: BTreeMap<String, String>,
-}
-
-impl Record for RegistryEvent {
-    fn draft(&self) -> Draft {
-        Draft {
-            run_id: RunId::system(),
-            kind: self.kind,
-            plugin_id: self.plugin_id.clone(),
-            request_id: None,
-            input_hash: None,
-            output_hash: None,
-            meta: self.meta.clone(),
-        }
-    }
 }
 
 impl Gateway {
@@ -320,130 +293,4 @@ impl Gateway {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Why a package was recorded as rejected.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Rejection {
-    pub(crate) reason: String,
-    /// Whether it is a question of signature and trust, not of what the package holds.
-    pub(crate) trust: bool,
-}
-
-/// What a package says of itself, read as far as it can be.
-struct Candidate {
-    plugin_id: PluginId,
-    name: String,
-    version: String,
-    capabilities: Vec<String>,
-    manifest_hash: ManifestHash,
-    /// The manifest's canonical JSON.
-    canonical: Vec<u8>,
-    /// What is wrong with it, whoever signed it.
-    fault: Option<String>,
-}
-
-impl Candidate {
-    /// Reads the manifest of `package`.
-    ///
-    /// # Errors
-    /// When not even a plugin's id can be read: then there is nothing to record it under.
-    fn of(package: &Package) -> Result<Self, Error> {
-        let (report, manifest) = validator::check_manifest(package.manifest_bytes());
-        let Some(manifest) = manifest else {
-            return Self::unusable(package.manifest_bytes(), report);
-        };
-        let fault = all_errors(&validator::check_package(&manifest, &Offered(package)));
-        Ok(Self {
-            plugin_id: manifest.plugin_id.clone(),
-            name: manifest.name.clone(),
-            version: manifest.version.to_string(),
-            capabilities: manifest.capabilities.clone(),
-            manifest_hash: manifest.hash(),
-            canonical: manifest.canonical().to_vec(),
-            fault,
-        })
-    }
-
-    fn unusable(manifest: &[u8], report: ValidationReport) -> Result<Self, Error> {
-        let value = json::read(manifest).unwrap_or_default();
-        let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
-        match (PluginId::parse(text("plugin_id")), report.manifest_hash) {
-            (Ok(plugin_id), Some(manifest_hash)) => Ok(Self {
-                plugin_id,
-                name: text("name").to_owned(),
-                version: text("version").to_owned(),
-                capabilities: Vec::new(),
-                manifest_hash,
-                canonical: canonical::bytes(&value),
-                fault: all_errors(&report.issues),
-            }),
-            _ => Err(Error::InvalidManifest {
-                report: Box::new(report),
-            }),
-        }
-    }
-
-    fn facts<'a>(
-        &'a self,
-        package: &Package,
-        signature: Option<&'a [u8]>,
-        replace: bool,
-    ) -> RegistrationFacts<'a> {
-        RegistrationFacts {
-            plugin_id: &self.plugin_id,
-            name: &self.name,
-            version: &self.version,
-            capabilities: &self.capabilities,
-            manifest_hash: self.manifest_hash,
-            package_digest: package.digest(),
-            signature,
-            replace,
-            fault: self.fault.as_deref(),
-        }
-    }
-}
-
-/// The errors among the findings in one text, none where there is no error.
-fn all_errors(issues: &[Issue]) -> Option<String> {
-    let errors = issues
-        .iter()
-        .filter(|issue| issue.severity == Severity::Error);
-    let words: Vec<String> = errors
-        .map(|issue| format!("{}: {}", issue.field, issue.message))
-        .collect();
-    if words.is_empty() {
-        None
-    } else {
-        Some(words.join("; "))
-    }
-}
-
-/// The operator's settings for the sandbox over what was found on the host.
-pub(crate) fn sandbox_settings(config: &Config) -> Result<Settings, Error> {
-    let mut settings = Settings::default();
-    for name in &config.allow_missing_layers {
-        let layer = Layer::from_name(name).ok_or_else(|| Error::Usage {
-            message: format!("config.toml: allow_missing_layers names '{name}', which is no layer"),
-            hint: "run `plugin-gateway doctor` to see the layers' names".to_owned(),
-        })?;
-        settings.allow_missing.push(layer);
-    }
-    for (name, chosen) in &config.runtimes {
-        let found = settings.runtimes.get(name);
-        let runtime = Runtime {
-            interpreter: chosen.interpreter.clone(),
-            args: chosen.args.clone(),
-            trees: chosen.trees.clone(),
-            memory: found
-                .as_ref()
-                .map(|found| found.memory.clone())
-                .unwrap_or_default(),
-            extra_calls: found
-                .map(|found| found.extra_calls.clone())
-                .unwrap_or_default(),
-        };
-        settings.runtimes.insert(name, runtime);
-    }
-    Ok(settings)
 }

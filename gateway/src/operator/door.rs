@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::live::{Live, methods};
-use crate::api::{Gateway, Registration, Rejection};
+use crate::api::{Gateway, Registration};
 use crate::config::Config;
 use crate::error::Error;
 use crate::ledger;
 use crate::registry::PublicKey;
+use crate::router::Rejection;
 use crate::router::{CONTENT_TYPE, Counts, Outcome};
 
 /// How `serve` was asked to work.

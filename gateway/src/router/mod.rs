@@ -11,6 +11,8 @@ mod pipeline;
 mod prepare;
 mod record;
 mod refusal;
+mod registration;
+mod settings;
 mod slots;
 
 pub use record::{Invoke, Outcome};
@@ -20,3 +22,5 @@ pub(crate) use files::Offered;
 pub(crate) use invocation::Router;
 pub(crate) use metrics::{CONTENT_TYPE, Counts};
 pub(crate) use pipeline::Pipeline;
+pub(crate) use registration::{Candidate, RegistryEvent, Rejection};
+pub(crate) use settings::sandbox_settings;
