@@ -4,11 +4,18 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
 use super::error::Error;
 
 /// The longest note about the holder that is read back, in bytes; ours are far shorter.
 const MAX_HOLDER_BYTES: u64 = 256;
+
+/// How often the lock is asked for before it counts as held, and the pause between: a process that the former holder was just
+/// starting has a copy of the open file until it begins its own program.
+const ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Held for as long as it lives. The system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
@@ -27,15 +34,11 @@ impl Lock {
             .truncate(false)
             .mode(0o600);
         let mut file = options.open(path).map_err(Error::io("open", path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::Locked {
-                    path: path.to_owned(),
-                    holder: holder(file),
-                });
-            }
-            Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),
+        if !try_again(&file).map_err(Error::io("lock", path))? {
+            return Err(Error::Locked {
+                path: path.to_owned(),
+                holder: holder(file),
+            });
         }
         // The note is for people only: what counts is the lock.
         let note = format!("process {} ({})\n", std::process::id(), program());
@@ -44,6 +47,20 @@ impl Lock {
             .map_err(Error::io("write", path))?;
         Ok(Self(file))
     }
+}
+
+fn try_again(file: &File) -> std::io::Result<bool> {
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            sleep(PAUSE);
+        }
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(false)
 }
 
 fn holder(file: File) -> String {
