@@ -101,7 +101,7 @@ impl LogKey {
     pub fn open(&self, note: &str) -> Result<Checkpoint, InvalidNote> {
         let (text, signature) = split(note)?;
         self.check(text, signature)?;
-        Checkpoint::parse(text, &signature.name)
+        Checkpoint::parse(text, signature.name)
     }
 
     /// The log's name, when it is known.

@@ -126,7 +126,7 @@ impl Claims {
                 .claims
                 .iter()
                 .take(self.broken.unwrap_or(0))
-                .last()
+                .next_back()
                 .map_or(0, |(claim, _)| claim.size);
             let reason = format!(
                 "the first {} events are not those that '{}' was signed for",

@@ -25,7 +25,10 @@ use super::tally::{RegistryLog, Tally};
 use super::walk::{Place, Start};
 
 /// A registry event's entry in the index: its index, its segment and its offset, big-endian.
-const ENTRY_BYTES: u64 = 24;
+const ENTRY_BYTES: usize = 24;
+
+/// What is done with a line and its place.
+pub(crate) type EachLine<'a> = dyn FnMut(&Place, &[u8]) -> Result<(), Error> + 'a;
 
 /// What the writer knew behind event `size` − 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,7 +135,7 @@ impl Mark {
     pub(crate) fn each_registry_line(
         &self,
         layout: &Layout,
-        each: &mut dyn FnMut(&Place, &[u8]) -> Result<(), Error>,
+        each: &mut EachLine<'_>,
     ) -> Result<(), Error> {
         if self.registry_count == 0 {
             return Ok(());
@@ -141,8 +144,8 @@ impl Mark {
         let file = File::open(&path).map_err(Error::io("open", &path))?;
         let mut lines = PlacedLines::new(layout);
         for nth in 0..self.registry_count {
-            let mut entry = [0; ENTRY_BYTES as usize];
-            file.read_exact_at(&mut entry, nth * ENTRY_BYTES)
+            let mut entry = [0; ENTRY_BYTES];
+            file.read_exact_at(&mut entry, nth * ENTRY_BYTES as u64)
                 .map_err(Error::io("read", &path))?;
             let (numbers, _) = entry.as_chunks::<8>();
             if let &[index, segment, offset] = numbers {
@@ -172,7 +175,7 @@ pub(crate) fn registry_entries(places: &[Place], count: u64) -> (Vec<u8>, u64) {
         .flat_map(u64::to_be_bytes);
     (
         entries.collect(),
-        (count - places.len() as u64) * ENTRY_BYTES,
+        (count - places.len() as u64) * ENTRY_BYTES as u64,
     )
 }
 

@@ -110,16 +110,16 @@ fn give(index: u64, line: &[u8], registry_events: &mut dyn FnMut(&Event)) -> Res
 
 /// Where a look begins, and what is known there.
 #[derive(Debug, Default)]
-struct Begin {
-    start: Start,
+pub(crate) struct Begin {
+    pub(crate) start: Start,
     tree: Growing,
     tally: Tally,
-    mark: Option<Mark>,
+    pub(crate) mark: Option<Mark>,
 }
 
 impl Begin {
     /// The newest good mark that leaves at least `check_bytes` to read, or the first event.
-    fn find(
+    pub(crate) fn find(
         layout: &Layout,
         key: &LogKey,
         claims: &Claims,

@@ -168,10 +168,6 @@ pub(crate) struct TileReader {
 }
 
 impl TileReader {
-    pub(crate) fn size(&self) -> u64 {
-        self.size
-    }
-
     /// The inclusion proof for leaf `index`, lowest hash first.
     pub(crate) fn path(&mut self, index: u64) -> Result<Vec<Hash>, Error> {
         path_ranges(index, self.size)

@@ -116,6 +116,10 @@ impl Writer {
         }
     }
 
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     pub(crate) fn is_dirty(&self) -> bool {
         self.unsynced_bytes > 0
     }

@@ -196,6 +196,14 @@ fn a_crash_while_recovering_from_a_crash_is_recovered_from() {
     );
 }
 
+/// The calls so far but those of the indexer, which works by itself and writes no events.
+fn count(tape: &Tape) -> usize {
+    tape.calls()
+        .iter()
+        .filter(|call| !format!("{call:?}").contains("/index/"))
+        .count()
+}
+
 #[test]
 fn a_failed_call_ends_the_ledger_for_good_and_keeps_what_was_told() {
     let plain = Tape::default();
@@ -228,12 +236,12 @@ fn a_failed_call_ends_the_ledger_for_good_and_keeps_what_was_told() {
                     "{error}"
                 );
                 assert!(error.to_string().contains("ledger unavailable"));
-                let calls = tape.calls().len();
+                let calls = count(&tape);
                 assert!(matches!(
                     ledger.record(draft(EventKind::Reject, "r", "again")),
                     Err(Error::Unavailable { .. })
                 ));
-                assert_eq!(tape.calls().len(), calls, "nothing is tried again");
+                assert_eq!(count(&tape), calls, "nothing is tried again");
             }
             drop(ledger);
             assert_recovers(

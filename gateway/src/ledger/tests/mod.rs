@@ -8,6 +8,8 @@ mod kill;
 mod lines;
 mod merkle;
 mod notes;
+mod opening;
+mod proofs;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
