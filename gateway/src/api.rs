@@ -1,20 +1,21 @@
 //! The gateway: the eight operations of the contract, and nothing else is public.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use plugin_protocol::digest::KeyId;
 use plugin_protocol::event::EventKind;
-use plugin_protocol::ids::PluginId;
+use plugin_protocol::ids::{PluginId, RunId};
 use plugin_protocol::report::{PipelinePolicy, PipelineResponse, PluginInfo, ValidationReport};
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::ledger::{self, Ledger, Opening, Recorded};
+use crate::ledger::{self, Ledger, Opening, ProofBundle, Recorded};
 use crate::registry::{Change, Package, PublicKey, RegistrationDecision, Registry, Store};
 use crate::router::{
-    Call, Candidate, Outcome, Pipeline, RegistryEvent, Rejection, Router, sandbox_settings,
+    Call, Candidate, Outcome, Pipeline, RegistryEvent, Rejection, Router, proof_extras,
+    sandbox_settings,
 };
 use crate::sandbox::{Cancel, Layer};
 use crate::validator;
@@ -24,6 +25,7 @@ use crate::validator;
 /// Dropping it flushes the ledger and lets the folder go.
 #[derive(Debug)]
 pub struct Gateway {
+    state: PathBuf,
     registry: Arc<RwLock<Registry>>,
     store: Arc<Store>,
     ledger: Ledger,
@@ -71,6 +73,7 @@ impl Gateway {
             &config,
         );
         Ok(Self {
+            state: state.to_owned(),
             registry,
             store,
             ledger,
@@ -151,6 +154,17 @@ impl Gateway {
             request,
             cancel,
         })
+    }
+}
+
+impl Gateway {
+    /// Exports the proof of a run: its events, with proofs that they stand in the ledger, complete and in order.
+    ///
+    /// # Errors
+    /// When the run has no events, or the ledger is unavailable.
+    pub fn export_proof(&self, run: &RunId) -> Result<ProofBundle, Error> {
+        let extras = proof_extras(&self.state, &self.store, run)?;
+        Ok(self.ledger.export_proof(run, extras)?)
     }
 }
 

@@ -53,7 +53,7 @@ mod validator;
 
 pub use api::{Gateway, Registration};
 pub use error::{Error, Kind};
-pub use ledger::Recorded;
+pub use ledger::{ProofBundle, Recorded};
 pub use router::{Invoke, Outcome};
 pub use sandbox::{Cancel, Denial, End, Layer, Report, Tail, Usage};
 

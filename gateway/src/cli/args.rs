@@ -120,6 +120,9 @@ pub(super) enum Verb {
     /// The record of everything that ran
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Proofs of what a run did, which an auditor checks offline
+    #[command(subcommand)]
+    Proof(Proof),
 }
 
 /// Which plugins are called and how.
@@ -200,6 +203,31 @@ pub(super) enum Trust {
     Remove {
         /// The key's id, 16 hexadecimal digits
         key_id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Proof {
+    /// Record the export, sign a checkpoint over it, and write the run's bundle
+    Export {
+        /// The run's id
+        run: String,
+        /// Where to write the bundle
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Check a bundle against the log's public key; needs no state
+    Verify {
+        /// The bundle
+        file: PathBuf,
+        /// The log's public key: its log.pub (PEM) or log.vkey
+        #[arg(long, value_name = "PUB")]
+        key: PathBuf,
+    },
+    /// Show a bundle to a person, without checking it
+    Show {
+        /// The bundle
+        file: PathBuf,
     },
 }
 

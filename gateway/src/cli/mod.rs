@@ -6,6 +6,7 @@ mod health;
 mod keys;
 mod output;
 mod plugins;
+mod proofs;
 mod records;
 mod request;
 mod service;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use self::args::{Cli, Ledger, Trust, Verb};
+use self::args::{Cli, Ledger, Proof, Trust, Verb};
 use self::output::Output;
 use crate::config;
 use crate::error::{Error, Kind, chain};
@@ -97,6 +98,11 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
         Verb::Serve { log_format } => service::serve(&state()?, log_format, out, serve),
         Verb::Metrics => service::metrics(&state()?, out),
         Verb::Config { explain } => service::config(&state()?, explain, out),
+        Verb::Proof(Proof::Export { run, out: file }) => {
+            proofs::export(&state()?, &run, &file, out)
+        }
+        Verb::Proof(Proof::Verify { file, key }) => proofs::verify(&file, &key, out),
+        Verb::Proof(Proof::Show { file }) => proofs::show(&file, out),
         Verb::Ledger(Ledger::Verify) => records::verify(&state()?, out),
         Verb::Ledger(Ledger::Tail { lines, follow }) => {
             records::tail(&state()?, lines, follow, out)

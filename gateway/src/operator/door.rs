@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use plugin_protocol::digest::KeyId;
-use plugin_protocol::ids::PluginId;
+use plugin_protocol::ids::{PluginId, RunId};
 use plugin_protocol::message::Response;
 use plugin_protocol::report::{PipelinePolicy, PipelineResponse, PluginInfo};
 use serde::{Deserialize, Serialize};
@@ -199,6 +199,16 @@ impl Door {
                 methods::PIPELINE,
                 json!({ "policy": policy, "request": request }),
             ),
+        }
+    }
+}
+
+impl Door {
+    /// Exports the proof of a run: the bundle as JSON.
+    pub(crate) fn export_proof(&mut self, run: &RunId) -> Result<Value, Error> {
+        match self {
+            Self::Own(gateway) => Ok(json!(gateway.export_proof(run)?)),
+            Self::Live(live) => live.call(methods::EXPORT_PROOF, json!({ "run_id": run })),
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) mod methods {
     pub(crate) const ENABLE: &str = "enablePlugin";
     pub(crate) const DISABLE: &str = "disablePlugin";
     pub(crate) const PIPELINE: &str = "invokePipeline";
+    pub(crate) const EXPORT_PROOF: &str = "exportProof";
     pub(crate) const METRICS: &str = "metrics";
     pub(crate) const OPERATOR_REGISTER: &str = "operator.register";
     pub(crate) const OPERATOR_INVOKE: &str = "operator.invoke";

@@ -6,6 +6,7 @@ mod harness;
 mod inventory;
 mod keys;
 mod live;
+mod proofs;
 mod trial;
 mod validation;
 
@@ -18,5 +19,6 @@ pub use harness::Harness;
 pub(crate) use inventory::{details, inventory, parse_id};
 pub(crate) use keys::sign;
 pub(crate) use live::{SOCKET, methods, short_path};
+pub(crate) use proofs::{read_proof, verify_proof};
 pub(crate) use trial::{Trial, trial};
 pub(crate) use validation::validate;

@@ -3,6 +3,7 @@
 mod breaker;
 mod budget;
 mod exchange;
+mod export;
 mod files;
 mod invocation;
 mod judge;
@@ -18,6 +19,7 @@ mod slots;
 pub use record::{Invoke, Outcome};
 
 pub(crate) use exchange::Call;
+pub(crate) use export::proof_extras;
 pub(crate) use files::Offered;
 pub(crate) use invocation::Router;
 pub(crate) use metrics::{CONTENT_TYPE, Counts};

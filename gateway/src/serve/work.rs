@@ -57,10 +57,7 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
             }
             line(id, response.map_err(Fault::from))
         }
-        Long::ExportProof(run_id) => {
-            let words = format!("exportProof is not built in: run '{run_id}' was not exported");
-            line::<()>(id, Err(Fault::new(rpc::INTERNAL, words)))
-        }
+        Long::ExportProof(run_id) => line(id, gateway.export_proof(run_id).map_err(Fault::from)),
         Long::VerifyLedger => line(
             id,
             ledger::verify(&hub.state, &|_, _| {}).map_err(|error| Error::from(error).into()),
