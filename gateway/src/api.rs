@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::ledger::{self, Ledger, Opening, ProofBundle, Recorded};
+use crate::ledger::{self, Checkpoint, Ledger, Opening, ProofBundle, Recorded};
 use crate::registry::{Change, Package, PublicKey, RegistrationDecision, Registry, Store};
 use crate::router::{
     Call, Candidate, Outcome, Pipeline, RegistryEvent, Rejection, Router, proof_extras,
@@ -213,6 +213,11 @@ impl Gateway {
     /// How many events are durable.
     pub(crate) fn events(&self) -> u64 {
         self.ledger.head().size
+    }
+
+    /// Signs a checkpoint over everything recorded so far; none where nothing is.
+    pub(crate) fn checkpoint(&self) -> Result<Option<(Checkpoint, String)>, Error> {
+        Ok(self.ledger.checkpoint()?)
     }
 
     pub(crate) fn trust_add(&self, key: &PublicKey, label: &str) -> Result<bool, Error> {

@@ -246,6 +246,8 @@ pub(super) enum Ledger {
     },
     /// Print the events that match all that is given
     Query(Query),
+    /// Sign a checkpoint over all events and print it (a C2SP signed note)
+    Checkpoint,
 }
 
 #[derive(Debug, Args)]

@@ -107,6 +107,7 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
         Verb::Ledger(Ledger::Tail { lines, follow }) => {
             records::tail(&state()?, lines, follow, out)
         }
+        Verb::Ledger(Ledger::Checkpoint) => records::checkpoint(&state()?, out),
         Verb::Ledger(Ledger::Query(query)) => records::query(&state()?, &query, out),
     }
 }

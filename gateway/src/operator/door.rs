@@ -13,7 +13,7 @@ use super::live::{Live, methods};
 use crate::api::{Gateway, Registration};
 use crate::config::Config;
 use crate::error::Error;
-use crate::ledger;
+use crate::ledger::{self, Checkpoint};
 use crate::registry::PublicKey;
 use crate::router::Rejection;
 use crate::router::{CONTENT_TYPE, Counts, Outcome};
@@ -204,6 +204,17 @@ impl Door {
 }
 
 impl Door {
+    /// A checkpoint over the ledger: signed now, or the newest of the gateway at work, which signs by itself.
+    pub(crate) fn checkpoint(
+        &mut self,
+        state: &Path,
+    ) -> Result<Option<(Checkpoint, String)>, Error> {
+        match self {
+            Self::Own(gateway) => gateway.checkpoint(),
+            Self::Live(_) => Ok(ledger::newest_checkpoint(state)?),
+        }
+    }
+
     /// Exports the proof of a run: the bundle as JSON.
     pub(crate) fn export_proof(&mut self, run: &RunId) -> Result<Value, Error> {
         match self {
