@@ -2,7 +2,7 @@
 //! calls on what was prepared before; nothing here decides anything.
 
 use std::ffi::CString;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 
 use libc::sock_filter;
@@ -37,6 +37,8 @@ pub(super) struct Recipe {
     pub(super) parent: i32,
     /// In a new user namespace: what to write to its `uid_map` and `gid_map`.
     pub(super) id_maps: Option<[CString; 2]>,
+    /// Doors of the control groups to enter.
+    pub(super) groups: Vec<RawFd>,
     /// Prepared namespaces to join, each with its kind.
     pub(super) joins: Vec<(RawFd, i32)>,
     /// The private root to build, where there is a mount namespace.
@@ -72,14 +74,19 @@ impl Recipe {
     ///
     /// # Errors
     /// When no child could be made. A failed step is noted in `failure` instead, and the child is there to be reaped.
-    pub(super) fn start(&self, namespaces: i32) -> Result<Child, Error> {
+    pub(super) fn start(
+        &self,
+        namespaces: i32,
+        birthplace: Option<BorrowedFd<'_>>,
+    ) -> Result<Child, Error> {
         let named = self
             .stdio
             .into_iter()
             .chain([self.folder])
             .chain(self.ruleset)
             .chain(self.report)
-            .chain(self.program);
+            .chain(self.program)
+            .chain(self.groups.iter().copied());
         if named
             .into_iter()
             .chain(self.joins.iter().map(|(fd, _)| *fd))
@@ -88,7 +95,7 @@ impl Recipe {
             return Err(rustix::io::Errno::BADF).during("start a plugin from low descriptors");
         }
         let mut stack = Stack::new().during("map a stack")?;
-        spawn(namespaces, None, &mut stack, live, self).during("clone a process")
+        spawn(namespaces, birthplace, &mut stack, live, self).during("clone a process")
     }
 
     /// The failed step as an error.
@@ -115,6 +122,7 @@ pub(super) struct Failure {
 #[repr(u8)]
 pub(super) enum Step {
     DeathSignal,
+    ControlGroups,
     UserNamespace,
     JoinNamespaces,
     PrivateRoot,
@@ -133,8 +141,9 @@ pub(super) enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::DeathSignal,
+        Self::ControlGroups,
         Self::UserNamespace,
         Self::JoinNamespaces,
         Self::PrivateRoot,
@@ -156,6 +165,7 @@ impl Step {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::DeathSignal => "death signal",
+            Self::ControlGroups => "control groups",
             Self::UserNamespace => "user namespace",
             Self::JoinNamespaces => "join namespaces",
             Self::PrivateRoot => "private root",
@@ -221,6 +231,10 @@ impl<T> At<T> for bare::Result<T> {
 fn run(recipe: &Recipe) -> Outcome {
     // First, so that from here on the parent's death is ours.
     process::die_with_parent().at(Step::DeathSignal)?;
+    // Before the first thing that the plugin could be charged for, and while these numbers are descriptors.
+    for &group in &recipe.groups {
+        process::enter_group(group).at(Step::ControlGroups)?;
+    }
     // Before anything that needs a capability: an ordinary user has them only here.
     if let Some(maps) = &recipe.id_maps {
         map_ids(maps).at(Step::UserNamespace)?;
