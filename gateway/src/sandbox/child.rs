@@ -2,7 +2,7 @@
 //! calls on what was prepared before; nothing here decides anything.
 
 use std::ffi::CString;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 
 use libc::sock_filter;
@@ -37,6 +37,8 @@ pub(super) struct Recipe {
     pub(super) parent: i32,
     /// In a new user namespace: what to write to its `uid_map` and `gid_map`.
     pub(super) id_maps: Option<[CString; 2]>,
+    /// Doors of the control groups to enter.
+    pub(super) groups: Vec<RawFd>,
     /// Prepared namespaces to join, each with its kind.
     pub(super) joins: Vec<(RawFd, i32)>,
     /// Whether the host's name is the run's own to change, so that the real one goes out of sight.
@@ -74,14 +76,19 @@ impl Recipe {
     ///
     /// # Errors
     /// When no child could be made. A failed step is noted in `failure` instead, and the child is there to be reaped.
-    pub(super) fn start(&self, namespaces: i32) -> Result<Child, Error> {
+    pub(super) fn start(
+        &self,
+        namespaces: i32,
+        birthplace: Option<BorrowedFd<'_>>,
+    ) -> Result<Child, Error> {
         let named = self
             .stdio
             .into_iter()
             .chain([self.folder])
             .chain(self.ruleset)
             .chain(self.report)
-            .chain(self.program);
+            .chain(self.program)
+            .chain(self.groups.iter().copied());
         if named
             .into_iter()
             .chain(self.joins.iter().map(|(fd, _)| *fd))
@@ -90,7 +97,7 @@ impl Recipe {
             return Err(rustix::io::Errno::BADF).during("start a plugin from low descriptors");
         }
         let mut stack = Stack::new().during("map a stack")?;
-        spawn(namespaces, None, &mut stack, live, self).during("clone a process")
+        spawn(namespaces, birthplace, &mut stack, live, self).during("clone a process")
     }
 
     /// The failed step as an error.
@@ -118,6 +125,7 @@ pub(super) struct Failure {
 pub(super) enum Step {
     DeathSignal,
     FileMask,
+    ControlGroups,
     UserNamespace,
     JoinNamespaces,
     HostName,
@@ -137,9 +145,10 @@ pub(super) enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::DeathSignal,
         Self::FileMask,
+        Self::ControlGroups,
         Self::UserNamespace,
         Self::JoinNamespaces,
         Self::HostName,
@@ -163,6 +172,7 @@ impl Step {
         match self {
             Self::DeathSignal => "death signal",
             Self::FileMask => "file mask",
+            Self::ControlGroups => "control groups",
             Self::UserNamespace => "user namespace",
             Self::JoinNamespaces => "join namespaces",
             Self::HostName => "host name",
@@ -231,6 +241,10 @@ fn run(recipe: &Recipe) -> Outcome {
     process::die_with_parent().at(Step::DeathSignal)?;
     // Before folders are made, which a strict mask would close to the plugin.
     process::fix_file_mask().at(Step::FileMask)?;
+    // Before the first thing that the plugin could be charged for, and while these numbers are descriptors.
+    for &group in &recipe.groups {
+        process::enter_group(group).at(Step::ControlGroups)?;
+    }
     // Before anything that needs a capability: an ordinary user has them only here.
     if let Some(maps) = &recipe.id_maps {
         map_ids(maps).at(Step::UserNamespace)?;

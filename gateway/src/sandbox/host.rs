@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use tempfile::TempDir;
 
+use super::cgroup::{self, Caps, Cgroups};
 use super::child::{self, Recipe, Step};
 use super::error::{Error, While};
 use super::filter::{Filter, Wanted};
@@ -29,6 +30,13 @@ pub(super) const NAMESPACES: [(i32, Layer); 5] = [
     (libc::CLONE_NEWCGROUP, Layer::CgroupNs),
 ];
 
+/// More than a child of ours takes that stops short of exec.
+const REHEARSAL_CAPS: Caps = Caps {
+    memory_bytes: 64 << 20,
+    tasks: 2,
+    processors: 1,
+};
+
 /// What was found.
 #[derive(Debug)]
 pub(super) struct Host {
@@ -40,6 +48,8 @@ pub(super) struct Host {
     pub(super) namespaces: i32,
     /// A network namespace in which nothing is up, to be joined.
     pub(super) network: Option<OwnedFd>,
+    /// Groups to run in, or why there are none.
+    pub(super) cgroups: Result<Cgroups, String>,
     /// Whether forbidden calls can be reported.
     pub(super) reported: bool,
     /// The gateway's process id as /proc shows it, 0 where /proc shows another namespace's.
@@ -61,6 +71,7 @@ impl Host {
             landlock: crate::sys::landlock::version(),
             namespaces: 0,
             network: None,
+            cgroups: Err("not tried".to_owned()),
             reported: true,
             parent: own_number_in_proc(),
             folder,
@@ -73,7 +84,32 @@ impl Host {
                     .is_ok()
             });
         }
+        host.try_cgroups();
         Ok(host)
+    }
+
+    /// Groups are used only when a rehearsal in one works.
+    fn try_cgroups(&mut self) {
+        self.cgroups = Cgroups::open();
+        if let Err(error) = self.rehearse() {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            let cause = cause.unwrap_or_default();
+            self.cgroups = Err(format!("a rehearsal in one failed: {error}: {cause}"));
+        }
+    }
+
+    fn rehearse(&self) -> Result<(), Error> {
+        let network = self.network.as_ref().map(AsFd::as_fd);
+        self.rehearse_with(self.namespaces, network)
+    }
+
+    /// A group with these caps, where there are groups.
+    pub(super) fn group(&self, caps: Caps) -> Result<Option<cgroup::Loan>, Error> {
+        self.cgroups
+            .as_ref()
+            .ok()
+            .map(|groups| groups.borrow(caps))
+            .transpose()
     }
 
     /// The layers without which no plugin is ever started. Reports may be missing: then forbidden calls kill.
@@ -130,8 +166,10 @@ impl Host {
             extra_calls: Vec::new(),
         };
         let cookies = cookies()?;
+        let group = self.group(REHEARSAL_CAPS)?;
         let recipe = Recipe {
             parent: self.parent,
+            groups: group.iter().flat_map(cgroup::Loan::doors).collect(),
             id_maps: self.id_maps(namespaces)?,
             joins: network
                 .map(|fd| (fd.as_raw_fd(), libc::CLONE_NEWNET))
@@ -156,7 +194,10 @@ impl Host {
             arguments: Arguments::new(Vec::new()),
             failure: child::Failure::default(),
         };
-        let child = recipe.start(namespaces)?;
+        let child = recipe.start(
+            namespaces,
+            group.as_ref().and_then(cgroup::Loan::birthplace),
+        )?;
         let reaped = wait::reap(&child.pidfd).during("reap a rehearsal")?;
         drop(ours);
         recipe.outcome()?;

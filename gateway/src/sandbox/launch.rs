@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Instant;
 
+use super::cgroup;
 use super::child::{self, Recipe};
 use super::error::{Error, While};
 use super::filter::Filter;
@@ -28,10 +29,11 @@ pub(super) fn launch(host: &Host, plan: &Plan, job: &Job<'_>) -> Result<Seen, Er
     let (stderr, stderr_end) = Outlet::open()?;
     // Held until the plugin is reaped.
     let loan = host.identity()?;
+    let group = host.group(plan.caps)?;
     let (child, listener) = {
         let stdin_end = feed.child_end().map_or(-1, |fd| fd.as_raw_fd());
         let stdio = [stdin_end, stdout_end.as_raw_fd(), stderr_end.as_raw_fd()];
-        start(host, plan, job, stdio, loan.as_ref())?
+        start(host, plan, job, stdio, loan.as_ref(), group.as_ref())?
     };
     drop((stdout_end, stderr_end));
     feed.close_if_done();
@@ -42,6 +44,7 @@ pub(super) fn launch(host: &Host, plan: &Plan, job: &Job<'_>) -> Result<Seen, Er
             stdout,
             stderr,
             listener,
+            group,
             since,
         },
         job,
@@ -55,6 +58,7 @@ fn start(
     job: &Job<'_>,
     stdio: [i32; 3],
     loan: Option<&Loan>,
+    group: Option<&cgroup::Loan>,
 ) -> Result<(Child, Option<OwnedFd>), Error> {
     let private_root = host.private_root();
     let ruleset = host.ruleset(&plan.places)?;
@@ -63,6 +67,7 @@ fn start(
     let package = plan.sees_package.then_some(job.package);
     let recipe = Recipe {
         parent: host.parent,
+        groups: group.map(cgroup::Loan::doors).unwrap_or_default(),
         id_maps: host.id_maps(host.namespaces)?,
         joins: host
             .network
@@ -78,7 +83,7 @@ fn start(
         folder: host.folder.as_raw_fd(),
         stdio,
         identity: loan.map(Loan::id),
-        limits: plan.limits.clone(),
+        limits: plan.limits(group.is_some()),
         descriptors: plan.descriptors,
         ruleset: ruleset.as_ref().map(AsRawFd::as_raw_fd),
         filter: Filter::build(&plan.wanted(private_root, host.reported))?.with_cookies(cookies),
@@ -88,7 +93,7 @@ fn start(
         arguments: Arguments::new(plan.arguments.clone()),
         failure: child::Failure::default(),
     };
-    let child = recipe.start(host.namespaces)?;
+    let child = recipe.start(host.namespaces, group.and_then(cgroup::Loan::birthplace))?;
     match accept(host, &recipe, &ours) {
         Ok(listener) => Ok((child, listener)),
         Err(error) => {

@@ -1,6 +1,7 @@
 //! Runs one plugin process that can read its request, compute and write one answer, and nothing else.
 //! This room never decides whether a plugin may run, and never reads what the answer says.
 
+mod cgroup;
 mod child;
 mod denial;
 mod discover;

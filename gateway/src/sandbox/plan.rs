@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::cgroup::Caps;
 use super::elf;
 use super::error::{Error, While};
 use super::filter::Wanted;
@@ -45,6 +46,11 @@ const DESCRIPTORS_PROGRAM: u64 = 16;
 const DESCRIPTORS_RUNTIME: u64 = 64;
 /// Threads: Node starts eleven, Go about one a processor; 64 end a thread bomb early.
 const THREADS: u64 = 64;
+/// Memory in bytes that the kernel takes on a plugin's behalf: page tables, stacks of 64 threads, full pipes, and the part of libraries and
+/// interpreters in the page cache that the plugin was the first to read, which the kernel takes back before it kills.
+const KERNEL_BYTES: u64 = 16 << 20;
+/// More processors than any plugin has use for; it keeps the kernel's arithmetic on quotas far from overflow.
+const PROCESSORS_MAX: u32 = 64;
 /// Queued signals and timers.
 const SIGNALS: u64 = 64;
 /// Main stack in bytes, and so libc's default for threads: the usual 8 MiB.
@@ -75,7 +81,9 @@ pub(super) struct Plan {
     pub(super) sees_package: bool,
     /// What Landlock lets through.
     pub(super) places: Places,
-    pub(super) limits: Vec<(u32, u64)>,
+    /// What the control group caps, where there is one.
+    pub(super) caps: Caps,
+    limits: Vec<(u32, u64)>,
     /// The limit on descriptors, which is set apart from the others.
     pub(super) descriptors: u64,
     pub(super) makes_code: bool,
@@ -130,6 +138,7 @@ impl Plan {
             visible,
             sees_package: class == Class::Dynamic,
             places,
+            caps: caps(job, 0),
             limits: limits(&job.limits, 0, RESERVE_PROGRAM_BYTES),
             descriptors: DESCRIPTORS_PROGRAM,
             makes_code: false,
@@ -180,6 +189,7 @@ impl Plan {
             visible,
             sees_package: true,
             places,
+            caps: caps(job, runtime.memory.overhead_bytes),
             limits: limits(
                 &job.limits,
                 runtime.memory.overhead_bytes,
@@ -197,6 +207,13 @@ impl Plan {
             Program::Sealed(image) => image.file(),
             Program::Interpreter(file) => file.as_fd(),
         }
+    }
+
+    /// The resource limits. A control group counts what is used, of every kind; the limit on private memory, which counts
+    /// what is asked for, would only come before it and hide the cause, and so stands in where there is no group.
+    pub(super) fn limits(&self, grouped: bool) -> Vec<(u32, u64)> {
+        let stands = |&(resource, _): &(u32, u64)| !grouped || resource != libc::RLIMIT_DATA;
+        self.limits.iter().copied().filter(stands).collect()
     }
 
     /// What the filter must be like.
@@ -273,6 +290,25 @@ fn c_argument(bytes: Vec<u8>) -> Result<CString, Error> {
     })
 }
 
+/// What a control group holds the job to.
+fn caps(job: &Job<'_>, overhead: u64) -> Caps {
+    let time = job.deadline.saturating_duration_since(Instant::now());
+    let memory = job.limits.memory_bytes.saturating_add(overhead);
+    Caps {
+        memory_bytes: memory.saturating_add(KERNEL_BYTES),
+        tasks: THREADS,
+        processors: processors(job.limits.cpu, time),
+    }
+}
+
+/// How many processors a job keeps busy that spreads its processor time over its whole time, rounded up.
+fn processors(cpu: Duration, time: Duration) -> u32 {
+    let count = cpu.as_millis().div_ceil(time.as_millis().max(1));
+    u32::try_from(count)
+        .unwrap_or(u32::MAX)
+        .clamp(1, PROCESSORS_MAX)
+}
+
 /// The resource limits, soft and hard alike (setrlimit(2)).
 fn limits(limits: &Limits, overhead: u64, reserve: u64) -> Vec<(u32, u64)> {
     let memory = limits.memory_bytes.saturating_add(overhead);
@@ -329,6 +365,15 @@ mod tests {
         assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
         assert_eq!(whole_seconds(Duration::from_secs(2)), 2);
         assert_eq!(whole_seconds(Duration::from_millis(2001)), 3);
+    }
+
+    #[test]
+    fn processors_are_those_that_use_up_the_time_allowed() {
+        let second = Duration::from_secs(1);
+        assert_eq!(processors(second, second), 1);
+        assert_eq!(processors(second / 10, second), 1);
+        assert_eq!(processors(second * 3 / 2, second), 2);
+        assert_eq!(processors(second, Duration::ZERO), PROCESSORS_MAX);
     }
 
     #[test]

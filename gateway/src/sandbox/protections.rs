@@ -45,7 +45,11 @@ fn facts(layer: Layer) -> (&'static str, Weight, &'static str) {
             Weight::Spare,
             "run the gateway as root to have it",
         ),
-        Layer::Cgroup => ("control group", Weight::Spare, "none in this version"),
+        Layer::Cgroup => (
+            "control group",
+            Weight::Spare,
+            "have groups delegated: run under systemd with Delegate=yes (systemd-run --user --scope -p Delegate=yes …), or as root where version 1 is mounted",
+        ),
         Layer::Explained => (
             "forbidden calls are named",
             Weight::Spare,
@@ -107,7 +111,10 @@ fn state(host: &Host, layer: Layer) -> (bool, String) {
         Layer::UserNs => made(host.namespaces & libc::CLONE_NEWUSER != 0),
         Layer::NetNs if host.network.is_some() => (true, "an empty one is joined".to_owned()),
         Layer::NetNs => (false, "not made; no call that makes a socket is let through".to_owned()),
-        Layer::Cgroup => (false, "not used".to_owned()),
+        Layer::Cgroup => match &host.cgroups {
+            Ok(groups) => (true, format!("each run is in a group that caps {}", groups.describe())),
+            Err(reason) => (false, format!("resource limits stand in: {reason}")),
+        },
         Layer::Explained if host.reported => (true, "through a seccomp listener".to_owned()),
         Layer::Explained => (false, "forbidden calls kill without a name".to_owned()),
     }

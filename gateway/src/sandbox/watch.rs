@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::cgroup;
 use super::denial::{self, Judgement};
 use super::error::{Error, While};
 use super::job::Job;
@@ -33,6 +34,8 @@ pub(super) struct Started<'a> {
     pub(super) stdout: Outlet,
     pub(super) stderr: Outlet,
     pub(super) listener: Option<OwnedFd>,
+    /// The control group that the plugin is in.
+    pub(super) group: Option<cgroup::Loan>,
     pub(super) since: Instant,
 }
 
@@ -296,11 +299,16 @@ impl Watch<'_> {
         let end = self.verdict(reaped);
         let mut answer = self.answer;
         answer.truncate(self.job.limits.answer_bytes.saturating_add(1));
-        let peak = if self.peak_memory_bytes == 0 {
+        let counted = self
+            .started
+            .group
+            .as_ref()
+            .and_then(cgroup::Loan::peak_bytes);
+        let peak = counted.unwrap_or(if self.peak_memory_bytes == 0 {
             reaped.peak_memory_bytes
         } else {
             self.peak_memory_bytes
-        };
+        });
         let usage = Usage {
             wall: self.started.since.elapsed(),
             cpu: reaped.cpu,
@@ -338,10 +346,18 @@ impl Watch<'_> {
             {
                 End::CpuLimit
             }
+            Death::Signalled(libc::SIGKILL) if self.out_of_memory() => End::MemoryLimit,
             Death::Signalled(signal) => End::Signalled(signal),
             Death::Exited(_) if !self.answer.is_empty() => End::Answered,
             Death::Exited(code) => End::Exited(code),
         }
+    }
+
+    fn out_of_memory(&self) -> bool {
+        self.started
+            .group
+            .as_ref()
+            .is_some_and(cgroup::Loan::out_of_memory)
     }
 }
 

@@ -109,6 +109,11 @@ pub(crate) fn limit(resource: u32, value: u64, cookies: Cookies) -> Result<()> {
     unsafe { call(libc::SYS_prlimit64, args) }.map(drop)
 }
 
+/// Moves the calling thread, which must be its process's only one, into the control group behind its open `tasks` file.
+pub(crate) fn enter_group(tasks: RawFd) -> Result<()> {
+    super::bare::write(tasks, b"0").map(drop)
+}
+
 /// Joins the namespace behind a descriptor, which must be of the given kind.
 pub(crate) fn join_namespace(namespace: RawFd, kind: i32) -> Result<()> {
     // SAFETY: setns takes numbers only.
