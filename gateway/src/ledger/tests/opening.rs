@@ -287,7 +287,10 @@ fn what_can_be_made_again_is_made_again_when_it_is_lost_or_wrong() {
         let note = std::fs::read_to_string(path).unwrap();
         std::fs::write(path, note.replace("\"calls\":[[", "\"calls\":[],\"x\":[[")).unwrap();
     });
-    assert!(with(&forget).0 <= 10, "only a mark from before the call is good");
+    assert!(
+        with(&forget).0 <= 10,
+        "only a mark from before the call is good"
+    );
     // Tiles with one wrong hash in the edge.
     let spoil = |state: &Path| {
         for (path, mut bytes) in super::disk::files(&state.join("ledger/tiles")) {
