@@ -10,6 +10,8 @@ mod merkle;
 mod notes;
 mod opening;
 mod proofs;
+mod space;
+mod speed;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
