@@ -19,7 +19,7 @@ use crate::registry::{
     Change, Package, PublicKey, RegistrationDecision, RegistrationFacts, Registry, Store,
 };
 use crate::router::{Call, Offered, Outcome, Router};
-use crate::sandbox::{Cancel, Layer, Runtime, Settings};
+use crate::sandbox::{Cancel, Layer, Settings};
 use crate::validator;
 
 /// A state folder that is open for writing. There is one at a time for each folder.
@@ -367,21 +367,8 @@ pub(crate) fn sandbox_settings(config: &Config) -> Result<Settings, Error> {
         })?;
         settings.allow_missing.push(layer);
     }
-    for (name, chosen) in &config.runtimes {
-        let found = settings.runtimes.get(name);
-        let runtime = Runtime {
-            interpreter: chosen.interpreter.clone(),
-            args: chosen.args.clone(),
-            trees: chosen.trees.clone(),
-            memory: found
-                .as_ref()
-                .map(|found| found.memory.clone())
-                .unwrap_or_default(),
-            extra_calls: found
-                .map(|found| found.extra_calls.clone())
-                .unwrap_or_default(),
-        };
-        settings.runtimes.insert(name, runtime);
+    for (name, choice) in &config.runtimes {
+        settings.runtimes.choose(name, choice.clone());
     }
     Ok(settings)
 }
