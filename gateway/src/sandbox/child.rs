@@ -41,6 +41,8 @@ pub(super) struct Recipe {
     pub(super) groups: Vec<RawFd>,
     /// Prepared namespaces to join, each with its kind.
     pub(super) joins: Vec<(RawFd, i32)>,
+    /// Whether the host's name is the run's own to change, so that the real one goes out of sight.
+    pub(super) own_name: bool,
     /// The private root to build, where there is a mount namespace.
     pub(super) root: Option<Layout>,
     /// The empty working directory for when there is no private root.
@@ -122,9 +124,11 @@ pub(super) struct Failure {
 #[repr(u8)]
 pub(super) enum Step {
     DeathSignal,
+    FileMask,
     ControlGroups,
     UserNamespace,
     JoinNamespaces,
+    HostName,
     PrivateRoot,
     WorkingDirectory,
     Descriptors,
@@ -141,11 +145,13 @@ pub(super) enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 19] = [
         Self::DeathSignal,
+        Self::FileMask,
         Self::ControlGroups,
         Self::UserNamespace,
         Self::JoinNamespaces,
+        Self::HostName,
         Self::PrivateRoot,
         Self::WorkingDirectory,
         Self::Descriptors,
@@ -165,9 +171,11 @@ impl Step {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::DeathSignal => "death signal",
+            Self::FileMask => "file mask",
             Self::ControlGroups => "control groups",
             Self::UserNamespace => "user namespace",
             Self::JoinNamespaces => "join namespaces",
+            Self::HostName => "host name",
             Self::PrivateRoot => "private root",
             Self::WorkingDirectory => "working directory",
             Self::Descriptors => "descriptors",
@@ -231,6 +239,8 @@ impl<T> At<T> for bare::Result<T> {
 fn run(recipe: &Recipe) -> Outcome {
     // First, so that from here on the parent's death is ours.
     process::die_with_parent().at(Step::DeathSignal)?;
+    // Before folders are made, which a strict mask would close to the plugin.
+    process::fix_file_mask().at(Step::FileMask)?;
     // Before the first thing that the plugin could be charged for, and while these numbers are descriptors.
     for &group in &recipe.groups {
         process::enter_group(group).at(Step::ControlGroups)?;
@@ -244,6 +254,10 @@ fn run(recipe: &Recipe) -> Outcome {
     // While capabilities are there.
     for &(namespace, kind) in &recipe.joins {
         process::join_namespace(namespace, kind).at(Step::JoinNamespaces)?;
+    }
+    // While capabilities are there.
+    if recipe.own_name {
+        process::hide_host_name().at(Step::HostName)?;
     }
     // While capabilities are there, and before Landlock, which forbids mounting.
     if let Some(root) = &recipe.root {
@@ -270,7 +284,8 @@ fn run(recipe: &Recipe) -> Outcome {
     if let Some(ruleset) = recipe.ruleset {
         process::restrict(ruleset).at(Step::Landlock)?;
     }
-    // The handlers are reset, so that a pending signal now does its default and nothing of the parent's.
+    // The actions are the default ones, so that a pending signal now does its default and nothing of the parent's.
+    process::default_signals().at(Step::Signals)?;
     process::unblock_signals().at(Step::Signals)?;
     // Last, because the filter forbids most of the calls above.
     let listener =

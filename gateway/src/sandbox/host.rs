@@ -175,6 +175,7 @@ impl Host {
                 .map(|fd| (fd.as_raw_fd(), libc::CLONE_NEWNET))
                 .into_iter()
                 .collect(),
+            own_name: namespaces & libc::CLONE_NEWUTS != 0,
             root: if private_root {
                 Some(Layout::plan(&[], None)?)
             } else {

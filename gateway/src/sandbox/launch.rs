@@ -75,6 +75,7 @@ fn start(
             .iter()
             .map(|fd| (fd.as_raw_fd(), libc::CLONE_NEWNET))
             .collect(),
+        own_name: host.namespaces & libc::CLONE_NEWUTS != 0,
         root: if private_root {
             Some(Layout::plan(&plan.visible, package)?)
         } else {

@@ -82,6 +82,12 @@ impl<P> Sandbox<P> {
         })
     }
 
+    /// One row for each layer, as it was found at opening.
+    #[must_use]
+    pub(crate) fn protections(&self) -> &[Protection] {
+        &self.protections
+    }
+
     /// Runs one job to its end. The permit is proof that the run was allowed and recorded.
     ///
     /// # Errors

@@ -77,6 +77,16 @@ pub(crate) fn drop_capabilities() -> Result<()> {
     unsafe { call(libc::SYS_capset, args) }.map(drop)
 }
 
+/// Gives the UTS namespace of the caller names that say nothing about the host.
+pub(crate) fn hide_host_name() -> Result<()> {
+    const NAME: &[u8] = b"plugin";
+    let args = [NAME.as_ptr() as usize, NAME.len(), 0, 0, 0, 0];
+    // SAFETY: the kernel reads exactly `NAME.len()` bytes from a constant.
+    unsafe { call(libc::SYS_sethostname, args) }?;
+    // SAFETY: as above.
+    unsafe { call(libc::SYS_setdomainname, args) }.map(drop)
+}
+
 /// Starts a session, which leaves the terminal and the process group behind.
 pub(crate) fn new_session() -> Result<()> {
     // SAFETY: setsid takes no argument.
@@ -166,6 +176,30 @@ pub(crate) fn unblock_signals() -> Result<()> {
     ];
     // SAFETY: the kernel reads one 64-bit signal set from this stack; the old one is not asked for.
     unsafe { call(libc::SYS_rt_sigprocmask, args) }.map(drop)
+}
+
+/// Gives every signal its default action. Handlers are gone since the clone, but a signal that was
+/// ignored would stay so, through exec and for good.
+pub(crate) fn default_signals() -> Result<()> {
+    /// The kernel's `sigaction`: handler, flags, restorer and mask; all zero is the default action.
+    const DEFAULT: [u64; 4] = [0; 4];
+    const LAST: i32 = 64;
+    for signal in (1..=LAST).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        let number = usize::try_from(signal).unwrap_or_default();
+        let args = [number, DEFAULT.as_ptr() as usize, 0, size_of::<u64>(), 0, 0];
+        // SAFETY: the kernel reads one `sigaction` from a constant; the actions are this process's own,
+        // since it was cloned without CLONE_SIGHAND.
+        unsafe { call(libc::SYS_rt_sigaction, args) }?;
+    }
+    Ok(())
+}
+
+/// Sets the mask for new files to one that does not depend on who started the gateway.
+pub(crate) fn fix_file_mask() -> Result<()> {
+    const MASK: usize = 0o022;
+    // SAFETY: umask takes a number and always succeeds; the mask is this process's own, since it was
+    // cloned without CLONE_FS.
+    unsafe { call(libc::SYS_umask, [MASK, 0, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// Arguments for exec: the strings and the null-terminated list of pointers to them.
