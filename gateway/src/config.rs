@@ -56,18 +56,27 @@ pub(crate) struct Channel {
     pub drain_ms: u64,
 }
 
-/// One of the operator's runtimes.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+/// What an operator says of a runtime. What is left out is as for the usual runtime of that name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct Runtime {
-    /// The interpreter's real path.
-    pub interpreter: PathBuf,
-    /// Arguments before the script.
-    #[serde(default)]
-    pub args: Vec<String>,
-    /// Folders that the interpreter reads.
-    #[serde(default)]
-    pub trees: Vec<PathBuf>,
+    /// The interpreter's path; without it the usual places are searched.
+    pub(crate) interpreter: Option<PathBuf>,
+    /// Arguments before the script; `{mib}` stands for the plugin's memory limit.
+    pub(crate) args: Option<Vec<String>>,
+    /// Folders and files that the interpreter reads.
+    pub(crate) trees: Option<Vec<PathBuf>>,
+    /// Folders of shared libraries that the interpreter would look for beside itself; a jail without /proc cannot tell it
+    /// where that is.
+    pub(crate) libraries: Option<Vec<PathBuf>>,
+    /// System calls beyond the runtime class's list, by name.
+    pub(crate) extra_calls: Option<Vec<String>>,
+    /// Whether its C library asks its name service who the user is; that is then no violation.
+    pub(crate) asks_name_service: Option<bool>,
+    /// Memory in MiB that the interpreter takes for itself.
+    pub(crate) overhead_mib: Option<u32>,
+    /// Whether the interpreter makes code at run time.
+    pub(crate) makes_code: Option<bool>,
 }
 
 /// Why the settings cannot be used.
@@ -211,7 +220,7 @@ pub(crate) const SETTINGS: [(&str, &str); 10] = [
     ),
     (
         "runtimes",
-        "Interpreters that plugins may name, beside those that are found by themselves: runtimes.NAME = { interpreter = PATH, args = [], trees = [] }.",
+        "Interpreters that plugins may name, beside those that are found by themselves: runtimes.NAME = { interpreter = PATH, args = [], trees = [], libraries = [], extra_calls = [], asks_name_service = false, overhead_mib = 0, makes_code = false }; what is left out is as for the usual runtime of that name.",
     ),
 ];
 
@@ -317,6 +326,20 @@ pub(crate) fn default_state() -> Result<PathBuf, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_runtime_is_described_as_far_as_it_differs() {
+        let state = tempfile::tempdir().unwrap();
+        let text = "[runtimes.lua]\ninterpreter = \"/usr/bin/lua\"\noverhead_mib = 8\n";
+        fs::write(state.path().join(FILE), text).unwrap();
+        let config = Config::load(state.path()).unwrap();
+        let expected = Runtime {
+            interpreter: Some("/usr/bin/lua".into()),
+            overhead_mib: Some(8),
+            ..Runtime::default()
+        };
+        assert_eq!(config.runtimes.get("lua"), Some(&expected));
+    }
 
     #[test]
     fn defaults_stand_where_there_is_no_file_and_unknown_names_are_refused() {

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::sandbox::{Layer, Runtime, Settings};
+use crate::sandbox::{Layer, Settings};
 
 /// The operator's settings for the sandbox over what was found on the host.
 pub(crate) fn sandbox_settings(config: &Config) -> Result<Settings, Error> {
@@ -14,21 +14,8 @@ pub(crate) fn sandbox_settings(config: &Config) -> Result<Settings, Error> {
         })?;
         settings.allow_missing.push(layer);
     }
-    for (name, chosen) in &config.runtimes {
-        let found = settings.runtimes.get(name);
-        let runtime = Runtime {
-            interpreter: chosen.interpreter.clone(),
-            args: chosen.args.clone(),
-            trees: chosen.trees.clone(),
-            memory: found
-                .as_ref()
-                .map(|found| found.memory.clone())
-                .unwrap_or_default(),
-            extra_calls: found
-                .map(|found| found.extra_calls.clone())
-                .unwrap_or_default(),
-        };
-        settings.runtimes.insert(name, runtime);
+    for (name, choice) in &config.runtimes {
+        settings.runtimes.choose(name, choice.clone());
     }
     Ok(settings)
 }

@@ -45,6 +45,7 @@ pub(super) fn launch(host: &Host, plan: &Plan, job: &Job<'_>) -> Result<Seen, Er
             stderr,
             listener,
             group,
+            asks_name_service: plan.asks_name_service,
             since,
         },
         job,

@@ -4,7 +4,6 @@
 mod cgroup;
 mod child;
 mod denial;
-mod discover;
 mod elf;
 mod error;
 mod filter;
@@ -37,7 +36,7 @@ pub(crate) use job::{Entry, Job, Limits};
 pub use layer::Layer;
 pub(crate) use layer::Protection;
 pub use report::{Denial, End, Report, Tail, Usage};
-pub(crate) use runtimes::{Runtime, Runtimes};
+pub(crate) use runtimes::Runtimes;
 pub(crate) use settings::Settings;
 
 /// How much of standard error is kept, in bytes: the contract's "last 64 KiB".

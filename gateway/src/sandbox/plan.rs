@@ -17,14 +17,8 @@ use super::image::{Class, Image};
 use super::job::{Entry, Job, Limits};
 use super::layout::PACKAGE_FOLDER;
 use super::rules::Places;
-use super::runtimes::{Runtime, Runtimes};
+use super::runtimes::{Runtime, Runtimes, WORKER_RUNTIME, WORKER_SHIM};
 use super::streams::above_stdio;
-
-/// The runtime that runs the older form of entry.
-const WORKER_RUNTIME: &str = "node";
-
-/// What runs the older form: it reads the request, calls the exported function with it and wraps what that returns.
-const WORKER_SHIM: &str = include_str!("worker_shim.js");
 
 /// The name that a native program is started under.
 const PROGRAM_NAME: &str = "plugin";
@@ -87,6 +81,8 @@ pub(super) struct Plan {
     /// The limit on descriptors, which is set apart from the others.
     pub(super) descriptors: u64,
     pub(super) makes_code: bool,
+    /// Whether its C library may ask its name service, in vain.
+    pub(super) asks_name_service: bool,
     pub(super) extra_calls: Vec<String>,
 }
 
@@ -142,6 +138,7 @@ impl Plan {
             limits: limits(&job.limits, 0, RESERVE_PROGRAM_BYTES),
             descriptors: DESCRIPTORS_PROGRAM,
             makes_code: false,
+            asks_name_service: false,
             extra_calls: Vec::new(),
         })
     }
@@ -152,27 +149,13 @@ impl Plan {
         rest: Vec<Vec<u8>>,
         job: &Job<'_>,
     ) -> Result<Self, Error> {
-        let mut arguments = vec![c_argument(
-            runtime.interpreter.as_os_str().as_bytes().to_vec(),
-        )?];
-        let heap = runtime
-            .memory
-            .heap_argument
-            .iter()
-            .map(|text| heap_argument(text, &job.limits));
-        let before = runtime.args.iter().chain(shim).cloned();
-        for argument in heap.chain(before).map(String::into_bytes).chain(rest) {
-            arguments.push(c_argument(argument)?);
-        }
-        let file = fs::File::open(&runtime.interpreter).during("open an interpreter")?;
-        let mut header = Vec::new();
-        (&file)
-            .take(HEADER_BYTES)
-            .read_to_end(&mut header)
-            .during("read an interpreter")?;
-        elf::class(&header)?;
-        let (mut visible, mut places) = match elf::loader(&header) {
-            Some(loader) => libraries(&loader)?,
+        let interpreter = Interpreter::open(runtime)?;
+        let before = runtime.args.iter().map(|text| sized(text, &job.limits));
+        let before = before.chain(shim.iter().cloned()).map(String::into_bytes);
+        let arguments = interpreter.words.into_iter().chain(before).chain(rest);
+        let arguments = arguments.map(c_argument).collect::<Result<_, _>>()?;
+        let (mut visible, mut places) = match &interpreter.loader {
+            Some(loader) => libraries(loader)?,
             None => (Vec::new(), Places::default()),
         };
         for tree in runtime.trees.iter().filter(|tree| tree.exists()) {
@@ -182,21 +165,19 @@ impl Plan {
         visible.push(runtime.interpreter.clone());
         places.execute.push(runtime.interpreter.clone());
         places.read.push(job.package.to_path_buf());
+        let overhead = runtime.overhead_bytes;
         Ok(Self {
             class: Class::Runtime,
-            program: Program::Interpreter(above_stdio(OwnedFd::from(file))?),
+            program: Program::Interpreter(interpreter.program),
             arguments,
             visible,
             sees_package: true,
             places,
-            caps: caps(job, runtime.memory.overhead_bytes),
-            limits: limits(
-                &job.limits,
-                runtime.memory.overhead_bytes,
-                RESERVE_RUNTIME_BYTES,
-            ),
+            caps: caps(job, overhead),
+            limits: limits(&job.limits, overhead, RESERVE_RUNTIME_BYTES),
             descriptors: DESCRIPTORS_RUNTIME,
-            makes_code: runtime.memory.makes_code,
+            makes_code: runtime.makes_code,
+            asks_name_service: runtime.asks_name_service,
             extra_calls: runtime.extra_calls.clone(),
         })
     }
@@ -225,6 +206,51 @@ impl Plan {
             reported,
             extra_calls: self.extra_calls.clone(),
         }
+    }
+}
+
+/// An interpreter's file, opened, and how it is started.
+struct Interpreter {
+    /// What is executed: the interpreter, or its loader.
+    program: OwnedFd,
+    /// The loader that its headers name.
+    loader: Option<PathBuf>,
+    /// The first arguments, the program's own name included.
+    words: Vec<Vec<u8>>,
+}
+
+impl Interpreter {
+    fn open(runtime: &Runtime) -> Result<Self, Error> {
+        let file = fs::File::open(&runtime.interpreter).during("open an interpreter")?;
+        let mut header = Vec::new();
+        (&file)
+            .take(HEADER_BYTES)
+            .read_to_end(&mut header)
+            .during("read an interpreter")?;
+        elf::class(&header)?;
+        let loader = elf::loader(&header);
+        let own_name = runtime.interpreter.as_os_str().as_bytes().to_vec();
+        let (file, words) = match &loader {
+            Some(loader) if !runtime.libraries.is_empty() => {
+                let loader_file = fs::File::open(loader).during("open a loader")?;
+                let loader = loader.as_os_str().as_bytes().to_vec();
+                let paths = runtime
+                    .libraries
+                    .iter()
+                    .map(|path| path.as_os_str().as_bytes());
+                let paths = paths.collect::<Vec<_>>().join(&b':');
+                (
+                    loader_file,
+                    vec![loader, b"--library-path".to_vec(), paths, own_name],
+                )
+            }
+            Some(_) | None => (file, vec![own_name]),
+        };
+        Ok(Self {
+            program: above_stdio(OwnedFd::from(file))?,
+            loader,
+            words,
+        })
     }
 }
 
@@ -276,7 +302,8 @@ fn libraries(loader: &Path) -> Result<(Vec<PathBuf>, Places), Error> {
     ))
 }
 
-fn heap_argument(text: &str, limits: &Limits) -> String {
+/// An argument with the memory limit where it has a place for it.
+fn sized(text: &str, limits: &Limits) -> String {
     text.replace("{mib}", &(limits.memory_bytes >> 20).max(1).to_string())
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Started<'a> {
     pub(super) listener: Option<OwnedFd>,
     /// The control group that the plugin is in.
     pub(super) group: Option<cgroup::Loan>,
+    /// Whether a question to the C library's name service is a probe and no attack.
+    pub(super) asks_name_service: bool,
     pub(super) since: Instant,
 }
 
@@ -188,7 +190,7 @@ impl Watch<'_> {
         else {
             return Ok(());
         };
-        match denial::judge(listener.as_fd(), &report) {
+        match denial::judge(listener.as_fd(), &report, self.started.asks_name_service) {
             Judgement::Refuse(errno) => {
                 self.probes = self.probes.saturating_add(1);
                 notify::refuse(listener.as_fd(), report.id, errno).during("answer a probe")?;
