@@ -31,7 +31,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let variable = |name| env::var_os(name).ok_or_else(|| format!("cargo did not set {name}"));
     let program = PathBuf::from(variable("OUT_DIR")?).join("launcher");
     let mut compiler = Command::new(variable("RUSTC")?);
-    compiler.args(FLAGS).arg("--target").arg(variable("TARGET")?);
+    compiler
+        .args(FLAGS)
+        .arg("--target")
+        .arg(variable("TARGET")?);
     if let Some(linker) = env::var_os("RUSTC_LINKER") {
         compiler.arg("-C").arg({
             let mut argument = std::ffi::OsString::from("linker=");

@@ -1,25 +1,23 @@
 //! The gateway: the eight operations of the contract, and nothing else is public.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use plugin_protocol::canonical;
-use plugin_protocol::digest::{KeyId, ManifestHash};
+use plugin_protocol::digest::KeyId;
 use plugin_protocol::event::EventKind;
 use plugin_protocol::ids::{PluginId, RunId};
-use plugin_protocol::json;
-use plugin_protocol::report::{Issue, PluginInfo, Severity, ValidationReport};
+use plugin_protocol::report::{PipelinePolicy, PipelineResponse, PluginInfo, ValidationReport};
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::ledger::{self, Draft, Ledger, Opening, Record, Recorded};
-use crate::registry::{
-    Change, Package, PublicKey, RegistrationDecision, RegistrationFacts, Registry, Store,
+use crate::ledger::{self, Checkpoint, Ledger, Opening, ProofBundle, Recorded};
+use crate::registry::{Change, Package, PublicKey, RegistrationDecision, Registry, Store};
+use crate::router::{
+    Call, Candidate, Outcome, Pipeline, RegistryEvent, Rejection, Router, proof_extras,
+    sandbox_settings,
 };
-use crate::router::{Call, Offered, Outcome, Router};
-use crate::sandbox::{Cancel, Layer, Runtime, Settings};
+use crate::sandbox::{Cancel, Layer};
 use crate::validator;
 
 /// A state folder that is open for writing. There is one at a time for each folder.
@@ -27,6 +25,7 @@ use crate::validator;
 /// Dropping it flushes the ledger and lets the folder go.
 #[derive(Debug)]
 pub struct Gateway {
+    state: PathBuf,
     registry: Arc<RwLock<Registry>>,
     store: Arc<Store>,
     ledger: Ledger,
@@ -43,27 +42,6 @@ pub struct Registration<'a> {
     pub signature: Option<&'a [u8]>,
     /// Whether a lower version under the same id may be replaced.
     pub replace: bool,
-}
-
-/// One event of the registry, about to be recorded.
-struct RegistryEvent {
-    kind: EventKind,
-    plugin_id: Option<PluginId>,
-    meta: BTreeMap<String, String>,
-}
-
-impl Record for RegistryEvent {
-    fn draft(&self) -> Draft {
-        Draft {
-            run_id: RunId::system(),
-            kind: self.kind,
-            plugin_id: self.plugin_id.clone(),
-            request_id: None,
-            input_hash: None,
-            output_hash: None,
-            meta: self.meta.clone(),
-        }
-    }
 }
 
 impl Gateway {
@@ -92,9 +70,10 @@ impl Gateway {
             Arc::clone(&store),
             ledger.clone(),
             settings,
-            config.calls_at_once,
+            &config,
         );
         Ok(Self {
+            state: state.to_owned(),
             registry,
             store,
             ledger,
@@ -123,7 +102,9 @@ impl Gateway {
     /// # Errors
     /// When it is unknown, rejected, or no longer vouched for; or the ledger is unavailable.
     pub fn enable_plugin(&self, id: &PluginId) -> Result<PluginInfo, Error> {
-        self.switch(id, Registry::enable)
+        let info = self.switch(id, Registry::enable)?;
+        self.router.forgive(id);
+        Ok(info)
     }
 
     /// Switches a plugin off. Idempotent.
@@ -152,11 +133,38 @@ impl Gateway {
         request: &Value,
         cancel: Option<&Cancel>,
     ) -> Result<Recorded<Outcome>, Error> {
-        self.router.invoke(Call {
-            plugin_id,
+        self.router.invoke(Call::new(plugin_id, request, cancel))
+    }
+
+    /// Asks several plugins, one after the other or all at once, inside one total time.
+    ///
+    /// Every step is a call of its own, with its own events. `cancel` lets another thread end the
+    /// whole pipeline: the steps that run are ended, the others never start.
+    ///
+    /// # Errors
+    /// When the pipeline itself makes no sense, or the ledger cannot write down what happens.
+    pub fn invoke_pipeline(
+        &self,
+        policy: &PipelinePolicy,
+        request: &Value,
+        cancel: Option<&Cancel>,
+    ) -> Result<PipelineResponse, Error> {
+        self.router.pipeline(Pipeline {
+            policy,
             request,
             cancel,
         })
+    }
+}
+
+impl Gateway {
+    /// Exports the proof of a run: its events, with proofs that they stand in the ledger, complete and in order.
+    ///
+    /// # Errors
+    /// When the run has no events, or the ledger is unavailable.
+    pub fn export_proof(&self, run: &RunId) -> Result<ProofBundle, Error> {
+        let extras = proof_extras(&self.state, &self.store, run)?;
+        Ok(self.ledger.export_proof(run, extras)?)
     }
 }
 
@@ -164,6 +172,52 @@ impl Gateway {
 impl Gateway {
     pub(crate) fn opening(&self) -> &Opening {
         &self.opening
+    }
+
+    /// Answers a call as `overloaded`, without looking at it but not without writing it down.
+    pub(crate) fn overloaded(
+        &self,
+        plugin_id: &str,
+        request: &Value,
+        notes: &str,
+    ) -> Result<Recorded<Outcome>, Error> {
+        self.router
+            .overloaded(Call::new(plugin_id, request, None), notes)
+    }
+
+    /// The same for every step of a pipeline.
+    pub(crate) fn pipeline_overloaded(
+        &self,
+        policy: &PipelinePolicy,
+        request: &Value,
+        notes: &str,
+    ) -> Result<PipelineResponse, Error> {
+        let pipeline = Pipeline {
+            policy,
+            request,
+            cancel: None,
+        };
+        self.router.pipeline_overloaded(pipeline, notes)
+    }
+
+    /// What was counted since the start, as OpenMetrics text.
+    pub(crate) fn metrics(&self) -> String {
+        self.router.metrics()
+    }
+
+    /// The sandbox's layers in force, or why no plugin is run here.
+    pub(crate) fn isolation(&self) -> Result<Vec<Layer>, String> {
+        self.router.isolation()
+    }
+
+    /// How many events are durable.
+    pub(crate) fn events(&self) -> u64 {
+        self.ledger.head().size
+    }
+
+    /// Signs a checkpoint over everything recorded so far; none where nothing is.
+    pub(crate) fn checkpoint(&self) -> Result<Option<(Checkpoint, String)>, Error> {
+        Ok(self.ledger.checkpoint()?)
     }
 
     pub(crate) fn trust_add(&self, key: &PublicKey, label: &str) -> Result<bool, Error> {
@@ -258,130 +312,4 @@ impl Gateway {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Why a package was recorded as rejected.
-#[derive(Debug)]
-pub(crate) struct Rejection {
-    pub(crate) reason: String,
-    /// Whether it is a question of signature and trust, not of what the package holds.
-    pub(crate) trust: bool,
-}
-
-/// What a package says of itself, read as far as it can be.
-struct Candidate {
-    plugin_id: PluginId,
-    name: String,
-    version: String,
-    capabilities: Vec<String>,
-    manifest_hash: ManifestHash,
-    /// The manifest's canonical JSON.
-    canonical: Vec<u8>,
-    /// What is wrong with it, whoever signed it.
-    fault: Option<String>,
-}
-
-impl Candidate {
-    /// Reads the manifest of `package`.
-    ///
-    /// # Errors
-    /// When not even a plugin's id can be read: then there is nothing to record it under.
-    fn of(package: &Package) -> Result<Self, Error> {
-        let (report, manifest) = validator::check_manifest(package.manifest_bytes());
-        let Some(manifest) = manifest else {
-            return Self::unusable(package.manifest_bytes(), report);
-        };
-        let fault = all_errors(&validator::check_package(&manifest, &Offered(package)));
-        Ok(Self {
-            plugin_id: manifest.plugin_id.clone(),
-            name: manifest.name.clone(),
-            version: manifest.version.to_string(),
-            capabilities: manifest.capabilities.clone(),
-            manifest_hash: manifest.hash(),
-            canonical: manifest.canonical().to_vec(),
-            fault,
-        })
-    }
-
-    fn unusable(manifest: &[u8], report: ValidationReport) -> Result<Self, Error> {
-        let value = json::read(manifest).unwrap_or_default();
-        let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
-        match (PluginId::parse(text("plugin_id")), report.manifest_hash) {
-            (Ok(plugin_id), Some(manifest_hash)) => Ok(Self {
-                plugin_id,
-                name: text("name").to_owned(),
-                version: text("version").to_owned(),
-                capabilities: Vec::new(),
-                manifest_hash,
-                canonical: canonical::bytes(&value),
-                fault: all_errors(&report.issues),
-            }),
-            _ => Err(Error::InvalidManifest {
-                report: Box::new(report),
-            }),
-        }
-    }
-
-    fn facts<'a>(
-        &'a self,
-        package: &Package,
-        signature: Option<&'a [u8]>,
-        replace: bool,
-    ) -> RegistrationFacts<'a> {
-        RegistrationFacts {
-            plugin_id: &self.plugin_id,
-            name: &self.name,
-            version: &self.version,
-            capabilities: &self.capabilities,
-            manifest_hash: self.manifest_hash,
-            package_digest: package.digest(),
-            signature,
-            replace,
-            fault: self.fault.as_deref(),
-        }
-    }
-}
-
-/// The errors among the findings in one text, none where there is no error.
-fn all_errors(issues: &[Issue]) -> Option<String> {
-    let errors = issues
-        .iter()
-        .filter(|issue| issue.severity == Severity::Error);
-    let words: Vec<String> = errors
-        .map(|issue| format!("{}: {}", issue.field, issue.message))
-        .collect();
-    if words.is_empty() {
-        None
-    } else {
-        Some(words.join("; "))
-    }
-}
-
-/// The operator's settings for the sandbox over what was found on the host.
-pub(crate) fn sandbox_settings(config: &Config) -> Result<Settings, Error> {
-    let mut settings = Settings::default();
-    for name in &config.allow_missing_layers {
-        let layer = Layer::from_name(name).ok_or_else(|| Error::Usage {
-            message: format!("config.toml: allow_missing_layers names '{name}', which is no layer"),
-            hint: "run `plugin-gateway doctor` to see the layers' names".to_owned(),
-        })?;
-        settings.allow_missing.push(layer);
-    }
-    for (name, chosen) in &config.runtimes {
-        let found = settings.runtimes.get(name);
-        let runtime = Runtime {
-            interpreter: chosen.interpreter.clone(),
-            args: chosen.args.clone(),
-            trees: chosen.trees.clone(),
-            memory: found
-                .as_ref()
-                .map(|found| found.memory.clone())
-                .unwrap_or_default(),
-            extra_calls: found
-                .map(|found| found.extra_calls.clone())
-                .unwrap_or_default(),
-        };
-        settings.runtimes.insert(name, runtime);
-    }
-    Ok(settings)
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The settings file inside the state folder.
 pub(crate) const FILE: &str = "config.toml";
@@ -13,30 +14,69 @@ pub(crate) const FILE: &str = "config.toml";
 /// The largest settings file that is read, in bytes: far above any honest one.
 const MAX_BYTES: u64 = 256 * 1024;
 
-/// What an operator can set.
-#[derive(Debug, Clone, Deserialize)]
+/// What an operator can set. [`SETTINGS`] says what each is for.
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     /// How many calls run at once, over all plugins.
     pub calls_at_once: usize,
+    /// How many calls may wait for a place, over all plugins.
+    pub calls_waiting: usize,
     /// Layers of the sandbox that may be missing on this host, by name.
     pub allow_missing_layers: Vec<String>,
+    /// When a failing plugin is refused for a while.
+    pub circuit: Circuit,
+    /// The bounds of the supervisor channel.
+    pub channel: Channel,
     /// Runtimes beside those that are found by themselves, or in their place.
     pub runtimes: BTreeMap<String, Runtime>,
 }
 
-/// One of the operator's runtimes.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// When a failing plugin is refused for a while, and for how long.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Circuit {
+    /// How many calls must fail in a row.
+    pub failures: u32,
+    /// How long it is refused then, in milliseconds; each failed probe doubles it.
+    pub first_wait_ms: u64,
+    /// The longest that it is refused, in milliseconds.
+    pub longest_wait_ms: u64,
+}
+
+/// The bounds of the supervisor channel.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Channel {
+    /// The longest message, in bytes.
+    pub max_line_bytes: usize,
+    /// The most bytes of requests and unread answers that are held for one host.
+    pub max_held_bytes: usize,
+    /// How long calls in flight may go on after SIGTERM, in milliseconds.
+    pub drain_ms: u64,
+}
+
+/// What an operator says of a runtime. What is left out is as for the usual runtime of that name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct Runtime {
-    /// The interpreter's real path.
-    pub interpreter: PathBuf,
-    /// Arguments before the script.
-    #[serde(default)]
-    pub args: Vec<String>,
-    /// Folders that the interpreter reads.
-    #[serde(default)]
-    pub trees: Vec<PathBuf>,
+    /// The interpreter's path; without it the usual places are searched.
+    pub(crate) interpreter: Option<PathBuf>,
+    /// Arguments before the script; `{mib}` stands for the plugin's memory limit.
+    pub(crate) args: Option<Vec<String>>,
+    /// Folders and files that the interpreter reads.
+    pub(crate) trees: Option<Vec<PathBuf>>,
+    /// Folders of shared libraries that the interpreter would look for beside itself; a jail without /proc cannot tell it
+    /// where that is.
+    pub(crate) libraries: Option<Vec<PathBuf>>,
+    /// System calls beyond the runtime class's list, by name.
+    pub(crate) extra_calls: Option<Vec<String>>,
+    /// Whether its C library asks its name service who the user is; that is then no violation.
+    pub(crate) asks_name_service: Option<bool>,
+    /// Memory in MiB that the interpreter takes for itself.
+    pub(crate) overhead_mib: Option<u32>,
+    /// Whether the interpreter makes code at run time.
+    pub(crate) makes_code: Option<bool>,
 }
 
 /// Why the settings cannot be used.
@@ -67,13 +107,122 @@ impl Default for Config {
     fn default() -> Self {
         /// Enough to keep every core of a large host busy, few enough that default memory limits sum to 8 GiB.
         const CALLS_AT_ONCE: usize = 64;
+        /// A waiting call holds its request and a thread's few pages: 1,024 of them are some 30 MiB and their requests.
+        const CALLS_WAITING: usize = 1_024;
         Self {
             calls_at_once: CALLS_AT_ONCE,
+            calls_waiting: CALLS_WAITING,
             allow_missing_layers: Vec::new(),
+            circuit: Circuit::default(),
+            channel: Channel::default(),
             runtimes: BTreeMap::new(),
         }
     }
 }
+
+impl Default for Circuit {
+    fn default() -> Self {
+        /// More than the five retries of a request and its first attempt, so that one host's bad day is not taken for a plugin's.
+        const FAILURES: u32 = 10;
+        /// Long enough to spare the host a busy loop, short enough that a person hardly sees it.
+        const FIRST_WAIT_MS: u64 = 1_000;
+        /// A mended plugin is back within a minute, by itself.
+        const LONGEST_WAIT_MS: u64 = 60_000;
+        Self {
+            failures: FAILURES,
+            first_wait_ms: FIRST_WAIT_MS,
+            longest_wait_ms: LONGEST_WAIT_MS,
+        }
+    }
+}
+
+impl Circuit {
+    /// How long a plugin is refused at first.
+    #[must_use]
+    pub(crate) fn first_wait(&self) -> Duration {
+        Duration::from_millis(self.first_wait_ms)
+    }
+
+    /// The longest that a plugin is refused.
+    #[must_use]
+    pub(crate) fn longest_wait(&self) -> Duration {
+        Duration::from_millis(self.longest_wait_ms)
+    }
+}
+
+impl Default for Channel {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        /// Far above any sensible request: what is larger is meant to go as a `binary_ref` or a `dataset_slice`.
+        const MAX_LINE_BYTES: usize = 16 * MIB;
+        /// Four of the longest messages; as values in memory they are a few times larger.
+        const MAX_HELD_BYTES: usize = 4 * MAX_LINE_BYTES;
+        /// Service managers commonly wait 30 to 90 seconds between SIGTERM and SIGKILL.
+        const DRAIN_MS: u64 = 10_000;
+        Self {
+            max_line_bytes: MAX_LINE_BYTES,
+            max_held_bytes: MAX_HELD_BYTES,
+            drain_ms: DRAIN_MS,
+        }
+    }
+}
+
+/// One setting, for people.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Setting {
+    /// Its name, with its table before a dot.
+    pub name: &'static str,
+    /// What it is for.
+    pub explanation: &'static str,
+    /// What holds now.
+    pub value: toml::Value,
+    /// What holds where nothing is set.
+    pub default: toml::Value,
+}
+
+/// Every setting and what it is for, tables after plain values as TOML wants it.
+pub(crate) const SETTINGS: [(&str, &str); 10] = [
+    (
+        "calls_at_once",
+        "How many calls run at once, over all plugins; one plugin's own bound is its manifest's max_concurrency.",
+    ),
+    (
+        "calls_waiting",
+        "How many calls may wait for a place, over all plugins; one more is answered `overloaded`.",
+    ),
+    (
+        "allow_missing_layers",
+        "Required layers of the sandbox that may be missing on this host, by the names that `doctor` shows. Plugins then run with less protection.",
+    ),
+    (
+        "circuit.failures",
+        "How many calls of a plugin must end as `error` or `timeout` in a row before it is refused for a while.",
+    ),
+    (
+        "circuit.first_wait_ms",
+        "How long it is refused then, in milliseconds. After that one call is let through; if it fails the time doubles.",
+    ),
+    (
+        "circuit.longest_wait_ms",
+        "The longest that it is refused, in milliseconds.",
+    ),
+    (
+        "channel.max_line_bytes",
+        "The longest message on the supervisor channel, in bytes; a longer one is refused unread.",
+    ),
+    (
+        "channel.max_held_bytes",
+        "The most bytes of requests and unread answers held for one host; calls beyond it are answered `overloaded`.",
+    ),
+    (
+        "channel.drain_ms",
+        "How long calls in flight may go on after SIGTERM, in milliseconds; then they are cancelled.",
+    ),
+    (
+        "runtimes",
+        "Interpreters that plugins may name, beside those that are found by themselves: runtimes.NAME = { interpreter = PATH, args = [], trees = [], libraries = [], extra_calls = [], asks_name_service = false, overhead_mib = 0, makes_code = false }; what is left out is as for the usual runtime of that name.",
+    ),
+];
 
 impl Config {
     /// Reads the settings of `state`, or the defaults where there is no file.
@@ -97,14 +246,61 @@ impl Config {
             path: path.clone(),
             reason: error.to_string(),
         })?;
-        if config.calls_at_once == 0 {
-            return Err(Error::Invalid {
-                path,
-                reason: "calls_at_once must be at least 1".to_owned(),
-            });
+        match config.fault() {
+            Some(reason) => Err(Error::Invalid { path, reason }),
+            None => Ok(config),
         }
-        Ok(config)
     }
+
+    /// Every setting with what holds and what would hold by default.
+    #[must_use]
+    pub(crate) fn explained(&self) -> Vec<Setting> {
+        let table =
+            |config: &Self| toml::Value::try_from(config).unwrap_or(toml::Value::Boolean(false));
+        let (own, default) = (table(self), table(&Self::default()));
+        SETTINGS
+            .into_iter()
+            .map(|(name, explanation)| Setting {
+                name,
+                explanation,
+                value: member(&own, name),
+                default: member(&default, name),
+            })
+            .collect()
+    }
+
+    fn fault(&self) -> Option<String> {
+        /// Room for a request of some use with its frame around it.
+        const LEAST_LINE_BYTES: usize = 4 * 1024;
+        let Channel {
+            max_line_bytes,
+            max_held_bytes,
+            drain_ms: _,
+        } = self.channel;
+        if self.calls_at_once == 0 {
+            Some("calls_at_once must be at least 1".to_owned())
+        } else if self.circuit.failures == 0 {
+            Some("circuit.failures must be at least 1".to_owned())
+        } else if max_line_bytes < LEAST_LINE_BYTES {
+            Some(format!(
+                "channel.max_line_bytes must be at least {LEAST_LINE_BYTES}"
+            ))
+        } else if max_held_bytes < max_line_bytes {
+            Some("channel.max_held_bytes must be at least channel.max_line_bytes".to_owned())
+        } else {
+            None
+        }
+    }
+}
+
+/// The value at a dotted name; an empty table where nothing is set.
+fn member(table: &toml::Value, name: &str) -> toml::Value {
+    let found = name
+        .split('.')
+        .try_fold(table, |table, part| table.get(part));
+    found
+        .cloned()
+        .unwrap_or_else(|| toml::Value::Table(toml::Table::new()))
 }
 
 fn too_large() -> io::Error {
@@ -132,6 +328,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_runtime_is_described_as_far_as_it_differs() {
+        let state = tempfile::tempdir().unwrap();
+        let text = "[runtimes.lua]\ninterpreter = \"/usr/bin/lua\"\noverhead_mib = 8\n";
+        fs::write(state.path().join(FILE), text).unwrap();
+        let config = Config::load(state.path()).unwrap();
+        let expected = Runtime {
+            interpreter: Some("/usr/bin/lua".into()),
+            overhead_mib: Some(8),
+            ..Runtime::default()
+        };
+        assert_eq!(config.runtimes.get("lua"), Some(&expected));
+    }
+
+    #[test]
     fn defaults_stand_where_there_is_no_file_and_unknown_names_are_refused() {
         let state = tempfile::tempdir().unwrap();
         assert_eq!(Config::load(state.path()).unwrap().calls_at_once, 64);
@@ -146,5 +356,43 @@ mod tests {
         );
         fs::write(state.path().join(FILE), "calls_at_once = 0\n").unwrap();
         assert!(Config::load(state.path()).is_err());
+    }
+
+    #[test]
+    fn every_setting_is_explained_and_only_those() {
+        let table = toml::Table::try_from(Config::default()).unwrap();
+        let mut names = Vec::new();
+        for (name, value) in &table {
+            match value.as_table() {
+                Some(inner) if name != "runtimes" => {
+                    names.extend(inner.keys().map(|key| format!("{name}.{key}")));
+                }
+                Some(_) | None => names.push(name.clone()),
+            }
+        }
+        let mut explained: Vec<String> = SETTINGS.map(|(name, _)| name.to_owned()).into();
+        names.sort();
+        explained.sort();
+        assert_eq!(names, explained);
+        for setting in Config::default().explained() {
+            assert_eq!(setting.value, setting.default, "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_by_name() {
+        let state = tempfile::tempdir().unwrap();
+        for (text, name) in [
+            ("[circuit]\nfailures = 0\n", "circuit.failures"),
+            ("[channel]\nmax_line_bytes = 1\n", "channel.max_line_bytes"),
+            (
+                "[channel]\nmax_held_bytes = 5000\n",
+                "channel.max_held_bytes",
+            ),
+        ] {
+            fs::write(state.path().join(FILE), text).unwrap();
+            let error = Config::load(state.path()).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
     }
 }

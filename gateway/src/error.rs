@@ -65,6 +65,16 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A gateway that holds the state answered so.
+    #[error("{message}")]
+    Live {
+        /// Whose fault it is, as it said.
+        kind: Kind,
+        /// What it said.
+        message: String,
+        /// What to do, as it said.
+        hint: String,
+    },
     /// The caller cannot be spoken to.
     #[error("cannot write the answer")]
     Output(#[from] io::Error),
@@ -83,6 +93,7 @@ impl Error {
                 Kind::Invalid
             }
             Self::File { source, .. } => file_kind(source),
+            Self::Live { kind, .. } => *kind,
             Self::Output(_) | Self::Sandbox(_) => Kind::Internal,
         }
     }
@@ -91,7 +102,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Usage { hint, .. } => hint.clone(),
+            Self::Usage { hint, .. } | Self::Live { hint, .. } => hint.clone(),
             Self::NoState { path } => format!("make one with `plugin-gateway --state {} init`", path.display()),
             Self::Ledger(ledger::Error::Broken { .. }) => {
                 "nothing was changed; compare with a copy or an anchor, and run `plugin-gateway ledger verify`".to_owned()
@@ -117,7 +128,10 @@ fn ledger_kind(error: &ledger::Error) -> Kind {
     use ledger::Error as E;
     match error {
         E::NotInitialised { .. } => Kind::Usage,
+        E::NoSuchRun { .. } => Kind::NotFound,
         E::Unavailable { .. }
+        | E::Note { .. }
+        | E::AnchorMoved { .. }
         | E::Locked { .. }
         | E::Broken { .. }
         | E::TooLong { .. }
@@ -178,6 +192,34 @@ impl Kind {
         }
     }
 
+    /// Every kind.
+    const ALL: [Self; 6] = [
+        Self::Usage,
+        Self::Invalid,
+        Self::NotFound,
+        Self::Refused,
+        Self::Ledger,
+        Self::Internal,
+    ];
+
+    /// Reads the word in `{error: {kind}}`; `None` when no kind is called so.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// The code on the supervisor channel (contract, section 12; JSON-RPC 2.0, section 5.1).
+    #[must_use]
+    pub fn rpc_code(self) -> i32 {
+        match self {
+            Self::Usage | Self::Invalid => rpc::INVALID_PARAMS,
+            Self::NotFound => rpc::UNKNOWN_PLUGIN,
+            Self::Refused => rpc::REFUSED,
+            Self::Ledger => rpc::LEDGER_UNAVAILABLE,
+            Self::Internal => rpc::INTERNAL,
+        }
+    }
+
     /// The exit code (contract, section 11).
     #[must_use]
     pub fn exit_code(self) -> u8 {
@@ -188,6 +230,26 @@ impl Kind {
             Self::Ledger | Self::Internal => 4,
         }
     }
+}
+
+/// Codes of the supervisor channel.
+pub(crate) mod rpc {
+    /// Not JSON under the contract's rules.
+    pub(crate) const PARSE_ERROR: i32 = -32_700;
+    /// JSON, but no request.
+    pub(crate) const INVALID_REQUEST: i32 = -32_600;
+    /// No method has that name.
+    pub(crate) const METHOD_NOT_FOUND: i32 = -32_601;
+    /// The method does not take these params.
+    pub(crate) const INVALID_PARAMS: i32 = -32_602;
+    /// The gateway or its host failed.
+    pub(crate) const INTERNAL: i32 = -32_603;
+    /// A registry verb names something that is not there.
+    pub(crate) const UNKNOWN_PLUGIN: i32 = -32_001;
+    /// Policy or trust says no.
+    pub(crate) const REFUSED: i32 = -32_002;
+    /// The ledger cannot be read or written.
+    pub(crate) const LEDGER_UNAVAILABLE: i32 = -32_003;
 }
 
 /// An error with all its causes, in one line.
@@ -210,4 +272,29 @@ fn first_error(issues: &[Issue]) -> String {
     error
         .map(|issue| format!("{}: {}", issue.field, issue.message))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_reads_back_and_has_one_code_for_each_door() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_name(kind.as_str()), Some(kind));
+        }
+        assert_eq!(Kind::from_name("nothing"), None);
+        let codes = Kind::ALL.map(|kind| (kind.exit_code(), kind.rpc_code()));
+        assert_eq!(
+            codes,
+            [
+                (2, -32_602),
+                (1, -32_602),
+                (1, -32_001),
+                (3, -32_002),
+                (4, -32_003),
+                (4, -32_603)
+            ]
+        );
+    }
 }

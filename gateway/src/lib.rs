@@ -2,6 +2,41 @@
 //!
 //! [`Gateway`] holds the eight operations of the contract; everything else a host needs is a type
 //! that they take or give. The command `plugin-gateway` is built on the same operations.
+//!
+//! A test of a plugin needs a few lines: [`testing::Harness`] is a gateway in a throw-away state with a
+//! key of its own.
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use plugin_gateway::testing::Harness;
+//! use serde_json::json;
+//!
+//! fn main() -> Result<(), plugin_gateway::Error> {
+//!     let gateway = Harness::new()?;
+//!     let plugin = gateway.install(Path::new("target/packages/hello-rust"))?;
+//!     let request = json!({
+//!         "request_id": "r1", "run_id": "test", "timestamp": "2026-01-31T12:00:00Z", "context": {},
+//!         "payload": {"kind": "text", "content": "hello", "encoding": "utf-8", "metadata": {}},
+//!         "policy": {"deterministic_only": true, "timeout_ms": 1000, "max_retries": 0},
+//!     });
+//!     let outcome = gateway.invoke(plugin.as_str(), &request, None)?;
+//!     assert_eq!(outcome.response.status.as_str(), "ok", "{}", outcome.response.notes);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A host in Rust opens a state that `plugin-gateway init` made, in place of the harness:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), plugin_gateway::Error> {
+//! let gateway = plugin_gateway::Gateway::open(std::path::Path::new("/var/lib/omega/plugins"))?;
+//! for plugin in gateway.list_plugins() {
+//!     println!("{} {}", plugin.plugin_id, plugin.status.as_str());
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod api;
 mod cli;
@@ -12,12 +47,23 @@ mod operator;
 mod registry;
 mod router;
 mod sandbox;
+mod serve;
 mod sys;
 mod validator;
 
 pub use api::{Gateway, Registration};
-pub use cli::main;
 pub use error::{Error, Kind};
-pub use ledger::Recorded;
+pub use ledger::{ProofBundle, Recorded};
 pub use router::{Invoke, Outcome};
 pub use sandbox::{Cancel, Denial, End, Layer, Report, Tail, Usage};
+
+/// What tests of plugins and hosts need beside the operations.
+pub mod testing {
+    pub use crate::operator::Harness;
+}
+
+/// The whole command.
+#[must_use]
+pub fn main() -> std::process::ExitCode {
+    cli::main(serve::serve)
+}

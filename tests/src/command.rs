@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -71,12 +72,11 @@ pub fn sample(name: &str) -> PathBuf {
 pub fn finish(mut command: Command, input: &[u8]) -> Said {
     let folder = TempDir::new().unwrap();
     let (out, err) = (folder.path().join("out"), folder.path().join("err"));
-    let mut child = command
+    command
         .stdin(Stdio::piped())
         .stdout(std::fs::File::create(&out).unwrap())
-        .stderr(std::fs::File::create(&err).unwrap())
-        .spawn()
-        .unwrap();
+        .stderr(std::fs::File::create(&err).unwrap());
+    let mut child = spawn(&mut command);
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     // A command may end without reading what it was given.
@@ -98,9 +98,44 @@ pub fn finish(mut command: Command, input: &[u8]) -> Said {
     }
 }
 
+/// Makes every folder below `folder` writable, as the store's are not: an ordinary user can then remove it.
+pub fn unseal(folder: &Path) {
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            unseal(&entry.path());
+        }
+    }
+}
+
+/// Starts the command. A program that was just written may still be open for writing in a child that another
+/// test's thread is about to start; that passes by itself.
+pub fn spawn(command: &mut Command) -> std::process::Child {
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::yield_now();
+            }
+            done => {
+                return done.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+            }
+        }
+    }
+}
+
 impl Default for Host {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // A test that failed has said why already; a second panic would hide it.
+        if !std::thread::panicking() {
+            unseal(self.folder.path());
+        }
     }
 }
 
@@ -196,6 +231,52 @@ impl Host {
         let folder = TempDir::new_in(self.folder.path()).unwrap();
         package.write(folder.path());
         self.install_folder(folder.path())
+    }
+
+    /// Writes the package into a folder of its own, which stays as long as this host.
+    pub fn lay_out(&self, package: &Package) -> PathBuf {
+        let folder = TempDir::new_in(self.folder.path()).unwrap().keep();
+        package.write(&folder);
+        folder
+    }
+
+    /// Writes and signs the package, and gives its folder.
+    pub fn signed(&self, package: &Package) -> PathBuf {
+        let folder = self.lay_out(package);
+        self.sign(&folder);
+        folder
+    }
+
+    /// Registers the folder.
+    pub fn register(&self, folder: &Path) -> Said {
+        self.say([
+            OsStr::new("--json"),
+            OsStr::new("register"),
+            folder.as_os_str(),
+        ])
+    }
+
+    /// The inventory's row of one plugin, null where there is none.
+    pub fn row(&self, id: &str) -> Value {
+        let list = self.say(["--json", "list"]).expect(0).json();
+        let rows = list.as_array().unwrap();
+        rows.iter()
+            .find(|row| row["plugin_id"] == id)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Invokes with a whole request or a payload.
+    pub fn invoke(&self, id: &str, request: &Value) -> Said {
+        self.say_with(
+            ["--json", "invoke", id, "--input", "-"],
+            request.to_string().as_bytes(),
+        )
+    }
+
+    /// The ledger's first segment, which holds all of a small ledger.
+    pub fn segment(&self) -> PathBuf {
+        self.state().join("ledger/seg/00000000000000000000.ndjson")
     }
 
     /// Invokes with a text, and gives the response.

@@ -14,6 +14,30 @@ pub fn children_of(parent: u32) -> Vec<u32> {
         .collect()
 }
 
+/// The processes that `ancestor` started, and those that they started, zombies included.
+pub fn descendants_of(ancestor: u32) -> Vec<u32> {
+    let mut found = children_of(ancestor);
+    let mut next = 0;
+    while let Some(&pid) = found.get(next) {
+        found.extend(children_of(pid));
+        next += 1;
+    }
+    found
+}
+
+/// Whether the process is still there, were it as a zombie.
+pub fn exists(pid: u32) -> bool {
+    fs::metadata(format!("/proc/{pid}")).is_ok()
+}
+
+/// The highest resident memory of a process so far, in KiB.
+pub fn peak_memory_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
+        .expect("a process has a high-water mark")
+}
+
 /// The processes whose command line holds `word`.
 pub fn running(word: &str) -> Vec<u32> {
     processes()
@@ -29,6 +53,15 @@ pub fn names() -> Vec<String> {
     processes()
         .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).ok())
         .map(|name| name.trim().to_owned())
+        .collect()
+}
+
+/// The processes of this name (`comm`).
+pub fn running_as(name: &str) -> Vec<u32> {
+    processes()
+        .filter(|pid| {
+            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|found| found.trim() == name)
+        })
         .collect()
 }
 

@@ -14,9 +14,14 @@ pub enum Link {
     Static,
     /// With the host's loader and libraries.
     Dynamic,
+    /// A library for another program to load.
+    Shared,
 }
 
-static BUILT: Mutex<Option<HashMap<(String, Link), Vec<u8>>>> = Mutex::new(None);
+/// Programs by their source.
+type Built = HashMap<(String, Link), Vec<u8>>;
+
+static BUILT: Mutex<Option<Built>> = Mutex::new(None);
 
 /// What every C program of the campaigns begins with: reads the request line into `line`, and can answer.
 pub const PRELUDE: &str = include_str!("prelude.h");
@@ -42,8 +47,10 @@ fn compile(body: &str, link: Link) -> Vec<u8> {
     cc.args(["-O1", "-w", "-pthread", "-o"])
         .arg(&program)
         .arg(&source);
-    if link == Link::Static {
-        cc.arg("-static");
+    match link {
+        Link::Static => drop(cc.arg("-static")),
+        Link::Dynamic => {}
+        Link::Shared => drop(cc.args(["-shared", "-fPIC"])),
     }
     let out = cc
         .output()

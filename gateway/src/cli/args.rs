@@ -94,6 +94,8 @@ pub(super) enum Verb {
         #[command(flatten)]
         call: Call,
     },
+    /// Call several plugins, one after the other or all at once
+    Pipeline(Pipeline),
     /// Try a package once: validate, run in the sandbox, show answer, stderr and resources
     Run {
         /// The package folder
@@ -101,9 +103,65 @@ pub(super) enum Verb {
         #[command(flatten)]
         call: Call,
     },
+    /// Serve a host: JSON-RPC on stdin and stdout until the input ends; operators' verbs go through it meanwhile
+    Serve {
+        /// The form of the log on stderr
+        #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+        log_format: LogFormat,
+    },
+    /// Print what the gateway at work counted, or else what the ledger holds, as OpenMetrics text
+    Metrics,
+    /// Print the settings in force
+    Config {
+        /// Say what each setting is for and what its default is; the text is a valid config.toml
+        #[arg(long)]
+        explain: bool,
+    },
     /// The record of everything that ran
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Proofs of what a run did, which an auditor checks offline
+    #[command(subcommand)]
+    Proof(Proof),
+}
+
+/// Which plugins are called and how.
+#[derive(Debug, Args)]
+pub(super) struct Pipeline {
+    /// The plugins' ids, with commas between them
+    #[arg(long, value_name = "A,B", value_delimiter = ',', required = true)]
+    pub(super) plugins: Vec<String>,
+    /// One after the other, or all at once
+    #[arg(long, value_enum)]
+    pub(super) strategy: Order,
+    /// End with the first step that fails
+    #[arg(long)]
+    pub(super) stop_on_failure: bool,
+    /// What each step is given: the request's payload, or the result of the step before
+    #[arg(long, value_enum, default_value_t = Input::Same)]
+    pub(super) step_input: Input,
+    #[command(flatten)]
+    pub(super) call: Call,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum Order {
+    Sequential,
+    #[value(alias = "fan-out")]
+    FanOut,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Input {
+    Same,
+    Previous,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
 }
 
 /// What a plugin is asked and how.
@@ -149,6 +207,31 @@ pub(super) enum Trust {
 }
 
 #[derive(Debug, Subcommand)]
+pub(super) enum Proof {
+    /// Record the export, sign a checkpoint over it, and write the run's bundle
+    Export {
+        /// The run's id
+        run: String,
+        /// Where to write the bundle
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Check a bundle against the log's public key; needs no state
+    Verify {
+        /// The bundle
+        file: PathBuf,
+        /// The log's public key: its log.pub (PEM) or log.vkey
+        #[arg(long, value_name = "PUB")]
+        key: PathBuf,
+    },
+    /// Show a bundle to a person, without checking it
+    Show {
+        /// The bundle
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(super) enum Ledger {
     /// Check every event: hash, link, form; names the first broken one and why
     Verify,
@@ -163,6 +246,8 @@ pub(super) enum Ledger {
     },
     /// Print the events that match all that is given
     Query(Query),
+    /// Sign a checkpoint over all events and print it (a C2SP signed note)
+    Checkpoint,
 }
 
 #[derive(Debug, Args)]

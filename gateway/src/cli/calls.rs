@@ -2,31 +2,71 @@
 
 use std::path::Path;
 
-use plugin_protocol::message::Status;
+use plugin_protocol::message::{Response, Status};
+use plugin_protocol::report::{PipelineInput, PipelinePolicy, PipelineResponse, Strategy};
 
-use super::args::Call;
+use super::args::{Call, Input, Order, Pipeline};
 use super::output::Output;
 use super::words::printable;
 use super::{Answer, open, request};
 use crate::error::Error;
-use crate::operator::{self, Trial};
-use crate::router::Outcome;
+use crate::operator::{self, Told, Trial};
 use crate::sandbox::Report;
 
 pub(super) fn invoke(state: &Path, id: &str, call: &Call, out: Output) -> Result<Answer, Error> {
     let request = request::build(call)?;
-    let gateway = open(state, out)?;
-    let outcome = gateway.invoke(id, &request, None)?;
-    answer(&outcome, out)
+    let told = open(state, out)?.invoke(id, &request)?;
+    answer(&told, out)
+}
+
+pub(super) fn pipeline(state: &Path, asked: &Pipeline, out: Output) -> Result<Answer, Error> {
+    let request = request::build(&asked.call)?;
+    let policy = PipelinePolicy {
+        strategy: match asked.strategy {
+            Order::Sequential => Strategy::Sequential,
+            Order::FanOut => Strategy::FanOut,
+        },
+        plugin_ids: asked.plugins.clone(),
+        timeout_ms: asked
+            .call
+            .timeout_ms
+            .unwrap_or(plugin_protocol::manifest::MAX_CALL_MS),
+        stop_on_failure: asked.stop_on_failure,
+        input: match asked.step_input {
+            Input::Same => PipelineInput::Same,
+            Input::Previous => PipelineInput::Previous,
+        },
+    };
+    let response = open(state, out)?.pipeline(&policy, &request)?;
+    out.answer(&response, || describe_steps(&response))?;
+    Ok((response.overall_status == Status::Ok).into())
+}
+
+fn describe_steps(pipeline: &PipelineResponse) -> String {
+    let mut lines = Vec::new();
+    for step in &pipeline.steps {
+        lines.push(format!(
+            "{}. {}: {}",
+            step.step_index + 1,
+            printable(&step.plugin_id),
+            describe(&step.response)
+        ));
+    }
+    lines.push(format!(
+        "{} in {} ms",
+        pipeline.overall_status, pipeline.total_duration_ms
+    ));
+    lines.join("\n")
 }
 
 pub(super) fn run(package: &Path, call: &Call, out: Output) -> Result<Answer, Error> {
     let request = request::build(call)?;
     match operator::trial(package, &request)? {
         Trial::Ran(outcome) => {
-            let answer = answer(&outcome, out)?;
-            if let Some(report) = &outcome.report {
-                out.note(&resources(report));
+            let used = outcome.report.as_ref().map(resources);
+            let answer = answer(&Told::of(outcome.into_inner()), out)?;
+            if let Some(used) = used {
+                out.note(&used);
             }
             Ok(answer)
         }
@@ -36,47 +76,40 @@ pub(super) fn run(package: &Path, call: &Call, out: Output) -> Result<Answer, Er
     }
 }
 
-fn answer(outcome: &Outcome, out: Output) -> Result<Answer, Error> {
-    let response = &outcome.response;
-    if let Some(report) = &outcome.report {
-        show_stderr(report, out);
-        out.detail(&format!(
-            "layers: {}",
-            report
-                .layers
-                .iter()
-                .map(|layer| layer.as_str())
-                .collect::<Vec<_>>()
-                .join(" ")
+fn answer(told: &Told, out: Output) -> Result<Answer, Error> {
+    show_stderr(told, out);
+    if !told.layers.is_empty() {
+        out.detail(&format!("layers: {}", told.layers.join(" ")));
+    }
+    out.answer(&told.response, || describe(&told.response))?;
+    Ok((told.response.status == Status::Ok).into())
+}
+
+fn describe(response: &Response) -> String {
+    let mut lines = vec![format!(
+        "{} in {} ms",
+        response.status, response.duration_ms
+    )];
+    if let Some(result) = &response.result {
+        lines.push(printable(
+            &serde_json::to_string_pretty(result).unwrap_or_default(),
         ));
     }
-    out.answer(response, || {
-        let mut lines = vec![format!(
-            "{} in {} ms",
-            response.status, response.duration_ms
-        )];
-        if let Some(result) = &response.result {
-            lines.push(printable(
-                &serde_json::to_string_pretty(result).unwrap_or_default(),
-            ));
-        }
-        if !response.notes.is_empty() {
-            lines.push(printable(&response.notes));
-        }
-        lines.join("\n")
-    })?;
-    Ok((response.status == Status::Ok).into())
+    if !response.notes.is_empty() {
+        lines.push(printable(&response.notes));
+    }
+    lines.join("\n")
 }
 
 /// What the plugin wrote on stderr, each line marked as its own.
-fn show_stderr(report: &Report, out: Output) {
-    if report.stderr.dropped > 0 {
+fn show_stderr(told: &Told, out: Output) {
+    if told.stderr_dropped > 0 {
         out.note(&format!(
             "plugin stderr: ({} earlier bytes were dropped)",
-            report.stderr.dropped
+            told.stderr_dropped
         ));
     }
-    for line in String::from_utf8_lossy(&report.stderr.bytes).lines() {
+    for line in told.stderr.lines() {
         out.note(&format!("plugin stderr: {}", printable(line)));
     }
 }

@@ -6,8 +6,10 @@ mod health;
 mod keys;
 mod output;
 mod plugins;
+mod proofs;
 mod records;
 mod request;
+mod service;
 mod words;
 
 use std::io;
@@ -16,11 +18,11 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use self::args::{Cli, Ledger, Trust, Verb};
+use self::args::{Cli, Ledger, Proof, Trust, Verb};
 use self::output::Output;
-use crate::api::Gateway;
 use crate::config;
 use crate::error::{Error, Kind, chain};
+use crate::operator::{Door, Serve};
 
 /// How a verb that worked ends: the answer is yes, or the answer is no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +48,11 @@ impl From<bool> for Answer {
     }
 }
 
+/// What serves a host. It is handed in, since the rooms of the command and of the channel do not know each other.
+pub(crate) type ServeFn = fn(&Path, &Serve) -> Result<(), Error>;
+
 /// The whole program.
-#[must_use]
-pub fn main() -> ExitCode {
+pub(crate) fn main(serve: ServeFn) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(wrong) => return usage(&wrong),
@@ -58,7 +62,7 @@ pub fn main() -> ExitCode {
         quiet: cli.global.quiet,
         verbose: cli.global.verbose,
     };
-    let code = match run(cli, out) {
+    let code = match run(cli, out, serve) {
         Ok(answer) => answer.exit_code(),
         // Nobody listens any more; that is the reader's choice, not a failure.
         Err(Error::Output(source)) if source.kind() == io::ErrorKind::BrokenPipe => 0,
@@ -70,7 +74,7 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run(cli: Cli, out: Output) -> Result<Answer, Error> {
+fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
     let state = || state_folder(cli.global.state.clone());
     match cli.verb {
         Verb::Init => keys::init(&state()?, out),
@@ -89,11 +93,21 @@ fn run(cli: Cli, out: Output) -> Result<Answer, Error> {
         Verb::List => plugins::list(&state()?, out),
         Verb::Show { id } => plugins::show(&state()?, &id, out),
         Verb::Invoke { id, call } => calls::invoke(&state()?, &id, &call, out),
+        Verb::Pipeline(asked) => calls::pipeline(&state()?, &asked, out),
         Verb::Run { package, call } => calls::run(&package, &call, out),
+        Verb::Serve { log_format } => service::serve(&state()?, log_format, out, serve),
+        Verb::Metrics => service::metrics(&state()?, out),
+        Verb::Config { explain } => service::config(&state()?, explain, out),
+        Verb::Proof(Proof::Export { run, out: file }) => {
+            proofs::export(&state()?, &run, &file, out)
+        }
+        Verb::Proof(Proof::Verify { file, key }) => proofs::verify(&file, &key, out),
+        Verb::Proof(Proof::Show { file }) => proofs::show(&file, out),
         Verb::Ledger(Ledger::Verify) => records::verify(&state()?, out),
         Verb::Ledger(Ledger::Tail { lines, follow }) => {
             records::tail(&state()?, lines, follow, out)
         }
+        Verb::Ledger(Ledger::Checkpoint) => records::checkpoint(&state()?, out),
         Verb::Ledger(Ledger::Query(query)) => records::query(&state()?, &query, out),
     }
 }
@@ -140,9 +154,13 @@ fn existing(state: &Path) -> Result<&Path, Error> {
     }
 }
 
-/// Opens the state for writing, and says what a crash before had left to mend.
-fn open(state: &Path, out: Output) -> Result<Gateway, Error> {
-    let gateway = Gateway::open(existing(state)?)?;
+/// Opens the way to change the state, and says what a crash before had left to mend.
+fn open(state: &Path, out: Output) -> Result<Door, Error> {
+    let door = Door::open(existing(state)?)?;
+    let Door::Own(gateway) = &door else {
+        out.detail("through the gateway at work on this state");
+        return Ok(door);
+    };
     let opening = gateway.opening();
     for cut in &opening.cuts {
         out.note(&format!(
@@ -158,5 +176,5 @@ fn open(state: &Path, out: Output) -> Result<Gateway, Error> {
         ));
     }
     out.detail(&format!("ledger: {} events", opening.events));
-    Ok(gateway)
+    Ok(door)
 }

@@ -7,9 +7,8 @@ use plugin_protocol::report::{PluginInfo, Severity, ValidationReport};
 use super::output::Output;
 use super::words::{printable, table};
 use super::{Answer, existing, open};
-use crate::api::Registration;
 use crate::error::Error;
-use crate::operator;
+use crate::operator::{self, Registered};
 
 pub(super) fn validate(path: &Path, out: Output) -> Result<Answer, Error> {
     let report = operator::validate(path)?;
@@ -60,13 +59,7 @@ pub(super) fn register(
     replace: bool,
     out: Output,
 ) -> Result<Answer, Error> {
-    let gateway = open(state, out)?;
-    let registration = Registration {
-        package,
-        signature: None,
-        replace,
-    };
-    let (info, rejection) = gateway.register(registration)?;
+    let Registered { info, rejection } = open(state, out)?.register(package, replace)?;
     out.answer(&info, || one_line(&info))?;
     let Some(rejection) = rejection else {
         return Ok(Answer::Yes);
@@ -80,13 +73,13 @@ pub(super) fn register(
 }
 
 pub(super) fn enable(state: &Path, id: &str, out: Output) -> Result<Answer, Error> {
-    let info = open(state, out)?.enable_plugin(&operator::parse_id(id)?)?;
+    let info = open(state, out)?.enable(&operator::parse_id(id)?)?;
     out.answer(&info, || one_line(&info))?;
     Ok(Answer::Yes)
 }
 
 pub(super) fn disable(state: &Path, id: &str, out: Output) -> Result<Answer, Error> {
-    let info = open(state, out)?.disable_plugin(&operator::parse_id(id)?)?;
+    let info = open(state, out)?.disable(&operator::parse_id(id)?)?;
     out.answer(&info, || one_line(&info))?;
     Ok(Answer::Yes)
 }

@@ -5,11 +5,12 @@ use std::path::Path;
 use plugin_protocol::event::EventKind;
 use plugin_protocol::ids::{PluginId, RequestId, RunId};
 use plugin_protocol::time::Timestamp;
+use serde_json::json;
 
 use super::args::{Kind, Query};
 use super::output::Output;
 use super::words::printable;
-use super::{Answer, existing};
+use super::{Answer, existing, open};
 use crate::error::Error;
 use crate::ledger::{self, Filter, Stored};
 
@@ -30,6 +31,18 @@ pub(super) fn verify(state: &Path, out: Output) -> Result<Answer, Error> {
         }
     })?;
     Ok(found.valid.into())
+}
+
+pub(super) fn checkpoint(state: &Path, out: Output) -> Result<Answer, Error> {
+    let signed = open(state, out)?.checkpoint(state)?;
+    let document = signed
+        .as_ref()
+        .map(|(checkpoint, note)| json!({ "size": checkpoint.size, "note": note }));
+    out.answer(&document, || match &signed {
+        Some((_, note)) => note.trim_end().to_owned(),
+        None => "the ledger has no event yet: there is nothing to sign".to_owned(),
+    })?;
+    Ok(Answer::Yes)
 }
 
 pub(super) fn tail(state: &Path, lines: usize, follow: bool, out: Output) -> Result<Answer, Error> {

@@ -1,33 +1,37 @@
 //! The ledger as its callers see it: they hand over a value and wait until its event is durable.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 use plugin_protocol::event::Event;
+use plugin_protocol::ids::{EventId, RunId};
 
 use super::chain::Head;
+use super::checkpoint::Checkpoint;
 use super::error::Error;
 use super::event::{Draft, Record, Recorded};
+use super::index::Indexer;
 use super::io::{Disk, RealDisk};
-use super::lock::Lock;
+use super::layout::Layout;
+use super::proof::{ProofBundle, ProofExtras, RunSoFar, attachments_hash};
 use super::recover::{self, Opening};
-use super::segment::SEGMENT_BYTES;
-use super::writer::Writer;
+use super::segment::{self, SEGMENT_BYTES};
+use super::thread::{Job, Shared, WriterThread};
 
 /// How many events may wait for the writer: more callers than that wait to be let in.
 const QUEUE_EVENTS: usize = 1_024;
 
-/// The most events that share one sync: bounds a batch's memory (at 65,535 bytes a line) and the wait of its first caller.
-const BATCH_EVENTS: usize = 256;
+/// What opening reads at the end of the ledger at least: 32 MiB, some 60,000 events, which takes a small part of a second.
+pub(crate) const CHECK_BYTES: u64 = 32 << 20;
 
-/// How long a relaxed ledger may leave events unsynced.
-const RELAXED_SYNC: Duration = Duration::from_millis(10);
+/// The most events that wait for a checkpoint.
+const CHECKPOINT_EVENTS: u64 = 4_096;
 
-/// The `meta` member that marks events of a relaxed ledger.
-const DURABILITY: &str = "durability";
+/// The longest that an event waits for a checkpoint.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 
 /// When a caller is told that its event is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,7 +48,15 @@ pub enum Durability {
 pub struct Options {
     /// When a caller is told that its event is recorded.
     pub durability: Durability,
+    /// The folder of the anchor; none for the one inside the state folder, which does not notice that all of it was put back.
+    pub anchor: Option<PathBuf>,
     pub(crate) segment_bytes: u64,
+    /// Opening reads at least so many bytes at the end of the ledger.
+    pub(crate) check_bytes: u64,
+    /// A checkpoint is due after so many events,
+    pub(crate) checkpoint_events: u64,
+    /// or so long after the first of them.
+    pub(crate) checkpoint_every: Duration,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) clock: fn() -> SystemTime,
 }
@@ -53,7 +65,11 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             durability: Durability::Full,
+            anchor: None,
             segment_bytes: SEGMENT_BYTES,
+            check_bytes: CHECK_BYTES,
+            checkpoint_events: CHECKPOINT_EVENTS,
+            checkpoint_every: CHECKPOINT_EVERY,
             disk: Arc::new(RealDisk),
             clock: SystemTime::now,
         }
@@ -69,22 +85,10 @@ pub struct Ledger {
 
 #[derive(Debug)]
 struct Inner {
+    layout: Layout,
     jobs: Option<Sender<Job>>,
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
-}
-
-/// What the writer shows to the callers.
-#[derive(Debug)]
-struct Shared {
-    head: Mutex<Head>,
-    cause: OnceLock<Arc<Error>>,
-}
-
-#[derive(Debug)]
-struct Job {
-    draft: Draft,
-    reply: Sender<Result<Event, Error>>,
 }
 
 impl Ledger {
@@ -100,23 +104,19 @@ impl Ledger {
         registry_events: &mut dyn FnMut(&Event),
     ) -> Result<(Self, Opening), Error> {
         let (writer, lock, opening) = recover::open(state, &options, registry_events)?;
-        let shared = Arc::new(Shared {
-            head: Mutex::new(writer.head()),
-            cause: OnceLock::new(),
-        });
+        let layout = Layout::new(state);
+        let closed = segment::list(&layout)?;
+        let closed = closed.split_last().map_or(&[][..], |(_, closed)| closed);
+        let indexer = Indexer::start(&layout, Arc::clone(&options.disk), closed)?;
+        let shared = Arc::new(Shared::new(writer.end()));
         let (jobs, queue) = bounded(QUEUE_EVENTS);
-        let thread = WriterThread {
-            writer,
-            queue,
-            shared: Arc::clone(&shared),
-            durability: options.durability,
-            lock,
-        };
+        let thread = WriterThread::new(writer, queue, Arc::clone(&shared), &options, indexer, lock);
         let started = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || thread.run());
         let writer = started.map_err(Error::io("start the writer of", state))?;
         let inner = Inner {
+            layout,
             jobs: Some(jobs),
             shared,
             writer: Some(writer),
@@ -138,20 +138,46 @@ impl Ledger {
         Ok(Recorded::new(value, event))
     }
 
-    /// The end of the ledger: the last event that is durable.
+    /// The end of the ledger: the last event that a caller may have been told of.
     #[must_use]
     pub fn head(&self) -> Head {
-        *self
-            .inner
-            .shared
-            .head
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.inner.shared.end().head
+    }
+
+    /// Signs a checkpoint over all events, durable when this returns; none for a ledger without events.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub fn checkpoint(&self) -> Result<Option<(Checkpoint, String)>, Error> {
+        self.ask(|reply| Job::Checkpoint { reply })
+    }
+
+    /// Records the export of `run`, signs a checkpoint over it, and makes the bundle that proves the run.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`] when the run has no events, or as [`Self::record`].
+    pub fn export_proof(&self, run: &RunId, extras: ProofExtras) -> Result<ProofBundle, Error> {
+        let layout = &self.inner.layout;
+        let proof_id = EventId::now();
+        let attachments = attachments_hash(&extras.manifest_digests, &extras.validation_reports);
+        let gathered = Box::new(RunSoFar::gather(layout, run, self.inner.shared.end())?);
+        let exported = self.ask(|reply| Job::Export {
+            run: gathered,
+            proof_id,
+            attachments,
+            reply,
+        })?;
+        exported.bundle(layout, proof_id, extras)
     }
 
     fn append(&self, draft: Draft) -> Result<Event, Error> {
+        self.ask(|reply| Job::Append { draft, reply })
+    }
+
+    /// Hands a job to the writer and waits for what comes of it.
+    fn ask<T>(&self, job: impl FnOnce(Sender<Result<T, Error>>) -> Job) -> Result<T, Error> {
         let shared = &self.inner.shared;
-        if shared.cause.get().is_some() {
+        if shared.is_poisoned() {
             return Err(shared.unavailable());
         }
         let (reply, answer) = bounded(1);
@@ -159,7 +185,7 @@ impl Ledger {
             .inner
             .jobs
             .as_ref()
-            .is_some_and(|jobs| jobs.send(Job { draft, reply }).is_ok());
+            .is_some_and(|jobs| jobs.send(job(reply)).is_ok());
         if !sent {
             return Err(shared.unavailable());
         }
@@ -173,116 +199,6 @@ impl Drop for Inner {
         if let Some(writer) = self.writer.take() {
             // A writer that panicked has already shown itself as unavailable to every caller.
             drop(writer.join());
-        }
-    }
-}
-
-impl Shared {
-    fn unavailable(&self) -> Error {
-        Error::Unavailable {
-            cause: self.cause.get().cloned(),
-        }
-    }
-}
-
-struct WriterThread {
-    writer: Writer,
-    queue: Receiver<Job>,
-    shared: Arc<Shared>,
-    durability: Durability,
-    #[expect(dead_code, reason = "held until the writer ends")]
-    lock: Lock,
-}
-
-impl WriterThread {
-    fn run(mut self) {
-        let mut unsynced_since: Option<Instant> = None;
-        loop {
-            let first = match unsynced_since {
-                None => self
-                    .queue
-                    .recv()
-                    .map_err(|_| RecvTimeoutError::Disconnected),
-                Some(since) => self.queue.recv_deadline(since + RELAXED_SYNC),
-            };
-            match first {
-                Ok(first) => self.batch(first),
-                Err(RecvTimeoutError::Timeout) => self.sync(),
-                Err(RecvTimeoutError::Disconnected) => return self.sync(),
-            }
-            unsynced_since = match self.writer.is_dirty() && self.shared.cause.get().is_none() {
-                true => unsynced_since.or_else(|| Some(Instant::now())),
-                false => None,
-            };
-        }
-    }
-
-    /// Everything that waits shares one write and one sync: batching without a timer.
-    fn batch(&mut self, first: Job) {
-        let jobs = std::iter::once(first)
-            .chain(self.queue.try_iter())
-            .take(BATCH_EVENTS);
-        let (drafts, replies): (Vec<Draft>, Vec<_>) =
-            jobs.map(|job| (self.marked(job.draft), job.reply)).unzip();
-        if self.shared.cause.get().is_some() {
-            return self.refuse(&replies);
-        }
-        let written = self.writer.write(drafts.into_iter());
-        let durable = written.and_then(|outcomes| match self.durability {
-            Durability::Full => self.writer.sync().map(|()| outcomes),
-            Durability::Relaxed => Ok(outcomes),
-        });
-        match durable {
-            Ok(outcomes) => {
-                *self
-                    .shared
-                    .head
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner) = self.writer.head();
-                for (reply, outcome) in replies.iter().zip(outcomes) {
-                    // A caller that is gone no longer needs its answer; the event stands.
-                    drop(reply.send(outcome));
-                }
-            }
-            Err(error) => {
-                self.poison(error);
-                self.refuse(&replies);
-            }
-        }
-    }
-
-    fn marked(&self, mut draft: Draft) -> Draft {
-        match self.durability {
-            Durability::Full => {}
-            Durability::Relaxed => {
-                draft
-                    .meta
-                    .insert(DURABILITY.to_owned(), "relaxed".to_owned());
-            }
-        }
-        draft
-    }
-
-    fn sync(&mut self) {
-        if self.shared.cause.get().is_none()
-            && let Err(error) = self.writer.sync()
-        {
-            self.poison(error);
-        }
-    }
-
-    fn poison(&self, error: Error) {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "ledger unavailable"
-        );
-        // Only the first failure is the cause.
-        drop(self.shared.cause.set(Arc::new(error)));
-    }
-
-    fn refuse(&self, replies: &[Sender<Result<Event, Error>>]) {
-        for reply in replies {
-            drop(reply.send(Err(self.shared.unavailable())));
         }
     }
 }

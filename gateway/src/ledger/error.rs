@@ -40,6 +40,29 @@ pub enum Error {
         /// The place and what is wrong there.
         reason: String,
     },
+    /// A key or a checkpoint is not what it should be.
+    #[error("'{path}' is not what this ledger wrote")]
+    Note {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: super::checkpoint::InvalidNote,
+    },
+    /// The anchor's checkpoint is another than this ledger put there.
+    #[error(
+        "anchor '{path}' was moved on by another copy of this ledger: find out which copy is the true one"
+    )]
+    AnchorMoved {
+        /// The anchor's file.
+        path: PathBuf,
+    },
+    /// The run has no events.
+    #[error("run '{run}' has no events in the ledger")]
+    NoSuchRun {
+        /// The run.
+        run: String,
+    },
     /// The event is longer than a line may be.
     #[error("event of {bytes} bytes is too long: at most {max} fit in one line", max = plugin_protocol::event::MAX_EVENT_BYTES)]
     TooLong {

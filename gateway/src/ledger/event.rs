@@ -288,6 +288,11 @@ impl Stamp {
         self.drawn == Self::MAX_EVENTS
     }
 
+    /// Takes back the last name, which no event carries: the names of a batch are counted without gaps.
+    pub(crate) fn give_back(&mut self) {
+        self.drawn = self.drawn.saturating_sub(1);
+    }
+
     /// The name of the batch's next event; the stamp must not be spent.
     pub(crate) fn next_id(&mut self) -> std::io::Result<EventId> {
         let fine = (self.ticks % TICKS_PER_MS).to_be_bytes();

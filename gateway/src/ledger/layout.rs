@@ -59,4 +59,52 @@ impl Layout {
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.state.join("quarantine")
     }
+
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.ledger().join("checkpoints")
+    }
+
+    /// The folder of the C2SP tiles.
+    pub(crate) fn tiles(&self) -> PathBuf {
+        self.ledger().join("tiles")
+    }
+
+    pub(crate) fn index(&self) -> PathBuf {
+        self.ledger().join("index")
+    }
+
+    /// The anchor's folder when the operator names no other.
+    pub(crate) fn anchor(&self) -> PathBuf {
+        self.state.join("anchor")
+    }
+
+    /// The log's private key.
+    pub(crate) fn log_key(&self) -> PathBuf {
+        self.state.join("log.key")
+    }
+
+    /// The log's public key as PEM.
+    pub(crate) fn log_pub(&self) -> PathBuf {
+        self.state.join("log.pub")
+    }
+
+    /// The log's public key as a C2SP verifier key.
+    pub(crate) fn log_vkey(&self) -> PathBuf {
+        self.state.join("log.vkey")
+    }
+
+    /// Every folder of a ledger, parents first. The segments' folder comes last: it says that the rest is there.
+    pub(crate) fn folders(&self) -> [PathBuf; 8] {
+        let state = self.state.clone();
+        [
+            state,
+            self.anchor(),
+            self.quarantine(),
+            self.ledger(),
+            self.checkpoints(),
+            self.tiles(),
+            self.index(),
+            self.segments(),
+        ]
+    }
 }

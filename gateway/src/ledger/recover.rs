@@ -1,44 +1,33 @@
-//! Opening a ledger after anything: check everything, mend only what a crash can leave, refuse the rest.
-//!
-//! The mending, call by call, for a last fragment: write it to quarantine under a `.pending` name (write, sync, rename, sync of the
-//! folder), cut it off the segment (`ftruncate`, `fdatasync`), append the `ERROR` event that records it, rename `.pending` to
-//! `.cut`. A crash between any two is taken up at the next opening: a fragment that is still there is cut again under the same
-//! name, and a `.pending` file that no event names gets its event.
+//! Opening a ledger after anything: check, mend only what a crash can leave, refuse the rest. What is decided in which case
+//! stands in one table, [`CASES`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::fs::{DirBuilder, File};
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use plugin_protocol::digest::FileHash;
 use plugin_protocol::event::{Event, EventKind};
-use plugin_protocol::ids::{EventId, RunId};
 use plugin_protocol::json;
 
+use super::anchor::Anchor;
 use super::append::Options;
 use super::chain::Head;
+use super::checkpoint::{Checkpoint, LogKey};
+use super::claims::{Claims, Standing, note_path};
 use super::error::Error;
 use super::event::{Clock, Draft};
-use super::io::{Disk, RealDisk, write_whole};
+use super::init::{read_small, signer};
 use super::layout::Layout;
 use super::lock::Lock;
-use super::scan::Scanned;
-use super::segment::Segment;
+use super::mark::PlacedLines;
+use super::publish::Publisher;
+use super::quarantine::{Cut, cut, record_cuts};
+use super::segment::{self, Segment};
+use super::survey::{Survey, rebuild_tiles};
+use super::tally::CLOSES;
 use super::torn::{Rest, classify};
-use super::walk::{Start, Walked, walk};
 use super::writer::{GROUP_BYTES, Writer};
-
-/// The `meta` member by which a closing event names the `INVOKE` that it closes (its `event_id`).
-/// A closing event without it closes the oldest open `INVOKE` of the same run, request and plugin.
-pub const CLOSES: &str = "invoke";
-
-/// The `meta` member of an `ERROR` event that names a file in quarantine.
-const QUARANTINE: &str = "quarantine";
-
-const PENDING_SUFFIX: &str = ".pending";
-const CUT_SUFFIX: &str = ".cut";
 
 /// The most that a crash can tear, in bytes: a batch, and the write that made it too large.
 const TORN_BYTES: u64 = 2 * GROUP_BYTES;
@@ -50,58 +39,125 @@ pub struct Opening {
     pub events: u64,
     /// The end of the ledger.
     pub head: Head,
+    /// The newest checkpoint that was there.
+    pub checkpoint: Option<Checkpoint>,
+    /// The first event whose bytes were read and checked; those before it are vouched for by a checkpoint alone.
+    pub checked_from: u64,
     /// The unfinished writes that were moved to quarantine.
     pub cuts: Vec<Cut>,
     /// The calls that a crash left open, now closed by an `ERROR` with `outcome` = `unknown`: their `INVOKE` events.
     pub closed: Vec<Event>,
+    /// Whether the tree's hashes on disk did not fit the events and were made again.
+    pub tiles_rebuilt: bool,
 }
 
-/// An unfinished write at the end of the ledger, moved to quarantine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cut {
-    /// How many bytes.
-    pub bytes: u64,
-    /// Their SHA-256.
-    pub sha256: FileHash,
-    /// The file that holds them now.
-    pub file: PathBuf,
-}
-
-/// What `init` did.
+/// What stands behind the last good line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Initialised {
-    /// Whether the ledger was made; false when it was there.
-    pub created: bool,
+pub(crate) enum Tail {
+    /// Nothing.
+    Clean,
+    /// A write that a crash tore.
+    Torn,
+    /// Something that no crash leaves, or anything before the last segment.
+    Damaged,
 }
 
-/// Makes the folders of a ledger below `state`, or finds them there and changes nothing.
-///
-/// # Errors
-/// When the system refuses.
-pub fn init(state: &Path) -> Result<Initialised, Error> {
-    let layout = Layout::new(state);
-    let created = !layout.segments().is_dir();
-    // The segments' folder comes last: it is what says that the rest is there.
-    for folder in [
-        state.to_owned(),
-        layout.quarantine(),
-        layout.ledger(),
-        layout.segments(),
-    ] {
-        let made = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder);
-        made.map_err(Error::io("create", &folder))?;
-        let parent = folder
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        RealDisk
-            .sync_dir(parent)
-            .map_err(Error::io("sync", parent))?;
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Go on at the end.
+    Open,
+    /// Move what is torn to quarantine, then go on.
+    Cut,
+    /// Refuse and name the bad line.
+    RefuseLine,
+    /// Refuse and name the checkpoint that is not borne out.
+    RefuseClaim,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub(crate) tail: Tail,
+    pub(crate) standing: Standing,
+    pub(crate) verdict: Verdict,
+    /// Why.
+    pub(crate) because: &'static str,
+}
+
+/// Every combination of what opening can find, and what is done about it.
+pub(crate) const CASES: [Case; 9] = [
+    case(
+        Tail::Clean,
+        Standing::Kept,
+        Verdict::Open,
+        "all is as it was left",
+    ),
+    case(
+        Tail::Torn,
+        Standing::Kept,
+        Verdict::Cut,
+        "a crash came before the sync, so nobody was told of what is torn",
+    ),
+    case(
+        Tail::Damaged,
+        Standing::Kept,
+        Verdict::RefuseLine,
+        "what was synced has changed",
+    ),
+    case(
+        Tail::Clean,
+        Standing::Differs,
+        Verdict::RefuseClaim,
+        "another history was put in the place of the one that was signed",
+    ),
+    case(
+        Tail::Torn,
+        Standing::Differs,
+        Verdict::RefuseClaim,
+        "the same, and then a crash",
+    ),
+    case(
+        Tail::Damaged,
+        Standing::Differs,
+        Verdict::RefuseLine,
+        "the bad line says more than the checkpoint does",
+    ),
+    case(
+        Tail::Clean,
+        Standing::Ahead,
+        Verdict::RefuseClaim,
+        "events that were signed for are gone: the end was cut off, or an old copy was put back",
+    ),
+    case(
+        Tail::Torn,
+        Standing::Ahead,
+        Verdict::RefuseClaim,
+        "what is torn was signed for, and so had been synced: no crash did this",
+    ),
+    case(
+        Tail::Damaged,
+        Standing::Ahead,
+        Verdict::RefuseLine,
+        "the bad line is why the signed events cannot be reached",
+    ),
+];
+
+const fn case(tail: Tail, standing: Standing, verdict: Verdict, because: &'static str) -> Case {
+    Case {
+        tail,
+        standing,
+        verdict,
+        because,
     }
-    Ok(Initialised { created })
+}
+
+fn decide(tail: Tail, standing: Standing) -> &'static Case {
+    let found = CASES
+        .iter()
+        .find(|case| case.tail == tail && case.standing == standing);
+    // The table is complete (a test goes through it); were it not, refusing is safe.
+    found.unwrap_or(&CASES[2])
 }
 
 /// Opens the ledger for its one writer.
@@ -112,241 +168,149 @@ pub(super) fn open(
 ) -> Result<(Writer, Lock, Opening), Error> {
     let layout = Layout::existing(state)?;
     let lock = Lock::take(&layout.lock())?;
-    let mut findings = Findings::default();
-    let walked = walk(&layout, Start::default(), &mut |place, line, scanned| {
-        findings
-            .note(line, scanned, registry_events)
-            .map_err(|reason| Error::Broken {
-                index: place.index,
-                reason,
-            })
-    })?;
-    if let Some(stop) = walked.stop {
-        let last = walked.last.as_ref().filter(|_| stop.in_last);
-        let torn = last
-            .map(|segment| torn_rest(segment, findings.last_id.as_ref()))
-            .transpose()?
-            .flatten();
-        match (last, torn) {
-            (Some(segment), Some(rest)) => cut(&layout, options.disk.as_ref(), segment, &rest)?,
-            (None, _) | (_, None) => return Err(stop.into_error()),
-        }
+    let signer = signer(&layout)?;
+    let key = signer.public();
+    let anchor = Anchor::read(options.anchor.as_deref().unwrap_or(&layout.anchor()))?;
+    let claims = Claims::gather(&layout, &key, Some(&anchor))?;
+    let checkpoint = claims.checkpoints().next_back().copied();
+    let mut survey = Survey::make(&layout, &key, claims, options.check_bytes, registry_events)?;
+
+    let (tail, rest) = survey.tail()?;
+    let case = decide(tail, survey.claims.standing());
+    match (case.verdict, survey.walked.last.as_ref()) {
+        (Verdict::Open, _) => {}
+        (Verdict::Cut, Some(segment)) => cut(&layout, options.disk.as_ref(), segment, &rest)?,
+        (Verdict::RefuseClaim, _) => return Err(survey.broken_claim(case)),
+        (Verdict::Cut, None) | (Verdict::RefuseLine, _) => return Err(survey.broken_line(case)),
     }
+
+    let head = survey.walked.head;
+    let tiles = survey.tiles.take();
+    let tiles_rebuilt = tiles.is_none();
+    let tiles = match tiles {
+        Some(tiles) => tiles,
+        None => rebuild_tiles(&layout, options.disk.as_ref())?,
+    };
     let mut clock = Clock::new(options.clock);
-    if let Some(id) = &findings.last_id {
+    if let Some(id) = &survey.tally.last_id {
         clock.continue_after(id);
     }
-    let Walked { head, last, .. } = walked;
-    let mut writer = Writer::resume(
+    let recorded_cuts = std::mem::take(&mut survey.tally.recorded_cuts);
+    let open_calls = survey.tally.calls.places();
+    let recent = recent_notes(&layout, &survey.claims)?;
+    let mut publisher = Publisher::resume(
         &layout,
         Arc::clone(&options.disk),
-        options.segment_bytes,
-        clock,
-        head,
-        last,
-    )?;
-    let cuts = record_cuts(&mut writer, &findings.recorded_cuts)?;
-    let closed = close_calls(&mut writer, findings.calls)?;
+        signer,
+        anchor,
+        (tiles, survey.tally),
+        recent,
+    );
+    if let Some((checkpoint, note)) = newest_note(&layout, &key, head.size) {
+        publisher.already(checkpoint, note);
+    }
+    let mut writer = Writer::resume(&layout, options, clock, head, survey.walked.last, publisher)?;
+    let cuts = record_cuts(&layout, &mut writer, &recorded_cuts)?;
+    let closed = close_calls(&layout, &mut writer, &open_calls)?;
     let opening = Opening {
         events: writer.head().size,
         head: writer.head(),
+        checkpoint,
+        checked_from: survey.checked_from,
         cuts,
         closed,
+        tiles_rebuilt,
     };
     Ok((writer, lock, opening))
 }
 
-/// What opening gathers as the lines go by.
-#[derive(Debug, Default)]
-struct Findings {
-    calls: OpenCalls,
-    recorded_cuts: BTreeSet<String>,
-    last_id: Option<EventId>,
-}
-
-impl Findings {
-    fn note(
-        &mut self,
-        line: &[u8],
-        scanned: &Scanned<'_>,
-        registry_events: &mut dyn FnMut(&Event),
-    ) -> Result<(), String> {
-        self.last_id = EventId::parse(scanned.event_id).ok();
-        match scanned.kind {
-            EventKind::Register | EventKind::Enable | EventKind::Disable => {
-                registry_events(&read(line)?)
-            }
-            EventKind::Invoke => self.calls.open(line, scanned),
-            EventKind::Result | EventKind::Reject => self.calls.close(scanned),
-            EventKind::Error => {
-                self.calls.close(scanned);
-                if let Some(name) = scanned.meta_value(QUARANTINE) {
-                    self.recorded_cuts.insert(name.to_owned());
-                }
-            }
-            EventKind::ProofExport => {}
-        }
-        Ok(())
-    }
-}
-
-pub(super) fn read(line: &[u8]) -> Result<Event, String> {
-    json::read_as(line).map_err(|error| error.to_string())
-}
-
-/// Calls whose closing event has not come yet; as many as were in flight.
-#[derive(Debug, Default)]
-struct OpenCalls {
-    /// Run, request and plugin → the names of its open calls, oldest first.
-    by_request: HashMap<[String; 3], VecDeque<String>>,
-    /// The call's name → its line.
-    lines: HashMap<String, Vec<u8>>,
-}
-
-impl OpenCalls {
-    fn open(&mut self, line: &[u8], call: &Scanned<'_>) {
-        self.lines.insert(call.event_id.to_owned(), line.to_owned());
-        self.by_request
-            .entry(request_of(call))
-            .or_default()
-            .push_back(call.event_id.to_owned());
-    }
-
-    fn close(&mut self, closing: &Scanned<'_>) {
-        let key = request_of(closing);
-        let Some(open) = self.by_request.get_mut(&key) else {
-            return;
+impl Survey {
+    /// What stands behind the last good line, and its bytes.
+    fn tail(&self) -> Result<(Tail, Vec<u8>), Error> {
+        let Some(stop) = &self.walked.stop else {
+            return Ok((Tail::Clean, Vec::new()));
         };
-        let named = closing
-            .meta_value(CLOSES)
-            .and_then(|name| open.iter().position(|id| id == name));
-        if let Some(id) = open.remove(named.unwrap_or(0)) {
-            self.lines.remove(&id);
+        let Some(segment) = self.walked.last.as_ref().filter(|_| stop.in_last) else {
+            return Ok((Tail::Damaged, Vec::new()));
+        };
+        let rest = rest_of(segment)?;
+        let tail = match classify(&rest, segment.bytes, self.tally.last_id.as_ref()) {
+            Rest::Fragment | Rest::TornBatch if rest.len() as u64 <= TORN_BYTES => Tail::Torn,
+            Rest::Fragment | Rest::TornBatch | Rest::Damage => Tail::Damaged,
+        };
+        Ok((tail, rest))
+    }
+
+    fn broken_line(&mut self, case: &Case) -> Error {
+        match self.walked.stop.take() {
+            Some(stop) => Error::Broken {
+                index: stop.index,
+                reason: format!("{} ({})", stop.reason, case.because),
+            },
+            None => self.broken_claim(case),
         }
-        if open.is_empty() {
-            self.by_request.remove(&key);
+    }
+
+    fn broken_claim(&self, case: &Case) -> Error {
+        let events = self.walked.head.size;
+        let (index, complaint) = self
+            .claims
+            .complaint(events)
+            .unwrap_or((events, "it is not what it was".to_owned()));
+        Error::Broken {
+            index,
+            reason: format!("{complaint} ({})", case.because),
         }
     }
 }
 
-fn request_of(scanned: &Scanned<'_>) -> [String; 3] {
-    [scanned.run_id, scanned.request_id, scanned.plugin_id].map(str::to_owned)
-}
-
-/// What follows the good bytes of the last segment, when a crash can have left it.
-fn torn_rest(segment: &Segment, last: Option<&EventId>) -> Result<Option<Vec<u8>>, Error> {
-    let fail = Error::io("read", &segment.path);
+/// What follows the good bytes of the last segment; a little more than a crash can tear is enough to know.
+fn rest_of(segment: &Segment) -> Result<Vec<u8>, Error> {
     let mut rest = Vec::new();
     let read = File::open(&segment.path).and_then(|mut file| {
         file.seek(SeekFrom::Start(segment.bytes))?;
         file.take(TORN_BYTES + 1).read_to_end(&mut rest)
     });
-    read.map_err(fail)?;
-    let torn = match classify(&rest, segment.bytes, last) {
-        Rest::Fragment | Rest::TornBatch => rest.len() as u64 <= TORN_BYTES,
-        Rest::Damage => false,
-    };
-    Ok(torn.then_some(rest))
+    read.map_err(Error::io("read", &segment.path))?;
+    Ok(rest)
 }
 
-/// Moves `fragment`, which follows the good bytes of `segment`, to quarantine.
-fn cut(layout: &Layout, disk: &dyn Disk, segment: &Segment, fragment: &[u8]) -> Result<(), Error> {
-    let digest = FileHash::of(fragment).to_string();
-    let short = digest.get(..16).unwrap_or_default();
-    let name = format!(
-        "{:020}-{}-{short}{PENDING_SUFFIX}",
-        segment.first, segment.bytes
-    );
-    let pending = layout.quarantine().join(name);
-    write_whole(disk, &pending, fragment).map_err(Error::io("write", &pending))?;
-    let mut file = disk
-        .open(&segment.path)
-        .map_err(Error::io("open", &segment.path))?;
-    file.truncate(segment.bytes)
-        .map_err(Error::io("cut", &segment.path))?;
-    file.sync().map_err(Error::io("sync", &segment.path))
+/// The checkpoints that are at no segment's end.
+fn recent_notes(layout: &Layout, claims: &Claims) -> Result<Vec<u64>, Error> {
+    let ends: Vec<u64> = segment::list(layout)?
+        .iter()
+        .map(|segment| segment.first)
+        .collect();
+    let mut recent: Vec<u64> = claims
+        .checkpoints()
+        .map(|claim| claim.size)
+        .filter(|size| ends.binary_search(size).is_err())
+        .collect();
+    recent.dedup();
+    Ok(recent)
 }
 
-/// Gives each pending file in quarantine its event and its lasting name.
-fn record_cuts(writer: &mut Writer, recorded: &BTreeSet<String>) -> Result<Vec<Cut>, Error> {
-    let folder = writer.layout.quarantine();
-    let fail = |source| Error::Io {
-        action: "list",
-        path: folder.clone(),
-        source,
-    };
-    let mut cuts = Vec::new();
-    for entry in std::fs::read_dir(&folder).map_err(fail)? {
-        let pending = entry.map_err(fail)?.path();
-        let name = pending
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let Some(stem) = name.strip_suffix(PENDING_SUFFIX) else {
-            continue;
-        };
-        let file = folder.join(format!("{stem}{CUT_SUFFIX}"));
-        let bytes = std::fs::read(&pending).map_err(Error::io("read", &pending))?;
-        let cut = Cut {
-            bytes: bytes.len() as u64,
-            sha256: FileHash::of(&bytes),
-            file,
-        };
-        let lasting = format!("{stem}{CUT_SUFFIX}");
-        if !recorded.contains(&lasting) {
-            append_all(writer, vec![cut_draft(&cut, lasting)])?;
-        }
-        writer
-            .disk()
-            .rename(&pending, &cut.file)
-            .map_err(Error::io("rename", &pending))?;
-        writer
-            .disk()
-            .sync_dir(&folder)
-            .map_err(Error::io("sync", &folder))?;
-        cuts.push(cut);
-    }
-    Ok(cuts)
-}
-
-fn cut_draft(cut: &Cut, lasting: String) -> Draft {
-    let meta = [
-        (
-            "reason",
-            "an unfinished write at the end of the ledger was moved to quarantine".to_owned(),
-        ),
-        ("bytes", cut.bytes.to_string()),
-        ("sha256", cut.sha256.to_string()),
-        (QUARANTINE, lasting),
-    ];
-    Draft {
-        run_id: RunId::system(),
-        kind: EventKind::Error,
-        plugin_id: None,
-        request_id: None,
-        input_hash: None,
-        output_hash: None,
-        meta: meta
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect(),
-    }
+fn newest_note(layout: &Layout, key: &LogKey, size: u64) -> Option<(Checkpoint, String)> {
+    let note = read_small(&note_path(layout, size)).ok()?;
+    Some((key.open(&note).ok()?, note))
 }
 
 /// Closes each open call: whether the plugin ran, and what came of it, nobody knows. It is never run again by itself.
-fn close_calls(writer: &mut Writer, calls: OpenCalls) -> Result<Vec<Event>, Error> {
-    let mut open = Vec::new();
-    for line in calls.lines.values() {
-        let event = read(line).map_err(|reason| Error::Broken {
-            index: writer.head().size,
+fn close_calls(
+    layout: &Layout,
+    writer: &mut Writer,
+    open: &[super::walk::Place],
+) -> Result<Vec<Event>, Error> {
+    let mut lines = PlacedLines::new(layout);
+    let mut invokes = Vec::new();
+    for place in open {
+        invokes.push(read(&lines.read(place)?).map_err(|reason| Error::Broken {
+            index: place.index,
             reason,
-        })?;
-        open.push(event);
+        })?);
     }
-    open.sort_by_key(|event| event.event_id);
-    append_all(writer, open.iter().map(unknown_outcome).collect())?;
-    Ok(open)
+    writer.append_all(invokes.iter().map(unknown_outcome).collect())?;
+    Ok(invokes)
 }
 
 fn unknown_outcome(invoke: &Event) -> Draft {
@@ -369,12 +333,7 @@ fn unknown_outcome(invoke: &Event) -> Draft {
     }
 }
 
-fn append_all(writer: &mut Writer, drafts: Vec<Draft>) -> Result<(), Error> {
-    if drafts.is_empty() {
-        return Ok(());
-    }
-    writer
-        .append(drafts)?
-        .into_iter()
-        .try_for_each(|outcome| outcome.map(drop))
+/// Reads a line that the scanner passed.
+pub(super) fn read(line: &[u8]) -> Result<Event, String> {
+    json::read_as(line).map_err(|error| error.to_string())
 }

@@ -1,7 +1,5 @@
 //! Goes through the lines of a ledger in order and checks them; what opening and verifying share.
 
-use plugin_protocol::digest::EventHash;
-
 use super::chain::Head;
 use super::error::Error;
 use super::layout::Layout;
@@ -9,7 +7,7 @@ use super::scan::Scanned;
 use super::segment::{self, Line, Lines, Segment};
 
 /// Where one event lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) index: u64,
     /// The index of its segment's first event.
@@ -161,9 +159,4 @@ fn name(segment: &Segment) -> String {
         .unwrap_or_default()
         .display()
         .to_string()
-}
-
-/// The text of a hash, `""` for none.
-pub(crate) fn hash_text(hash: Option<EventHash>) -> String {
-    hash.map(|hash| hash.to_string()).unwrap_or_default()
 }

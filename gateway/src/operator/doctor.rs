@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::router::sandbox_settings;
 use crate::sandbox::{self, Protection};
 
 /// The host's health.
@@ -29,7 +30,7 @@ pub(crate) struct Check {
 
 /// Looks at the host with the settings of `state`, or with the defaults where there is no state yet.
 pub(crate) fn examine(state: &Path) -> Result<Health, Error> {
-    let settings = crate::api::sandbox_settings(&Config::load(state)?)?;
+    let settings = sandbox_settings(&Config::load(state)?)?;
     let checks: Vec<Check> = sandbox::examine(&settings)?
         .into_iter()
         .map(Check::from)

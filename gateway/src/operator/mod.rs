@@ -1,13 +1,24 @@
 //! An operator's and author's tools beside the eight operations. None of them prints.
 
 mod doctor;
+mod door;
+mod harness;
 mod inventory;
 mod keys;
+mod live;
+mod proofs;
 mod trial;
 mod validation;
 
 pub(crate) use doctor::examine;
+pub(crate) use door::{
+    Door, LogFormat, LogLevel, Registered, Serve, Told, TrustChange, metrics, metrics_of, settings,
+    version,
+};
+pub use harness::Harness;
 pub(crate) use inventory::{details, inventory, parse_id};
 pub(crate) use keys::sign;
+pub(crate) use live::{SOCKET, methods, short_path};
+pub(crate) use proofs::{read_proof, verify_proof};
 pub(crate) use trial::{Trial, trial};
 pub(crate) use validation::validate;

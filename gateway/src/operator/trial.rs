@@ -4,10 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::api::{Gateway, Registration};
+use super::harness::Harness;
 use crate::error::Error;
-use crate::ledger::{self, Recorded};
-use crate::registry::{Package, SigningKey};
+use crate::ledger::Recorded;
 use crate::router::Outcome;
 
 /// What came of it.
@@ -21,33 +20,13 @@ pub(crate) enum Trial {
 
 /// Runs the package at `folder` once on `request`.
 pub(crate) fn trial(folder: &Path, request: &Value) -> Result<Trial, Error> {
-    let state = tempfile::Builder::new()
-        .prefix("plugin-gateway-run-")
-        .tempdir()
-        .map_err(|source| Error::File {
-            action: "make a passing state in",
-            path: std::env::temp_dir(),
-            source,
-        })?;
-    ledger::init(state.path())?;
-    let gateway = Gateway::open(state.path())?;
-    let key = SigningKey::generate()?;
-    gateway.trust_add(&key.public(), "this run only")?;
-    let signature = key.sign(Package::read(folder)?.digest()).to_file_bytes();
-    let (info, rejection) = gateway.register(Registration {
-        package: folder,
-        signature: Some(&signature),
-        replace: false,
-    })?;
-    if let Some(rejection) = rejection {
-        return Ok(Trial::Refused {
-            reason: rejection.reason,
-        });
+    let harness = Harness::new()?;
+    match harness.try_install(folder)? {
+        Ok(id) => Ok(Trial::Ran(Box::new(harness.invoke(
+            id.as_str(),
+            request,
+            None,
+        )?))),
+        Err(reason) => Ok(Trial::Refused { reason }),
     }
-    gateway.enable_plugin(&info.plugin_id)?;
-    Ok(Trial::Ran(Box::new(gateway.invoke(
-        info.plugin_id.as_str(),
-        request,
-        None,
-    )?)))
 }

@@ -20,7 +20,7 @@ pub(crate) use inventory::Registry;
 pub(crate) use package::{MANIFEST_FILE, Package, SIGNATURE_FILE};
 pub(crate) use record::plugin_info;
 pub(crate) use signature::{Signature, SignatureFault};
-pub(crate) use store::{Store, StoredPackage};
+pub(crate) use store::{Store, StoredPackage, unseal};
 pub(crate) use trust::{PublicKey, SigningKey, keygen};
 
 #[cfg(test)]

@@ -280,10 +280,8 @@ impl Building {
 
 impl Drop for Building {
     fn drop(&mut self) {
-        // Sealed folders refuse removal to all but root; what cannot be removed is a leftover that no digest names.
-        drop(each_folder(&self.path, &mut |folder| {
-            fs::set_permissions(folder, Permissions::from_mode(0o700))
-        }));
+        // What cannot be removed is a leftover that no digest names.
+        drop(unseal(&self.path));
         drop(fs::remove_dir_all(&self.path));
     }
 }
@@ -358,6 +356,13 @@ fn seal(root: &Path) -> Result<(), Error> {
         File::open(folder)?.sync_all()
     })
     .map_err(Error::io("seal package", root))
+}
+
+/// Makes every folder below `root` its owner's to change again: sealed ones refuse removal to all but root.
+pub(crate) fn unseal(root: &Path) -> io::Result<()> {
+    each_folder(root, &mut |folder| {
+        fs::set_permissions(folder, Permissions::from_mode(0o700))
+    })
 }
 
 fn each_folder(folder: &Path, act: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {

@@ -40,7 +40,6 @@ impl PublicKey {
     ///
     /// # Errors
     /// When the text is anything else, or the key is weak.
-    #[cfg(test)]
     pub(crate) fn from_pem(text: &str) -> Result<Self, Error> {
         Self::from_named_pem("the public key", text)
     }

@@ -20,10 +20,17 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// The budget of a request that arrived at `start`: one total time, the smallest of what the
-    /// request, the manifest (for each attempt) and the gateway allow.
-    pub(crate) fn new(start: Instant, policy: Policy, limits: &Limits) -> Self {
+    /// request, the manifest (for each attempt), the gateway and the pipeline around it (which ends
+    /// at `within`) allow.
+    pub(crate) fn new(
+        start: Instant,
+        policy: Policy,
+        limits: &Limits,
+        within: Option<Instant>,
+    ) -> Self {
+        let own = start + Duration::from_millis(policy.timeout_ms.min(MAX_CALL_MS));
         Self {
-            end: start + Duration::from_millis(policy.timeout_ms.min(MAX_CALL_MS)),
+            end: within.map_or(own, |end| end.min(own)),
             attempt: Duration::from_millis(limits.call_ms()),
             retries_left: policy.max_retries,
         }
@@ -79,7 +86,7 @@ mod tests {
     fn the_smallest_of_three_times_is_allowed() {
         let start = Instant::now();
         let ms = |request, manifest| {
-            let budget = Budget::new(start, policy(request, 0), &limits(manifest));
+            let budget = Budget::new(start, policy(request, 0), &limits(manifest), None);
             u64::try_from((budget.attempt_end(start) - start).as_millis()).unwrap()
         };
         assert_eq!(ms(200, 5_000), 200);
@@ -90,7 +97,7 @@ mod tests {
     #[test]
     fn retries_follow_error_and_timeout_only_and_stay_inside_the_total() {
         let start = Instant::now();
-        let mut budget = Budget::new(start, policy(1_000, 2), &limits(400));
+        let mut budget = Budget::new(start, policy(1_000, 2), &limits(400), None);
         assert!(!budget.retry(Status::Ok, start));
         assert!(!budget.retry(Status::Rejected, start));
         assert!(budget.retry(Status::Error, start));
@@ -100,5 +107,14 @@ mod tests {
         );
         assert!(budget.retry(Status::Timeout, start));
         assert!(!budget.retry(Status::Error, start), "none is left");
+    }
+
+    #[test]
+    fn a_pipeline_s_time_bounds_its_steps_with_their_retries() {
+        let start = Instant::now();
+        let end = start + Duration::from_millis(300);
+        let mut budget = Budget::new(start, policy(5_000, 5), &limits(5_000), Some(end));
+        assert_eq!(budget.attempt_end(start), end);
+        assert!(!budget.retry(Status::Error, end), "no time is left");
     }
 }

@@ -20,6 +20,20 @@ pub(crate) struct Call<'a> {
     pub(crate) plugin_id: &'a str,
     pub(crate) request: &'a Value,
     pub(crate) cancel: Option<&'a Cancel>,
+    /// When the pipeline around it ends.
+    pub(crate) within: Option<Instant>,
+}
+
+impl<'a> Call<'a> {
+    /// A call on its own.
+    pub(crate) fn new(plugin_id: &'a str, request: &'a Value, cancel: Option<&'a Cancel>) -> Self {
+        Self {
+            plugin_id,
+            request,
+            cancel,
+            within: None,
+        }
+    }
 }
 
 /// A call that is under way: who asked, when it came and what is known of it so far.
@@ -120,6 +134,6 @@ fn bound(fact: &mut String) {
     }
 }
 
-fn whole_ms(time: Duration) -> u64 {
+pub(super) fn whole_ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -7,17 +7,21 @@ use plugin_protocol::ids::PluginId;
 use plugin_protocol::message::Status;
 use plugin_protocol::words;
 
+use super::breaker::{Breaker, Change, Ending, Pass};
 use super::budget::Budget;
 use super::exchange::{Call, Exchange};
-use super::judge::{Judgement, judge};
+use super::judge::{CANCELLED, GATEWAY, Judgement, judge};
+use super::metrics::{Gauges, Metrics};
+use super::pipeline::{StepThreads, overloaded};
 use super::prepare::{Prepared, Shelf};
 use super::record::{Invoke, Outcome, Place};
-use super::refusal::{Turned, enabled, no_slot};
+use super::refusal::{Turned, enabled, from_now, no_slot, open_circuit};
 use super::slots::{Slot, Slots};
+use crate::config::Config;
 use crate::error::{Error, chain};
-use crate::ledger::{Ledger, Recorded};
+use crate::ledger::{Ledger, Record, Recorded};
 use crate::registry::{Registry, Store};
-use crate::sandbox::{Job, Limits, Sandbox, Settings};
+use crate::sandbox::{Cancel, Job, Layer, Limits, Sandbox, Settings};
 use crate::validator::{self, Admitted};
 
 /// Everything that a call passes through.
@@ -29,6 +33,11 @@ pub(crate) struct Router {
     sandbox: OnceLock<Sandbox<Recorded<Invoke>>>,
     slots: Slots,
     shelf: Shelf,
+    breaker: Breaker,
+    metrics: Metrics,
+    step_threads: StepThreads,
+    places: usize,
+    waiting_at_most: usize,
 }
 
 /// A call that may start: nothing is missing but the record.
@@ -39,7 +48,16 @@ pub(super) struct Ready<'a> {
     pub(super) admitted: Admitted,
     sandbox: &'a Sandbox<Recorded<Invoke>>,
     budget: Budget,
+    pass: Option<Pass<'a>>,
     _slot: Slot,
+}
+
+/// How one attempt came out.
+enum Attempt {
+    /// It was not made.
+    Turned(Turned),
+    /// It was made, and is not written down yet.
+    Ended(Box<Outcome>),
 }
 
 impl Router {
@@ -48,15 +66,21 @@ impl Router {
         store: Arc<Store>,
         ledger: Ledger,
         settings: Settings,
-        at_once: usize,
+        config: &Config,
     ) -> Self {
+        let (places, waiting_at_most) = (config.calls_at_once, config.calls_waiting);
         Self {
             registry,
             ledger,
             settings,
             sandbox: OnceLock::new(),
-            slots: Slots::new(at_once),
+            slots: Slots::new(places, waiting_at_most),
             shelf: Shelf::new(store),
+            breaker: Breaker::new(config.circuit),
+            metrics: Metrics::default(),
+            step_threads: StepThreads::default(),
+            places,
+            waiting_at_most,
         }
     }
 
@@ -75,8 +99,68 @@ impl Router {
         }
     }
 
+    /// Answers a call as `overloaded` without looking at it.
+    ///
+    /// # Errors
+    /// When the ledger cannot write that down.
+    pub(crate) fn overloaded(
+        &self,
+        call: Call<'_>,
+        notes: &str,
+    ) -> Result<Recorded<Outcome>, Error> {
+        self.refuse(call, overloaded(notes))
+    }
+
+    /// Answers a call without looking at it.
+    pub(super) fn refuse(
+        &self,
+        call: Call<'_>,
+        turned: Turned,
+    ) -> Result<Recorded<Outcome>, Error> {
+        let mut exchange = Exchange::begin(call);
+        exchange.input_hash = exchange.payload_hash();
+        self.turn_away(&exchange, turned)
+    }
+
+    /// Forgets that a plugin failed: an operator enabled or replaced it.
+    pub(crate) fn forgive(&self, plugin_id: &PluginId) {
+        self.breaker.forget(plugin_id);
+    }
+
+    /// What was counted since the start, as OpenMetrics text.
+    pub(crate) fn metrics(&self) -> String {
+        let (running, waiting) = self.slots.counts();
+        self.metrics.counts().render(Some(Gauges {
+            running,
+            waiting,
+            places: self.places,
+            waiting_at_most: self.waiting_at_most,
+            circuits_open: self.breaker.open_count(),
+            packages_ready: self.shelf.len(),
+            ledger_events: self.ledger.head().size,
+        }))
+    }
+
+    /// The sandbox's layers in force, or why no plugin is run here.
+    pub(crate) fn isolation(&self) -> Result<Vec<Layer>, String> {
+        let sandbox = self.sandbox().map_err(|turned| turned.notes)?;
+        let enforced = sandbox.protections().iter().filter(|row| row.enforced);
+        Ok(enforced.map(|row| row.layer).collect())
+    }
+
+    pub(super) fn step_threads(&self) -> &StepThreads {
+        &self.step_threads
+    }
+
     /// Everything that must hold before a plugin sees a request, the cheapest first.
     fn ready(&self, exchange: &mut Exchange<'_>) -> Result<Ready<'_>, Turned> {
+        let call = exchange.call;
+        if call.cancel.is_some_and(Cancel::is_thrown) {
+            return Err(Turned::cancelled());
+        }
+        if call.within.is_some_and(|end| end <= exchange.start) {
+            return Err(Turned::too_late());
+        }
         let (plugin_id, digest) = {
             let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
             enabled(&registry, exchange.call.plugin_id)?
@@ -90,30 +174,40 @@ impl Router {
                 .map_err(|refusal| {
                     exchange.input_hash = refusal.input_hash;
                     Turned {
-                        cause: "request",
-                        notes: refusal.notes,
                         quotes: true,
+                        ..Turned::new("request", refusal.notes)
                     }
                 })?;
         exchange.input_hash = Some(admitted.input_hash());
         let sandbox = self.sandbox()?;
+        let limits = &prepared.manifest.limits;
         let budget = Budget::new(
             exchange.start,
             admitted.request().policy,
-            &prepared.manifest.limits,
+            limits,
+            call.within,
         );
-        let at_once =
-            usize::try_from(prepared.manifest.limits.max_concurrency).unwrap_or(usize::MAX);
+        let refused = |refused| open_circuit(&plugin_id, refused);
+        self.breaker
+            .check(&plugin_id, Instant::now())
+            .map_err(refused)?;
+        let at_once = usize::try_from(limits.max_concurrency).unwrap_or(usize::MAX);
         let slot = self
             .slots
-            .take(&plugin_id, at_once, budget.end())
-            .map_err(no_slot)?;
+            .take(&plugin_id, at_once, budget.end(), call.cancel)
+            .map_err(|reason| no_slot(reason, self.waiting_at_most))?;
+        // The circuit may have opened while the call waited.
+        let pass = self
+            .breaker
+            .admit(&plugin_id, Instant::now())
+            .map_err(refused)?;
         Ok(Ready {
             plugin_id,
             prepared,
             admitted,
             sandbox,
             budget,
+            pass: Some(pass),
             _slot: slot,
         })
     }
@@ -137,10 +231,19 @@ impl Router {
     ) -> Result<Recorded<Outcome>, Error> {
         let mut attempt = 1;
         loop {
-            let outcome = self.attempt(exchange, &ready, attempt)?;
-            let given_up = outcome.cause == "cancelled";
-            if given_up || !ready.budget.retry(outcome.response.status, Instant::now()) {
-                return Ok(outcome);
+            let mut outcome = match self.attempt(exchange, &ready, attempt)? {
+                Attempt::Turned(turned) => return self.turn_away(exchange, turned),
+                Attempt::Ended(outcome) => outcome,
+            };
+            let (cause, status) = (outcome.cause, outcome.response.status);
+            let again = cause != CANCELLED && ready.budget.retry(status, Instant::now());
+            if !again && let Some(pass) = ready.pass.take() {
+                let change = pass.end(ending(status, cause), Instant::now());
+                outcome.meta.extend(change.map(circuit_fact));
+            }
+            let recorded = self.record_end(*outcome)?;
+            if !again {
+                return Ok(recorded);
             }
             attempt += 1;
         }
@@ -151,10 +254,10 @@ impl Router {
         exchange: &Exchange<'_>,
         ready: &Ready<'_>,
         attempt: u8,
-    ) -> Result<Recorded<Outcome>, Error> {
+    ) -> Result<Attempt, Error> {
         let permit = match self.permit(exchange, ready, attempt)? {
             Ok(permit) => permit,
-            Err(turned) => return self.turn_away(exchange, turned),
+            Err(turned) => return Ok(Attempt::Turned(turned)),
         };
         let begun = Instant::now();
         let deadline = ready.budget.attempt_end(begun);
@@ -196,7 +299,7 @@ impl Router {
         outcome
             .meta
             .insert("attempt".to_owned(), attempt.to_string());
-        Ok(self.ledger.record(outcome)?)
+        Ok(Attempt::Ended(Box::new(outcome)))
     }
 
     /// Writes down that the plugin will see the request. The registry is held meanwhile, so that no
@@ -218,7 +321,7 @@ impl Router {
                 );
                 Ok(Err(Turned::new("not_enabled", notes)))
             }
-            Ok(_) => Ok(Ok(self.ledger.record(exchange.intent(ready, attempt))?)),
+            Ok(_) => Ok(Ok(self.record(exchange.intent(ready, attempt))?)),
         }
     }
 
@@ -227,9 +330,44 @@ impl Router {
         exchange: &Exchange<'_>,
         turned: Turned,
     ) -> Result<Recorded<Outcome>, Error> {
-        let judgement = Judgement::without_result(Status::Rejected, turned.cause, turned.notes)
+        let judgement = Judgement::without_result(turned.status, turned.cause, turned.notes)
             .quoting(turned.quotes);
-        let outcome = exchange.outcome(exchange.place.clone(), judgement, None);
-        Ok(self.ledger.record(outcome)?)
+        self.record_end(exchange.outcome(exchange.place.clone(), judgement, None))
     }
+
+    fn record_end(&self, outcome: Outcome) -> Result<Recorded<Outcome>, Error> {
+        let recorded = self.record(outcome)?;
+        self.metrics.ended(&recorded);
+        Ok(recorded)
+    }
+
+    fn record<T: Record>(&self, value: T) -> Result<Recorded<T>, Error> {
+        let begun = Instant::now();
+        let recorded = self.ledger.record(value)?;
+        self.metrics.recorded(begun.elapsed());
+        Ok(recorded)
+    }
+}
+
+/// What a call's end says about its plugin.
+fn ending(status: Status, cause: &str) -> Ending {
+    match status {
+        Status::Ok | Status::Rejected => Ending::Answered,
+        Status::Error | Status::Timeout if cause == CANCELLED || cause == GATEWAY => {
+            Ending::Unknown
+        }
+        Status::Error | Status::Timeout => Ending::Failed,
+    }
+}
+
+/// What the event says that made a circuit change.
+fn circuit_fact(change: Change) -> (String, String) {
+    let words = match change {
+        Change::Opened { failures, wait } => format!(
+            "open until {} after {failures} failures in a row",
+            from_now(wait)
+        ),
+        Change::Closed => "closed".to_owned(),
+    };
+    ("circuit".to_owned(), words)
 }

@@ -11,6 +11,18 @@ use crate::error::chain;
 use crate::sandbox::{self, End, Report};
 use crate::validator::{Misbehaviour, Verdict};
 
+/// The cause of a call that the host took back.
+pub(super) const CANCELLED: &str = "cancelled";
+
+/// What its notes say.
+pub(super) const CANCELLED_NOTES: &str = "cancelled: the host took the call back";
+
+/// The cause of a call that the gateway itself could not carry out.
+pub(super) const GATEWAY: &str = "gateway";
+
+/// The fact that names the call which the sandbox refused.
+pub(super) const DENIED_CALL: &str = "denied_call";
+
 /// What a call came to, before it is recorded.
 #[derive(Debug)]
 pub(super) struct Judgement {
@@ -43,7 +55,7 @@ impl Judgement {
     /// The gateway's own fault: the plugin was never started, or was lost.
     pub(super) fn fault(error: &sandbox::Error) -> Self {
         let notes = format!("the gateway could not run the plugin: {}", chain(error));
-        Self::without_result(Status::Error, "gateway", notes)
+        Self::without_result(Status::Error, GATEWAY, notes)
     }
 
     pub(super) fn quoting(mut self, quotes: bool) -> Self {
@@ -79,13 +91,13 @@ pub(super) fn judge(
         End::ExtraOutput => plain(Rejected, "extra_output", "the plugin wrote more than one line on stdout: write one answer line and nothing else there".to_owned()),
         End::AnswerTooLarge => plain(Rejected, "answer_too_large", format!("the answer line is longer than limits.max_bytes ({} bytes)", allowed.answer_bytes)),
         End::Violation(denial) => plain(Rejected, "violation", format!("{}: {denial}", words::VIOLATION))
-            .with("denied_call", &denial.call)
+            .with(DENIED_CALL, &denial.call)
             .with("denied_detail", &denial.detail),
         End::Exited(code) => plain(Error, "exit", format!("the plugin exited with code {code} and gave no answer")).with("exit_code", code),
         End::Signalled(signal) => plain(Error, "signal", format!("the plugin was ended by signal {signal} and gave no answer")).with("signal", signal),
         End::CpuLimit => plain(Error, "cpu", format!("the plugin used up its processor time ({} ms): raise limits.max_cpu_ms or do less", allowed.cpu.as_millis())),
         End::MemoryLimit => plain(Error, "memory", format!("the plugin used up its memory ({} bytes): raise limits.max_memory_bytes or use less", allowed.memory_bytes)),
-        End::Cancelled => plain(Error, "cancelled", "the host cancelled the call".to_owned()),
+        End::Cancelled => plain(Error, CANCELLED, CANCELLED_NOTES.to_owned()),
         End::TimedOut => plain(Timeout, "timeout", format!("{}: the plugin was killed after {} ms", words::TIMEOUT, allowed.time.as_millis())),
     }
 }

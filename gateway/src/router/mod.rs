@@ -1,17 +1,28 @@
 //! One call from request to answer. The router alone talks to all rooms; no room talks to another.
 
+mod breaker;
 mod budget;
 mod exchange;
+mod export;
 mod files;
 mod invocation;
 mod judge;
+mod metrics;
+mod pipeline;
 mod prepare;
 mod record;
 mod refusal;
+mod registration;
+mod settings;
 mod slots;
 
 pub use record::{Invoke, Outcome};
 
 pub(crate) use exchange::Call;
+pub(crate) use export::proof_extras;
 pub(crate) use files::Offered;
 pub(crate) use invocation::Router;
+pub(crate) use metrics::{CONTENT_TYPE, Counts};
+pub(crate) use pipeline::Pipeline;
+pub(crate) use registration::{Candidate, RegistryEvent, Rejection};
+pub(crate) use settings::sandbox_settings;

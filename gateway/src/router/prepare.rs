@@ -66,6 +66,11 @@ impl Shelf {
         Ok(prepared)
     }
 
+    /// How many packages are ready.
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Prepared>>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,16 +1,22 @@
 //! Why a call is turned away before anything is started, in the words that hosts match on.
 
+use std::time::Duration;
+
 use plugin_protocol::digest::PackageDigest;
 use plugin_protocol::ids::PluginId;
+use plugin_protocol::message::Status;
 use plugin_protocol::report::PluginStatus;
 use plugin_protocol::words;
 
-use super::slots::{MAX_WAITING, NoSlot};
+use super::breaker::Refused;
+use super::judge::{CANCELLED, CANCELLED_NOTES};
+use super::slots::NoSlot;
 use crate::registry::Registry;
 
 /// Why a call is answered without starting anything.
 #[derive(Debug)]
 pub(super) struct Turned {
+    pub(super) status: Status,
     pub(super) cause: &'static str,
     pub(super) notes: String,
     /// Whether the notes may quote what the host sent, and so stay out of the ledger.
@@ -20,9 +26,30 @@ pub(super) struct Turned {
 impl Turned {
     pub(super) fn new(cause: &'static str, notes: String) -> Self {
         Self {
+            status: Status::Rejected,
             cause,
             notes,
             quotes: false,
+        }
+    }
+
+    /// The host gave up before anything was started.
+    pub(super) fn cancelled() -> Self {
+        Self {
+            status: Status::Error,
+            ..Self::new(CANCELLED, CANCELLED_NOTES.to_owned())
+        }
+    }
+
+    /// The pipeline's time was over before this step began.
+    pub(super) fn too_late() -> Self {
+        let notes = format!(
+            "{}: the pipeline's total time was over before this step began",
+            words::TIMEOUT
+        );
+        Self {
+            status: Status::Timeout,
+            ..Self::new("timeout", notes)
         }
     }
 }
@@ -56,11 +83,12 @@ pub(super) fn enabled(
     }
 }
 
-/// Why no place came free.
-pub(super) fn no_slot(reason: NoSlot) -> Turned {
+/// Why no place came free, where `waiting_at_most` may wait.
+pub(super) fn no_slot(reason: NoSlot, waiting_at_most: usize) -> Turned {
     let notes = match reason {
+        NoSlot::Cancelled => return Turned::cancelled(),
         NoSlot::LineFull => format!(
-            "{}: {MAX_WAITING} calls are waiting already: try again later",
+            "{}: {waiting_at_most} calls are waiting already: try again later",
             words::OVERLOADED
         ),
         NoSlot::TooLate => format!(
@@ -69,6 +97,30 @@ pub(super) fn no_slot(reason: NoSlot) -> Turned {
         ),
     };
     Turned::new("overloaded", notes)
+}
+
+/// Why a plugin that failed too often is refused for now.
+pub(super) fn open_circuit(plugin_id: &PluginId, refused: Refused) -> Turned {
+    let failures = refused.failures;
+    let then = match refused.remaining {
+        Some(remaining) => format!(
+            "refused until {}, then one call is let through to find out",
+            from_now(remaining)
+        ),
+        None => "one call is finding out whether it works again: try again later".to_owned(),
+    };
+    let notes = format!(
+        "{}: plugin '{plugin_id}' failed {failures} times in a row: {then}",
+        words::CIRCUIT_OPEN
+    );
+    Turned::new("circuit_open", notes)
+}
+
+/// The time of day after `wait`, as an RFC 3339 time.
+pub(super) fn from_now(wait: Duration) -> String {
+    let now = jiff::Timestamp::now();
+    let then = now.checked_add(wait).unwrap_or(jiff::Timestamp::MAX);
+    format!("{then:.3}")
 }
 
 /// A host's text fit to be shown: short, and without control characters.

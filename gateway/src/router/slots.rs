@@ -7,11 +7,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, at, bounded, never, select_biased};
 use plugin_protocol::ids::PluginId;
 
-/// How many may wait in all; one more is refused, so that memory stays bounded.
-pub(crate) const MAX_WAITING: usize = 1_024;
+use crate::sandbox::Cancel;
 
 /// The places of all plugins.
 #[derive(Debug, Clone)]
@@ -22,6 +21,7 @@ pub(crate) struct Slots {
 #[derive(Debug)]
 struct State {
     at_once: usize,
+    waiting_at_most: usize,
     running: usize,
     by_plugin: HashMap<PluginId, usize>,
     waiting: VecDeque<Waiter>,
@@ -50,13 +50,16 @@ pub(crate) enum NoSlot {
     LineFull,
     /// The turn did not come in time.
     TooLate,
+    /// The caller gave up.
+    Cancelled,
 }
 
 impl Slots {
-    /// Places for `at_once` calls in all.
-    pub(crate) fn new(at_once: usize) -> Self {
+    /// Places for `at_once` calls in all, and a line for `waiting_at_most` more.
+    pub(crate) fn new(at_once: usize, waiting_at_most: usize) -> Self {
         let state = State {
             at_once,
+            waiting_at_most,
             running: 0,
             by_plugin: HashMap::new(),
             waiting: VecDeque::new(),
@@ -67,12 +70,20 @@ impl Slots {
         }
     }
 
-    /// Waits until `deadline` for a place for `plugin`, of which at most `limit` run at once.
+    /// How many run now, and how many wait.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let state = lock(&self.state);
+        (state.running, state.waiting.len())
+    }
+
+    /// Waits until `deadline`, or until `cancel` is thrown, for a place for `plugin`, of which at
+    /// most `limit` run at once.
     pub(crate) fn take(
         &self,
         plugin: &PluginId,
         limit: usize,
         deadline: Instant,
+        cancel: Option<&Cancel>,
     ) -> Result<Slot, NoSlot> {
         let (ticket, turn) = {
             let mut state = lock(&self.state);
@@ -82,20 +93,29 @@ impl Slots {
             }
             state.queue(plugin, limit)?
         };
-        match turn.recv_deadline(deadline) {
-            Ok(()) => Ok(self.slot(plugin)),
-            Err(_) => self.give_up(plugin, ticket, &turn),
+        let nobody = never();
+        let thrown = cancel.map_or(&nobody, Cancel::thrown);
+        select_biased! {
+            recv(turn) -> _ => Ok(self.slot(plugin)),
+            recv(thrown) -> _ => self.give_up(plugin, ticket, &turn, NoSlot::Cancelled),
+            recv(at(deadline)) -> _ => self.give_up(plugin, ticket, &turn, NoSlot::TooLate),
         }
     }
 
     /// Leaves the line, unless the place came in the same moment.
-    fn give_up(&self, plugin: &PluginId, ticket: u64, turn: &Receiver<()>) -> Result<Slot, NoSlot> {
+    fn give_up(
+        &self,
+        plugin: &PluginId,
+        ticket: u64,
+        turn: &Receiver<()>,
+        why: NoSlot,
+    ) -> Result<Slot, NoSlot> {
         let mut state = lock(&self.state);
         if turn.try_recv().is_ok() {
             return Ok(self.slot(plugin));
         }
         state.waiting.retain(|waiter| waiter.ticket != ticket);
-        Err(NoSlot::TooLate)
+        Err(why)
     }
 
     fn slot(&self, plugin: &PluginId) -> Slot {
@@ -124,7 +144,7 @@ impl State {
     }
 
     fn queue(&mut self, plugin: &PluginId, limit: usize) -> Result<(u64, Receiver<()>), NoSlot> {
-        if self.waiting.len() >= MAX_WAITING {
+        if self.waiting.len() >= self.waiting_at_most {
             return Err(NoSlot::LineFull);
         }
         let (wake, turn) = bounded(1);
@@ -183,6 +203,9 @@ mod tests {
 
     use super::*;
 
+    /// A short line, so that a test can fill it.
+    const WAITING: usize = 16;
+
     fn plugin(name: &str) -> PluginId {
         PluginId::parse(name).unwrap()
     }
@@ -193,46 +216,46 @@ mod tests {
 
     #[test]
     fn a_plugin_never_runs_more_often_than_its_limit() {
-        let slots = Slots::new(8);
-        let held = slots.take(&plugin("p.one"), 1, soon()).unwrap();
+        let slots = Slots::new(8, WAITING);
+        let held = slots.take(&plugin("p.one"), 1, soon(), None).unwrap();
         assert_eq!(
-            slots.take(&plugin("p.one"), 1, soon()).unwrap_err(),
+            slots.take(&plugin("p.one"), 1, soon(), None).unwrap_err(),
             NoSlot::TooLate
         );
         assert!(
-            slots.take(&plugin("p.two"), 1, soon()).is_ok(),
+            slots.take(&plugin("p.two"), 1, soon(), None).is_ok(),
             "another plugin is not held up"
         );
         drop(held);
-        assert!(slots.take(&plugin("p.one"), 1, soon()).is_ok());
+        assert!(slots.take(&plugin("p.one"), 1, soon(), None).is_ok());
     }
 
     #[test]
     fn all_plugins_together_stay_under_the_bound() {
-        let slots = Slots::new(1);
-        let held = slots.take(&plugin("p.one"), 9, soon()).unwrap();
+        let slots = Slots::new(1, WAITING);
+        let held = slots.take(&plugin("p.one"), 9, soon(), None).unwrap();
         assert_eq!(
-            slots.take(&plugin("p.two"), 9, soon()).unwrap_err(),
+            slots.take(&plugin("p.two"), 9, soon(), None).unwrap_err(),
             NoSlot::TooLate
         );
         drop(held);
-        assert!(slots.take(&plugin("p.two"), 9, soon()).is_ok());
+        assert!(slots.take(&plugin("p.two"), 9, soon(), None).is_ok());
     }
 
     #[test]
     fn a_waiter_is_woken_and_the_line_is_bounded() {
-        let slots = Slots::new(1);
-        let held = slots.take(&plugin("p.one"), 1, soon()).unwrap();
+        let slots = Slots::new(1, WAITING);
+        let held = slots.take(&plugin("p.one"), 1, soon(), None).unwrap();
         let far = Instant::now() + Duration::from_secs(30);
         std::thread::scope(|scope| {
-            let waiters: Vec<_> = (0..MAX_WAITING)
-                .map(|_| scope.spawn(|| slots.take(&plugin("p.one"), 1, far).map(drop)))
+            let waiters: Vec<_> = (0..WAITING)
+                .map(|_| scope.spawn(|| slots.take(&plugin("p.one"), 1, far, None).map(drop)))
                 .collect();
-            while lock(&slots.state).waiting.len() < MAX_WAITING {
+            while lock(&slots.state).waiting.len() < WAITING {
                 std::thread::yield_now();
             }
             assert_eq!(
-                slots.take(&plugin("p.one"), 1, far).unwrap_err(),
+                slots.take(&plugin("p.one"), 1, far, None).unwrap_err(),
                 NoSlot::LineFull
             );
             drop(held);
@@ -245,5 +268,27 @@ mod tests {
             (state.running, state.by_plugin.len(), state.waiting.len()),
             (0, 0, 0)
         );
+    }
+
+    #[test]
+    fn a_waiter_leaves_the_line_when_its_call_is_cancelled() {
+        let slots = Slots::new(1, WAITING);
+        let held = slots.take(&plugin("p.one"), 1, soon(), None).unwrap();
+        let cancel = Cancel::new().unwrap();
+        let far = Instant::now() + Duration::from_secs(30);
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                slots
+                    .take(&plugin("p.one"), 1, far, Some(&cancel))
+                    .map(drop)
+            });
+            while slots.counts() != (1, 1) {
+                std::thread::yield_now();
+            }
+            cancel.cancel();
+            assert_eq!(waiter.join().unwrap(), Err(NoSlot::Cancelled));
+        });
+        drop(held);
+        assert_eq!(slots.counts(), (0, 0));
     }
 }

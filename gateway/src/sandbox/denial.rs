@@ -44,7 +44,11 @@ pub(super) enum Judgement {
 }
 
 /// Judges one report.
-pub(super) fn judge(listener: BorrowedFd<'_>, report: &Notification) -> Judgement {
+pub(super) fn judge(
+    listener: BorrowedFd<'_>,
+    report: &Notification,
+    asks_name_service: bool,
+) -> Judgement {
     let name = u32::try_from(report.number)
         .ok()
         .and_then(calls::name)
@@ -57,6 +61,9 @@ pub(super) fn judge(listener: BorrowedFd<'_>, report: &Notification) -> Judgemen
     if opens(name) && path.as_deref().is_some_and(is_benign) {
         return Judgement::Refuse(libc::ENOENT);
     }
+    if asks_name_service && name == "socket" && is_name_service(&report.args) {
+        return Judgement::Refuse(libc::EACCES);
+    }
     Judgement::Deny(Denial {
         call: name.to_owned(),
         detail: detail(name, &report.args, path.as_deref()),
@@ -65,6 +72,15 @@ pub(super) fn judge(listener: BorrowedFd<'_>, report: &Notification) -> Judgemen
 
 fn opens(name: &str) -> bool {
     matches!(name, "open" | "openat")
+}
+
+/// How the C library opens a connection to its name service (`nscd`) before it reads /etc/passwd.
+/// Event loops open sockets in the very same way, so that only runtimes without one are believed.
+fn is_name_service(args: &[u64; 6]) -> bool {
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    let [family, asked, protocol, ..] = args.map(int);
+    let wanted = [libc::AF_UNIX, kind, 0].map(i32::cast_unsigned);
+    [family, asked, protocol] == wanted
 }
 
 /// Probes are spelled plainly; a path with `..` in it is no probe.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
+use super::cgroup::{self, Caps, Cgroups};
 use super::error::{Error, While};
 use super::filter::Wanted;
 use super::image::{Class, Image};
@@ -31,6 +32,13 @@ pub(super) const NAMESPACES: [(i32, Layer); 6] = [
     (libc::CLONE_NEWNET, Layer::NetNs),
 ];
 
+/// More than a child of ours takes that stops short of exec.
+const REHEARSAL_CAPS: Caps = Caps {
+    memory_bytes: 64 << 20,
+    tasks: 2,
+    processors: 1,
+};
+
 /// What was found.
 #[derive(Debug)]
 pub(super) struct Host {
@@ -40,6 +48,8 @@ pub(super) struct Host {
     pub(super) landlock: u32,
     /// Flags of the namespaces that can be made, `CLONE_NEWUSER` among them for an ordinary user.
     pub(super) namespaces: i32,
+    /// Groups to run in, or why there are none.
+    pub(super) cgroups: Result<Cgroups, String>,
     /// Whether forbidden calls can be reported.
     pub(super) reported: bool,
     /// The launcher's program, sealed.
@@ -62,6 +72,7 @@ impl Host {
             uids: root.then(|| Uids::new(settings.uid_pool.clone())),
             landlock: crate::sys::landlock::version(),
             namespaces: 0,
+            cgroups: Err("not tried".to_owned()),
             reported: true,
             launcher: Arc::new(launcher_program()?),
             gateway: own_process()?,
@@ -73,7 +84,27 @@ impl Host {
             host.try_core()?;
             host.try_namespaces();
         }
+        host.try_cgroups();
         Ok(host)
+    }
+
+    /// Groups are used only when a rehearsal in one works.
+    fn try_cgroups(&mut self) {
+        self.cgroups = Cgroups::open();
+        if let Err(error) = self.rehearse_with(self.namespaces) {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            let cause = cause.unwrap_or_default();
+            self.cgroups = Err(format!("a rehearsal in one failed: {error}: {cause}"));
+        }
+    }
+
+    /// A group with these caps, where there are groups.
+    pub(super) fn group(&self, caps: Caps) -> Result<Option<cgroup::Loan>, Error> {
+        self.cgroups
+            .as_ref()
+            .ok()
+            .map(|groups| groups.borrow(caps))
+            .transpose()
     }
 
     /// The layers without which no plugin is ever started. Reports may be missing: then forbidden calls kill.
@@ -99,7 +130,11 @@ impl Host {
     }
 
     fn user_namespace(&self) -> i32 {
-        if self.uids.is_some() { 0 } else { libc::CLONE_NEWUSER }
+        if self.uids.is_some() {
+            0
+        } else {
+            libc::CLONE_NEWUSER
+        }
     }
 
     /// Each namespace that works beside those found before.
@@ -122,7 +157,11 @@ impl Host {
             self,
             &Outfit {
                 namespaces,
-                root: if private_root { Some(Layout::plan(&[], None)?) } else { None },
+                root: if private_root {
+                    Some(Layout::plan(&[], None)?)
+                } else {
+                    None
+                },
                 wanted: Wanted {
                     class: Class::Static,
                     makes_code: false,
@@ -135,6 +174,8 @@ impl Host {
             },
         )?;
         let loan = self.identity()?;
+        let group = self.group(REHEARSAL_CAPS)?;
+        let group = group.as_ref();
         let child = launcher.launch(&Start {
             user: loan.as_ref().map(Loan::id),
             cookies: [0; 2],
@@ -143,7 +184,8 @@ impl Host {
             arguments: &[],
             stdio: [null.as_fd(); 3],
             program: None,
-            cgroup: None,
+            birthplace: group.and_then(cgroup::Loan::birthplace),
+            doors: group.map(cgroup::Loan::doors).unwrap_or_default(),
         })?;
         let reaped = wait::reap(&child.pidfd).during("reap a rehearsal")?;
         if reaped.end == Death::Exited(0) {

@@ -3,8 +3,10 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::image::Image;
 
@@ -68,6 +70,9 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub struct Cancel {
     event: OwnedFd,
+    /// Dropped when the switch is thrown, which wakes those who wait on `thrown`.
+    armed: Mutex<Option<Sender<()>>>,
+    thrown: Receiver<()>,
 }
 
 impl Cancel {
@@ -78,17 +83,41 @@ impl Cancel {
     pub fn new() -> io::Result<Self> {
         use rustix::event::{EventfdFlags, eventfd};
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { event })
+        let (armed, thrown) = bounded(0);
+        Ok(Self {
+            event,
+            armed: Mutex::new(Some(armed)),
+            thrown,
+        })
     }
 
     /// Ends the run that watches this switch, now or as soon as it starts.
     pub fn cancel(&self) {
+        drop(
+            self.armed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
         let thrown = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
         // A full counter means that the switch is already thrown, and nothing else can fail.
         debug_assert!(
             matches!(thrown, Ok(_) | Err(rustix::io::Errno::AGAIN)),
             "an event can be counted"
         );
+    }
+
+    /// Nothing ever comes on this channel; it is disconnected once the switch is thrown.
+    pub(crate) fn thrown(&self) -> &Receiver<()> {
+        &self.thrown
+    }
+
+    /// Whether the switch was thrown.
+    pub(crate) fn is_thrown(&self) -> bool {
+        matches!(
+            self.thrown.try_recv(),
+            Err(crossbeam_channel::TryRecvError::Disconnected)
+        )
     }
 
     pub(super) fn event(&self) -> BorrowedFd<'_> {

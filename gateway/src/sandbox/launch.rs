@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::cgroup;
 use super::error::Error;
 use super::host::{self, Host};
 use super::job::Job;
@@ -31,10 +32,11 @@ pub(super) fn launch(
     let (stderr, stderr_end) = Outlet::open()?;
     // Held until the plugin is reaped.
     let loan = host.identity()?;
+    let group = host.group(plan.caps)?;
     let launcher = launchers.get(host, plan, job)?;
     let run = {
         let stdio = [feed.child_end()?, stdout_end.as_fd(), stderr_end.as_fd()];
-        start(&launcher, plan, stdio, loan.as_ref())?
+        start(&launcher, plan, stdio, loan.as_ref(), group.as_ref())?
     };
     drop((stdout_end, stderr_end));
     feed.close_if_done();
@@ -45,6 +47,7 @@ pub(super) fn launch(
             feed,
             stdout,
             stderr,
+            group,
             since,
         },
         job,
@@ -56,19 +59,24 @@ fn start(
     plan: &Plan,
     stdio: [BorrowedFd<'_>; 3],
     loan: Option<&Loan>,
+    group: Option<&cgroup::Loan>,
 ) -> Result<Arc<Run>, Error> {
     let random = host::random()?;
-    #[expect(clippy::cast_possible_truncation, reason = "the halves are wanted apart")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the halves are wanted apart"
+    )]
     let cookies = [random as u32, (random >> 32) as u32];
     let child = launcher.launch(&Start {
         user: loan.map(Loan::id),
         cookies,
         descriptors: plan.descriptors,
-        limits: &plan.limits,
+        limits: &plan.limits(group.is_some()),
         arguments: &plan.arguments,
         stdio,
         program: Some(plan.file()),
-        cgroup: None,
+        birthplace: group.and_then(cgroup::Loan::birthplace),
+        doors: group.map(cgroup::Loan::doors).unwrap_or_default(),
     })?;
-    Ok(Arc::new(Run::new(child)))
+    Ok(Arc::new(Run::new(child, plan.asks_name_service)))
 }

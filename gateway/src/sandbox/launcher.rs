@@ -66,8 +66,10 @@ pub(super) struct Start<'a> {
     pub(super) stdio: [BorrowedFd<'a>; 3],
     /// The program to run; none for a rehearsal, which stops short of exec.
     pub(super) program: Option<BorrowedFd<'a>>,
-    /// The control group to start in.
-    pub(super) cgroup: Option<BorrowedFd<'a>>,
+    /// The control group to be born in (version 2).
+    pub(super) birthplace: Option<BorrowedFd<'a>>,
+    /// The files into which to write to enter control groups (version 1).
+    pub(super) doors: Vec<BorrowedFd<'a>>,
 }
 
 /// A running launcher. It is ended and reaped when dropped.
@@ -113,7 +115,9 @@ impl Launcher {
     fn dress(&mut self, host: &Host, outfit: &Outfit) -> Result<(), Error> {
         let mark = host::random()?;
         let program = Filter::build(&outfit.wanted)?.with_mark(mark);
-        outfit.letter(host, mark, &program)?.send(self.control.as_fd())?;
+        outfit
+            .letter(host, mark, &program)?
+            .send(self.control.as_fd())?;
         let (reply, listener) = self.answer(self.control.as_fd())?;
         check(&reply)?;
         if outfit.wanted.reported {
@@ -131,10 +135,15 @@ impl Launcher {
     /// With the step that failed; no process is left then.
     pub(super) fn launch(&self, start: &Start<'_>) -> Result<Child, Error> {
         let socket = self.borrow_reply()?;
-        start.letter(socket.theirs.as_fd()).send(self.control.as_fd())?;
+        start
+            .letter(socket.theirs.as_fd())
+            .send(self.control.as_fd())?;
         let (reply, pidfd) = self.answer(socket.ours.as_fd())?;
         self.give_back(socket);
-        let child = pidfd.map(|pidfd| Child { pid: reply.pid, pidfd });
+        let child = pidfd.map(|pidfd| Child {
+            pid: reply.pid,
+            pidfd,
+        });
         match (check(&reply), child) {
             (Ok(()), Some(child)) => Ok(child),
             (Ok(()), None) => Err(Error::LauncherGone),
@@ -174,7 +183,11 @@ impl Launcher {
     }
 
     fn borrow_reply(&self) -> Result<ReplySocket, Error> {
-        let kept = self.replies.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let kept = self
+            .replies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         match kept {
             Some(socket) => Ok(socket),
             None => socket_pair().map(|(ours, theirs)| ReplySocket { ours, theirs }),
@@ -203,7 +216,12 @@ impl Drop for Launcher {
 
 impl Outfit {
     /// The first message, as the launcher reads it.
-    fn letter<'a>(&'a self, host: &'a Host, mark: u64, filter: &[libc::sock_filter]) -> Result<Letter<'a>, Error> {
+    fn letter<'a>(
+        &'a self,
+        host: &'a Host,
+        mark: u64,
+        filter: &[libc::sock_filter],
+    ) -> Result<Letter<'a>, Error> {
         let mut letter = Letter::default();
         letter.flags(self.namespaces & !libc::CLONE_NEWPID);
         letter.flags(self.namespaces & (libc::CLONE_NEWPID | libc::CLONE_NEWUSER));
@@ -242,7 +260,11 @@ impl<'a> Start<'a> {
             letter.descriptor(fd);
         }
         letter.descriptor_if(self.program);
-        letter.descriptor_if(self.cgroup);
+        letter.descriptor_if(self.birthplace);
+        letter.count(self.doors.len());
+        for &door in &self.doors {
+            letter.descriptor(door);
+        }
         letter.limits(self.limits);
         letter.strings(self.arguments);
         letter
@@ -267,7 +289,10 @@ fn check(reply: &Reply) -> Result<(), Error> {
 type Watched = SyncSender<Option<Arc<Reports>>>;
 
 /// Starts the thread that keeps a launcher: its handle, the process, and where to say what to watch.
-fn keep(program: Arc<Image>, control: OwnedFd) -> Result<(JoinHandle<()>, Arc<OwnedFd>, Watched), Error> {
+fn keep(
+    program: Arc<Image>,
+    control: OwnedFd,
+) -> Result<(JoinHandle<()>, Arc<OwnedFd>, Watched), Error> {
     let (started, process) = mpsc::sync_channel(1);
     let (watched, to_watch) = mpsc::sync_channel(1);
     let keeper = std::thread::Builder::new()

@@ -40,7 +40,12 @@ impl Launchers {
     ///
     /// # Errors
     /// When a new one cannot be started.
-    pub(super) fn get(&self, host: &Host, plan: &Plan, job: &Job<'_>) -> Result<Arc<Launcher>, Error> {
+    pub(super) fn get(
+        &self,
+        host: &Host,
+        plan: &Plan,
+        job: &Job<'_>,
+    ) -> Result<Arc<Launcher>, Error> {
         let kind = Kind::of(host, plan, job)?;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut old = Vec::new();
@@ -70,7 +75,9 @@ impl Kind {
     fn of(host: &Host, plan: &Plan, job: &Job<'_>) -> Result<Self, Error> {
         let package = plan.sees_package.then(|| job.package.to_path_buf());
         let places = plan.places.read.iter().chain(&plan.places.execute);
-        let identities = places.map(|path| identity(path)).collect::<Result<_, _>>()?;
+        let identities = places
+            .map(|path| identity(path))
+            .collect::<Result<_, _>>()?;
         Ok(Self {
             wanted: plan.wanted(host.private_root(), host.reported),
             places: plan.places.clone(),

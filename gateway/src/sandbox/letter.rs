@@ -12,7 +12,9 @@ use rustix::net::{
 
 use super::error::{Error, While};
 use super::layout::{Layout, Operation};
-use crate::sys::launcher::wire::{DESCRIPTORS_MAX, MESSAGE_BYTES, REPLY_BYTES, Reply, instruction, operation};
+use crate::sys::launcher::wire::{
+    DESCRIPTORS_MAX, MESSAGE_BYTES, REPLY_BYTES, Reply, instruction, operation,
+};
 
 /// One message, not yet sent.
 #[derive(Debug, Default)]
@@ -137,7 +139,10 @@ impl<'a> Letter<'a> {
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !self.descriptors.is_empty() {
             let pushed = control.push(SendAncillaryMessage::ScmRights(&self.descriptors));
-            debug_assert!(pushed, "there is space for as many descriptors as are ever sent");
+            debug_assert!(
+                pushed,
+                "there is space for as many descriptors as are ever sent"
+            );
         }
         let parts = [IoSlice::new(&self.bytes)];
         match sendmsg(socket, &parts, &mut control, SendFlags::NOSIGNAL) {

@@ -1,8 +1,8 @@
 //! Runs one plugin process that can read its request, compute and write one answer, and nothing else.
 //! This room never decides whether a plugin may run, and never reads what the answer says.
 
+mod cgroup;
 mod denial;
-mod discover;
 mod elf;
 mod error;
 mod filter;
@@ -40,7 +40,7 @@ pub(crate) use job::{Entry, Job, Limits};
 pub use layer::Layer;
 pub(crate) use layer::Protection;
 pub use report::{Denial, End, Report, Tail, Usage};
-pub(crate) use runtimes::{Runtime, Runtimes};
+pub(crate) use runtimes::Runtimes;
 pub(crate) use settings::Settings;
 
 /// How much of standard error is kept, in bytes: the contract's "last 64 KiB".
@@ -86,6 +86,12 @@ impl<P> Sandbox<P> {
             protections,
             permit: PhantomData,
         })
+    }
+
+    /// One row for each layer, as it was found at opening.
+    #[must_use]
+    pub(crate) fn protections(&self) -> &[Protection] {
+        &self.protections
     }
 
     /// Runs one job to its end. The permit is proof that the run was allowed and recorded.

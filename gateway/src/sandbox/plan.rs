@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::cgroup::Caps;
 use super::elf;
 use super::error::{Error, While};
 use super::filter::Wanted;
@@ -16,14 +17,8 @@ use super::image::{Class, Image};
 use super::job::{Entry, Job, Limits};
 use super::layout::PACKAGE_FOLDER;
 use super::rules::Places;
-use super::runtimes::{Runtime, Runtimes};
+use super::runtimes::{Runtime, Runtimes, WORKER_RUNTIME, WORKER_SHIM};
 use super::streams::above_stdio;
-
-/// The runtime that runs the older form of entry.
-const WORKER_RUNTIME: &str = "node";
-
-/// What runs the older form: it reads the request, calls the exported function with it and wraps what that returns.
-const WORKER_SHIM: &str = include_str!("worker_shim.js");
 
 /// The name that a native program is started under.
 const PROGRAM_NAME: &str = "plugin";
@@ -45,6 +40,11 @@ const DESCRIPTORS_PROGRAM: u64 = 16;
 const DESCRIPTORS_RUNTIME: u64 = 64;
 /// Threads: Node starts eleven, Go about one a processor; 64 end a thread bomb early.
 const THREADS: u64 = 64;
+/// Memory in bytes that the kernel takes on a plugin's behalf: page tables, stacks of 64 threads, full pipes, and the part of libraries and
+/// interpreters in the page cache that the plugin was the first to read, which the kernel takes back before it kills.
+const KERNEL_BYTES: u64 = 16 << 20;
+/// More processors than any plugin has use for; it keeps the kernel's arithmetic on quotas far from overflow.
+const PROCESSORS_MAX: u32 = 64;
 /// Queued signals and timers.
 const SIGNALS: u64 = 64;
 /// Main stack in bytes, and so libc's default for threads: the usual 8 MiB.
@@ -75,10 +75,14 @@ pub(super) struct Plan {
     pub(super) sees_package: bool,
     /// What Landlock lets through.
     pub(super) places: Places,
-    pub(super) limits: Vec<(u32, u64)>,
+    /// What the control group caps, where there is one.
+    pub(super) caps: Caps,
+    limits: Vec<(u32, u64)>,
     /// The limit on descriptors, which is set apart from the others.
     pub(super) descriptors: u64,
     pub(super) makes_code: bool,
+    /// Whether its C library may ask its name service, in vain.
+    pub(super) asks_name_service: bool,
     pub(super) extra_calls: Vec<String>,
 }
 
@@ -130,9 +134,11 @@ impl Plan {
             visible,
             sees_package: class == Class::Dynamic,
             places,
+            caps: caps(job, 0),
             limits: limits(&job.limits, 0, RESERVE_PROGRAM_BYTES),
             descriptors: DESCRIPTORS_PROGRAM,
             makes_code: false,
+            asks_name_service: false,
             extra_calls: Vec::new(),
         })
     }
@@ -143,27 +149,13 @@ impl Plan {
         rest: Vec<Vec<u8>>,
         job: &Job<'_>,
     ) -> Result<Self, Error> {
-        let mut arguments = vec![c_argument(
-            runtime.interpreter.as_os_str().as_bytes().to_vec(),
-        )?];
-        let heap = runtime
-            .memory
-            .heap_argument
-            .iter()
-            .map(|text| heap_argument(text, &job.limits));
-        let before = runtime.args.iter().chain(shim).cloned();
-        for argument in heap.chain(before).map(String::into_bytes).chain(rest) {
-            arguments.push(c_argument(argument)?);
-        }
-        let file = fs::File::open(&runtime.interpreter).during("open an interpreter")?;
-        let mut header = Vec::new();
-        (&file)
-            .take(HEADER_BYTES)
-            .read_to_end(&mut header)
-            .during("read an interpreter")?;
-        elf::class(&header)?;
-        let (mut visible, mut places) = match elf::loader(&header) {
-            Some(loader) => libraries(&loader)?,
+        let interpreter = Interpreter::open(runtime)?;
+        let before = runtime.args.iter().map(|text| sized(text, &job.limits));
+        let before = before.chain(shim.iter().cloned()).map(String::into_bytes);
+        let arguments = interpreter.words.into_iter().chain(before).chain(rest);
+        let arguments = arguments.map(c_argument).collect::<Result<_, _>>()?;
+        let (mut visible, mut places) = match &interpreter.loader {
+            Some(loader) => libraries(loader)?,
             None => (Vec::new(), Places::default()),
         };
         for tree in runtime.trees.iter().filter(|tree| tree.exists()) {
@@ -173,20 +165,19 @@ impl Plan {
         visible.push(runtime.interpreter.clone());
         places.execute.push(runtime.interpreter.clone());
         places.read.push(job.package.to_path_buf());
+        let overhead = runtime.overhead_bytes;
         Ok(Self {
             class: Class::Runtime,
-            program: Program::Interpreter(above_stdio(OwnedFd::from(file))?),
+            program: Program::Interpreter(interpreter.program),
             arguments,
             visible,
             sees_package: true,
             places,
-            limits: limits(
-                &job.limits,
-                runtime.memory.overhead_bytes,
-                RESERVE_RUNTIME_BYTES,
-            ),
+            caps: caps(job, overhead),
+            limits: limits(&job.limits, overhead, RESERVE_RUNTIME_BYTES),
             descriptors: DESCRIPTORS_RUNTIME,
-            makes_code: runtime.memory.makes_code,
+            makes_code: runtime.makes_code,
+            asks_name_service: runtime.asks_name_service,
             extra_calls: runtime.extra_calls.clone(),
         })
     }
@@ -199,6 +190,13 @@ impl Plan {
         }
     }
 
+    /// The resource limits. A control group counts what is used, of every kind; the limit on private memory, which counts
+    /// what is asked for, would only come before it and hide the cause, and so stands in where there is no group.
+    pub(super) fn limits(&self, grouped: bool) -> Vec<(u32, u64)> {
+        let stands = |&(resource, _): &(u32, u64)| !grouped || resource != libc::RLIMIT_DATA;
+        self.limits.iter().copied().filter(stands).collect()
+    }
+
     /// What the filter must be like.
     pub(super) fn wanted(&self, private_root: bool, reported: bool) -> Wanted {
         Wanted {
@@ -208,6 +206,51 @@ impl Plan {
             reported,
             extra_calls: self.extra_calls.clone(),
         }
+    }
+}
+
+/// An interpreter's file, opened, and how it is started.
+struct Interpreter {
+    /// What is executed: the interpreter, or its loader.
+    program: OwnedFd,
+    /// The loader that its headers name.
+    loader: Option<PathBuf>,
+    /// The first arguments, the program's own name included.
+    words: Vec<Vec<u8>>,
+}
+
+impl Interpreter {
+    fn open(runtime: &Runtime) -> Result<Self, Error> {
+        let file = fs::File::open(&runtime.interpreter).during("open an interpreter")?;
+        let mut header = Vec::new();
+        (&file)
+            .take(HEADER_BYTES)
+            .read_to_end(&mut header)
+            .during("read an interpreter")?;
+        elf::class(&header)?;
+        let loader = elf::loader(&header);
+        let own_name = runtime.interpreter.as_os_str().as_bytes().to_vec();
+        let (file, words) = match &loader {
+            Some(loader) if !runtime.libraries.is_empty() => {
+                let loader_file = fs::File::open(loader).during("open a loader")?;
+                let loader = loader.as_os_str().as_bytes().to_vec();
+                let paths = runtime
+                    .libraries
+                    .iter()
+                    .map(|path| path.as_os_str().as_bytes());
+                let paths = paths.collect::<Vec<_>>().join(&b':');
+                (
+                    loader_file,
+                    vec![loader, b"--library-path".to_vec(), paths, own_name],
+                )
+            }
+            Some(_) | None => (file, vec![own_name]),
+        };
+        Ok(Self {
+            program: above_stdio(OwnedFd::from(file))?,
+            loader,
+            words,
+        })
     }
 }
 
@@ -259,7 +302,8 @@ fn libraries(loader: &Path) -> Result<(Vec<PathBuf>, Places), Error> {
     ))
 }
 
-fn heap_argument(text: &str, limits: &Limits) -> String {
+/// An argument with the memory limit where it has a place for it.
+fn sized(text: &str, limits: &Limits) -> String {
     text.replace("{mib}", &(limits.memory_bytes >> 20).max(1).to_string())
 }
 
@@ -271,6 +315,25 @@ fn c_argument(bytes: Vec<u8>) -> Result<CString, Error> {
             value,
         }
     })
+}
+
+/// What a control group holds the job to.
+fn caps(job: &Job<'_>, overhead: u64) -> Caps {
+    let time = job.deadline.saturating_duration_since(Instant::now());
+    let memory = job.limits.memory_bytes.saturating_add(overhead);
+    Caps {
+        memory_bytes: memory.saturating_add(KERNEL_BYTES),
+        tasks: THREADS,
+        processors: processors(job.limits.cpu, time),
+    }
+}
+
+/// How many processors a job keeps busy that spreads its processor time over its whole time, rounded up.
+fn processors(cpu: Duration, time: Duration) -> u32 {
+    let count = cpu.as_millis().div_ceil(time.as_millis().max(1));
+    u32::try_from(count)
+        .unwrap_or(u32::MAX)
+        .clamp(1, PROCESSORS_MAX)
 }
 
 /// The resource limits that are the same for every plugin, soft and hard alike (setrlimit(2)). The launcher bears them too.
@@ -335,6 +398,15 @@ mod tests {
         assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
         assert_eq!(whole_seconds(Duration::from_secs(2)), 2);
         assert_eq!(whole_seconds(Duration::from_millis(2001)), 3);
+    }
+
+    #[test]
+    fn processors_are_those_that_use_up_the_time_allowed() {
+        let second = Duration::from_secs(1);
+        assert_eq!(processors(second, second), 1);
+        assert_eq!(processors(second / 10, second), 1);
+        assert_eq!(processors(second * 3 / 2, second), 2);
+        assert_eq!(processors(second, Duration::ZERO), PROCESSORS_MAX);
     }
 
     #[test]

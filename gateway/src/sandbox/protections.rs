@@ -40,12 +40,12 @@ fn facts(layer: Layer) -> (&'static str, Weight, &'static str) {
         Layer::UtsNs => ("host name of its own", Weight::Waivable, namespaces),
         Layer::CgroupNs => ("control groups hidden", Weight::Waivable, namespaces),
         Layer::UserNs => ("user namespace", Weight::Spare, namespaces),
-        Layer::NetNs => (
-            "network namespace",
+        Layer::NetNs => ("network namespace", Weight::Spare, namespaces),
+        Layer::Cgroup => (
+            "control group",
             Weight::Spare,
-            namespaces,
+            "have groups delegated: run under systemd with Delegate=yes (systemd-run --user --scope -p Delegate=yes …), or as root where version 1 is mounted",
         ),
-        Layer::Cgroup => ("control group", Weight::Spare, "none in this version"),
         Layer::Explained => (
             "forbidden calls are named",
             Weight::Spare,
@@ -92,25 +92,59 @@ fn state(host: &Host, layer: Layer) -> (bool, String) {
         | Layer::Session
         | Layer::ExecOnce
         | Layer::SealedImage => (true, "rehearsed in a child that went up to exec".to_owned()),
-        Layer::DeathSignal => (true, "set, and the gateway looked for afterwards".to_owned()),
-        Layer::Uid if root => (true, "each run has a user id of its own and no capability".to_owned()),
-        Layer::Uid => (true, "the gateway is not root, and plugins have its user id without capabilities".to_owned()),
-        Layer::Landlock => (host.landlock >= VERSION_MIN, format!("version {}, {VERSION_MIN} or later is needed", host.landlock)),
-        Layer::PidNs => made(host.namespaces & libc::CLONE_NEWPID != 0, "each run has its own"),
+        Layer::DeathSignal => (
+            true,
+            "set, and the gateway looked for afterwards".to_owned(),
+        ),
+        Layer::Uid if root => (
+            true,
+            "each run has a user id of its own and no capability".to_owned(),
+        ),
+        Layer::Uid => (
+            true,
+            "the gateway is not root, and plugins have its user id without capabilities".to_owned(),
+        ),
+        Layer::Landlock => (
+            host.landlock >= VERSION_MIN,
+            format!(
+                "version {}, {VERSION_MIN} or later is needed",
+                host.landlock
+            ),
+        ),
+        Layer::PidNs => made(
+            host.namespaces & libc::CLONE_NEWPID != 0,
+            "each run has its own",
+        ),
         Layer::MountNs | Layer::IpcNs | Layer::UtsNs | Layer::CgroupNs | Layer::NetNs => {
-            let flag = NAMESPACES.into_iter().find(|(_, known)| *known == layer).map_or(0, |(flag, _)| flag);
+            let flag = NAMESPACES
+                .into_iter()
+                .find(|(_, known)| *known == layer)
+                .map_or(0, |(flag, _)| flag);
             made(host.namespaces & flag != 0, "each launcher has its own")
         }
         Layer::UserNs if root => (false, "not needed: the gateway is root".to_owned()),
-        Layer::UserNs => made(host.namespaces & libc::CLONE_NEWUSER != 0, "each launcher has its own, and each run one in it"),
-        Layer::Cgroup => (false, "not used".to_owned()),
+        Layer::UserNs => made(
+            host.namespaces & libc::CLONE_NEWUSER != 0,
+            "each launcher has its own, and each run one in it",
+        ),
+        Layer::Cgroup => match &host.cgroups {
+            Ok(groups) => (
+                true,
+                format!("each run is in a group that caps {}", groups.describe()),
+            ),
+            Err(reason) => (false, format!("resource limits stand in: {reason}")),
+        },
         Layer::Explained if host.reported => (true, "through a seccomp listener".to_owned()),
         Layer::Explained => (false, "forbidden calls kill without a name".to_owned()),
     }
 }
 
 fn made(works: bool, whose: &str) -> (bool, String) {
-    let detail = if works { whose } else { "the kernel refuses it" };
+    let detail = if works {
+        whose
+    } else {
+        "the kernel refuses it"
+    };
     (works, detail.to_owned())
 }
 

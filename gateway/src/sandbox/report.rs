@@ -79,6 +79,6 @@ pub struct Usage {
     pub wall: Duration,
     /// Processor time of the process, user and system.
     pub cpu: Duration,
-    /// Highest resident memory in bytes.
+    /// Highest use of memory in bytes: of every kind where a control group counts it, else the resident part.
     pub peak_memory_bytes: u64,
 }

@@ -23,15 +23,18 @@ const UNCLAIMED_MAX: usize = 1024;
 pub(super) struct Run {
     /// The process.
     pub(super) child: Child,
+    /// Whether a question to the C library's name service is a probe and no attack.
+    asks_name_service: bool,
     denied: Mutex<Option<Denial>>,
     probes: AtomicU32,
 }
 
 impl Run {
     /// A run of which nothing was reported.
-    pub(super) fn new(child: Child) -> Self {
+    pub(super) fn new(child: Child, asks_name_service: bool) -> Self {
         Self {
             child,
+            asks_name_service,
             denied: Mutex::new(None),
             probes: AtomicU32::new(0),
         }
@@ -99,8 +102,8 @@ impl Reports {
         // Only whoever holds this reads the listener, so that what was seen to be there is there still.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while self.is_readable()? {
-            let received = notify::receive(self.listener())
-                .during("receive a report of a forbidden call")?;
+            let received =
+                notify::receive(self.listener()).during("receive a report of a forbidden call")?;
             if let Some(report) = received {
                 self.place(&mut state, report)?;
             }
@@ -112,7 +115,9 @@ impl Reports {
         let mut polled = [PollFd::from_borrowed_fd(self.listener(), PollFlags::IN)];
         let ready = poll(&mut polled, Some(&Timespec::default()));
         match ready {
-            Ok(_) => Ok(polled.iter().any(|source| source.revents().contains(PollFlags::IN))),
+            Ok(_) => Ok(polled
+                .iter()
+                .any(|source| source.revents().contains(PollFlags::IN))),
             Err(rustix::io::Errno::INTR) => Ok(false),
             Err(errno) => Err(errno).during("look for reports of forbidden calls"),
         }
@@ -122,7 +127,9 @@ impl Reports {
         match state.find(report.pid) {
             Some(run) => self.judge(&run, &report),
             None => {
-                state.unclaimed.retain(|report| notify::is_valid(self.listener(), report.id));
+                state
+                    .unclaimed
+                    .retain(|report| notify::is_valid(self.listener(), report.id));
                 if state.unclaimed.len() < UNCLAIMED_MAX {
                     state.unclaimed.push(report);
                 }
@@ -132,7 +139,7 @@ impl Reports {
     }
 
     fn judge(&self, run: &Run, report: &Notification) -> Result<(), Error> {
-        match denial::judge(self.listener(), report) {
+        match denial::judge(self.listener(), report, run.asks_name_service) {
             Judgement::Refuse(errno) => {
                 run.probes.fetch_add(1, Ordering::Relaxed);
                 notify::refuse(self.listener(), report.id, errno).during("answer a probe")

@@ -27,7 +27,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            runtimes: Runtimes::discover(),
+            runtimes: Runtimes::default(),
             uid_pool: default_uid_pool(),
             allow_missing: Vec::new(),
         }

@@ -59,7 +59,8 @@ impl<'a> Feed<'a> {
     /// The child's end, which is there until [`Self::close_if_done`].
     pub(super) fn child_end(&self) -> Result<BorrowedFd<'_>, Error> {
         let ends = self.ends.as_ref().ok_or(Errno::BADF);
-        ends.map(|(read, _)| read.as_fd()).during("hand a pipe over")
+        ends.map(|(read, _)| read.as_fd())
+            .during("hand a pipe over")
     }
 
     /// Our end, while there is something left to write.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::cgroup;
 use super::error::{Error, While};
 use super::job::Job;
 use super::launcher::Launcher;
@@ -32,6 +33,8 @@ pub(super) struct Started<'a> {
     pub(super) feed: Feed<'a>,
     pub(super) stdout: Outlet,
     pub(super) stderr: Outlet,
+    /// The control group that the plugin is in.
+    pub(super) group: Option<cgroup::Loan>,
     pub(super) since: Instant,
 }
 
@@ -155,7 +158,8 @@ impl Watch<'_> {
                 .cancel
                 .map(|cancel| (cancel.event(), PollFlags::IN)),
         ];
-        let [exited, stdin, stdout, stderr, orphaned, cancelled] = ready(sources, self.time_left())?;
+        let [exited, stdin, stdout, stderr, orphaned, cancelled] =
+            ready(sources, self.time_left())?;
         Ok(Ready {
             exited,
             stdin,
@@ -233,7 +237,8 @@ impl Watch<'_> {
         if now >= self.job.deadline {
             self.end(Cause::TimedOut);
         }
-        if wait::cpu_time(self.started.run.child.pid).is_some_and(|cpu| cpu >= self.job.limits.cpu) {
+        if wait::cpu_time(self.started.run.child.pid).is_some_and(|cpu| cpu >= self.job.limits.cpu)
+        {
             self.end(Cause::CpuLimit);
         }
         if self.grace.is_some_and(|grace| now >= grace) {
@@ -267,10 +272,12 @@ impl Watch<'_> {
         let end = self.verdict(reaped);
         let mut answer = self.answer;
         answer.truncate(self.job.limits.answer_bytes.saturating_add(1));
+        let group = self.started.group.as_ref();
+        let counted = group.and_then(cgroup::Loan::peak_bytes);
         let usage = Usage {
             wall: self.started.since.elapsed(),
             cpu: reaped.cpu,
-            peak_memory_bytes: reaped.peak_memory_bytes,
+            peak_memory_bytes: counted.unwrap_or(reaped.peak_memory_bytes),
         };
         Seen {
             end,
@@ -307,10 +314,18 @@ impl Watch<'_> {
             {
                 End::CpuLimit
             }
+            Death::Signalled(libc::SIGKILL) if self.out_of_memory() => End::MemoryLimit,
             Death::Signalled(signal) => End::Signalled(signal),
             Death::Exited(_) if !self.answer.is_empty() => End::Answered,
             Death::Exited(code) => End::Exited(code),
         }
+    }
+
+    fn out_of_memory(&self) -> bool {
+        self.started
+            .group
+            .as_ref()
+            .is_some_and(cgroup::Loan::out_of_memory)
     }
 }
 

@@ -13,6 +13,7 @@ fn options(tape: &Tape) -> Options {
     Options {
         disk: Arc::new(tape.clone()),
         segment_bytes: 4_000,
+        checkpoint_events: 5,
         ..Options::default()
     }
 }
@@ -195,6 +196,14 @@ fn a_crash_while_recovering_from_a_crash_is_recovered_from() {
     );
 }
 
+/// The calls so far but those of the indexer, which works by itself and writes no events.
+fn count(tape: &Tape) -> usize {
+    tape.calls()
+        .iter()
+        .filter(|call| !format!("{call:?}").contains("/index/"))
+        .count()
+}
+
 #[test]
 fn a_failed_call_ends_the_ledger_for_good_and_keeps_what_was_told() {
     let plain = Tape::default();
@@ -227,12 +236,12 @@ fn a_failed_call_ends_the_ledger_for_good_and_keeps_what_was_told() {
                     "{error}"
                 );
                 assert!(error.to_string().contains("ledger unavailable"));
-                let calls = tape.calls().len();
+                let calls = count(&tape);
                 assert!(matches!(
                     ledger.record(draft(EventKind::Reject, "r", "again")),
                     Err(Error::Unavailable { .. })
                 ));
-                assert_eq!(tape.calls().len(), calls, "nothing is tried again");
+                assert_eq!(count(&tape), calls, "nothing is tried again");
             }
             drop(ledger);
             assert_recovers(
@@ -274,6 +283,7 @@ fn a_torn_write_in_the_middle_of_one_line_is_cut() {
     ledger.record(long).unwrap();
     drop(ledger);
     let mut torn = std::fs::read(&path).unwrap();
+    without_checkpoints(state.path());
     torn[good.len()..2_560].fill(0);
     std::fs::write(&path, &torn).unwrap();
     let (ledger, opening) = open(state.path());

@@ -168,8 +168,10 @@ impl DiskFile for TapedFile {
     }
 
     fn reserve(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        // Written down only: what is reserved shows nowhere, and a disk in memory would fill.
+        let _ = (offset, len);
         self.tape.note(Call::Reserve(self.path.clone()))?;
-        self.file.reserve(offset, len)
+        Ok(())
     }
 }
 

@@ -6,6 +6,12 @@ mod damage;
 mod disk;
 mod kill;
 mod lines;
+mod merkle;
+mod notes;
+mod opening;
+mod proofs;
+mod space;
+mod speed;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -86,9 +92,22 @@ fn segments(state: &Path) -> Vec<PathBuf> {
 fn copied(state: &Path) -> tempfile::TempDir {
     let copy = fresh();
     for (path, bytes) in disk::files(state) {
-        std::fs::write(copy.path().join(path.strip_prefix(state).unwrap()), bytes).unwrap();
+        let path = copy.path().join(path.strip_prefix(state).unwrap());
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
     }
     copy
+}
+
+/// Takes all checkpoints away, as if a crash had come before the first.
+fn without_checkpoints(state: &Path) {
+    for (path, _) in disk::files(state) {
+        if path.starts_with(state.join("ledger/checkpoints"))
+            || path.starts_with(state.join("anchor"))
+        {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
 }
 
 /// All bytes of all segments.

@@ -415,7 +415,11 @@ mod tests {
         );
         for (name, value) in crate::sys::launcher::kernel::CALLS {
             let name = name.trim_start_matches("SYS_").to_lowercase();
-            assert_eq!(number(&name).map(|number| number as usize), Some(*value), "{name}");
+            assert_eq!(
+                number(&name).map(|number| number as usize),
+                Some(*value),
+                "{name}"
+            );
         }
         assert_eq!(name(41), Some("socket"));
         assert_eq!(name(400), None);

@@ -67,6 +67,10 @@ const IOCTL_REQUESTS: [u32; 4] = [0x541b, 0x5421, 0x5450, 0x5451];
 /// prctl(2): dumpable, seccomp mode, bounding set and no_new_privs (read), name, timer slack (read), no_new_privs (set), name of a mapping, auxv.
 const PRCTL_OPTIONS: [u32; 10] = [3, 15, 16, 21, 23, 30, 38, 39, 0x5356_4d41, 0x4155_5856];
 
+/// madvise(2): normal, random, sequential, willneed, dontneed, free, fork and dump marks, huge pages or not, wiping on fork.
+/// `MADV_MERGEABLE` is not among them: pages merged across programs tell one what another holds.
+const MADVISE_ADVICE: [u32; 14] = [0, 1, 2, 3, 4, 8, 10, 11, 14, 15, 16, 17, 18, 19];
+
 /// arch_prctl(2): set and get the FS and GS bases.
 const ARCH_PRCTL_CODES: [u32; 4] = [0x1001, 0x1002, 0x1003, 0x1004];
 
@@ -145,16 +149,14 @@ pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
             "ioctl",
             when(one_of(1, &IOCTL_REQUESTS), Answer::Fail(libc::ENOTTY)),
         ),
+        ("madvise", when(one_of(2, &MADVISE_ADVICE), unknown)),
         ("prctl", when(one_of(0, &PRCTL_OPTIONS), unknown)),
         ("arch_prctl", when(one_of(0, &ARCH_PRCTL_CODES), unknown)),
         (
             "personality",
             when(vec![vec![equals(0, PERSONALITY_QUERY)]], Answer::Report),
         ),
-        (
-            "prlimit64",
-            when(vec![own_limit_asked], not_permitted),
-        ),
+        ("prlimit64", when(vec![own_limit_asked], not_permitted)),
     ];
     if wanted.class != Class::Static {
         table.push((

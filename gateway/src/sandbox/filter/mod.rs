@@ -57,7 +57,10 @@ impl Filter {
             })?;
             verdicts.insert(number, Verdict::Allow);
         }
-        for number in conditions::LAUNCHER_CALLS.into_iter().filter_map(calls::number) {
+        for number in conditions::LAUNCHER_CALLS
+            .into_iter()
+            .filter_map(calls::number)
+        {
             let verdict = verdicts.remove(&number).unwrap_or(UNKNOWN);
             verdicts.insert(number, or_marked(verdict));
         }
@@ -67,7 +70,10 @@ impl Filter {
     }
 
     /// The program of one launcher, which lets through the launcher's own calls that carry this mark.
-    #[expect(clippy::cast_possible_truncation, reason = "the halves are wanted apart")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the halves are wanted apart"
+    )]
     pub(super) fn with_mark(&self, mark: u64) -> Vec<sock_filter> {
         let mut program = self.program.clone();
         for instruction in &mut program {
@@ -184,7 +190,11 @@ mod tests {
                 let with = |sixth| verdict(class, name, [17, 0, 0, 0, 0, sixth]);
                 assert_eq!(with(MARK), ALLOW, "{name}");
                 for other in [0, MARK ^ 1, MARK ^ 1 << 32, MARK << 32, MARK >> 32] {
-                    assert_eq!(with(other), verdict(class, name, [17, 0, 0, 0, 0, 0]), "{name}");
+                    assert_eq!(
+                        with(other),
+                        verdict(class, name, [17, 0, 0, 0, 0, 0]),
+                        "{name}"
+                    );
                     assert_ne!(with(other), ALLOW, "{name}");
                 }
             }
@@ -195,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_last_filter_kills_what_carries_the_mark_but_for_one_exec() {
-        use crate::sys::launcher::wire::last_filter;
+        use crate::sys::launcher::last::last_filter;
         let cookies = [0x1111_2222, 0x3333_4444];
         let program: Vec<sock_filter> = last_filter(MARK, cookies)
             .into_iter()
@@ -208,13 +218,18 @@ mod tests {
             .collect();
         let run = |name, args| simulate(&program, ARCH_X86_64, calls::number(name).unwrap(), args);
         for name in conditions::LAUNCHER_CALLS {
-            assert_eq!(run(name, [0, 0, 0, 0, 0, MARK]), libc::SECCOMP_RET_KILL_PROCESS, "{name}");
+            assert_eq!(
+                run(name, [0, 0, 0, 0, 0, MARK]),
+                libc::SECCOMP_RET_KILL_PROCESS,
+                "{name}"
+            );
             for other in [0, MARK ^ 1, MARK ^ 1 << 32] {
                 assert_eq!(run(name, [0, 0, 0, 0, 0, other]), ALLOW, "{name}");
             }
         }
         let [first, second] = cookies.map(|cookie| u64::from(cookie) << 32);
-        let exec = |first, second, sixth| run("execveat", [first | 5, 0, 0, 0, second | 0x1000, sixth]);
+        let exec =
+            |first, second, sixth| run("execveat", [first | 5, 0, 0, 0, second | 0x1000, sixth]);
         assert_eq!(exec(first, second, MARK), ALLOW);
         for (first, second) in [(first, 0), (0, second), (second, first)] {
             assert_eq!(exec(first, second, MARK), libc::SECCOMP_RET_KILL_PROCESS);

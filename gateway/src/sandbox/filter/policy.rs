@@ -75,7 +75,7 @@ pub(super) const EVERYONE: &[Row] = &[
         "waking an event loop; bounded by the descriptor limit",
     ),
     allow(
-        "brk munmap mremap madvise mseal",
+        "brk munmap mremap mseal",
         "private memory, counted by the data limit",
     ),
     allow(

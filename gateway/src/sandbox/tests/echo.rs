@@ -193,20 +193,24 @@ fn nothing_is_left_after_many_runs() {
 }
 
 fn many_runs() {
+    let before = descriptors();
     let sandbox = sandbox();
     let folder = package(&[]);
     let echo = program("int main(void) { request(); answer(line); }", Link::Static);
-    run(&sandbox, &echo, folder.path(), LINE);
-    let before = descriptors();
-    for _ in 0..200 {
-        assert_eq!(run(&sandbox, &echo, folder.path(), LINE).end, End::Answered);
-    }
-    std::thread::scope(|scope| {
-        for _ in 0..50 {
-            scope
-                .spawn(|| assert_eq!(run(&sandbox, &echo, folder.path(), LINE).end, End::Answered));
-        }
-    });
-    assert_eq!(descriptors(), before);
+    let once = || assert_eq!(run(&sandbox, &echo, folder.path(), LINE).end, End::Answered);
+    let burst = || {
+        std::thread::scope(|scope| {
+            for _ in 0..50 {
+                scope.spawn(once);
+            }
+        });
+    };
+    burst();
+    let kept = descriptors();
+    (0..200).for_each(|_| once());
+    assert_eq!(descriptors(), kept);
+    burst();
     assert!(children().is_empty(), "{:?}", children());
+    drop((sandbox, echo));
+    assert_eq!(descriptors(), before);
 }

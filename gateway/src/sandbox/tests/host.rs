@@ -1,13 +1,12 @@
 //! The sandbox fails closed where layers are missing, says so, and leaves no plugin behind when the gateway itself dies.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::support::{
-    Link, PREFIX, Permit, alone, children, descriptors, in_a_poorer_place, is_root, limits,
-    package, program, run, sandbox, script, text,
+    Link, PREFIX, Permit, alone, children, children_of, descriptors, in_a_poorer_place, is_alive,
+    is_root, limits, package, program, run, sandbox, script, text, wait_for,
 };
 use crate::sandbox::{End, Error, Job, Layer, Sandbox, Settings, examine};
 
@@ -154,18 +153,7 @@ fn the_gateways_own_death_leaves_no_plugin() {
         return help();
     }
     for _ in 0..5 {
-        let mut helper = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                &format!("{PREFIX}host::the_gateways_own_death_leaves_no_plugin"),
-                "--nocapture",
-            ])
-            .env(HELPER, "1")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(helper.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap().contains("ready")));
+        let mut helper = helper("host::the_gateways_own_death_leaves_no_plugin");
         let plugins = wait_for(|| children_of(helper.id()), |found| found.len() == 4);
         helper.kill().unwrap();
         helper.wait().unwrap();
@@ -183,6 +171,56 @@ fn the_gateways_own_death_leaves_no_plugin() {
     }
 }
 
+#[test]
+fn a_killed_gateways_control_groups_are_removed_by_the_next() {
+    if std::env::var_os(HELPER).is_some() {
+        return help();
+    }
+    let rows = examine(&Settings::default()).unwrap();
+    let row = rows.iter().find(|row| row.layer == Layer::Cgroup).unwrap();
+    if !row.enforced {
+        return println!("skipped: {}", row.detail);
+    }
+    let mut helper = helper("host::a_killed_gateways_control_groups_are_removed_by_the_next");
+    wait_for(|| children_of(helper.id()), |found| found.len() == 4);
+    let folders = group_folders(helper.id());
+    helper.kill().unwrap();
+    helper.wait().unwrap();
+    assert!(!folders.is_empty() && folders.iter().all(|folder| folder.is_dir()));
+    // The killed plugins may take a moment to leave their groups.
+    wait_for(
+        || {
+            drop(sandbox());
+            folders.iter().filter(|folder| folder.exists()).count()
+        },
+        |left| *left == 0,
+    );
+}
+
+/// Folders in any control-group hierarchy that are named after this process.
+fn group_folders(pid: u32) -> Vec<std::path::PathBuf> {
+    let output = Command::new("find")
+        .args(["/sys/fs/cgroup", "-type", "d", "-name"])
+        .arg(format!("plugin-gateway-{pid}-*"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(Into::into).collect()
+}
+
+/// Starts this program again to run one test as a helper, and waits until it is ready.
+fn helper(test: &str) -> std::process::Child {
+    let mut helper = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("{PREFIX}{test}"), "--nocapture"])
+        .env(HELPER, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(helper.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("ready")));
+    helper
+}
+
 /// Runs four plugins that never end, from four threads, and waits to be killed.
 fn help() {
     let sandbox = sandbox();
@@ -197,52 +235,4 @@ fn help() {
             scope.spawn(|| run(&sandbox, &entry, folder.path(), "{}\n"));
         }
     });
-}
-
-/// Asks again until the answer is as wanted, and fails after a long time.
-fn wait_for<T: std::fmt::Debug>(ask: impl Fn() -> T, wanted: impl Fn(&T) -> bool) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let answer = ask();
-        if wanted(&answer) {
-            return answer;
-        }
-        assert!(Instant::now() < deadline, "still {answer:?}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn is_alive(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
-}
-
-/// Whether a process is past exec and runs a sealed copy.
-fn is_plugin(pid: u32) -> bool {
-    fs::read_link(format!("/proc/{pid}/exe"))
-        .is_ok_and(|file| file.to_string_lossy().contains("memfd:plugin"))
-}
-
-/// Processes that are started, past exec, and children of this one.
-fn children_of(parent: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
-            continue;
-        };
-        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let Some((_, rest)) = stat.rsplit_once(") ") else {
-            continue;
-        };
-        let is_child = rest.split_whitespace().nth(1) == Some(&parent.to_string());
-        if is_child && is_plugin(pid) && is_alive(pid) {
-            found.push(pid);
-        }
-    }
-    found
 }

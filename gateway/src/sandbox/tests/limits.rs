@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::support::{
-    Link, Permit, alone, children, limits, package, program, run_c, run_within, sandbox, text,
+    Link, Permit, alone, children, children_of, limits, package, program, run_c, run_within,
+    sandbox, text, wait_for,
 };
-use crate::sandbox::{Cancel, End, Job, Limits, STDERR_TAIL_BYTES};
+use crate::sandbox::{Cancel, End, Job, Layer, Limits, STDERR_TAIL_BYTES, Settings, examine};
 
 fn within(source: &str, time: Duration, limits: Limits) -> crate::sandbox::Report {
     let folder = package(&[]);
@@ -62,7 +63,8 @@ fn processor_time_is_told_from_time() {
 }
 
 #[test]
-fn memory_is_refused_beyond_its_limit() {
+fn memory_is_bounded_and_its_lack_is_told() {
+    let grouped = has_groups();
     let source = r#"int main(void) { request(); char *at = malloc(64 << 20); if (!at) return 9; for (long i = 0; i < 64 << 20; i += 4096) ((volatile char *)at)[i] = 1; answer("fine\n"); return 0; }"#;
     for link in [Link::Static, Link::Dynamic] {
         let folder = package(&[]);
@@ -82,7 +84,13 @@ fn memory_is_refused_beyond_its_limit() {
                 limits,
             )
         };
-        assert_eq!(run(32 << 20).end, End::Exited(9));
+        // A group counts what is used and tells; without one the allocation fails.
+        let lack = if grouped {
+            End::MemoryLimit
+        } else {
+            End::Exited(9)
+        };
+        assert_eq!(run(32 << 20).end, lack);
         let enough = run(96 << 20);
         assert_eq!(enough.end, End::Answered);
         assert!(
@@ -90,6 +98,86 @@ fn memory_is_refused_beyond_its_limit() {
             "{:?}",
             enough.usage
         );
+    }
+}
+
+/// Whether this host lets the gateway make control groups; says so when not, as tests then prove less.
+fn has_groups() -> bool {
+    let rows = examine(&Settings::default()).unwrap();
+    let row = rows.iter().find(|row| row.layer == Layer::Cgroup).unwrap();
+    if !row.enforced {
+        println!("less is tested without control groups: {}", row.detail);
+    }
+    row.enforced
+}
+
+#[test]
+fn memory_of_every_kind_is_counted() {
+    if !has_groups() {
+        return;
+    }
+    // Neither data, nor stack, nor resident: page tables and pipes are the kernel's own memory.
+    let tables = r#"int main(void) { request(); for (long at = 0; at < 7L << 30; at += 2 << 20) { char *page = mmap((void *)(1L << 40) + at, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0); if (page == MAP_FAILED) return 9; (void)*(volatile char *)page; } answer("fine\n"); }"#;
+    let limits = |memory_bytes| Limits {
+        memory_bytes,
+        ..limits()
+    };
+    let time = Duration::from_secs(20);
+    let enough = within(tables, time, limits(64 << 20));
+    assert_eq!(enough.end, End::Answered);
+    assert!(
+        enough.usage.peak_memory_bytes > 12 << 20,
+        "{:?}",
+        enough.usage
+    );
+    let stack = r#"static int deep(int n) { volatile char block[65536]; for (int i = 0; i < 65536; i += 4096) block[i] = 1; return n ? deep(n - 1) + block[0] : 0; }
+        int main(void) { request(); deep(100); answer("fine\n"); }"#;
+    let report = within(stack, time, limits(64 << 20));
+    assert_eq!(report.end, End::Answered);
+    assert!(
+        report.usage.peak_memory_bytes > 6 << 20,
+        "{:?}",
+        report.usage
+    );
+}
+
+#[test]
+fn one_runs_lack_of_memory_is_not_the_next_ones() {
+    let name = "limits::one_runs_lack_of_memory_is_not_the_next_ones";
+    alone(name, lack_and_kill);
+}
+
+fn lack_and_kill() {
+    let sandbox = sandbox();
+    let folder = package(&[]);
+    let hungry = "int main(void) { request(); for (;;) memset(malloc(1 << 20), 1, 1 << 20); }";
+    let hungry = program(hungry, Link::Static);
+    let idle = program(
+        "int main(void) { request(); for (;;) pause(); }",
+        Link::Static,
+    );
+    let limits = Limits {
+        memory_bytes: 16 << 20,
+        ..limits()
+    };
+    let time = Duration::from_secs(20);
+    let run = |entry| run_within(&sandbox, entry, folder.path(), "{}\n", time, limits).end;
+    let lack = if has_groups() {
+        End::MemoryLimit
+    } else {
+        End::Signalled(libc::SIGSEGV)
+    };
+    for _ in 0..3 {
+        assert_eq!(run(&hungry), lack);
+        // The same signal from somebody else, in the same group.
+        let end = std::thread::scope(|scope| {
+            let running = scope.spawn(|| run(&idle));
+            let plugins = wait_for(|| children_of(std::process::id()), |found| found.len() == 1);
+            let pid = nix::unistd::Pid::from_raw(plugins[0].try_into().unwrap());
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+            running.join().unwrap()
+        });
+        assert_eq!(end, End::Signalled(libc::SIGKILL));
     }
 }
 

@@ -4,6 +4,7 @@ mod echo;
 mod host;
 mod limits;
 mod refuse;
+mod runtimes;
 mod support;
 
 #[test]

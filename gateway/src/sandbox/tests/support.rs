@@ -286,3 +286,52 @@ pub(crate) fn in_a_poorer_place(test: &str) {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+/// Asks again until the answer is as wanted, and fails after a long time.
+pub(crate) fn wait_for<T: std::fmt::Debug>(ask: impl Fn() -> T, wanted: impl Fn(&T) -> bool) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = ask();
+        if wanted(&answer) {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "still {answer:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether a process is there and no zombie.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+/// Whether a process is past exec and runs a sealed copy.
+fn is_plugin(pid: u32) -> bool {
+    fs::read_link(format!("/proc/{pid}/exe"))
+        .is_ok_and(|file| file.to_string_lossy().contains("memfd:plugin"))
+}
+
+/// Processes that are started, past exec, and children of this one.
+pub(crate) fn children_of(parent: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let Some((_, rest)) = stat.rsplit_once(") ") else {
+            continue;
+        };
+        let is_child = rest.split_whitespace().nth(1) == Some(&parent.to_string());
+        if is_child && is_plugin(pid) && is_alive(pid) {
+            found.push(pid);
+        }
+    }
+    found
+}

@@ -113,7 +113,13 @@ pub(crate) fn duplicate_onto(old: RawFd, new: RawFd) -> Result<()> {
 pub(crate) fn close_on_exec(first: u32, last: u32) -> Result<()> {
     let flags = k::CLOSE_RANGE_CLOEXEC;
     // SAFETY: close_range takes numbers only, and this flag closes nothing now.
-    unsafe { call(k::SYS_CLOSE_RANGE, [first as usize, last as usize, flags, 0, 0]) }.map(drop)
+    unsafe {
+        call(
+            k::SYS_CLOSE_RANGE,
+            [first as usize, last as usize, flags, 0, 0],
+        )
+    }
+    .map(drop)
 }
 
 /// Ends the process at once, running nothing of Rust's or libc's.

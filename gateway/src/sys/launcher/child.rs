@@ -5,13 +5,17 @@ use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::bare::{self, Cookies, Errno, RawFd, Result};
 use super::kernel as k;
+use super::last::last_filter;
 use super::message::{Descriptors, Limits, Reader};
 use super::process;
 use super::wear::{At, Failed, Worn};
-use super::wire::{ARGUMENTS_MAX, Step, last_filter};
+use super::wire::Step;
 
 /// Exit code of a child that failed before exec. The plugin never runs then, so it cannot be mistaken for the plugin's.
 const FAILED: u8 = 127;
+
+/// The most arguments of a program, its name among them.
+pub(crate) const ARGUMENTS_MAX: usize = 512;
 
 /// One request, still in its buffer but for the arguments.
 #[derive(Debug)]
@@ -29,8 +33,10 @@ pub(crate) struct Order<'a> {
     stdio: [RawFd; 3],
     /// The program to run; -1 for a rehearsal, which stops short of exec.
     program: RawFd,
-    /// The control group to start in, or -1.
-    pub(crate) cgroup: RawFd,
+    /// The control group to be born in, or -1.
+    pub(crate) birthplace: RawFd,
+    /// The files into which to write to enter control groups, each -1 when there is none.
+    doors: [RawFd; DOORS_MAX],
     failure: Failure,
 }
 
@@ -69,7 +75,8 @@ impl<'a> Order<'a> {
         let (changes_user, user) = (reader.yes()?, reader.word()?);
         let cookies = [reader.word()?, reader.word()?];
         let descriptors = reader.long()?;
-        let (has_program, has_cgroup) = (reader.yes()?, reader.yes()?);
+        let (has_program, has_birthplace) = (reader.yes()?, reader.yes()?);
+        let door_count = reader.count()?;
         let limits = reader.limits()?;
         let count = reader.count()?;
         for at in 0..count {
@@ -87,7 +94,8 @@ impl<'a> Order<'a> {
             reply: fds.take()?,
             stdio: [fds.take()?, fds.take()?, fds.take()?],
             program: fds.take_if(has_program)?,
-            cgroup: fds.take_if(has_cgroup)?,
+            birthplace: fds.take_if(has_birthplace)?,
+            doors: doors(door_count, fds)?,
             failure: Failure::default(),
         })
     }
@@ -99,6 +107,17 @@ impl<'a> Order<'a> {
             errno => Some((self.failure.step.load(Ordering::Relaxed), errno)),
         }
     }
+}
+
+/// The most control-group hierarchies that a child enters by itself: memory, processes and processors.
+const DOORS_MAX: usize = 3;
+
+fn doors(count: usize, fds: &mut Descriptors) -> Result<[RawFd; DOORS_MAX]> {
+    let mut doors = [-1; DOORS_MAX];
+    for at in 0..count {
+        *doors.get_mut(at).ok_or(Errno(k::E2BIG))? = fds.take()?;
+    }
+    Ok(doors)
 }
 
 /// The child's whole life before exec. Returns its exit code when a step failed, or when this was a rehearsal.
@@ -115,6 +134,10 @@ pub(crate) fn live(order: &Order<'_>) -> u8 {
 
 /// The list. Each comment says why the step stands where it does.
 fn run(order: &Order<'_>) -> core::result::Result<(), Failed> {
+    // Before the first thing that the plugin could be charged for, and while these numbers are descriptors.
+    for &door in order.doors.iter().filter(|&&door| door >= 0) {
+        process::enter_group(door).at(Step::ControlGroups)?;
+    }
     // After everything that needs privilege, all of which the launcher has done. Before the death signal, which
     // the kernel forgets when privileges change.
     give_up_privileges(order.user).at(Step::Identity)?;
@@ -144,8 +167,9 @@ fn run(order: &Order<'_>) -> core::result::Result<(), Failed> {
 fn exec(order: &Order<'_>) -> Errno {
     let arguments = order.arguments;
     // SAFETY: an `Argument` is nothing but its pointer.
-    let pointers =
-        unsafe { core::slice::from_raw_parts(arguments.as_ptr().cast::<*const u8>(), arguments.len()) };
+    let pointers = unsafe {
+        core::slice::from_raw_parts(arguments.as_ptr().cast::<*const u8>(), arguments.len())
+    };
     process::execute(order.program, pointers, order.cookies)
 }
 
@@ -159,7 +183,11 @@ fn give_up_privileges(user: Option<u32>) -> Result<()> {
 }
 
 fn check_gateway(gateway: RawFd) -> Result<()> {
-    if process::has_ended(gateway)? { Err(Errno(k::ESRCH)) } else { Ok(()) }
+    if process::has_ended(gateway)? {
+        Err(Errno(k::ESRCH))
+    } else {
+        Ok(())
+    }
 }
 
 /// Exactly three descriptors survive exec. Sources have higher numbers, so that no copy overwrites a later source.

@@ -60,7 +60,11 @@ pub(crate) unsafe fn vfork<T: Sync>(
     body: fn(&T) -> u8,
     argument: &T,
 ) -> Result<(i32, RawFd)> {
-    let mut start = Start { body, argument, reset_handlers: false };
+    let mut start = Start {
+        body,
+        argument,
+        reset_handlers: false,
+    };
     // SAFETY: as the caller promises.
     let made = unsafe { clone3(shape, &start) };
     // Some containers refuse clone3, whose flags their filters cannot read, but allow the older call.
@@ -76,7 +80,11 @@ const BASE: i32 = k::CLONE_VM | k::CLONE_VFORK | k::CLONE_PIDFD;
 
 /// A sibling takes its exit signal from its maker (clone(2)).
 fn exit_signal(flags: i32) -> i32 {
-    if flags & k::CLONE_PARENT == 0 { k::SIGCHLD } else { 0 }
+    if flags & k::CLONE_PARENT == 0 {
+        k::SIGCHLD
+    } else {
+        0
+    }
 }
 
 unsafe fn clone3<T: Sync>(shape: Shape, start: &Start<'_, T>) -> Result<(i32, RawFd)> {

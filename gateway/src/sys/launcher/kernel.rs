@@ -38,6 +38,8 @@ numbers! {
     SYS_PIVOT_ROOT = 155;
     SYS_PRCTL = 157;
     SYS_UMOUNT2 = 166;
+    SYS_SETHOSTNAME = 170;
+    SYS_SETDOMAINNAME = 171;
     SYS_EXIT_GROUP = 231;
     SYS_OPENAT = 257;
     SYS_MKDIRAT = 258;
@@ -78,6 +80,7 @@ pub(crate) const CLONE_VM: i32 = 0x100;
 pub(crate) const CLONE_PIDFD: i32 = 0x1000;
 pub(crate) const CLONE_VFORK: i32 = 0x4000;
 pub(crate) const CLONE_PARENT: i32 = 0x8000;
+pub(crate) const CLONE_NEWUTS: i32 = 0x400_0000;
 pub(crate) const CLONE_NEWUSER: i32 = 0x1000_0000;
 pub(crate) const SIGCHLD: i32 = 17;
 pub(crate) const SIGKILL: usize = 9;
@@ -103,17 +106,48 @@ pub(crate) const MSG_NOSIGNAL: usize = 0x4000;
 pub(crate) const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
 pub(crate) const POLLIN: i16 = 1;
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn constants_are_libcs() {
-        let errors = [(EPERM, libc::EPERM), (ESRCH, libc::ESRCH), (EINTR, libc::EINTR), (EIO, libc::EIO), (E2BIG, libc::E2BIG), (EBADF, libc::EBADF), (EINVAL, libc::EINVAL), (ENOSYS, libc::ENOSYS), (EBADMSG, libc::EBADMSG)];
-        let opens = [(O_WRONLY, libc::O_WRONLY), (O_CREAT, libc::O_CREAT), (O_EXCL, libc::O_EXCL), (O_CLOEXEC, libc::O_CLOEXEC), (AT_FDCWD, libc::AT_FDCWD), (AT_EMPTY_PATH, libc::AT_EMPTY_PATH)];
-        let clones = [(CLONE_VM, libc::CLONE_VM), (CLONE_PIDFD, libc::CLONE_PIDFD), (CLONE_VFORK, libc::CLONE_VFORK), (CLONE_PARENT, libc::CLONE_PARENT), (CLONE_NEWUSER, libc::CLONE_NEWUSER), (SIGCHLD, libc::SIGCHLD)];
-        let options = [(PR_SET_PDEATHSIG, libc::PR_SET_PDEATHSIG), (PR_SET_DUMPABLE, libc::PR_SET_DUMPABLE), (PR_SET_NAME, libc::PR_SET_NAME), (PR_CAPBSET_DROP, libc::PR_CAPBSET_DROP), (PR_SET_SECUREBITS, libc::PR_SET_SECUREBITS), (PR_SET_NO_NEW_PRIVS, libc::PR_SET_NO_NEW_PRIVS)];
+        let errors = [
+            (EPERM, libc::EPERM),
+            (ESRCH, libc::ESRCH),
+            (EINTR, libc::EINTR),
+            (EIO, libc::EIO),
+            (E2BIG, libc::E2BIG),
+            (EBADF, libc::EBADF),
+            (EINVAL, libc::EINVAL),
+            (ENOSYS, libc::ENOSYS),
+            (EBADMSG, libc::EBADMSG),
+        ];
+        let opens = [
+            (O_WRONLY, libc::O_WRONLY),
+            (O_CREAT, libc::O_CREAT),
+            (O_EXCL, libc::O_EXCL),
+            (O_CLOEXEC, libc::O_CLOEXEC),
+            (AT_FDCWD, libc::AT_FDCWD),
+            (AT_EMPTY_PATH, libc::AT_EMPTY_PATH),
+        ];
+        let clones = [
+            (CLONE_VM, libc::CLONE_VM),
+            (CLONE_PIDFD, libc::CLONE_PIDFD),
+            (CLONE_VFORK, libc::CLONE_VFORK),
+            (CLONE_PARENT, libc::CLONE_PARENT),
+            (CLONE_NEWUTS, libc::CLONE_NEWUTS),
+            (CLONE_NEWUSER, libc::CLONE_NEWUSER),
+            (SIGCHLD, libc::SIGCHLD),
+        ];
+        let options = [
+            (PR_SET_PDEATHSIG, libc::PR_SET_PDEATHSIG),
+            (PR_SET_DUMPABLE, libc::PR_SET_DUMPABLE),
+            (PR_SET_NAME, libc::PR_SET_NAME),
+            (PR_CAPBSET_DROP, libc::PR_CAPBSET_DROP),
+            (PR_SET_SECUREBITS, libc::PR_SET_SECUREBITS),
+            (PR_SET_NO_NEW_PRIVS, libc::PR_SET_NO_NEW_PRIVS),
+        ];
         for (ours, theirs) in errors.into_iter().chain(opens).chain(clones) {
             assert_eq!(ours, theirs);
         }
@@ -121,12 +155,27 @@ mod tests {
             assert_eq!(ours, usize::try_from(theirs).unwrap());
         }
         assert_eq!(CLOSE_RANGE_CLOEXEC, libc::CLOSE_RANGE_CLOEXEC as usize);
-        assert_eq!((MS_PRIVATE, RLIMIT_NOFILE), (libc::MS_PRIVATE, libc::RLIMIT_NOFILE));
-        assert_eq!((SOL_SOCKET, SCM_RIGHTS, POLLIN), (libc::SOL_SOCKET, libc::SCM_RIGHTS, libc::POLLIN));
-        let sockets = [(MSG_NOSIGNAL, libc::MSG_NOSIGNAL), (MSG_CMSG_CLOEXEC, libc::MSG_CMSG_CLOEXEC), (MNT_DETACH, libc::MNT_DETACH), (SIGKILL, libc::SIGKILL), (SIG_SETMASK, libc::SIG_SETMASK)];
+        assert_eq!(
+            (MS_PRIVATE, RLIMIT_NOFILE),
+            (libc::MS_PRIVATE, libc::RLIMIT_NOFILE)
+        );
+        assert_eq!(
+            (SOL_SOCKET, SCM_RIGHTS, POLLIN),
+            (libc::SOL_SOCKET, libc::SCM_RIGHTS, libc::POLLIN)
+        );
+        let sockets = [
+            (MSG_NOSIGNAL, libc::MSG_NOSIGNAL),
+            (MSG_CMSG_CLOEXEC, libc::MSG_CMSG_CLOEXEC),
+            (MNT_DETACH, libc::MNT_DETACH),
+            (SIGKILL, libc::SIGKILL),
+            (SIG_SETMASK, libc::SIG_SETMASK),
+        ];
         for (ours, theirs) in sockets {
             assert_eq!(ours, usize::try_from(theirs).unwrap());
         }
-        assert_eq!(SECCOMP_SET_MODE_FILTER, libc::SECCOMP_SET_MODE_FILTER as usize);
+        assert_eq!(
+            SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_SET_MODE_FILTER as usize
+        );
     }
 }

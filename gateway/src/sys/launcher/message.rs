@@ -78,8 +78,16 @@ pub(crate) fn close(fd: RawFd) {
 
 /// Waits for one message. Returns its length, 0 at the end of the conversation, and its descriptors.
 pub(crate) fn receive(socket: RawFd, buffer: &mut [u8]) -> Result<(usize, Descriptors)> {
-    let mut control = Control { length: 0, level: 0, kind: 0, descriptors: [-1; DESCRIPTORS_MAX] };
-    let mut part = Part { base: buffer.as_mut_ptr() as usize, length: buffer.len() };
+    let mut control = Control {
+        length: 0,
+        level: 0,
+        kind: 0,
+        descriptors: [-1; DESCRIPTORS_MAX],
+    };
+    let mut part = Part {
+        base: buffer.as_mut_ptr() as usize,
+        length: buffer.len(),
+    };
     let mut header = Header {
         name: 0,
         name_length: 0,
@@ -89,7 +97,13 @@ pub(crate) fn receive(socket: RawFd, buffer: &mut [u8]) -> Result<(usize, Descri
         control_length: size_of::<Control>(),
         flags: 0,
     };
-    let args = [register(socket), &raw mut header as usize, k::MSG_CMSG_CLOEXEC, 0, 0];
+    let args = [
+        register(socket),
+        &raw mut header as usize,
+        k::MSG_CMSG_CLOEXEC,
+        0,
+        0,
+    ];
     let length = loop {
         // SAFETY: the header and all that it points to live through the call and are as long as they say.
         match unsafe { call(k::SYS_RECVMSG, args) } {
@@ -102,7 +116,14 @@ pub(crate) fn receive(socket: RawFd, buffer: &mut [u8]) -> Result<(usize, Descri
     } else {
         0
     };
-    Ok((length, Descriptors { all: control.descriptors, count, next: 0 }))
+    Ok((
+        length,
+        Descriptors {
+            all: control.descriptors,
+            count,
+            next: 0,
+        },
+    ))
 }
 
 /// Sends a reply, with a descriptor unless that is -1.
@@ -113,7 +134,10 @@ pub(crate) fn answer(socket: RawFd, reply: &Reply, fd: RawFd) -> Result<()> {
         kind: k::SCM_RIGHTS,
         descriptors: [fd; DESCRIPTORS_MAX],
     };
-    let part = Part { base: &raw const *reply as usize, length: REPLY_BYTES };
+    let part = Part {
+        base: &raw const *reply as usize,
+        length: REPLY_BYTES,
+    };
     // `CMSG_SPACE(4)`: the header, one descriptor, padded to eight bytes.
     let space = if fd < 0 { 0 } else { CONTROL_HEADER_BYTES + 8 };
     let header = Header {
@@ -121,11 +145,21 @@ pub(crate) fn answer(socket: RawFd, reply: &Reply, fd: RawFd) -> Result<()> {
         name_length: 0,
         parts: &raw const part as usize,
         part_count: 1,
-        control: if fd < 0 { 0 } else { &raw const control as usize },
+        control: if fd < 0 {
+            0
+        } else {
+            &raw const control as usize
+        },
         control_length: space,
         flags: 0,
     };
-    let args = [register(socket), &raw const header as usize, k::MSG_NOSIGNAL, 0, 0];
+    let args = [
+        register(socket),
+        &raw const header as usize,
+        k::MSG_NOSIGNAL,
+        0,
+        0,
+    ];
     // SAFETY: the header and all that it points to live through the call and are as long as they say.
     unsafe { call(k::SYS_SENDMSG, args) }.map(drop)
 }
@@ -188,7 +222,9 @@ impl<'a> Reader<'a> {
     pub(crate) fn limits(&mut self) -> Result<Limits<'a>> {
         let count = self.count()?;
         let bytes = count.checked_mul(LIMIT_BYTES).ok_or(Errno(k::EBADMSG))?;
-        Ok(Limits { bytes: self.bytes(bytes)? })
+        Ok(Limits {
+            bytes: self.bytes(bytes)?,
+        })
     }
 }
 

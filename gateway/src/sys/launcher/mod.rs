@@ -8,6 +8,8 @@ mod child;
 pub(crate) mod clone;
 pub(crate) mod kernel;
 #[cfg(test)]
+pub(crate) mod last;
+#[cfg(test)]
 mod message;
 #[cfg(test)]
 mod mount;

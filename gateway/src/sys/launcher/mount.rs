@@ -47,7 +47,13 @@ struct Attributes {
 fn set_attributes(mount: RawFd, path: &CStr, flags: usize, attributes: &Attributes) -> Result<()> {
     let size = size_of::<Attributes>();
     let pointer = &raw const *attributes as usize;
-    let args = [register(mount), path.as_ptr() as usize, flags, pointer, size];
+    let args = [
+        register(mount),
+        path.as_ptr() as usize,
+        flags,
+        pointer,
+        size,
+    ];
     // SAFETY: path and attributes live through the call, and the size is the structure's own.
     unsafe { call(k::SYS_MOUNT_SETATTR, args) }.map(drop)
 }
@@ -91,7 +97,13 @@ pub(crate) fn attach(mount: RawFd, directory: RawFd, path: &CStr) -> Result<()> 
         0
     };
     let empty: &CStr = c"";
-    let args = [register(mount), empty.as_ptr() as usize, register(directory), path.as_ptr() as usize, MOVE_FROM_EMPTY_PATH | to];
+    let args = [
+        register(mount),
+        empty.as_ptr() as usize,
+        register(directory),
+        path.as_ptr() as usize,
+        MOVE_FROM_EMPTY_PATH | to,
+    ];
     // SAFETY: both paths live through the call.
     unsafe { call(k::SYS_MOVE_MOUNT, args) }.map(drop)
 }
@@ -133,13 +145,7 @@ fn configure_once(context: RawFd, command: usize, pair: Option<(&CStr, &CStr)>) 
         (key.as_ptr() as usize, value.as_ptr() as usize)
     });
     // SAFETY: key and value are C strings that live through the call, or both null where the command takes none.
-    unsafe {
-        call(
-            k::SYS_FSCONFIG,
-            [register(context), command, key, value, 0],
-        )
-    }
-    .map(drop)
+    unsafe { call(k::SYS_FSCONFIG, [register(context), command, key, value, 0]) }.map(drop)
 }
 
 /// Makes the working directory, which must be a mount, the root, and lets the old root go.
@@ -149,12 +155,7 @@ pub(crate) fn pivot_here() -> Result<()> {
     // SAFETY: the path is static; pivot_root(".", ".") stacks the old root on the new (pivot_root(2)).
     unsafe { call(k::SYS_PIVOT_ROOT, [here, here, 0, 0, 0]) }?;
     // SAFETY: the path is static; this detaches the old root, which lies on top at this path.
-    unsafe {
-        call(
-            k::SYS_UMOUNT2,
-            [here, k::MNT_DETACH, 0, 0, 0],
-        )
-    }?;
+    unsafe { call(k::SYS_UMOUNT2, [here, k::MNT_DETACH, 0, 0, 0]) }?;
     let root: &CStr = c"/";
     // SAFETY: the path is static.
     unsafe { call(k::SYS_CHDIR, [root.as_ptr() as usize, 0, 0, 0, 0]) }.map(drop)
@@ -162,14 +163,26 @@ pub(crate) fn pivot_here() -> Result<()> {
 
 /// Makes a folder.
 pub(crate) fn make_folder_at(directory: RawFd, path: &CStr, mode: u32) -> Result<()> {
-    let args = [register(directory), path.as_ptr() as usize, mode as usize, 0, 0];
+    let args = [
+        register(directory),
+        path.as_ptr() as usize,
+        mode as usize,
+        0,
+        0,
+    ];
     // SAFETY: the path is a C string that lives through the call.
     unsafe { call(k::SYS_MKDIRAT, args) }.map(drop)
 }
 
 /// Makes a symbolic link.
 pub(crate) fn link_at(target: &CStr, directory: RawFd, path: &CStr) -> Result<()> {
-    let args = [target.as_ptr() as usize, register(directory), path.as_ptr() as usize, 0, 0];
+    let args = [
+        target.as_ptr() as usize,
+        register(directory),
+        path.as_ptr() as usize,
+        0,
+        0,
+    ];
     // SAFETY: both paths are C strings that live through the call.
     unsafe { call(k::SYS_SYMLINKAT, args) }.map(drop)
 }
@@ -177,7 +190,13 @@ pub(crate) fn link_at(target: &CStr, directory: RawFd, path: &CStr) -> Result<()
 /// Opens a path for reading or writing with the given flags and creation mode.
 pub(crate) fn open_at(directory: RawFd, path: &CStr, flags: i32, mode: u32) -> Result<RawFd> {
     let flags = register(flags | k::O_CLOEXEC);
-    let args = [register(directory), path.as_ptr() as usize, flags, mode as usize, 0];
+    let args = [
+        register(directory),
+        path.as_ptr() as usize,
+        flags,
+        mode as usize,
+        0,
+    ];
     // SAFETY: the path is a C string that lives through the call.
     unsafe { call(k::SYS_OPENAT, args) }.and_then(descriptor)
 }

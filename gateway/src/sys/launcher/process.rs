@@ -101,10 +101,26 @@ pub(crate) fn parent() -> Result<usize> {
     unsafe { call(k::SYS_GETPPID, [0; 5]) }
 }
 
-/// Lets new files have any mode; none are made after this but the private root's.
-pub(crate) fn clear_umask() -> Result<()> {
+/// Sets the mask for new files to one that does not depend on who started the gateway.
+pub(crate) fn fix_file_mask() -> Result<()> {
+    const MASK: usize = 0o022;
     // SAFETY: umask takes a number only.
-    unsafe { call(k::SYS_UMASK, [0; 5]) }.map(drop)
+    unsafe { call(k::SYS_UMASK, [MASK, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Gives the UTS namespace of the caller names that say nothing about the host.
+pub(crate) fn hide_host_name() -> Result<()> {
+    const NAME: &[u8] = b"plugin";
+    let args = [NAME.as_ptr() as usize, NAME.len(), 0, 0, 0];
+    // SAFETY: the kernel reads exactly `NAME.len()` bytes from a constant.
+    unsafe { call(k::SYS_SETHOSTNAME, args) }?;
+    // SAFETY: as above.
+    unsafe { call(k::SYS_SETDOMAINNAME, args) }.map(drop)
+}
+
+/// Moves the calling thread, which must be its process's only one, into the control group behind its open `tasks` file.
+pub(crate) fn enter_group(tasks: RawFd) -> Result<()> {
+    super::mount::write(tasks, b"0")
 }
 
 /// Sets a resource limit, soft and hard alike.
@@ -130,7 +146,11 @@ pub(crate) fn has_ended(pidfd: RawFd) -> Result<bool> {
         wanted: i16,
         seen: i16,
     }
-    let mut polled = Polled { fd: pidfd, wanted: k::POLLIN, seen: 0 };
+    let mut polled = Polled {
+        fd: pidfd,
+        wanted: k::POLLIN,
+        seen: 0,
+    };
     // SAFETY: poll reads and writes the one structure, and a time of zero does not wait.
     unsafe { call(k::SYS_POLL, [&raw mut polled as usize, 1, 0, 0, 0]) }.map(|ready| ready > 0)
 }
@@ -138,7 +158,13 @@ pub(crate) fn has_ended(pidfd: RawFd) -> Result<bool> {
 /// Puts the calling thread under a Landlock ruleset for good.
 pub(crate) fn restrict(ruleset: RawFd) -> Result<()> {
     // SAFETY: landlock_restrict_self takes numbers only.
-    unsafe { call(k::SYS_LANDLOCK_RESTRICT_SELF, [register(ruleset), 0, 0, 0, 0]) }.map(drop)
+    unsafe {
+        call(
+            k::SYS_LANDLOCK_RESTRICT_SELF,
+            [register(ruleset), 0, 0, 0, 0],
+        )
+    }
+    .map(drop)
 }
 
 /// Puts the calling thread under a filter of `struct sock_filter`s. With `listen`, returns the descriptor on which calls are reported.
@@ -150,12 +176,25 @@ pub(crate) fn install_filter(program: &[[u8; 8]], listen: bool) -> Result<Option
         filter: *const [u8; 8],
     }
     let length = u16::try_from(program.len()).map_err(|_| Errno(k::E2BIG))?;
-    let filter = Program { length, filter: program.as_ptr() };
+    let filter = Program {
+        length,
+        filter: program.as_ptr(),
+    };
     let flags = if listen { NEW_LISTENER } else { 0 };
-    let args = [k::SECCOMP_SET_MODE_FILTER, flags, &raw const filter as usize, 0, 0];
+    let args = [
+        k::SECCOMP_SET_MODE_FILTER,
+        flags,
+        &raw const filter as usize,
+        0,
+        0,
+    ];
     // SAFETY: the kernel copies the program, whose length is the slice's own.
     let result = unsafe { call(k::SYS_SECCOMP, args) }?;
-    if listen { descriptor(result).map(Some) } else { Ok(None) }
+    if listen {
+        descriptor(result).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// Replaces the process; see [`super::bare::execute`].

@@ -1,12 +1,12 @@
 //! The launcher's life: put on what is put on once, then start a child for each request until the gateway goes away.
 
 use super::bare::{self, Errno, RawFd, call};
-use super::child::{self, Argument, Order};
+use super::child::{self, ARGUMENTS_MAX, Argument, Order};
 use super::clone::{Shape, vfork};
 use super::kernel as k;
 use super::message;
 use super::wear::{self, Worn};
-use super::wire::{ARGUMENTS_MAX, CONTROL, MESSAGE_BYTES, Reply, Step};
+use super::wire::{CONTROL, MESSAGE_BYTES, Reply, Step};
 
 /// Usable bytes of the children's stack. The steps between clone and exec keep a few hundred bytes in some ten nested
 /// calls, and this is many times that.
@@ -37,7 +37,11 @@ impl Memory {
 
 /// Serves until the gateway closes its end. Returns the exit code.
 pub(crate) fn serve(memory: &mut Memory) -> u8 {
-    let Memory { stack, message, arguments } = memory;
+    let Memory {
+        stack,
+        message,
+        arguments,
+    } = memory;
     let Ok(stack) = guarded(stack) else {
         return 1;
     };
@@ -73,7 +77,12 @@ fn one(
     if length == 0 {
         return Ok(false);
     }
-    let order = Order::read(worn, buffer.get(..length).unwrap_or_default(), &mut fds, arguments)?;
+    let order = Order::read(
+        worn,
+        buffer.get(..length).unwrap_or_default(),
+        &mut fds,
+        arguments,
+    )?;
     let (reply, pidfd) = start(&order, stack);
     // A gateway that no longer listens for this one has closed the socket; the child is then its to find and reap.
     let answered = message::answer(order.reply, &reply, pidfd);
@@ -93,7 +102,7 @@ const EPIPE: i32 = 32;
 fn start(order: &Order<'_>, stack: (usize, usize)) -> (Reply, RawFd) {
     let shape = Shape {
         flags: order.worn.namespaces | k::CLONE_PARENT,
-        cgroup: order.cgroup,
+        cgroup: order.birthplace,
         has_handlers: false,
         stack,
     };
@@ -103,6 +112,13 @@ fn start(order: &Order<'_>, stack: (usize, usize)) -> (Reply, RawFd) {
             let (step, errno) = order.failure().unwrap_or_default();
             (Reply { step, errno, pid }, pidfd)
         }
-        Err(errno) => (Reply { step: Step::Clone as u32, errno: errno.0, pid: 0 }, -1),
+        Err(errno) => (
+            Reply {
+                step: Step::Clone as u32,
+                errno: errno.0,
+                pid: 0,
+            },
+            -1,
+        ),
     }
 }

@@ -8,6 +8,7 @@ mod bare;
 mod child;
 mod clone;
 mod kernel;
+mod last;
 mod message;
 mod mount;
 mod process;

@@ -6,7 +6,7 @@ use super::bare::{self, Errno, RawFd, Result};
 use super::clone::{reset_handlers, swap_signal_mask};
 use super::kernel as k;
 use super::message::{self, Descriptors, Limits, Reader};
-use super::wire::{CONTROL, INSTRUCTIONS_MAX, Reply, Step, operation};
+use super::wire::{CONTROL, Reply, Step, operation};
 use super::{mount, process};
 
 /// Size of a private root's own memory: it holds names of folders and links only.
@@ -109,7 +109,14 @@ pub(crate) fn wear(buffer: &mut [u8]) -> core::result::Result<Worn, Failed> {
     let outcome = put_on(buffer);
     let (reply, fd) = match &outcome {
         Ok((_, listener)) => (Reply::default(), listener.unwrap_or(-1)),
-        Err((step, errno)) => (Reply { step: *step as u32, errno: errno.0, pid: 0 }, -1),
+        Err((step, errno)) => (
+            Reply {
+                step: *step as u32,
+                errno: errno.0,
+                pid: 0,
+            },
+            -1,
+        ),
     };
     message::answer(CONTROL, &reply, fd).at(Step::Listener)?;
     let (worn, listener) = outcome?;
@@ -131,6 +138,8 @@ fn put_on(buffer: &mut [u8]) -> core::result::Result<(Worn, Option<RawFd>), Fail
     process::die_with_parent().at(Step::DeathSignal)?;
     // Leaves the host's terminal, whose signals are not for us.
     process::new_session().at(Step::Session)?;
+    // Folders are made with these modes, which a strict mask would close to plugins.
+    process::fix_file_mask().at(Step::Setup)?;
     // What the host ignores or holds back is no business of plugins.
     reset_handlers();
     swap_signal_mask(0).at(Step::Signals)?;
@@ -138,6 +147,9 @@ fn put_on(buffer: &mut [u8]) -> core::result::Result<(Worn, Option<RawFd>), Fail
     process::enter_new_namespaces(wanted.namespaces).at(Step::Namespaces)?;
     if wanted.namespaces & k::CLONE_NEWUSER != 0 {
         map_ids(wanted.uid_map, wanted.gid_map).at(Step::UserNamespace)?;
+    }
+    if wanted.namespaces & k::CLONE_NEWUTS != 0 {
+        process::hide_host_name().at(Step::HostName)?;
     }
     match wanted.root {
         Some((operations, reader)) => build_root(operations, reader).at(Step::PrivateRoot)?,
@@ -212,7 +224,7 @@ fn check_parent(gateway: RawFd, parent: usize) -> Result<()> {
 
 fn install(filter: &[u8], reported: bool) -> Result<Option<RawFd>> {
     let (instructions, rest) = filter.as_chunks::<8>();
-    if !rest.is_empty() || instructions.len() > INSTRUCTIONS_MAX {
+    if !rest.is_empty() {
         return Err(Errno(k::E2BIG));
     }
     process::install_filter(instructions, reported)
@@ -220,7 +232,6 @@ fn install(filter: &[u8], reported: bool) -> Result<Option<RawFd>> {
 
 /// The root of folders, links and read-only mounts, then nothing else in sight.
 fn build_root(operations: usize, mut reader: Reader<'_>) -> Result<()> {
-    process::clear_umask()?;
     mount::make_everything_private()?;
     let attributes = mount::NO_SETUID | mount::NO_DEVICES | mount::NO_EXEC;
     let tree = mount::new_memory_tree(ROOT_SIZE, ROOT_INODES, attributes)?;

@@ -7,10 +7,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::runtimes::{MemoryRule, Runtime};
+use serde::Deserialize;
 
-/// The names that are looked for.
-pub(super) const NAMES: [&str; 5] = ["node", "perl", "python3", "ruby", "sh"];
+use super::Runtime;
+
+/// The usual runtimes and what is known of each.
+pub(super) const USUAL: [(&str, &str); 7] = [
+    ("deno", include_str!("deno.toml")),
+    ("java", include_str!("java.toml")),
+    ("node", include_str!("node.toml")),
+    ("perl", include_str!("perl.toml")),
+    ("python3", include_str!("python3.toml")),
+    ("ruby", include_str!("ruby.toml")),
+    ("sh", include_str!("sh.toml")),
+];
 
 /// How long an interpreter may take to say where it is: version managers start through slow shell scripts.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
@@ -21,75 +31,49 @@ const ANSWER_BYTES: u64 = 64 * 1024;
 /// Where interpreters are looked for after PATH, which a service manager may have left empty.
 const USUAL_FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
-const MIB: u64 = 1 << 20;
-
-/// How an interpreter is asked and started.
+/// A data file: how an interpreter is asked, started and bounded.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct Kind {
-    /// Arguments that make it print its real path and then, a line each, what it reads. Empty: it is a program that reads nothing else.
-    question: &'static [&'static str],
+    /// Arguments that make it print its real path and then, a line each, what it reads. Empty: it is where it was found.
+    question: Vec<String>,
+    /// What it reads, as paths from its real folder.
+    beside: Vec<PathBuf>,
+    /// Folders of shared libraries that it would look for beside itself, as paths from its real folder.
+    libraries: Vec<PathBuf>,
     /// Arguments before the script.
-    args: &'static [&'static str],
-    memory: MemoryRule,
+    args: Vec<String>,
+    /// Further calls, each with its reason.
+    extra_calls: Vec<ExtraCall>,
+    /// Whether its C library asks its name service who the user is.
+    asks_name_service: bool,
+    memory: Memory,
 }
 
-/// What python answers: itself, its standard library, and the libraries that are mapped right now.
-const PYTHON_QUESTION: &str = r#"
-import sys, os
-base = getattr(sys, "_base_executable", None) or sys.executable
-print(os.path.realpath(base))
-print(os.path.dirname(os.path.realpath(os.__file__)))
-for path in sys.path:
-    if path.startswith(sys.base_prefix) and "site-packages" not in path and "dist-packages" not in path:
-        print(path)
-for line in open("/proc/self/maps"):
-    if ".so" in line and "/" in line:
-        print(line[line.index("/"):].strip())
-"#;
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExtraCall {
+    call: String,
+    #[expect(
+        dead_code,
+        reason = "the reason is for the reader; reading the file asks that it is there"
+    )]
+    why: String,
+}
 
-/// Starts a script in an environment that is empty also after python has set its own locale variable, and with
-/// the script's folder on the module path; `-S` leaves out site, which would read half the host.
-const PYTHON_BOOT: &str = include_str!("python_boot.py");
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Memory {
+    overhead_mib: u32,
+    makes_code: bool,
+}
 
+/// What is known of the runtime of this name; of others, nothing.
 fn kind(name: &str) -> Option<Kind> {
-    let memory = |overhead_bytes| MemoryRule {
-        overhead_bytes,
-        heap_argument: None,
-        makes_code: false,
-    };
-    let kind = match name {
-        "python3" => Kind {
-            question: &["-I", "-S", "-c", PYTHON_QUESTION],
-            args: &["-B", "-S", "-X", "utf8", "-c", PYTHON_BOOT],
-            memory: memory(32 * MIB),
-        },
-        "node" => Kind {
-            question: &["-p", "process.execPath"],
-            args: &[],
-            memory: MemoryRule {
-                // Eleven threads with stacks of 8 MiB, code, and V8's young generation.
-                overhead_bytes: 512 * MIB,
-                heap_argument: Some("--max-old-space-size={mib}".to_owned()),
-                makes_code: true,
-            },
-        },
-        "perl" => Kind {
-            question: &["-e", r#"print map { "$_\n" } $^X, @INC"#],
-            args: &[],
-            memory: memory(16 * MIB),
-        },
-        "ruby" => Kind {
-            question: &["--disable=gems", "-e", "puts RbConfig.ruby, $LOAD_PATH"],
-            args: &["--disable=gems"],
-            memory: memory(128 * MIB),
-        },
-        "sh" => Kind {
-            question: &[],
-            args: &[],
-            memory: memory(4 * MIB),
-        },
-        _ => return None,
-    };
-    Some(kind)
+    let (_, text) = USUAL.into_iter().find(|(usual, _)| *usual == name)?;
+    let kind = toml::from_str(text);
+    debug_assert!(kind.is_ok(), "a test reads every data file");
+    kind.ok()
 }
 
 /// Finds the first interpreter of this name that answers.
@@ -98,6 +82,11 @@ pub(super) fn find(name: &str) -> Option<Runtime> {
     candidates(name)
         .into_iter()
         .find_map(|candidate| describe(&candidate, &kind))
+}
+
+/// The interpreter that an operator names; of an unusual name nothing more is known.
+pub(super) fn at(name: &str, interpreter: &Path) -> Option<Runtime> {
+    describe(interpreter, &kind(name).unwrap_or_default())
 }
 
 /// Every file of this name on PATH and in the usual folders.
@@ -117,21 +106,37 @@ fn candidates(name: &str) -> Vec<PathBuf> {
 }
 
 fn describe(candidate: &Path, kind: &Kind) -> Option<Runtime> {
-    let (interpreter, trees) = if kind.question.is_empty() {
+    let (interpreter, mut trees) = if kind.question.is_empty() {
         (candidate.to_path_buf(), Vec::new())
     } else {
-        let answer = ask(candidate, kind.question)?;
+        let answer = ask(candidate, &kind.question)?;
         let mut lines = answer.lines().map(PathBuf::from);
         (lines.next()?, lines.collect())
     };
     let interpreter = fs::canonicalize(interpreter).ok()?;
+    let folder = interpreter.parent()?;
+    let beside = |paths: &[PathBuf]| -> Vec<PathBuf> {
+        let there = paths.iter().map(|path| folder.join(path));
+        there
+            .filter_map(|path| fs::canonicalize(path).ok())
+            .collect()
+    };
+    trees.extend(beside(&kind.beside));
+    let libraries = beside(&kind.libraries);
     // A script (a version manager's shim) cannot be the interpreter itself.
     is_elf(&interpreter).then(|| Runtime {
-        interpreter,
-        args: kind.args.iter().map(|&arg| arg.to_owned()).collect(),
+        args: kind.args.clone(),
         trees: outermost(trees),
-        memory: kind.memory.clone(),
-        extra_calls: Vec::new(),
+        libraries,
+        extra_calls: kind
+            .extra_calls
+            .iter()
+            .map(|extra| extra.call.clone())
+            .collect(),
+        asks_name_service: kind.asks_name_service,
+        overhead_bytes: u64::from(kind.memory.overhead_mib) << 20,
+        makes_code: kind.memory.makes_code,
+        interpreter,
     })
 }
 
@@ -212,6 +217,15 @@ mod tests {
             .map(PathBuf::from)
             .to_vec();
         assert_eq!(outermost(paths), ["/etc", "/usr"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn every_data_file_reads() {
+        for (name, text) in USUAL {
+            let kind: Kind = toml::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(kind.memory.overhead_mib > 0, "{name}");
+        }
+        assert!(USUAL.is_sorted());
     }
 
     #[test]

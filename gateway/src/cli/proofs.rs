@@ -1,0 +1,127 @@
+//! The verbs about proofs: an operator exports a run, an auditor checks and reads it.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use plugin_protocol::canonical;
+use plugin_protocol::ids::RunId;
+use serde_json::json;
+
+use super::output::Output;
+use super::words::{printable, table};
+use super::{Answer, open};
+use crate::error::Error;
+use crate::ledger::CheckOutcome;
+use crate::operator;
+
+pub(super) fn export(state: &Path, run: &str, file: &Path, out: Output) -> Result<Answer, Error> {
+    let run = RunId::parse(run).map_err(|error| Error::Usage {
+        message: error.to_string(),
+        hint: "`plugin-gateway ledger tail --json` shows the runs".to_owned(),
+    })?;
+    let bundle = open(state, out)?.export_proof(&run)?;
+    let failed = |source| Error::File {
+        action: "write the proof to",
+        path: file.to_owned(),
+        source,
+    };
+    write_whole(file, &canonical::bytes(&bundle)).map_err(failed)?;
+    let events = bundle["events"].as_array().map_or(0, Vec::len);
+    let document = json!({
+        "proof_id": bundle["proof_id"], "run_id": run, "events": events, "file": file,
+        "head_event_hash": bundle["head_event_hash"],
+    });
+    out.answer(&document, || {
+        format!(
+            "proof of {events} events of run {} in {}",
+            printable(run.as_str()),
+            file.display()
+        )
+    })?;
+    Ok(Answer::Yes)
+}
+
+/// Puts the whole file in place at once, so that nobody reads half a proof.
+fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        Some(_) | None => Path::new("."),
+    };
+    let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
+    fresh.write_all(bytes)?;
+    fresh.as_file().sync_all()?;
+    fresh.persist(file)?;
+    Ok(())
+}
+
+pub(super) fn verify(file: &Path, key: &Path, out: Output) -> Result<Answer, Error> {
+    let report = operator::verify_proof(file, key)?;
+    out.answer(&report, || {
+        let rows = report.checks.iter().map(|check| {
+            let word = match check.outcome {
+                CheckOutcome::Pass => "pass",
+                CheckOutcome::Fail => "FAIL",
+                CheckOutcome::NotChecked => "not checked",
+            };
+            vec![check.name.to_owned(), word.to_owned(), check.detail.clone()]
+        });
+        let verdict = if report.valid { "valid" } else { "NOT VALID" };
+        format!(
+            "{}\n\n{verdict}",
+            table(&["CHECK", "OUTCOME", "DETAIL"], rows)
+        )
+    })?;
+    Ok(report.valid.into())
+}
+
+pub(super) fn show(file: &Path, out: Output) -> Result<Answer, Error> {
+    let bundle = operator::read_proof(file)?;
+    out.answer(&bundle, || {
+        let rows = bundle
+            .inclusion
+            .iter()
+            .zip(&bundle.events)
+            .map(|(place, event)| {
+                vec![
+                    place.index.to_string(),
+                    event.ts.to_string(),
+                    event.kind.as_str().to_owned(),
+                    event
+                        .plugin_id
+                        .as_ref()
+                        .map(ToString::to_string)
+                        .unwrap_or_default(),
+                    event
+                        .request_id
+                        .as_ref()
+                        .map(ToString::to_string)
+                        .unwrap_or_default(),
+                    event.meta.get("status").cloned().unwrap_or_default(),
+                ]
+            });
+        let head = [
+            format!("proof    {}", bundle.proof_id),
+            format!("run      {}", bundle.run_id),
+            format!("made     {}", bundle.created_at),
+            format!("head     {}", bundle.head_event_hash),
+            format!(
+                "plugins  {}",
+                bundle
+                    .plugin_manifest_digests
+                    .iter()
+                    .map(|digest| format!("{} ({})", digest.plugin_id, digest.manifest_hash))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
+        ];
+        format!(
+            "{}\n\n{}\n\nnothing was checked: `plugin-gateway proof verify FILE --key PUB` does",
+            printable(&head.join("\n")),
+            table(
+                &["INDEX", "TIME", "KIND", "PLUGIN", "REQUEST", "STATUS"],
+                rows
+            )
+        )
+    })?;
+    Ok(Answer::Yes)
+}

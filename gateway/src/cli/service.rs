@@ -1,0 +1,74 @@
+//! The verbs about the supervisor itself: serving, counting, settings.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::args::LogFormat;
+use super::output::Output;
+use super::{Answer, ServeFn, existing};
+use crate::config::Setting;
+use crate::error::Error;
+use crate::operator::{self, LogLevel, Serve};
+
+pub(super) fn serve(
+    state: &Path,
+    format: LogFormat,
+    out: Output,
+    serve: ServeFn,
+) -> Result<Answer, Error> {
+    let options = Serve {
+        format: match format {
+            LogFormat::Text => operator::LogFormat::Text,
+            LogFormat::Json => operator::LogFormat::Json,
+        },
+        level: match (out.quiet, out.verbose) {
+            (true, _) => LogLevel::Quiet,
+            (false, false) => LogLevel::Usual,
+            (false, true) => LogLevel::Verbose,
+        },
+    };
+    serve(existing(state)?, &options)?;
+    Ok(Answer::Yes)
+}
+
+pub(super) fn metrics(state: &Path, out: Output) -> Result<Answer, Error> {
+    let metrics = operator::metrics(existing(state)?)?;
+    out.answer(&metrics, || metrics.text.trim_end().to_owned())?;
+    Ok(Answer::Yes)
+}
+
+/// The settings as a `config.toml`, or as a document for programs.
+pub(super) fn config(state: &Path, explain: bool, out: Output) -> Result<Answer, Error> {
+    let settings = operator::settings(state)?.explained();
+    if explain {
+        out.answer(&settings, || explained(&settings))?;
+    } else {
+        let values: serde_json::Map<_, _> = settings
+            .iter()
+            .map(|setting| (setting.name.to_owned(), json!(setting.value)))
+            .collect();
+        out.answer(&values, || {
+            let lines = settings
+                .iter()
+                .map(|setting| format!("{} = {}", setting.name, setting.value));
+            lines.collect::<Vec<_>>().join("\n")
+        })?;
+    }
+    Ok(Answer::Yes)
+}
+
+fn explained(settings: &[Setting]) -> String {
+    let mut text = String::new();
+    for setting in settings {
+        // Writing into a string cannot fail.
+        write!(
+            text,
+            "# {}\n# default: {}\n{} = {}\n\n",
+            setting.explanation, setting.default, setting.name, setting.value
+        )
+        .unwrap_or_default();
+    }
+    text.trim_end().to_owned()
+}

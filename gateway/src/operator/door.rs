@@ -1,0 +1,271 @@
+//! The way to a state for verbs that change it: its own gateway, or the one that is at work on it. The verbs need not know which.
+
+use std::path::{Path, PathBuf};
+
+use plugin_protocol::digest::KeyId;
+use plugin_protocol::ids::{PluginId, RunId};
+use plugin_protocol::message::Response;
+use plugin_protocol::report::{PipelinePolicy, PipelineResponse, PluginInfo};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::live::{Live, methods};
+use crate::api::{Gateway, Registration};
+use crate::config::Config;
+use crate::error::Error;
+use crate::ledger::{self, Checkpoint};
+use crate::registry::PublicKey;
+use crate::router::Rejection;
+use crate::router::{CONTENT_TYPE, Counts, Outcome};
+
+/// How `serve` was asked to work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Serve {
+    pub(crate) format: LogFormat,
+    pub(crate) level: LogLevel,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogLevel {
+    Quiet,
+    Usual,
+    Verbose,
+}
+
+/// A way to a state.
+#[derive(Debug)]
+pub(crate) enum Door {
+    /// Nobody was at work on it, so this process is.
+    Own(Box<Gateway>),
+    /// A gateway is at work on it.
+    Live(Live),
+}
+
+/// A registration's outcome.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Registered {
+    pub(crate) info: PluginInfo,
+    pub(crate) rejection: Option<Rejection>,
+}
+
+/// A call's outcome with what people want to see beside it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Told {
+    pub(crate) response: Response,
+    /// The tail of the plugin's standard error.
+    pub(crate) stderr: String,
+    pub(crate) stderr_dropped: u64,
+    /// The layers that held the plugin; empty when none was started.
+    pub(crate) layers: Vec<String>,
+}
+
+/// A change to the allow-list.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TrustChange {
+    pub(crate) key_id: KeyId,
+    pub(crate) changed: bool,
+}
+
+/// What was counted, as text for monitoring.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct MetricsText {
+    pub(crate) content_type: String,
+    pub(crate) text: String,
+}
+
+impl Registered {
+    pub(crate) fn of((info, rejection): (PluginInfo, Option<Rejection>)) -> Self {
+        Self { info, rejection }
+    }
+}
+
+impl Told {
+    pub(crate) fn of(outcome: Outcome) -> Self {
+        let report = outcome.report;
+        Self {
+            response: outcome.response,
+            stderr: report
+                .as_ref()
+                .map(|report| String::from_utf8_lossy(&report.stderr.bytes).into_owned())
+                .unwrap_or_default(),
+            stderr_dropped: report.as_ref().map_or(0, |report| report.stderr.dropped),
+            layers: report
+                .iter()
+                .flat_map(|report| &report.layers)
+                .map(ToString::to_string)
+                .collect(),
+        }
+    }
+}
+
+impl Door {
+    /// Opens the state, or reaches the gateway that holds it.
+    ///
+    /// # Errors
+    /// When the state cannot be opened; when it is held and its holder does not answer.
+    pub(crate) fn open(state: &Path) -> Result<Self, Error> {
+        match Gateway::open(state) {
+            Ok(gateway) => Ok(Self::Own(Box::new(gateway))),
+            Err(held @ Error::Ledger(ledger::Error::Locked { .. })) => {
+                Live::connect(state).map(Self::Live).map_err(|_| held)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn register(&mut self, package: &Path, replace: bool) -> Result<Registered, Error> {
+        match self {
+            Self::Own(gateway) => {
+                let registration = Registration {
+                    package,
+                    signature: None,
+                    replace,
+                };
+                gateway.register(registration).map(Registered::of)
+            }
+            Self::Live(live) => {
+                // The other process has a working folder of its own.
+                let package = absolute(package)?;
+                live.call(
+                    methods::OPERATOR_REGISTER,
+                    json!({ "package": package, "replace": replace }),
+                )
+            }
+        }
+    }
+
+    pub(crate) fn enable(&mut self, id: &PluginId) -> Result<PluginInfo, Error> {
+        match self {
+            Self::Own(gateway) => gateway.enable_plugin(id),
+            Self::Live(live) => live.call(methods::ENABLE, json!({ "plugin_id": id })),
+        }
+    }
+
+    pub(crate) fn disable(&mut self, id: &PluginId) -> Result<PluginInfo, Error> {
+        match self {
+            Self::Own(gateway) => gateway.disable_plugin(id),
+            Self::Live(live) => live.call(methods::DISABLE, json!({ "plugin_id": id })),
+        }
+    }
+
+    pub(crate) fn trust_add(&mut self, key: &PublicKey, label: &str) -> Result<bool, Error> {
+        match self {
+            Self::Own(gateway) => gateway.trust_add(key, label),
+            Self::Live(live) => {
+                let params = json!({ "key": key.to_pem()?, "label": label });
+                live.call::<TrustChange>(methods::TRUST_ADD, params)
+                    .map(|change| change.changed)
+            }
+        }
+    }
+
+    pub(crate) fn trust_remove(&mut self, key_id: KeyId) -> Result<bool, Error> {
+        match self {
+            Self::Own(gateway) => gateway.trust_remove(key_id),
+            Self::Live(live) => live
+                .call::<TrustChange>(methods::TRUST_REMOVE, json!({ "key_id": key_id }))
+                .map(|change| change.changed),
+        }
+    }
+
+    pub(crate) fn invoke(&mut self, plugin_id: &str, request: &Value) -> Result<Told, Error> {
+        match self {
+            Self::Own(gateway) => Ok(Told::of(
+                gateway.invoke(plugin_id, request, None)?.into_inner(),
+            )),
+            Self::Live(live) => live.call(
+                methods::OPERATOR_INVOKE,
+                json!({ "plugin_id": plugin_id, "request": request }),
+            ),
+        }
+    }
+
+    pub(crate) fn pipeline(
+        &mut self,
+        policy: &PipelinePolicy,
+        request: &Value,
+    ) -> Result<PipelineResponse, Error> {
+        match self {
+            Self::Own(gateway) => gateway.invoke_pipeline(policy, request, None),
+            Self::Live(live) => live.call(
+                methods::PIPELINE,
+                json!({ "policy": policy, "request": request }),
+            ),
+        }
+    }
+}
+
+impl Door {
+    /// A checkpoint over the ledger: signed now, or the newest of the gateway at work, which signs by itself.
+    pub(crate) fn checkpoint(
+        &mut self,
+        state: &Path,
+    ) -> Result<Option<(Checkpoint, String)>, Error> {
+        match self {
+            Self::Own(gateway) => gateway.checkpoint(),
+            Self::Live(_) => Ok(ledger::newest_checkpoint(state)?),
+        }
+    }
+
+    /// Exports the proof of a run: the bundle as JSON.
+    pub(crate) fn export_proof(&mut self, run: &RunId) -> Result<Value, Error> {
+        match self {
+            Self::Own(gateway) => Ok(json!(gateway.export_proof(run)?)),
+            Self::Live(live) => live.call(methods::EXPORT_PROOF, json!({ "run_id": run })),
+        }
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(|source| Error::File {
+        action: "find",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// What a gateway at work counted since its start.
+pub(crate) fn metrics_of(gateway: &Gateway) -> MetricsText {
+    MetricsText {
+        content_type: CONTENT_TYPE.to_owned(),
+        text: gateway.metrics(),
+    }
+}
+
+/// What the gateway at work on `state` counted; where there is none, what the whole ledger holds.
+pub(crate) fn metrics(state: &Path) -> Result<MetricsText, Error> {
+    if let Ok(mut live) = Live::connect(state) {
+        return live.call(methods::METRICS, json!({}));
+    }
+    let mut counts = Counts::default();
+    for stored in ledger::events(state)? {
+        counts.take_event(&stored?.event);
+    }
+    Ok(MetricsText {
+        content_type: CONTENT_TYPE.to_owned(),
+        text: counts.render(None),
+    })
+}
+
+/// Who answers, for `ping`.
+pub(crate) fn version(state: &Path) -> Value {
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "api_version": plugin_protocol::OMEGA_PLUGIN_API_VERSION,
+        "state": state,
+        "pid": std::process::id(),
+    })
+}
+
+/// The settings of `state`.
+pub(crate) fn settings(state: &Path) -> Result<Config, Error> {
+    Ok(Config::load(state)?)
+}

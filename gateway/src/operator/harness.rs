@@ -1,0 +1,107 @@
+//! A gateway in a throw-away state with a key of its own, for tests of plugins and hosts.
+
+use std::ops::Deref;
+use std::path::Path;
+
+use plugin_protocol::ids::PluginId;
+use tempfile::TempDir;
+
+use crate::api::{Gateway, Registration};
+use crate::error::Error;
+use crate::ledger;
+use crate::registry::{self, Package, SigningKey};
+
+/// A gateway in a temporary state, whose passing key vouches for whatever is installed.
+///
+/// It is a whole gateway: what it runs, it runs in the sandbox, and records. Dropping it removes the state.
+#[derive(Debug)]
+pub struct Harness {
+    // Before the folder: it is closed before its files are removed.
+    gateway: Gateway,
+    key: SigningKey,
+    state: PassingState,
+}
+
+/// A state that is gone when this is dropped, with the packages in it.
+#[derive(Debug)]
+struct PassingState(TempDir);
+
+impl PassingState {
+    fn new() -> Result<Self, Error> {
+        let made = tempfile::Builder::new()
+            .prefix("plugin-gateway-run-")
+            .tempdir();
+        made.map(Self).map_err(|source| Error::File {
+            action: "make a passing state in",
+            path: std::env::temp_dir(),
+            source,
+        })
+    }
+}
+
+impl Drop for PassingState {
+    fn drop(&mut self) {
+        // The folder itself is removed right after; what refuses that is left in the temporary folder.
+        drop(registry::unseal(self.0.path()));
+    }
+}
+
+impl Harness {
+    /// Makes a state, a key, and trusts the key.
+    ///
+    /// # Errors
+    /// When there is no temporary folder to be had, or a state cannot be made in it.
+    pub fn new() -> Result<Self, Error> {
+        let state = PassingState::new()?;
+        ledger::init(state.0.path())?;
+        let gateway = Gateway::open(state.0.path())?;
+        let key = SigningKey::generate()?;
+        gateway.trust_add(&key.public(), "this run only")?;
+        Ok(Self {
+            gateway,
+            key,
+            state,
+        })
+    }
+
+    /// Signs the package in `folder` with the passing key (the folder stays as it is), registers and enables it.
+    ///
+    /// # Errors
+    /// When it is no valid package; the message says what is wrong with it.
+    pub fn install(&self, folder: &Path) -> Result<PluginId, Error> {
+        self.try_install(folder)?
+            .map_err(|message| Error::Invalid { message })
+    }
+
+    /// The same; a package that is rejected is no error, but the reason.
+    pub(super) fn try_install(&self, folder: &Path) -> Result<Result<PluginId, String>, Error> {
+        let signature = self
+            .key
+            .sign(Package::read(folder)?.digest())
+            .to_file_bytes();
+        let (info, rejection) = self.gateway.register(Registration {
+            package: folder,
+            signature: Some(&signature),
+            replace: false,
+        })?;
+        if let Some(rejection) = rejection {
+            return Ok(Err(rejection.reason));
+        }
+        self.gateway.enable_plugin(&info.plugin_id)?;
+        Ok(Ok(info.plugin_id))
+    }
+
+    /// The state folder.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        self.state.0.path()
+    }
+}
+
+impl Deref for Harness {
+    type Target = Gateway;
+
+    fn deref(&self) -> &Gateway {
+        &self.gateway
+    }
+}

@@ -1,0 +1,51 @@
+//! An auditor's tools: checking and reading a proof bundle, offline, with nothing but the bundle and a key.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use crate::error::Error;
+use crate::ledger::{self, LogKey, ProofBundle, ProofReport};
+
+/// The largest bundle that is read, in bytes: about a hundred thousand events.
+const MAX_BUNDLE_BYTES: u64 = 512 * 1024 * 1024;
+/// The largest key file, in bytes; ours have about a hundred.
+const MAX_KEY_BYTES: u64 = 64 * 1024;
+
+/// Checks the bundle in `file` against the log's public key in `key`, PEM or C2SP verifier key.
+pub(crate) fn verify_proof(file: &Path, key: &Path) -> Result<ProofReport, Error> {
+    let text = read(key, MAX_KEY_BYTES)?;
+    let key = LogKey::parse(&String::from_utf8_lossy(&text)).map_err(|error| Error::Usage {
+        message: format!("'{}': {error}", key.display()),
+        hint: "the log's public key is <state>/log.pub or <state>/log.vkey, from the operator and not from the bundle".to_owned(),
+    })?;
+    Ok(ledger::verify_proof(&read(file, MAX_BUNDLE_BYTES)?, &key))
+}
+
+/// Reads the bundle in `file` without judging it.
+pub(crate) fn read_proof(file: &Path) -> Result<ProofBundle, Error> {
+    let bytes = read(file, MAX_BUNDLE_BYTES)?;
+    plugin_protocol::json::read_as(&bytes).map_err(|error| Error::Invalid {
+        message: format!("'{}' is not a proof bundle: {error}", file.display()),
+    })
+}
+
+fn read(file: &Path, max_bytes: u64) -> Result<Vec<u8>, Error> {
+    let failed = |source| Error::File {
+        action: "read",
+        path: file.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    File::open(file)
+        .map_err(failed)?
+        .take(max_bytes + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(Error::Invalid {
+            message: format!("'{}' is larger than {max_bytes} bytes", file.display()),
+        });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,210 @@
+//! Control groups that count and cap what a run uses: made once, lent to one run at a time, and removed at the end.
+//! Nothing here kills: the kernel does, and the watcher asks afterwards.
+
+mod group;
+mod tree;
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub(super) use self::group::Caps;
+use self::group::{Group, Peak};
+use self::tree::Home;
+use super::error::{Error, While};
+
+/// How many groups are kept for later runs. Each holds up to three descriptors; more runs than this at once are rare, and then
+/// a group is made and removed for each.
+const IDLE_MAX: usize = 32;
+
+/// This gateway's groups.
+#[derive(Debug, Clone)]
+pub(super) struct Cgroups {
+    pool: Arc<Pool>,
+}
+
+#[derive(Debug)]
+struct Pool {
+    /// Dropped last, when all groups in them are gone. One for each hierarchy.
+    homes: Vec<Home>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    idle: Vec<Group>,
+    made: u32,
+}
+
+/// A group on loan to one run; it goes back when dropped.
+#[derive(Debug)]
+pub(super) struct Loan {
+    group: Option<Group>,
+    pool: Arc<Pool>,
+    peak: Option<Peak>,
+    kills_before: u64,
+    bytes_before: u64,
+}
+
+impl Cgroups {
+    /// Finds a place where this process may make groups that cap memory and processes, and takes it.
+    ///
+    /// # Errors
+    /// With words for an operator when there is no such place.
+    pub(super) fn open() -> Result<Self, String> {
+        let homes = tree::open()?;
+        Ok(Self {
+            pool: Arc::new(Pool {
+                homes,
+                state: Mutex::default(),
+            }),
+        })
+    }
+
+    /// What there is to say about the place.
+    pub(super) fn describe(&self) -> String {
+        let homes = self.pool.homes.iter().map(Home::describe);
+        homes.collect::<Vec<_>>().join(" and ")
+    }
+
+    /// Takes an idle group, or makes one, and gives it these caps.
+    ///
+    /// The number of groups is bounded by the number of runs at once, each of which holds one.
+    ///
+    /// # Errors
+    /// When the kernel refuses: a run never goes on without its caps.
+    pub(super) fn borrow(&self, caps: Caps) -> Result<Loan, Error> {
+        let idle = self.pool.lock().idle.pop();
+        let mut group = match idle {
+            Some(group) => group,
+            None => self.pool.make().during("make a control group")?,
+        };
+        group
+            .set(caps)
+            .during("set the limits of a control group")?;
+        let peak = group.start_peak();
+        let kills_before = group.kills().during("read a control group")?;
+        let bytes_before = group.bytes().during("read a control group")?;
+        Ok(Loan {
+            peak,
+            group: Some(group),
+            pool: Arc::clone(&self.pool),
+            kills_before,
+            bytes_before,
+        })
+    }
+}
+
+impl Pool {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn make(&self) -> std::io::Result<Group> {
+        let number = {
+            let mut state = self.lock();
+            state.made += 1;
+            state.made
+        };
+        Group::make(&self.homes, number)
+    }
+}
+
+impl Loan {
+    /// The group to be born in, where the kernel can do that.
+    pub(super) fn birthplace(&self) -> Option<BorrowedFd<'_>> {
+        self.group.as_ref()?.birthplace()
+    }
+
+    /// The files into which a child writes `0` to enter.
+    pub(super) fn doors(&self) -> Vec<BorrowedFd<'_>> {
+        let doors = self.group.iter().flat_map(Group::doors);
+        doors.map(AsFd::as_fd).collect()
+    }
+
+    /// Whether the kernel killed something in the group for lack of memory.
+    pub(super) fn out_of_memory(&self) -> bool {
+        let kills = self.group.as_ref().and_then(|group| group.kills().ok());
+        kills.is_some_and(|kills| kills > self.kills_before)
+    }
+
+    /// The most memory in bytes that the run held at once, the kernel's own on its behalf included.
+    /// What an earlier run left in the page cache is taken off.
+    pub(super) fn peak_bytes(&self) -> Option<u64> {
+        let peak = self.peak.as_ref()?.bytes()?;
+        Some(peak.saturating_sub(self.bytes_before))
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        // The run is reaped, and it could make no process that outlives it; so the group is empty.
+        let Some(group) = self.group.take() else {
+            return;
+        };
+        let mut state = self.pool.lock();
+        if state.idle.len() < IDLE_MAX {
+            state.idle.push(group);
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.lock().idle.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn open() -> Option<Cgroups> {
+        let opened = Cgroups::open();
+        if let Err(reason) = &opened {
+            println!("skipped: {reason}");
+        }
+        opened.ok()
+    }
+
+    const CAPS: Caps = Caps {
+        memory_bytes: 64 << 20,
+        tasks: 10,
+        processors: 1,
+    };
+
+    #[test]
+    fn groups_are_reused_and_nothing_is_left() {
+        let Some(groups) = open() else { return };
+        let folders: Vec<PathBuf> = groups.pool.homes.iter().map(Home::folder).collect();
+        let doors =
+            |loan: &Loan| -> Vec<_> { loan.doors().iter().map(AsRawFd::as_raw_fd).collect() };
+        let first = doors(&groups.borrow(CAPS).unwrap());
+        assert_eq!(doors(&groups.borrow(CAPS).unwrap()), first);
+        let both = (groups.borrow(CAPS).unwrap(), groups.borrow(CAPS).unwrap());
+        assert_eq!(groups.pool.lock().made, 2);
+        assert!(folders.iter().all(|folder| folder.is_dir()));
+        drop(groups);
+        // The last to go takes the folders with it.
+        drop(both);
+        assert!(!folders.iter().any(|folder| folder.exists()));
+    }
+
+    #[test]
+    fn other_caps_replace_those_before() {
+        let Some(groups) = open() else { return };
+        for memory_bytes in [64 << 20, 8 << 20, 128 << 20] {
+            let caps = Caps {
+                memory_bytes,
+                ..CAPS
+            };
+            let loan = groups.borrow(caps).unwrap();
+            assert_eq!(
+                loan.group.as_ref().unwrap().limit().unwrap(),
+                memory_bytes.to_string()
+            );
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Threads that carry out calls: made when they are needed, kept for a while, as many as there are calls.
+//!
+//! The number of calls is bounded by the sessions, and so the number of threads is. A thread that
+//! started a plugin stays until the plugin is reaped, since a plugin dies with the thread that started it.
+
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+/// What a thread carries out.
+pub(super) type Job = Box<dyn FnOnce() + Send>;
+
+/// How long a thread without work is kept.
+const KEPT_IDLE: Duration = Duration::from_secs(10);
+
+/// The stack of a call's thread, in bytes. Only what is used of it takes memory; the deepest use is
+/// checking a value of 128 levels against a schema.
+const STACK_BYTES: usize = 2 * 1024 * 1024;
+
+/// The threads.
+#[derive(Debug)]
+pub(super) struct Crew {
+    /// Without room: a job is taken by a thread that waits for one, or not at all.
+    hand_over: Sender<Job>,
+    waiting: Receiver<Job>,
+}
+
+impl Crew {
+    pub(super) fn new() -> Self {
+        let (hand_over, waiting) = bounded(0);
+        Self { hand_over, waiting }
+    }
+
+    /// Lets a thread carry out `job`.
+    ///
+    /// # Errors
+    /// Gives the job back when the system has no thread to give.
+    pub(super) fn run(&self, job: Job) -> Result<(), Job> {
+        let job = match self.hand_over.try_send(job) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => job,
+        };
+        // The job goes by channel, so that it is not lost where no thread can be made.
+        let (first, take_first) = bounded::<Job>(1);
+        let waiting = self.waiting.clone();
+        let work = move || {
+            let mut next = take_first.recv().ok();
+            while let Some(job) = next {
+                job();
+                next = waiting.recv_timeout(KEPT_IDLE).ok();
+            }
+        };
+        let started = std::thread::Builder::new()
+            .name("call".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(work);
+        match started {
+            Ok(_) => first.send(job).map_err(|unsent| unsent.0),
+            Err(_) => Err(job),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_run_side_by_side_and_threads_are_used_again() {
+        let crew = Crew::new();
+        let (met, meet) = (bounded::<()>(0), bounded::<std::thread::ThreadId>(8));
+        let names =
+            |count: usize| -> Vec<_> { (0..count).map(|_| meet.1.recv().unwrap()).collect() };
+        for _ in 0..4 {
+            let (wait, tell) = (met.1.clone(), meet.0.clone());
+            let job: Job = Box::new(move || {
+                wait.recv().unwrap();
+                tell.send(std::thread::current().id()).unwrap();
+            });
+            assert!(crew.run(job).is_ok());
+        }
+        for _ in 0..4 {
+            // Each of them waits, so all four run at the same time.
+            met.0.send(()).unwrap();
+        }
+        let first = names(4);
+        let tell = meet.0.clone();
+        let mut job: Job = Box::new(move || tell.send(std::thread::current().id()).unwrap());
+        // A thread that has just ended its job takes a moment until it waits for the next.
+        while let Err(TrySendError::Full(back)) = crew.hand_over.try_send(job) {
+            job = back;
+            std::thread::yield_now();
+        }
+        assert!(first.contains(&names(1)[0]));
+    }
+}

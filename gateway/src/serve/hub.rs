@@ -1,0 +1,152 @@
+//! What all sessions of one gateway share: the gateway, the calls under way, and the wish to stop.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, Weak};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::crew::Crew;
+use super::latch::{Latch, Stop};
+use super::message::Id;
+use super::session::Session;
+use crate::api::Gateway;
+use crate::config::Channel;
+
+/// Room for every cause that can come before the one who waits has taken the first; the others add nothing.
+const CAUSES: usize = 64;
+
+/// The most subscriptions at a time: each costs a thread that reads the ledger.
+const MAX_SUBSCRIBERS: usize = 16;
+
+/// Why the gateway stops, or goes on stopping.
+#[derive(Debug)]
+pub(super) enum Cause {
+    /// The host has nothing more to ask.
+    EndOfInput,
+    /// Somebody asked for it, and is answered last.
+    Shutdown(Arc<Session>, Option<Id>),
+    /// A signal asked for it.
+    Signal(nix::sys::signal::Signal),
+    /// Nobody reads the answers any more.
+    HostGone,
+    /// Nothing is under way any more.
+    Idle,
+}
+
+/// What all sessions share.
+#[derive(Debug)]
+pub(super) struct Hub {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) state: PathBuf,
+    pub(super) settings: Channel,
+    /// How many calls the host may have in flight.
+    pub(super) in_flight: usize,
+    pub(super) crew: Crew,
+    /// Nothing new is taken.
+    pub(super) stop: Arc<Stop>,
+    /// No call is under way any more: those who follow the ledger come to their end.
+    pub(super) quiet: Latch,
+    causes: Sender<Cause>,
+    busy: AtomicUsize,
+    subscribers: AtomicUsize,
+    sessions: Mutex<Vec<Weak<Session>>>,
+}
+
+/// Something that is under way; the gateway does not end before it is dropped.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Hub>);
+
+/// One of the subscriptions there may be.
+#[derive(Debug)]
+pub(super) struct Subscriber(Arc<Hub>);
+
+impl Hub {
+    pub(super) fn new(
+        gateway: Gateway,
+        state: &Path,
+        settings: Channel,
+        in_flight: usize,
+    ) -> io::Result<(Arc<Self>, Receiver<Cause>)> {
+        let (causes, taken) = bounded(CAUSES);
+        let hub = Self {
+            gateway: Arc::new(gateway),
+            state: state.to_owned(),
+            settings,
+            in_flight,
+            crew: Crew::new(),
+            stop: Arc::new(Stop::new()?),
+            quiet: Latch::new(),
+            causes,
+            busy: AtomicUsize::new(0),
+            subscribers: AtomicUsize::new(0),
+            sessions: Mutex::default(),
+        };
+        Ok((Arc::new(hub), taken))
+    }
+
+    /// Says why the gateway should stop. Where too many have said so already it is not said again.
+    pub(super) fn tell(&self, cause: Cause) {
+        drop(self.causes.try_send(cause));
+    }
+
+    pub(super) fn causes(&self) -> Sender<Cause> {
+        self.causes.clone()
+    }
+
+    pub(super) fn begin(self: &Arc<Self>) -> Busy {
+        self.busy.fetch_add(1, Ordering::SeqCst);
+        Busy(Arc::clone(self))
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.busy.load(Ordering::SeqCst) == 0
+    }
+
+    pub(super) fn subscriber(self: &Arc<Self>) -> Option<Subscriber> {
+        let more = |count: usize| (count < MAX_SUBSCRIBERS).then_some(count + 1);
+        self.subscribers
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
+            .ok()
+            .map(|_| Subscriber(Arc::clone(self)))
+    }
+
+    pub(super) fn subscribers(&self) -> usize {
+        self.subscribers.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn enter(&self, session: &Arc<Session>) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|session| session.strong_count() > 0);
+        sessions.push(Arc::downgrade(session));
+    }
+
+    /// The sessions that are there now.
+    pub(super) fn sessions(&self) -> Vec<Arc<Session>> {
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Takes back every call that is under way.
+    pub(super) fn cancel_all(&self) {
+        for session in self.sessions() {
+            session.cancel_all();
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if self.0.busy.fetch_sub(1, Ordering::SeqCst) == 1 && self.0.stop.is_thrown() {
+            self.0.tell(Cause::Idle);
+        }
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.0.subscribers.fetch_sub(1, Ordering::SeqCst);
+    }
+}

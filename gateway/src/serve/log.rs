@@ -1,0 +1,151 @@
+//! Logs on standard error, as text or JSON. A host that does not read them loses lines, never the gateway its time.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::operator::{LogFormat, LogLevel};
+
+/// How many lines wait for a slow reader: a burst of calls fits, and the memory is small.
+const WAITING_LINES: usize = 1_024;
+
+/// How long the end waits for a reader that is slow.
+const FLUSH: Duration = Duration::from_millis(500);
+
+/// The name under which the first line is logged, which is shown at every level.
+pub(super) const START: &str = "start";
+
+/// The log at work; dropping it writes what is left.
+#[derive(Debug)]
+pub(super) struct Log {
+    finished: Receiver<()>,
+    lines: Option<LineSink>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Takes lines, and counts those for which there is no room.
+#[derive(Debug, Clone)]
+struct LineSink {
+    lines: Sender<Vec<u8>>,
+    lost: Arc<AtomicU64>,
+}
+
+/// One line in the making.
+#[derive(Debug)]
+struct LineWriter {
+    line: Vec<u8>,
+    sink: LineSink,
+}
+
+/// Starts logging for this process.
+///
+/// # Errors
+/// When the system has no thread to give.
+pub(super) fn start(format: LogFormat, level: LogLevel) -> io::Result<Log> {
+    let (lines, written) = bounded(WAITING_LINES);
+    let (alive, finished) = bounded(0);
+    let lost = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&lost);
+    let thread = std::thread::Builder::new()
+        .name("log".to_owned())
+        .spawn(move || {
+            write_lines(&written, &counted);
+            drop::<Sender<()>>(alive);
+        })?;
+    let sink = LineSink { lines, lost };
+    let level = match level {
+        LogLevel::Quiet => "warn",
+        LogLevel::Usual => "info",
+        LogLevel::Verbose => "debug",
+    };
+    let filter = EnvFilter::new(format!("{level},{START}=info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(sink.clone());
+    match format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    }
+    .map_err(io::Error::other)?;
+    Ok(Log {
+        finished,
+        lines: Some(sink),
+        thread: Some(thread),
+    })
+}
+
+/// The line is empty at the end: then the writer is done.
+fn write_lines(lines: &Receiver<Vec<u8>>, lost: &AtomicU64) {
+    for line in lines {
+        if line.is_empty() {
+            return;
+        }
+        let mut out = io::stderr().lock();
+        // Where nobody can be told there is nobody to tell that.
+        out.write_all(&line).unwrap_or_default();
+        let lost = lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            writeln!(
+                out,
+                "{}",
+                serde_json::json!({ "level": "WARN", "message": "log lines were lost: the reader is too slow", "lost": lost })
+            )
+            .unwrap_or_default();
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let Some(sink) = self.lines.take() else {
+            return;
+        };
+        let told = sink.lines.send_timeout(Vec::new(), FLUSH).is_ok();
+        if told
+            && self.finished.recv_timeout(FLUSH)
+                != Err(crossbeam_channel::RecvTimeoutError::Timeout)
+            && let Some(thread) = self.thread.take()
+        {
+            // It has ended; a panic there took nothing with it but lines.
+            drop(thread.join());
+        }
+    }
+}
+
+impl<'a> MakeWriter<'a> for LineSink {
+    type Writer = LineWriter;
+
+    fn make_writer(&'a self) -> LineWriter {
+        LineWriter {
+            line: Vec::new(),
+            sink: self.clone(),
+        }
+    }
+}
+
+impl Write for LineWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for LineWriter {
+    fn drop(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        if !line.is_empty() && self.sink.lines.try_send(line).is_err() {
+            self.sink.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

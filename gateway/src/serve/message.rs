@@ -1,0 +1,233 @@
+//! JSON-RPC 2.0 messages: from a line to a call, and from a result to a line.
+
+use std::fmt;
+
+use plugin_protocol::json;
+use serde::Deserialize;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::error::{Error, chain, rpc};
+
+/// The longest id that is taken, in bytes of its JSON text: it is held and echoed for each call in flight.
+const MAX_ID_BYTES: usize = 256;
+
+/// A call's name, as its JSON text: a string or an integer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Id(String);
+
+/// One call or notification.
+#[derive(Debug, PartialEq)]
+pub(super) struct Call {
+    /// None for a notification, which is not answered.
+    pub(super) id: Option<Id>,
+    pub(super) method: String,
+    pub(super) params: Value,
+}
+
+/// An RPC error.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Fault {
+    pub(super) code: i32,
+    pub(super) message: String,
+    pub(super) data: Option<Value>,
+}
+
+impl Fault {
+    pub(super) fn new(code: i32, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            data: None,
+        }
+    }
+
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(rpc::INVALID_REQUEST, message)
+    }
+
+    pub(super) fn params(message: impl Into<String>) -> Self {
+        Self::new(rpc::INVALID_PARAMS, message)
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let kind = error.kind();
+        Self {
+            code: kind.rpc_code(),
+            message: chain(&error),
+            data: Some(serde_json::json!({ "kind": kind.as_str(), "hint": error.hint() })),
+        }
+    }
+}
+
+impl Id {
+    /// Takes a string or an integer.
+    pub(super) fn of(value: &Value) -> Result<Self, Fault> {
+        let taken = match value {
+            Value::String(_) => true,
+            Value::Number(number) => number.is_i64() || number.is_u64(),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
+        };
+        let text = value.to_string();
+        if taken && text.len() <= MAX_ID_BYTES {
+            Ok(Self(text))
+        } else {
+            Err(Fault::invalid(format!(
+                "id must be a string or an integer of at most {MAX_ID_BYTES} bytes; leave it out for a notification"
+            )))
+        }
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Reads one message.
+///
+/// # Errors
+/// The fault to answer, under the message's id where that can be told.
+pub(super) fn parse(line: &[u8]) -> Result<Call, (Option<Id>, Fault)> {
+    let value = json::read(line).map_err(|error| {
+        let fault = Fault::new(
+            rpc::PARSE_ERROR,
+            format!("cannot read the message: {error}"),
+        );
+        (id_of_unreadable(line), fault)
+    })?;
+    let Value::Object(mut fields) = value else {
+        let words = "a message is one JSON object: batches are not taken, send each call as a line";
+        return Err((None, Fault::invalid(words)));
+    };
+    let id = match fields.remove("id").map(|id| Id::of(&id)) {
+        None => None,
+        Some(Ok(id)) => Some(id),
+        Some(Err(fault)) => return Err((None, fault)),
+    };
+    call(id.clone(), fields).map_err(|fault| (id, fault))
+}
+
+fn call(id: Option<Id>, mut fields: Map<String, Value>) -> Result<Call, Fault> {
+    if fields.remove("jsonrpc").as_ref().and_then(Value::as_str) != Some("2.0") {
+        return Err(Fault::invalid("jsonrpc must be \"2.0\""));
+    }
+    let Some(Value::String(method)) = fields.remove("method") else {
+        return Err(Fault::invalid("method must be a string"));
+    };
+    let params = match fields.remove("params") {
+        None => Value::Object(Map::new()),
+        Some(params @ (Value::Object(_) | Value::Array(_))) => params,
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+            return Err(Fault::invalid("params must be an object"));
+        }
+    };
+    match fields.keys().next() {
+        None => Ok(Call { id, method, params }),
+        Some(name) => Err(Fault::invalid(format!(
+            "a message has no member '{}': jsonrpc, id, method and params are all",
+            name.escape_debug()
+        ))),
+    }
+}
+
+/// The id of a message that is JSON but breaks a rule of the contract, such as one about numbers.
+/// Its host waits for an answer under that id.
+fn id_of_unreadable(line: &[u8]) -> Option<Id> {
+    #[derive(Deserialize)]
+    struct Frame {
+        id: Value,
+    }
+    let frame: Frame = serde_json::from_slice(line).ok()?;
+    Id::of(&frame.id).ok()
+}
+
+/// The line that answers a call; `null` stands for an id that could not be told.
+pub(super) fn answer<T: Serialize>(id: Option<&Id>, result: Result<&T, &Fault>) -> Vec<u8> {
+    let id = id.map_or("null", |id| &id.0);
+    let body = match result {
+        Ok(result) => member("result", result),
+        Err(fault) => member("error", &error_object(fault)),
+    };
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},{body}}}\n").into_bytes()
+}
+
+fn member<T: Serialize>(name: &str, value: &T) -> String {
+    match serde_json::to_string(value) {
+        Ok(text) => format!("\"{name}\":{text}"),
+        Err(error) => {
+            let fault = Fault::new(rpc::INTERNAL, format!("cannot write the answer: {error}"));
+            format!("\"error\":{}", error_object(&fault))
+        }
+    }
+}
+
+fn error_object(fault: &Fault) -> Value {
+    let mut object = serde_json::json!({ "code": fault.code, "message": fault.message });
+    if let (Some(data), Some(fields)) = (&fault.data, object.as_object_mut()) {
+        fields.insert("data".to_owned(), data.clone());
+    }
+    object
+}
+
+/// A line that nobody asked for.
+pub(super) fn notification(method: &str, params: &str) -> Vec<u8> {
+    format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":{params}}}\n").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(line: &str) -> (Option<String>, i32) {
+        let (id, fault) = parse(line.as_bytes()).unwrap_err();
+        (id.map(|id| id.0), fault.code)
+    }
+
+    #[test]
+    fn bad_messages_have_the_codes_of_json_rpc() {
+        for line in ["", "{", "nothing", "\u{feff}{}", "{} {}", "\u{0}"] {
+            assert_eq!(code(line), (None, -32_700), "{line}");
+        }
+        for line in [
+            "[]",
+            "1",
+            "{}",
+            r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#,
+            r#"{"jsonrpc":"1.0","method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","method":1}"#,
+            r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","method":"ping","params":"x"}"#,
+            r#"{"jsonrpc":"2.0","method":"ping","more":1}"#,
+        ] {
+            assert_eq!(code(line), (None, -32_600), "{line}");
+        }
+        let known = r#"{"jsonrpc":"2.0","id":"a","result":{}}"#;
+        assert_eq!(code(known), (Some("\"a\"".to_owned()), -32_600));
+    }
+
+    #[test]
+    fn a_message_that_breaks_a_rule_is_answered_under_its_id_where_that_is_certain() {
+        let number = r#"{"jsonrpc":"2.0","id":7,"method":"ping","params":{"n":9007199254740993}}"#;
+        assert_eq!(code(number), (Some("7".to_owned()), -32_700));
+        let twice = r#"{"jsonrpc":"2.0","id":7,"id":8,"method":"ping"}"#;
+        assert_eq!(code(twice), (None, -32_700));
+    }
+
+    #[test]
+    fn an_answer_is_one_line_under_the_id_as_it_came() {
+        let call = parse(br#"{"jsonrpc":"2.0","id":"x\ny","method":"ping"}"#).unwrap();
+        let line = answer(call.id.as_ref(), Ok(&"multi\nline"));
+        assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+        let value: Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(
+            value,
+            serde_json::json!({"jsonrpc": "2.0", "id": "x\ny", "result": "multi\nline"})
+        );
+    }
+}

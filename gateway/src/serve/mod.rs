@@ -1,0 +1,330 @@
+//! The supervisor channel: JSON-RPC 2.0, one message a line, for the host on stdin and stdout and for operators on the control socket.
+//! It decides nothing: it reads, hands over to the gateway, and answers.
+//!
+//! # Messages
+//! A message is one line of JSON (UTF-8, the contract's JSON rules) of at most `channel.max_line_bytes`:
+//! `{"jsonrpc":"2.0","id":…,"method":…,"params":{…}}`. `id` is a string or an integer of at most 256
+//! bytes. A message without `id` is a notification: it is carried out and not answered. Batches are not
+//! taken. Answers, `{"jsonrpc":"2.0","id":…,"result":…}` or `{…,"error":{"code","message","data"}}`, come
+//! in the order in which calls finish; each call is answered once. The last line may lack its newline.
+//!
+//! | method | params | result |
+//! |---|---|---|
+//! | `validateManifest` | `manifest` | ValidationReport |
+//! | `registerPlugin` | `package` (folder), `signature` (content of `plugin.sig`, as object or text; optional), `replace` (optional) | PluginInfo |
+//! | `enablePlugin`, `disablePlugin` | `plugin_id` | PluginInfo |
+//! | `listPlugins` | | array of PluginInfo |
+//! | `invoke` | `plugin_id`, `request` | Response |
+//! | `invokePipeline` | `policy`, `request` | PipelineResponse |
+//! | `exportProof` | `run_id` | the proof bundle |
+//! | `ping` | | `{version, api_version, state, pid}` |
+//! | `cancel` | `id` of a call in flight | `{cancelled}`: whether there was such a call. That call is still answered, by its own answer (`status: "error"`, `notes` with `cancelled`) where it was not finished |
+//! | `verifyLedger` | | `{valid, events, bytes, head, broken_at, reason}` |
+//! | `metrics` | | `{content_type, text}`: OpenMetrics text |
+//! | `subscribe` | `from` (index of the first event wanted, optional: the next one) | `{subscribed, from}`, then notifications `event` `{index, event}` for each durable event, and at the end one `eventsEnd` `{reason}` |
+//! | `unsubscribe` | | `{subscribed: false, changed}` |
+//! | `shutdown` | | `{stopped: true}`, the last line, after every call in flight was answered |
+//!
+//! On the control socket there are four more, for the command's own verbs: `operator.register`,
+//! `operator.invoke`, `operator.trustAdd` and `operator.trustRemove`. A host has no say in trust.
+//!
+//! # Errors
+//! | code | when |
+//! |---|---|
+//! | -32700 | the line is not JSON under the contract's rules; answered under its `id` where that can be told, else `null` |
+//! | -32600 | no request: a batch, a wrong `jsonrpc`, an unusable `id`, an unknown member, a line too long, an `id` that is in flight |
+//! | -32601 | there is no such method here |
+//! | -32602 | the method does not take these params, or what they name is not valid |
+//! | -32603 | the gateway or its host failed |
+//! | -32001 | a registry verb names an unknown plugin |
+//! | -32002 | refused by policy or trust |
+//! | -32003 | the ledger is unavailable |
+//!
+//! `data` is `{kind, hint}` where the gateway itself refused.
+//!
+//! # Bounds
+//! The host may have `calls_at_once` + `calls_waiting` calls in flight, and as many bytes of requests and unread
+//! answers as `channel.max_held_bytes`. A call beyond is answered at once: `invoke` and each step of `invokePipeline`
+//! with `status: "rejected"` and `overloaded` in `notes`; what is cheap is carried out all the same. A host
+//! that does not read its answers is not read from any more once 64 answers wait and the calls in flight
+//! are finished; nothing is lost, and all goes on when it reads again.
+//!
+//! # The end
+//! End of input, `shutdown`: nothing new is read, what is in flight is answered, exit 0. SIGTERM, SIGINT, SIGHUP: the same, but
+//! after `channel.drain_ms` (or at a second signal) the calls in flight are cancelled. When nobody can read the
+//! answers any more the host is gone, and the calls in flight are cancelled at once.
+
+mod control;
+mod crew;
+mod hub;
+mod latch;
+mod lines;
+mod log;
+mod message;
+mod session;
+mod subscribe;
+mod task;
+mod work;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, at, never, select};
+use nix::sys::signal::{SigSet, Signal};
+use rustix::event::PollFlags;
+
+use self::control::Control;
+use self::hub::{Cause, Hub};
+use self::latch::Woken;
+use self::lines::{Line, Lines};
+use self::message::Id;
+use self::session::Session;
+use self::task::Caller;
+use crate::api::Gateway;
+use crate::config::Config;
+use crate::error::Error;
+use crate::operator::Serve;
+
+/// How long a cancelled call may take to end: its plugin is killed and reaped.
+const CANCEL: Duration = Duration::from_secs(5);
+
+/// How long operators and followers may take to read what is left for them.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Serves the state until the host has no more to ask, or somebody ends it.
+///
+/// # Errors
+/// When the state cannot be opened, or the system has not what a supervisor needs.
+pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
+    // Before any thread is there, so that every thread inherits it and only one of them waits for signals.
+    let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
+    signals.thread_block().map_err(io::Error::from)?;
+    // Each call in flight holds a few descriptors; where more are not to be had, calls are answered `overloaded`.
+    drop(rlimit::increase_nofile_limit(u64::MAX));
+    let log = log::start(options.format, options.level)?;
+    let config = Config::load(state)?;
+    let gateway = Gateway::open(state)?;
+    greet(&gateway, state);
+    let in_flight = config.calls_at_once + config.calls_waiting;
+    let (hub, causes) = Hub::new(gateway, state, config.channel, in_flight)?;
+    let control = Control::open(&hub).map_err(|source| Error::File {
+        action: "open control socket in",
+        path: state.to_owned(),
+        source,
+    })?;
+    let host = Session::open(&hub, Caller::Host, io::stdout())?;
+    watch_signals(&hub, signals)?;
+    watch_answers(&hub)?;
+    read_host(&hub, &host)?;
+    Ending {
+        hub: &hub,
+        causes: &causes,
+        deadline: None,
+        cancelled: false,
+        asked: Vec::new(),
+    }
+    .run(&host);
+    control.join();
+    drop(host);
+    let freed = release(hub);
+    tracing::info!(in_good_order = freed, "stopped");
+    drop(log);
+    Ok(())
+}
+
+/// The first line: who this is, what it serves, and what holds the plugins.
+fn greet(gateway: &Gateway, state: &Path) {
+    let (version, state) = (env!("CARGO_PKG_VERSION"), state.display().to_string());
+    match gateway.isolation() {
+        Ok(layers) => {
+            let isolation: Vec<&str> = layers.iter().map(|layer| layer.as_str()).collect();
+            tracing::info!(target: log::START, version, state, isolation = isolation.join(" "), "plugin-gateway serves");
+        }
+        Err(reason) => {
+            tracing::info!(target: log::START, version, state, isolation = "none: plugins are refused", reason, "plugin-gateway serves");
+        }
+    }
+    let opening = gateway.opening();
+    for cut in &opening.cuts {
+        tracing::warn!(
+            bytes = cut.bytes,
+            "an unfinished write at the ledger's end was moved to quarantine"
+        );
+    }
+    for invoke in &opening.closed {
+        tracing::warn!(
+            request_id = invoke
+                .request_id
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            run_id = invoke.run_id.as_str(),
+            "a call was cut off when the gateway last ended; its outcome is unknown"
+        );
+    }
+}
+
+fn watch_signals(hub: &Arc<Hub>, signals: SigSet) -> io::Result<()> {
+    let causes = hub.causes();
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            while let Ok(signal) = signals.wait() {
+                drop(causes.try_send(Cause::Signal(signal)));
+            }
+        })?;
+    Ok(())
+}
+
+/// Tells when nobody can read the answers any more.
+fn watch_answers(hub: &Arc<Hub>) -> io::Result<()> {
+    let (causes, over) = (hub.causes(), latch::Stop::new()?);
+    std::thread::Builder::new()
+        .name("host".to_owned())
+        .spawn(move || {
+            let answers = io::stdout();
+            if let Ok(Woken::Ready) = over.wait(answers.as_fd(), PollFlags::empty()) {
+                drop(causes.try_send(Cause::HostGone));
+            }
+        })?;
+    Ok(())
+}
+
+fn read_host(hub: &Arc<Hub>, host: &Arc<Session>) -> io::Result<()> {
+    let input = io::stdin().as_fd().try_clone_to_owned()?;
+    let lines = Lines::new(input, Arc::clone(&hub.stop), hub.settings.max_line_bytes);
+    let (hub, host) = (Arc::clone(hub), Arc::clone(host));
+    std::thread::Builder::new()
+        .name("requests".to_owned())
+        .spawn(move || match control::read(&host, lines) {
+            Ok(Line::Stopped) => {}
+            Ok(_) => hub.tell(Cause::EndOfInput),
+            Err(error) => {
+                tracing::error!(reason = error.to_string(), "the host cannot be read from");
+                hub.tell(Cause::EndOfInput);
+            }
+        })?;
+    Ok(())
+}
+
+/// Brings everything to its end, in order.
+struct Ending<'a> {
+    hub: &'a Arc<Hub>,
+    causes: &'a Receiver<Cause>,
+    /// When patience ends.
+    deadline: Option<Instant>,
+    cancelled: bool,
+    /// Those who asked for it, to be answered last.
+    asked: Vec<(Arc<Session>, Option<Id>)>,
+}
+
+impl Ending<'_> {
+    fn run(mut self, host: &Session) {
+        while !(self.hub.stop.is_thrown() && self.hub.is_idle()) {
+            let cause = match self.deadline {
+                None => self
+                    .causes
+                    .recv()
+                    .map_err(|_| RecvTimeoutError::Disconnected),
+                Some(deadline) => self.causes.recv_deadline(deadline),
+            };
+            match cause {
+                Ok(cause) => self.hear(cause),
+                Err(_) if self.cancelled => break,
+                Err(_) => self.cancel(),
+            }
+        }
+        self.hub.quiet.throw();
+        self.wait_for_followers();
+        for (session, id) in self.asked.drain(..) {
+            session.answer_with(id.as_ref(), Ok(serde_json::json!({ "stopped": true })));
+        }
+        self.bid_farewell(host);
+    }
+
+    fn hear(&mut self, cause: Cause) {
+        match cause {
+            Cause::Idle => return,
+            Cause::EndOfInput => tracing::info!("end of input: finishing what is in flight"),
+            Cause::Shutdown(session, id) => {
+                tracing::info!("shutdown: finishing what is in flight");
+                self.asked.push((session, id));
+            }
+            Cause::HostGone => {
+                tracing::warn!("nobody reads the answers any more: cancelling what is in flight");
+                self.cancel();
+            }
+            Cause::Signal(signal) if self.deadline.is_some() => {
+                tracing::warn!(
+                    signal = signal.as_str(),
+                    "again: cancelling what is in flight"
+                );
+                self.cancel();
+            }
+            Cause::Signal(signal) => {
+                let drain_ms = self.hub.settings.drain_ms;
+                tracing::info!(
+                    signal = signal.as_str(),
+                    drain_ms,
+                    "finishing what is in flight"
+                );
+                self.deadline = Instant::now().checked_add(Duration::from_millis(drain_ms));
+            }
+        }
+        self.hub.stop.throw();
+    }
+
+    fn cancel(&mut self) {
+        self.hub.stop.throw();
+        self.hub.cancel_all();
+        self.cancelled = true;
+        self.deadline = Some(Instant::now() + CANCEL);
+    }
+
+    fn wait_for_followers(&self) {
+        const LOOK_EVERY: Duration = Duration::from_millis(2);
+        let end = Instant::now() + FAREWELL;
+        while self.hub.subscribers() > 0 && Instant::now() < end {
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Lets everyone read what is left: the host as long as it likes unless somebody wants an end.
+    fn bid_farewell(mut self, host: &Session) {
+        let written = host.finish();
+        while !self.cancelled {
+            let patience = self.deadline.map_or_else(never, at);
+            select! {
+                recv(written) -> _ => break,
+                recv(patience) -> _ => break,
+                recv(self.causes) -> cause => match cause {
+                    Ok(cause) => self.hear(cause),
+                    Err(_) => break,
+                },
+            }
+        }
+        let end = Instant::now() + FAREWELL;
+        for session in self.hub.sessions() {
+            let written = session.finish();
+            // Nothing is ever sent on it.
+            if written.recv_deadline(end) == Err(RecvTimeoutError::Timeout) {
+                session.abandon();
+            }
+        }
+    }
+}
+
+/// Waits until no thread holds the hub any more, so that the ledger is closed in good order.
+fn release(hub: Arc<Hub>) -> bool {
+    const LOOK_EVERY: Duration = Duration::from_millis(1);
+    let gateway = Arc::clone(&hub.gateway);
+    drop(hub);
+    let end = Instant::now() + FAREWELL;
+    while Arc::strong_count(&gateway) > 1 && Instant::now() < end {
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Arc::into_inner(gateway).is_some()
+}

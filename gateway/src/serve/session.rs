@@ -1,0 +1,342 @@
+//! One host or operator: its calls in flight, and the way its answers go out.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use serde::Serialize;
+
+use super::hub::{Busy, Cause, Hub};
+use super::latch::Latch;
+use super::message::{self, Call, Fault, Id, answer};
+use super::task::{self, Caller, Long, Quick, Task};
+use super::{subscribe, work};
+use crate::error::rpc;
+use crate::operator::version;
+use crate::sandbox::Cancel;
+
+/// How many answers wait for a host that does not read. Beyond it calls wait with their answer, and in the end reading stops.
+const WAITING_ANSWERS: usize = 64;
+
+/// How many calls an operator's connection may have in flight: the command needs one.
+const OPERATOR_IN_FLIGHT: usize = 16;
+
+/// Answers that wait are written together up to this many bytes: a pipe's usual capacity.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) hub: Arc<Hub>,
+    caller: Caller,
+    out: Sender<Vec<u8>>,
+    /// The answers that are there are still written, then the writer ends.
+    finish: Latch,
+    /// Nobody waits for answers any more.
+    abandoned: Latch,
+    /// Disconnected when the writer has ended.
+    written: Receiver<()>,
+    flights: Mutex<HashMap<Id, Arc<Cancel>>>,
+    under_way: AtomicUsize,
+    held_bytes: Arc<AtomicUsize>,
+    subscription: Mutex<Option<Arc<Latch>>>,
+}
+
+/// A call that is under way in this session.
+struct Flight {
+    session: Arc<Session>,
+    id: Option<Id>,
+    cancel: Arc<Cancel>,
+    bytes: usize,
+    _busy: Busy,
+}
+
+impl Session {
+    /// Opens a session whose answers go to `sink`, written by a thread of its own.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub(super) fn open(
+        hub: &Arc<Hub>,
+        caller: Caller,
+        sink: impl Write + Send + 'static,
+    ) -> std::io::Result<Arc<Self>> {
+        let (out, waiting) = bounded(WAITING_ANSWERS);
+        let (writing, written) = bounded::<()>(0);
+        let held_bytes = Arc::new(AtomicUsize::new(0));
+        let session = Arc::new(Self {
+            hub: Arc::clone(hub),
+            caller,
+            out,
+            finish: Latch::new(),
+            abandoned: Latch::new(),
+            written,
+            flights: Mutex::default(),
+            under_way: AtomicUsize::new(0),
+            held_bytes: Arc::clone(&held_bytes),
+            subscription: Mutex::default(),
+        });
+        let finish = session.finish.thrown().clone();
+        std::thread::Builder::new()
+            .name("answers".to_owned())
+            .spawn(move || {
+                write_answers(&waiting, &finish, &held_bytes, sink);
+                drop(writing);
+            })?;
+        hub.enter(&session);
+        Ok(session)
+    }
+
+    /// Takes one line, and answers it now or lets it be carried out.
+    pub(super) fn take(self: &Arc<Self>, line: &[u8]) {
+        match message::parse(line) {
+            Ok(call) => self.start(call, line.len()),
+            Err((id, fault)) => {
+                tracing::warn!(code = fault.code, reason = fault.message, "bad message");
+                self.send(answer::<()>(id.as_ref(), Err(&fault)));
+            }
+        }
+    }
+
+    /// Tells that a line was too long to be read.
+    pub(super) fn refuse_too_long(&self) {
+        let most = self.hub.settings.max_line_bytes;
+        let words = format!(
+            "the message is longer than {most} bytes: send a binary_ref or a dataset_slice in place of so much content"
+        );
+        tracing::warn!(code = rpc::INVALID_REQUEST, reason = words, "bad message");
+        self.send(answer::<()>(None, Err(&Fault::invalid(words))));
+    }
+
+    fn start(self: &Arc<Self>, call: Call, bytes: usize) {
+        let Call { id, method, params } = call;
+        if id.as_ref().is_some_and(|id| self.lock().contains_key(id)) {
+            let fault = Fault::invalid("a call in flight has this id: give each call its own");
+            return self.answer_with(id.as_ref(), Err::<(), _>(fault));
+        }
+        match task::read(self.caller, &method, params) {
+            Err(fault) => self.answer_with(id.as_ref(), Err::<(), _>(fault)),
+            Ok(Task::Quick(quick)) => self.quick(id, quick),
+            Ok(Task::Long(long)) => self.long(id, long, bytes),
+        }
+    }
+
+    fn quick(self: &Arc<Self>, id: Option<Id>, quick: Quick) {
+        match quick {
+            Quick::Ping => self.answer_with(id.as_ref(), Ok(version(&self.hub.state))),
+            Quick::Metrics => {
+                self.answer_with(
+                    id.as_ref(),
+                    Ok(crate::operator::metrics_of(&self.hub.gateway)),
+                );
+            }
+            Quick::Cancel(which) => {
+                let found = self.lock().get(&which).cloned();
+                if let Some(cancel) = &found {
+                    cancel.cancel();
+                }
+                let result = serde_json::json!({ "cancelled": found.is_some() });
+                self.answer_with(id.as_ref(), Ok(result));
+            }
+            Quick::Shutdown => self.hub.tell(Cause::Shutdown(Arc::clone(self), id)),
+            Quick::Subscribe(from) => {
+                self.end_subscription();
+                match subscribe::start(self, id.clone(), from) {
+                    Ok(end) => *self.subscription() = Some(end),
+                    Err(fault) => self.answer_with(id.as_ref(), Err::<(), _>(fault)),
+                }
+            }
+            Quick::Unsubscribe => {
+                let changed = self.end_subscription();
+                let result = serde_json::json!({ "subscribed": false, "changed": changed });
+                self.answer_with(id.as_ref(), Ok(result));
+            }
+        }
+    }
+
+    fn long(self: &Arc<Self>, id: Option<Id>, task: Long, bytes: usize) {
+        let flight = match self.begin(id.clone(), bytes) {
+            Ok(flight) => flight,
+            Err(reason) => return self.overloaded(id.as_ref(), &task, &reason),
+        };
+        let job = Box::new(move || {
+            let Flight {
+                session, cancel, ..
+            } = &flight;
+            let line = catch_unwind(AssertUnwindSafe(|| {
+                work::carry_out(&session.hub, &flight.id, &task, cancel)
+            }))
+            .unwrap_or_else(|_| {
+                tracing::error!("a call ended in a fault of the gateway");
+                let fault =
+                    Fault::new(rpc::INTERNAL, "the gateway failed in carrying out the call");
+                answer::<()>(flight.id.as_ref(), Err(&fault))
+            });
+            flight.end(line);
+        });
+        if let Err(job) = self.hub.crew.run(job) {
+            // No thread is to be had: the one that reads carries it out, and reads no more meanwhile.
+            job();
+        }
+    }
+
+    /// Takes a call into the session, where there is room for it.
+    fn begin(self: &Arc<Self>, id: Option<Id>, bytes: usize) -> Result<Flight, String> {
+        let most = match self.caller {
+            Caller::Host => self.hub.in_flight,
+            Caller::Operator => OPERATOR_IN_FLIGHT,
+        };
+        if self.under_way.load(Ordering::SeqCst) >= most {
+            return Err(format!("{most} calls are in flight already"));
+        }
+        if self.held_bytes.load(Ordering::SeqCst) + bytes > self.hub.settings.max_held_bytes {
+            let held = self.hub.settings.max_held_bytes;
+            return Err(format!(
+                "requests and unread answers of more than {held} bytes are held already"
+            ));
+        }
+        let cancel = Cancel::new().map_err(|error| format!("no descriptor is left ({error})"))?;
+        let cancel = Arc::new(cancel);
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        self.held_bytes.fetch_add(bytes, Ordering::SeqCst);
+        if let Some(id) = &id {
+            self.lock().insert(id.clone(), Arc::clone(&cancel));
+        }
+        Ok(Flight {
+            session: Arc::clone(self),
+            id,
+            cancel,
+            bytes,
+            _busy: self.hub.begin(),
+        })
+    }
+
+    /// Answers a call for which there is no room. What is cheap is carried out all the same, by the
+    /// thread that reads: so a busy host can still be told what is true.
+    fn overloaded(&self, id: Option<&Id>, task: &Long, reason: &str) {
+        let busy = self.hub.begin();
+        if let Some(line) = work::overloaded(&self.hub, id, task, reason) {
+            self.send_for(id, line);
+        } else if let Ok(cancel) = Cancel::new() {
+            let line = work::carry_out(&self.hub, &id.cloned(), task, &cancel);
+            self.send_for(id, line);
+        } else {
+            let fault = Fault::new(rpc::INTERNAL, format!("overloaded: {reason}"));
+            self.answer_with(id, Err::<(), _>(fault));
+        }
+        drop(busy);
+    }
+
+    pub(super) fn cancel_all(&self) {
+        for cancel in self.lock().values() {
+            cancel.cancel();
+        }
+    }
+
+    /// Ends the subscription, and says whether there was one.
+    fn end_subscription(&self) -> bool {
+        let found = self.subscription().take();
+        if let Some(end) = &found {
+            end.throw();
+        }
+        found.is_some()
+    }
+
+    pub(super) fn answer_with<T: Serialize>(&self, id: Option<&Id>, result: Result<T, Fault>) {
+        if id.is_some() {
+            self.send(answer(id, result.as_ref()));
+        }
+    }
+
+    fn send_for(&self, id: Option<&Id>, line: Vec<u8>) {
+        if id.is_some() {
+            self.send(line);
+        }
+    }
+
+    /// Hands a line to the writer, and waits for room. Says whether there is still a writer.
+    pub(super) fn send(&self, line: Vec<u8>) -> bool {
+        let bytes = line.len();
+        self.held_bytes.fetch_add(bytes, Ordering::SeqCst);
+        let taken = select! {
+            send(self.out, line) -> taken => taken.is_ok(),
+            recv(self.abandoned.thrown()) -> _ => false,
+        };
+        if !taken {
+            self.held_bytes.fetch_sub(bytes, Ordering::SeqCst);
+        }
+        taken
+    }
+
+    /// Lets the writer end behind what it has; the channel tells when it has.
+    pub(super) fn finish(&self) -> &Receiver<()> {
+        self.finish.throw();
+        &self.written
+    }
+
+    /// Gives up on the one who should read.
+    pub(super) fn abandon(&self) {
+        self.abandoned.throw();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Id, Arc<Cancel>>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn subscription(&self) -> MutexGuard<'_, Option<Arc<Latch>>> {
+        self.subscription
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Flight {
+    /// Answers. The id is free before the host can see the answer, so that it may be used again at once.
+    fn end(self, line: Vec<u8>) {
+        if let Some(id) = &self.id {
+            self.session.lock().remove(id);
+        }
+        self.session.send_for(self.id.as_ref(), line);
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.session
+            .held_bytes
+            .fetch_sub(self.bytes, Ordering::SeqCst);
+        self.session.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Writes what comes until told to finish, or until nobody reads.
+fn write_answers(
+    waiting: &Receiver<Vec<u8>>,
+    finish: &Receiver<()>,
+    held_bytes: &AtomicUsize,
+    mut sink: impl Write,
+) {
+    loop {
+        let mut lines = select! {
+            recv(waiting) -> line => match line { Ok(line) => line, Err(_) => return },
+            recv(finish) -> _ => match waiting.try_recv() { Ok(line) => line, Err(_) => return },
+        };
+        while lines.len() < WRITE_BYTES
+            && let Ok(more) = waiting.try_recv()
+        {
+            lines.extend_from_slice(&more);
+        }
+        let written = sink.write_all(&lines).and_then(|()| sink.flush());
+        held_bytes.fetch_sub(lines.len(), Ordering::SeqCst);
+        if let Err(error) = written {
+            tracing::warn!(
+                reason = error.to_string(),
+                "answers cannot be written any more"
+            );
+            return;
+        }
+    }
+}

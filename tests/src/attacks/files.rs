@@ -1,0 +1,87 @@
+//! Attacks on the host's files; the code is in `files.c`.
+
+use super::Outside::{Depends, Root, Works};
+use super::{Attack, named, quiet};
+
+/// Every attack on files.
+pub const ATTACKS: &[Attack] = &[
+    quiet("read_host_file", Works),
+    quiet("read_victim", Works),
+    quiet("read_by_parents", Works),
+    quiet("read_parent_environment", Works),
+    quiet("read_own_program", Works),
+    quiet("read_own_maps", Works),
+    quiet("open_own_descriptors", Works),
+    quiet("path_descriptor", Works),
+    named("write_victim", Works, &["open", "openat"]).marks(),
+    named("append_victim", Works, &["open", "openat"]).marks(),
+    named("map_victim", Works, &["open", "openat"]).marks(),
+    named("open_by_old_call", Works, &["open"]).marks(),
+    quiet("openat2_victim", Works).marks(),
+    named("create_file", Works, &["open", "openat"]).marks(),
+    named("creat_file", Works, &["creat"]).marks(),
+    named("create_in_working_folder", Works, &["open", "openat"]),
+    named("unnamed_file", Works, &["open", "openat"]),
+    named("unnamed_file_in_tmp", Works, &["open", "openat"]),
+    named(
+        "shared_memory_folder",
+        Depends("/dev/shm may not be there"),
+        &["open", "openat"],
+    ),
+    named("make_folder", Works, &["mkdir", "mkdirat"]).marks(),
+    named("make_folder_at", Works, &["mkdirat"]).marks(),
+    named("make_fifo", Works, &["mknod", "mknodat"]).marks(),
+    named("make_device", Root, &["mknod", "mknodat"]).marks(),
+    named("make_link", Works, &["link", "linkat"]).marks(),
+    named("make_symlink", Works, &["symlink", "symlinkat"]).marks(),
+    named("rename_victim", Works, &["rename", "renameat", "renameat2"]).marks(),
+    named("exchange_names", Works, &["renameat2"]).marks(),
+    named("remove_victim", Works, &["unlink", "unlinkat"]).marks(),
+    named("remove_folder", Works, &["rmdir", "unlinkat"]).marks(),
+    named("truncate_victim", Works, &["truncate"]).marks(),
+    named("change_mode", Works, &["chmod", "fchmodat"]).marks(),
+    named(
+        "change_mode_at",
+        Depends("fchmodat2 came with Linux 6.6"),
+        &["fchmodat2"],
+    )
+    .marks(),
+    named("change_owner", Root, &["chown", "fchownat"]).marks(),
+    named("change_times", Works, &["utimensat"]).marks(),
+    named(
+        "set_attribute",
+        Depends("the temporary folder's file system may have no attributes"),
+        &["setxattr"],
+    )
+    .marks(),
+    quiet("look_at_host_file", Works),
+    quiet("look_by_statx", Works),
+    quiet("test_access", Works),
+    quiet("read_link", Works),
+    quiet("change_folder", Works),
+    quiet("list_folder", Works),
+    quiet("measure_filesystem", Works),
+    named(
+        "handle_to_file",
+        Depends("opening by handle needs root, and a file system that has handles"),
+        &["name_to_handle_at", "open_by_handle_at"],
+    ),
+    quiet("watch_by_inotify", Works),
+    quiet("watch_by_dnotify", Works),
+    named(
+        "watch_by_fanotify",
+        Depends("the kernel may lack fanotify"),
+        &["fanotify_init"],
+    ),
+    quiet("lock_file", Works),
+    quiet("lock_range", Works),
+    quiet("lease_file", Works),
+    quiet("flush_disks", Works),
+    quiet("open_null", Works),
+    quiet("open_random", Works),
+    quiet("open_full", Works),
+    quiet(
+        "other_attributes",
+        Depends("the temporary folder's file system may have no attributes"),
+    ),
+];

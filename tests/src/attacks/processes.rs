@@ -1,0 +1,93 @@
+//! Attacks that make processes, or reach into other ones; the code is in `processes.c`.
+
+use super::Outside::{Depends, Root, Works};
+use super::{Attack, named, quiet};
+
+/// Every attack on processes.
+pub const ATTACKS: &[Attack] = &[
+    named("fork_process", Works, &["fork"]),
+    named("fork_by_libc", Works, &["clone"]),
+    named("clone_process", Works, &["clone"]),
+    named("clone_without_signal", Works, &["clone"]),
+    named("clone_upper_half", Works, &["clone"]),
+    quiet("clone3_process", Works),
+    named("vfork_process", Works, &["vfork"]),
+    named(
+        "clone_user_namespace",
+        Depends("user namespaces may be closed to users"),
+        &["clone"],
+    ),
+    named("daemon_process", Works, &["clone"]),
+    named("exec_shell", Works, &["execve"]),
+    named("exec_at", Works, &["execveat"]),
+    named("exec_upper_half", Works, &["execveat"]),
+    quiet(
+        "exec_by_x32",
+        Depends("the kernel may lack the x32 interface"),
+    ),
+    quiet("run_command", Works),
+    named("kill_sibling", Works, &["kill"]).marks(),
+    named("stop_sibling", Works, &["kill"]).marks(),
+    quiet("tgkill_sibling", Works).marks(),
+    quiet("tkill_sibling", Works).marks(),
+    named("queue_signal", Works, &["rt_sigqueueinfo"]).marks(),
+    named("queue_thread_signal", Works, &["rt_tgsigqueueinfo"]).marks(),
+    named("signal_parent", Works, &["kill"]),
+    quiet("signal_real_parent", Works),
+    named("signal_group", Works, &["kill"]),
+    named("signal_everyone", Works, &["kill"]),
+    named("open_process", Works, &["pidfd_open"]),
+    named("signal_by_descriptor", Works, &["pidfd_open"]).marks(),
+    named("take_descriptor", Works, &["pidfd_open"]),
+    named(
+        "trace_sibling",
+        Depends("kernel.yama.ptrace_scope may forbid it"),
+        &["ptrace"],
+    ),
+    named("trace_me", Works, &["ptrace"]),
+    named(
+        "read_memory",
+        Depends("kernel.yama.ptrace_scope may forbid it"),
+        &["process_vm_readv"],
+    ),
+    named(
+        "write_memory",
+        Depends("kernel.yama.ptrace_scope may forbid it"),
+        &["process_vm_writev"],
+    ),
+    named(
+        "open_memory",
+        Depends("kernel.yama.ptrace_scope may forbid it"),
+        &["open", "openat"],
+    ),
+    quiet("own_memory_file", Works),
+    named(
+        "compare_processes",
+        Depends("the kernel may lack kcmp"),
+        &["kcmp"],
+    ),
+    quiet("limit_sibling", Works).marks(),
+    quiet("slow_sibling", Works).marks(),
+    quiet("pin_sibling", Works).marks(),
+    quiet("schedule_sibling", Works).marks(),
+    quiet("disk_share_of_sibling", Works),
+    quiet(
+        "move_pages_of_sibling",
+        Depends("the kernel may lack memory nodes"),
+    ),
+    quiet("locks_of_sibling", Works),
+    quiet("group_of_sibling", Works),
+    quiet(
+        "new_session",
+        Depends("the leader of a group cannot leave it"),
+    ),
+    quiet("clear_death_signal", Works),
+    quiet("clear_death_signal_upper_half", Works),
+    quiet("adopt_orphans", Works),
+    quiet("realtime", Root),
+    quiet("higher_priority", Root),
+    named("become_root", Root, &["setuid"]),
+    named("become_other", Root, &["setresuid"]),
+    named("join_group", Root, &["setgroups"]),
+    quiet("filesystem_user", Root),
+];
