@@ -34,7 +34,7 @@ const TORN_BYTES: u64 = 2 * GROUP_BYTES;
 
 /// What opening a ledger found and did.
 #[derive(Debug)]
-pub struct Opening {
+pub(crate) struct Opening {
     /// The events, those that opening added included.
     pub events: u64,
     /// The end of the ledger.
