@@ -1,5 +1,6 @@
 /** What the tests share: the real command with a state and a signed plugin of its own, and a stand-in for the command. */
 
+import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -100,8 +101,14 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Waits until something holds; the test runner's own time bounds it. */
+/** Waits until something holds, and fails where it never does. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   const LOOK_EVERY_MS = 10;
-  while (!(await holds())) await sleep(LOOK_EVERY_MS);
+  // Far more than the slowest host needs.
+  const PATIENCE_MS = 120_000;
+  const end = Date.now() + PATIENCE_MS;
+  while (!(await holds())) {
+    assert.ok(Date.now() < end, `it never held: ${holds}`);
+    await sleep(LOOK_EVERY_MS);
+  }
 }
