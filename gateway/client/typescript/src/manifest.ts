@@ -8,7 +8,7 @@ import type { JsonObject, Manifest } from './types.js';
 
 /** Runs `use` with a folder that holds `plugin.json` and nothing else; only this user can read it. */
 export async function asPackage<T>(manifest: Manifest | JsonObject, use: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'plugin-gateway-'));
+  const folder = await mkdtemp(join(tmpdir(), 'plugin-gateway-manifest-'));
   try {
     await writeFile(join(folder, 'plugin.json'), JSON.stringify(manifest));
     return await use(folder);

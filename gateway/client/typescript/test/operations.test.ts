@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 
 import { RpcCode, RpcError } from '../src/index.js';
-import { MANIFEST, PLUGIN, RUN, ask, open, ready, site } from './support.js';
+import { MANIFEST, PLUGIN, RUN, after, ask, folder, open, ready, site, until } from './support.js';
 
 function refused(code: number, words: RegExp): (error: unknown) => boolean {
   return (error) => {
@@ -54,12 +54,15 @@ test('a registry verb is refused in words, with a typed code', async (t) => {
 
 test('a manifest alone is recorded as rejected, and its folder is gone', async (t) => {
   const gateway = await open(t, site(t));
-  const made = (): string[] => readdirSync(tmpdir()).filter((name) => /^plugin-gateway-[^-]*$/.test(name));
-  const before = made();
-  const info = await gateway.registerPlugin(MANIFEST);
+  const [elsewhere, usual] = [folder(t), tmpdir()];
+  after(t, () => (process.env['TMPDIR'] = usual));
+  process.env['TMPDIR'] = elsewhere;
+  const register = gateway.registerPlugin(MANIFEST);
+  await until(() => readdirSync(elsewhere).length === 1);
+  const info = await register;
   assert.equal(info.status, 'rejected');
   assert.equal(info.signature_valid, false);
-  assert.deepEqual(made(), before);
+  assert.deepEqual(readdirSync(elsewhere), []);
   await assert.rejects(gateway.enablePlugin(PLUGIN), refused(RpcCode.Refused, /Cannot enable rejected plugin/));
 });
 

@@ -36,10 +36,26 @@ export function binary(): string {
   return resolve(found);
 }
 
+const cleanups = new WeakMap<TestContext, (() => unknown)[]>();
+
+/** Does something after the test; what was asked for last comes first, as `t.after` would not have it. */
+export function after(t: TestContext, clean: () => unknown): void {
+  const known = cleanups.get(t);
+  if (known !== undefined) {
+    known.push(clean);
+    return;
+  }
+  const all = [clean];
+  cleanups.set(t, all);
+  t.after(async () => {
+    for (const each of all.reverse()) await each();
+  });
+}
+
 /** A folder that is gone after the test. */
 export function folder(t: TestContext): string {
   const made = mkdtempSync(join(tmpdir(), 'plugin-gateway-client-'));
-  t.after(() => rmSync(made, { recursive: true, force: true }));
+  after(t, () => rmSync(made, { recursive: true, force: true }));
   return made;
 }
 
@@ -68,7 +84,7 @@ export function site(t: TestContext): Site {
 /** The gateway on a site, closed after the test. */
 export async function open(t: TestContext, { state }: Site, options: GatewayOptions = {}): Promise<Gateway> {
   const gateway = await Gateway.start({ command: binary(), state, ...options });
-  t.after(() => gateway.close());
+  after(t, () => gateway.close());
   return gateway;
 }
 
