@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -55,8 +55,17 @@ export function after(t: TestContext, clean: () => unknown): void {
 /** A folder that is gone after the test. */
 export function folder(t: TestContext): string {
   const made = mkdtempSync(join(tmpdir(), 'plugin-gateway-client-'));
-  after(t, () => rmSync(made, { recursive: true, force: true }));
+  after(t, () => remove(made));
   return made;
+}
+
+/** The gateway's store has folders that even their owner may not write to. */
+function remove(folder: string): void {
+  chmodSync(folder, 0o700);
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) remove(join(folder, entry.name));
+  }
+  rmSync(folder, { recursive: true, force: true });
 }
 
 export type Site = {
