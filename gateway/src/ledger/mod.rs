@@ -34,7 +34,7 @@ mod verify;
 mod walk;
 mod writer;
 
-pub(crate) use append::{Ledger, Options};
+pub(crate) use append::{Durability, Ledger, Options};
 pub(crate) use checkpoint::{Checkpoint, LogKey};
 pub(crate) use error::Error;
 pub use event::Recorded;
