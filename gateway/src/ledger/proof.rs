@@ -32,7 +32,7 @@ pub(crate) const ATTACHMENTS_HASH: &str = "attachments_hash";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProofBundle {
-    /// [`FORMAT`].
+    /// Always `plugin-gateway-proof/1`.
     pub format: String,
     /// The export's name, which its event carries too.
     pub proof_id: EventId,
