@@ -96,6 +96,7 @@ const THEMES: [(&[&[Attack]], &str); 6] = [
             memory::KERNEL_SIDE,
             memory::MERGING,
             memory::CODE,
+            memory::OVER_LIMIT,
         ],
         include_str!("memory.c"),
     ),
