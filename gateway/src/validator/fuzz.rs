@@ -40,7 +40,10 @@ pub fn answer(line: &[u8]) {
     assert!(verdict.notes.len() <= NOTES_MAX_BYTES);
     assert!(!verdict.notes.chars().any(|letter| letter == '\u{1b}'));
     let value = json::read(line).expect("an accepted line can be read");
-    assert_eq!(value.pointer("/response/request_id"), Some(&Value::from("r1")));
+    assert_eq!(
+        value.pointer("/response/request_id"),
+        Some(&Value::from("r1"))
+    );
     match (&verdict.result, verdict.output_hash) {
         (Some(result), Some(hash)) => {
             let canonical = result.canonical();
@@ -55,8 +58,11 @@ pub fn answer(line: &[u8]) {
 
 /// A manifest that takes and gives every kind, and a request to it.
 fn asked() -> (CheckedManifest, Admitted) {
-    let port = |kind: &str| json!({"kind": kind, "schema_ref": "any/1", "limits": {"max_bytes": 4096}});
-    let ports: Vec<Value> = ["text", "json", "binary_ref", "dataset_slice"].map(port).to_vec();
+    let port =
+        |kind: &str| json!({"kind": kind, "schema_ref": "any/1", "limits": {"max_bytes": 4096}});
+    let ports: Vec<Value> = ["text", "json", "binary_ref", "dataset_slice"]
+        .map(port)
+        .to_vec();
     let manifest = json!({
         "plugin_id": "p.fuzz.any", "name": "any", "vendor": "any", "description": "", "version": "1.0.0", "api_version": "1.0.0",
         "supported_omega_api_versions": ">=1.0.0 <2.0.0",
