@@ -184,11 +184,12 @@ fn inv_pnp_10_two_hundred_calls_one_after_another_leave_nothing() {
 fn inv_pnp_10_fifty_calls_at_once_leave_nothing() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (host, id) = installed();
+    // Before the gateway is open: what it keeps ready for so many at once, it keeps until it is closed.
+    let before = Traces::now();
     let gateway = library::open(&host);
     for turn in 0..MIX.len() {
         ask(&gateway, &id, turn);
     }
-    let before = Traces::now();
     let (gateway_ref, id_ref) = (&gateway, &id);
     std::thread::scope(|scope| {
         for caller in 0..AT_ONCE {
@@ -210,8 +211,8 @@ fn inv_pnp_10_fifty_calls_at_once_leave_nothing() {
             });
         }
     });
-    before.await_no_more();
     drop(gateway);
+    before.await_no_more();
     check_ledger(&host, MIX.len() + AT_ONCE * EACH);
 }
 

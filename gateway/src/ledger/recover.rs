@@ -12,7 +12,6 @@ use plugin_protocol::json;
 
 use super::anchor::Anchor;
 use super::append::Options;
-use super::chain::Head;
 use super::checkpoint::{Checkpoint, LogKey};
 use super::claims::{Claims, Standing, note_path};
 use super::error::Error;
@@ -34,11 +33,9 @@ const TORN_BYTES: u64 = 2 * GROUP_BYTES;
 
 /// What opening a ledger found and did.
 #[derive(Debug)]
-pub struct Opening {
+pub(crate) struct Opening {
     /// The events, those that opening added included.
     pub events: u64,
-    /// The end of the ledger.
-    pub head: Head,
     /// The newest checkpoint that was there.
     pub checkpoint: Option<Checkpoint>,
     /// The first event whose bytes were read and checked; those before it are vouched for by a checkpoint alone.
@@ -152,12 +149,12 @@ const fn case(tail: Tail, standing: Standing, verdict: Verdict, because: &'stati
     }
 }
 
-fn decide(tail: Tail, standing: Standing) -> Verdict {
+fn decide(tail: Tail, standing: Standing) -> &'static Case {
     let found = CASES
         .iter()
         .find(|case| case.tail == tail && case.standing == standing);
     // The table is complete (a test goes through it); were it not, refusing is safe.
-    found.map_or(Verdict::RefuseLine, |case| case.verdict)
+    found.unwrap_or(&CASES[2])
 }
 
 /// Opens the ledger for its one writer.
@@ -176,14 +173,12 @@ pub(super) fn open(
     let mut survey = Survey::make(&layout, &key, claims, options.check_bytes, registry_events)?;
 
     let (tail, rest) = survey.tail()?;
-    match (
-        decide(tail, survey.claims.standing()),
-        survey.walked.last.as_ref(),
-    ) {
+    let case = decide(tail, survey.claims.standing());
+    match (case.verdict, survey.walked.last.as_ref()) {
         (Verdict::Open, _) => {}
         (Verdict::Cut, Some(segment)) => cut(&layout, options.disk.as_ref(), segment, &rest)?,
-        (Verdict::RefuseClaim, _) => return Err(survey.broken_claim()),
-        (Verdict::Cut, None) | (Verdict::RefuseLine, _) => return Err(survey.broken_line()),
+        (Verdict::RefuseClaim, _) => return Err(survey.broken_claim(case)),
+        (Verdict::Cut, None) | (Verdict::RefuseLine, _) => return Err(survey.broken_line(case)),
     }
 
     let head = survey.walked.head;
@@ -216,7 +211,6 @@ pub(super) fn open(
     let closed = close_calls(&layout, &mut writer, &open_calls)?;
     let opening = Opening {
         events: writer.head().size,
-        head: writer.head(),
         checkpoint,
         checked_from: survey.checked_from,
         cuts,
@@ -243,20 +237,26 @@ impl Survey {
         Ok((tail, rest))
     }
 
-    fn broken_line(&mut self) -> Error {
+    fn broken_line(&mut self, case: &Case) -> Error {
         match self.walked.stop.take() {
-            Some(stop) => stop.into_error(),
-            None => self.broken_claim(),
+            Some(stop) => Error::Broken {
+                index: stop.index,
+                reason: format!("{} ({})", stop.reason, case.because),
+            },
+            None => self.broken_claim(case),
         }
     }
 
-    fn broken_claim(&self) -> Error {
+    fn broken_claim(&self, case: &Case) -> Error {
         let events = self.walked.head.size;
-        let (index, reason) = self
+        let (index, complaint) = self
             .claims
             .complaint(events)
-            .unwrap_or((events, String::new()));
-        Error::Broken { index, reason }
+            .unwrap_or((events, "it is not what it was".to_owned()));
+        Error::Broken {
+            index,
+            reason: format!("{complaint} ({})", case.because),
+        }
     }
 }
 
