@@ -9,7 +9,7 @@ use plugin_protocol::ids::{PluginId, RunId};
 use plugin_protocol::report::{PipelinePolicy, PipelineResponse, PluginInfo, ValidationReport};
 use serde_json::Value;
 
-use crate::config::Config;
+use crate::config::{Config, Durability};
 use crate::error::Error;
 use crate::ledger::{self, Checkpoint, Ledger, Opening, ProofBundle, Recorded};
 use crate::registry::{Change, Package, PublicKey, RegistrationDecision, Registry, Store};
@@ -54,7 +54,7 @@ impl Gateway {
         let config = Config::load(state)?;
         let mut registry = Registry::new();
         let mut fault = None;
-        let (ledger, opening) = Ledger::open(state, ledger::Options::default(), &mut |event| {
+        let (ledger, opening) = Ledger::open(state, ledger_options(&config), &mut |event| {
             if fault.is_none() {
                 fault = registry.apply(event).err();
             }
@@ -311,5 +311,18 @@ impl Gateway {
         self.registry
             .write()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The operator's settings as the ledger takes them.
+fn ledger_options(config: &Config) -> ledger::Options {
+    let anchor = &config.ledger.anchor;
+    ledger::Options {
+        durability: match config.ledger.durability {
+            Durability::Full => ledger::Durability::Full,
+            Durability::Relaxed => ledger::Durability::Relaxed,
+        },
+        anchor: (!anchor.as_os_str().is_empty()).then(|| anchor.clone()),
+        ..ledger::Options::default()
     }
 }

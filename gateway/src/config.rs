@@ -24,12 +24,35 @@ pub(crate) struct Config {
     pub calls_waiting: usize,
     /// Layers of the sandbox that may be missing on this host, by name.
     pub allow_missing_layers: Vec<String>,
+    /// How the ledger is kept.
+    pub ledger: Ledger,
     /// When a failing plugin is refused for a while.
     pub circuit: Circuit,
     /// The bounds of the supervisor channel.
     pub channel: Channel,
     /// Runtimes beside those that are found by themselves, or in their place.
     pub runtimes: BTreeMap<String, Runtime>,
+}
+
+/// How the ledger is kept.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ledger {
+    /// When an event counts as recorded.
+    pub durability: Durability,
+    /// The folder of the anchor; empty for the one inside the state folder.
+    pub anchor: PathBuf,
+}
+
+/// When an event counts as recorded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Durability {
+    /// When it is on the disk.
+    #[default]
+    Full,
+    /// When it is written; a power cut may lose the last 10 ms.
+    Relaxed,
 }
 
 /// When a failing plugin is refused for a while, and for how long.
@@ -113,6 +136,7 @@ impl Default for Config {
             calls_at_once: CALLS_AT_ONCE,
             calls_waiting: CALLS_WAITING,
             allow_missing_layers: Vec::new(),
+            ledger: Ledger::default(),
             circuit: Circuit::default(),
             channel: Channel::default(),
             runtimes: BTreeMap::new(),
@@ -181,7 +205,7 @@ pub(crate) struct Setting {
 }
 
 /// Every setting and what it is for, tables after plain values as TOML wants it.
-pub(crate) const SETTINGS: [(&str, &str); 10] = [
+pub(crate) const SETTINGS: [(&str, &str); 12] = [
     (
         "calls_at_once",
         "How many calls run at once, over all plugins; one plugin's own bound is its manifest's max_concurrency.",
@@ -193,6 +217,14 @@ pub(crate) const SETTINGS: [(&str, &str); 10] = [
     (
         "allow_missing_layers",
         "Required layers of the sandbox that may be missing on this host, by the names that `doctor` shows. Plugins then run with less protection.",
+    ),
+    (
+        "ledger.durability",
+        "When an event counts as recorded: `full`, when it is on the disk, or `relaxed`, when it is written and synced within 10 ms. Events recorded relaxed say so.",
+    ),
+    (
+        "ledger.anchor",
+        "A folder, best on another volume, where the last checkpoint is kept beside the state, so that an old copy of the state put back is noticed and refused. Empty: inside the state folder, which does not notice that.",
     ),
     (
         "circuit.failures",

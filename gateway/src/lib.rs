@@ -67,3 +67,6 @@ pub mod testing {
 pub fn main() -> std::process::ExitCode {
     cli::main(serve::serve)
 }
+
+#[cfg(fuzzing)]
+pub use validator::fuzz;

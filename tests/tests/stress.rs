@@ -119,12 +119,16 @@ fn distribute<'scope>(
             match line["id"].as_u64() {
                 Some(id) => match waiting.by_id.lock().unwrap().remove(&id) {
                     Some(wakes) => wakes.send(line).unwrap(),
-                    None => drop(waiting.twice.fetch_add(1, Ordering::Relaxed)),
+                    None => {
+                        waiting.twice.fetch_add(1, Ordering::Relaxed);
+                    }
                 },
                 None if line["error"]["code"].as_i64() == Some(-32_700) => {
-                    drop(waiting.refused.fetch_add(1, Ordering::Relaxed))
+                    waiting.refused.fetch_add(1, Ordering::Relaxed);
                 }
-                None => drop(waiting.nobody.fetch_add(1, Ordering::Relaxed)),
+                None => {
+                    waiting.nobody.fetch_add(1, Ordering::Relaxed);
+                }
             }
         }
     });

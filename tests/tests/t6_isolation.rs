@@ -9,6 +9,12 @@ use campaigns::program::{self, Link};
 use campaigns::{Host, Package};
 use serde_json::json;
 
+/// Native code in the runtimes. It is the same for both, so that for Node, which is slow to start, it is not shown again.
+fn libraries() -> impl Iterator<Item = Jail> {
+    let node = Jail::library("node").map(|jail| jail.shown_elsewhere().over_the_channel());
+    Jail::library("python3").into_iter().chain(node)
+}
+
 /// Makes, for one theme, a test for each class that runs native code.
 macro_rules! theme {
     ($theme:ident, $static:ident, $dynamic:ident, $library:ident) => {
@@ -24,7 +30,7 @@ macro_rules! theme {
 
         #[test]
         fn $library() {
-            if let Some(jail) = Jail::library() {
+            for jail in libraries() {
                 jail.hold($theme::ATTACKS);
             }
         }
@@ -116,7 +122,7 @@ fn inv_pnp_05_the_host_name_is_not_seen() {
 fn every_native_jail() -> impl Iterator<Item = Jail> {
     [Jail::native(Link::Static), Jail::native(Link::Dynamic)]
         .into_iter()
-        .chain(Jail::library())
+        .chain(libraries())
 }
 
 /// "what was checked is what runs": a program swapped in the store after it was signed and enabled is never started.
@@ -157,4 +163,48 @@ fn inv_pnp_10_a_program_swapped_after_its_signature_does_not_run() {
         .skip(before)
         .any(|event| event["kind"] == "INVOKE");
     assert!(!started, "{events:#?}");
+}
+
+/// "executable memory: never" for static programs, "file-backed private maps only" for dynamic ones, and "as the runtime
+/// needs": Python makes no code at run time. And "three descriptors and no more", counted where nobody opens others.
+#[test]
+fn inv_pnp_05_no_memory_becomes_code_and_no_descriptor_is_inherited() {
+    for jail in [Jail::native(Link::Static), Jail::native(Link::Dynamic)]
+        .into_iter()
+        .chain(Jail::library("python3"))
+    {
+        jail.hold(memory::CODE);
+        jail.hold(descriptors::ANY);
+    }
+}
+
+/// The sandbox is the same whoever asks: the whole catalogue again, over the supervisor channel of one gateway.
+#[test]
+fn inv_pnp_05_the_catalogue_is_refused_over_the_channel_too() {
+    for link in [Link::Static, Link::Dynamic] {
+        let jail = Jail::native(link).over_the_channel();
+        for theme in [
+            files::ATTACKS,
+            network::ATTACKS,
+            descriptors::ATTACKS,
+            processes::ATTACKS,
+            memory::ATTACKS,
+            memory::CODE,
+            memory::OVER_LIMIT,
+            kernel::ATTACKS,
+        ] {
+            jail.hold(theme);
+        }
+    }
+}
+
+/// "Memory … caps": four times what the manifest allows is never had.
+#[test]
+fn inv_pnp_08_programs_cannot_take_more_memory_than_allowed() {
+    for jail in [Jail::native(Link::Static), Jail::native(Link::Dynamic)]
+        .into_iter()
+        .chain(Jail::library("python3"))
+    {
+        jail.hold(memory::OVER_LIMIT);
+    }
 }

@@ -1,6 +1,6 @@
 //! T9: hundreds of calls, good, hostile, crashing and slow, one after another and at once, leave nothing but their events.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,10 +8,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use campaigns::attacks::poison;
+use campaigns::channel::{self, Channel};
 use campaigns::library::{self, Answered};
 use campaigns::program::Link;
 use campaigns::request::{request, text, with};
 use campaigns::{Host, Package, processes};
+use nix::sys::signal::Signal;
 use plugin_gateway::Gateway;
 use serde_json::{Value, json};
 
@@ -184,11 +186,12 @@ fn inv_pnp_10_two_hundred_calls_one_after_another_leave_nothing() {
 fn inv_pnp_10_fifty_calls_at_once_leave_nothing() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (host, id) = installed();
+    // Before the gateway is open: what it keeps ready for so many at once, it keeps until it is closed.
+    let before = Traces::now();
     let gateway = library::open(&host);
     for turn in 0..MIX.len() {
         ask(&gateway, &id, turn);
     }
-    let before = Traces::now();
     let (gateway_ref, id_ref) = (&gateway, &id);
     std::thread::scope(|scope| {
         for caller in 0..AT_ONCE {
@@ -210,8 +213,8 @@ fn inv_pnp_10_fifty_calls_at_once_leave_nothing() {
             });
         }
     });
-    before.await_no_more();
     drop(gateway);
+    before.await_no_more();
     check_ledger(&host, MIX.len() + AT_ONCE * EACH);
 }
 
@@ -277,6 +280,59 @@ fn inv_pnp_10_a_killed_gateway_leaves_no_process_and_its_state_works_on() {
             .count();
         assert_eq!(closed, 1, "{invoke}");
     }
+    host.verified();
+}
+
+/// "kill -9 of the gateway leaves no plugin running", in mid-storm and again and again: mixed calls, 32 at once, through a
+/// gateway that is killed ten times. `STORM_CALLS` sets how many calls; `scripts/stress` asks for 10,000.
+#[test]
+fn inv_pnp_10_a_gateway_killed_in_a_storm_ten_times_leaves_nothing() {
+    const KILLS: usize = 10;
+    const IN_FLIGHT: usize = 32;
+    let calls = std::env::var("STORM_CALLS").map_or(660, |calls| calls.parse().unwrap());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (host, id) = installed();
+    let before = Traces::now();
+    let mut turn = 0;
+    for life in 0..=KILLS {
+        let mut channel = Channel::open(&host);
+        let mut flying = VecDeque::new();
+        let end = calls * (life + 1) / (KILLS + 1);
+        while turn < end {
+            let (attack, _) = MIX[turn % MIX.len()];
+            let words = format!(" attack={attack} name={NAME} ");
+            flying.push_back(channel.send("invoke", channel::invoke(&id, &words, 500)));
+            turn += 1;
+            if flying.len() == IN_FLIGHT {
+                let answered = channel.answer(&flying.pop_front().unwrap());
+                assert!(answered["result"]["status"].is_string(), "{answered}");
+            }
+        }
+        if life < KILLS {
+            channel.signal(Signal::SIGKILL);
+            drop(channel);
+        } else {
+            for id in flying {
+                assert!(channel.answer(&id)["result"]["status"].is_string());
+            }
+            channel.close();
+            assert_eq!(channel.ended().code, Some(0));
+        }
+    }
+    before.await_no_more();
+    let events = host.events();
+    let ids = |kinds: &[&str], name: &str| -> Vec<String> {
+        let of_kind = events
+            .iter()
+            .filter(|event| kinds.contains(&event["kind"].as_str().unwrap()));
+        let named = of_kind.filter_map(|event| event.pointer(name).and_then(Value::as_str));
+        named.map(str::to_owned).collect()
+    };
+    let mut invoked = ids(&["INVOKE"], "/event_id");
+    let mut closed = ids(&["RESULT", "REJECT", "ERROR"], "/meta/invoke");
+    invoked.sort();
+    closed.sort();
+    assert_eq!(invoked, closed, "each INVOKE is closed, and once");
     host.verified();
 }
 

@@ -175,6 +175,13 @@ fn open(state: &Path, out: Output) -> Result<Door, Error> {
             opening.closed.len()
         ));
     }
-    out.detail(&format!("ledger: {} events", opening.events));
+    if opening.tiles_rebuilt {
+        out.note("note: the tree's hashes on disk did not fit the events and were made again");
+    }
+    let signed = opening.checkpoint.map_or(0, |checkpoint| checkpoint.size);
+    out.detail(&format!(
+        "ledger: {} events, the newest checkpoint over {signed}, read and checked from event {}",
+        opening.events, opening.checked_from
+    ));
     Ok(door)
 }

@@ -35,7 +35,7 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 
 /// When a caller is told that its event is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Durability {
+pub(crate) enum Durability {
     /// When it is on the disk (`fdatasync`).
     #[default]
     Full,
@@ -45,7 +45,7 @@ pub enum Durability {
 
 /// How a ledger is kept.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub(crate) struct Options {
     /// When a caller is told that its event is recorded.
     pub durability: Durability,
     /// The folder of the anchor; none for the one inside the state folder, which does not notice that all of it was put back.
@@ -78,7 +78,7 @@ impl Default for Options {
 
 /// An open ledger. Clones share it; when the last is dropped the writer ends in good order and lets go of the lock.
 #[derive(Debug, Clone)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     // Declared for its drop: the last clone closes the channel and waits for the writer.
     inner: Arc<Inner>,
 }
@@ -98,7 +98,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When another process writes this ledger, when it is not what was written, or when the system refuses.
-    pub fn open(
+    pub(crate) fn open(
         state: &Path,
         options: Options,
         registry_events: &mut dyn FnMut(&Event),
@@ -133,14 +133,14 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::TooLong`] when it does not fit a line; anything else means that nothing is known to be recorded.
-    pub fn record<T: Record>(&self, value: T) -> Result<Recorded<T>, Error> {
+    pub(crate) fn record<T: Record>(&self, value: T) -> Result<Recorded<T>, Error> {
         let event = self.append(value.draft())?;
         Ok(Recorded::new(value, event))
     }
 
     /// The end of the ledger: the last event that a caller may have been told of.
     #[must_use]
-    pub fn head(&self) -> Head {
+    pub(crate) fn head(&self) -> Head {
         self.inner.shared.end().head
     }
 
@@ -148,7 +148,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Self::record`].
-    pub fn checkpoint(&self) -> Result<Option<(Checkpoint, String)>, Error> {
+    pub(crate) fn checkpoint(&self) -> Result<Option<(Checkpoint, String)>, Error> {
         self.ask(|reply| Job::Checkpoint { reply })
     }
 
@@ -156,7 +156,11 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::NoSuchRun`] when the run has no events, or as [`Self::record`].
-    pub fn export_proof(&self, run: &RunId, extras: ProofExtras) -> Result<ProofBundle, Error> {
+    pub(crate) fn export_proof(
+        &self,
+        run: &RunId,
+        extras: ProofExtras,
+    ) -> Result<ProofBundle, Error> {
         let layout = &self.inner.layout;
         let proof_id = EventId::now();
         let attachments = attachments_hash(&extras.manifest_digests, &extras.validation_reports);

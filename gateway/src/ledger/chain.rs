@@ -7,7 +7,7 @@ use super::scan::{Scanned, scan};
 
 /// The end of a chain: how many events, and the last one's hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Head {
+pub(crate) struct Head {
     /// The events in the ledger, which is also the next event's index.
     pub size: u64,
     /// The last event's hash; none in an empty ledger.

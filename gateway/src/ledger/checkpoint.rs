@@ -41,7 +41,7 @@ pub enum InvalidNote {
 
 /// What a checkpoint says: so many events, and the root over them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Checkpoint {
+pub(crate) struct Checkpoint {
     /// The events in the tree.
     pub size: u64,
     /// The RFC 6962 root over their lines.
@@ -50,7 +50,7 @@ pub struct Checkpoint {
 
 /// The public half of a log's key: what checkpoints are checked with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogKey {
+pub(crate) struct LogKey {
     /// The log's name, when it is known: a PEM file has none, and then the note's own counts.
     name: Option<String>,
     key: VerifyingKey,
@@ -61,7 +61,7 @@ impl LogKey {
     ///
     /// # Errors
     /// When it is neither, or a key that is too weak to vouch for anything.
-    pub fn parse(text: &str) -> Result<Self, InvalidNote> {
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidNote> {
         let text = text.trim();
         let parsed = match text.starts_with("-----BEGIN") {
             true => VerifyingKey::from_public_key_pem(text)
@@ -90,7 +90,7 @@ impl LogKey {
 
     /// The key's id of the contract's section 5.
     #[must_use]
-    pub fn id(&self) -> KeyId {
+    pub(crate) fn id(&self) -> KeyId {
         KeyId::of(self.key.as_bytes())
     }
 
@@ -98,7 +98,7 @@ impl LogKey {
     ///
     /// # Errors
     /// When the form is wrong or this key did not sign it.
-    pub fn open(&self, note: &str) -> Result<Checkpoint, InvalidNote> {
+    pub(crate) fn open(&self, note: &str) -> Result<Checkpoint, InvalidNote> {
         let (text, signature) = split(note)?;
         self.check(text, signature)?;
         Checkpoint::parse(text, signature.name)

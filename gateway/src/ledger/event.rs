@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 /// What a caller knows of an event; identity, time and place in the chain are the ledger's to give.
 #[derive(Debug, Clone)]
-pub struct Draft {
+pub(crate) struct Draft {
     /// The run that it belongs to.
     pub run_id: RunId,
     /// What happened.
@@ -30,7 +30,7 @@ pub struct Draft {
 }
 
 /// What can be written down.
-pub trait Record {
+pub(crate) trait Record {
     /// The event to write for it.
     fn draft(&self) -> Draft;
 }

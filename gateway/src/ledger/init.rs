@@ -11,7 +11,7 @@ use super::layout::Layout;
 
 /// What `init` did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Initialised {
+pub(crate) struct Initialised {
     /// Whether the ledger was made; false when it was there.
     pub created: bool,
     /// The log's public key.
@@ -22,7 +22,7 @@ pub struct Initialised {
 ///
 /// # Errors
 /// When the system refuses.
-pub fn init(state: &Path) -> Result<Initialised, Error> {
+pub(crate) fn init(state: &Path) -> Result<Initialised, Error> {
     let layout = Layout::new(state);
     if layout.segments().is_dir() {
         return Ok(Initialised {

@@ -34,20 +34,19 @@ mod verify;
 mod walk;
 mod writer;
 
-pub use append::{Durability, Ledger, Options};
-pub use chain::Head;
-pub use checkpoint::{Checkpoint, InvalidNote, LogKey};
-pub use error::Error;
-pub use event::{Draft, Record, Recorded};
-pub use init::{Initialised, init};
-pub use proof::{ManifestDigest, ProofBundle, ProofExtras};
-pub use proof_check::{Outcome as CheckOutcome, ProofReport, verify as verify_proof};
-pub use quarantine::Cut;
-pub use query::{Filter, Query, query};
-pub use read::{Events, Follow, Stored, events, follow, newest_checkpoint, registry_events, tail};
-pub use recover::Opening;
-pub use tally::CLOSES;
-pub use verify::{Verification, verify};
+pub(crate) use append::{Durability, Ledger, Options};
+pub(crate) use checkpoint::{Checkpoint, LogKey};
+pub(crate) use error::Error;
+pub use event::Recorded;
+pub(crate) use event::{Draft, Record};
+pub(crate) use init::init;
+pub use proof::ProofBundle;
+pub(crate) use proof::{ManifestDigest, ProofExtras};
+pub(crate) use proof_check::{Outcome as CheckOutcome, ProofReport, verify as verify_proof};
+pub(crate) use query::{Filter, query};
+pub(crate) use read::{Events, Stored, events, follow, newest_checkpoint, registry_events, tail};
+pub(crate) use recover::Opening;
+pub(crate) use verify::verify;
 
 #[cfg(test)]
 mod tests;

@@ -22,10 +22,8 @@ use super::segment::{self, Line, Lines};
 use super::tiles::TileReader;
 use super::walk::{Place, Start};
 
-pub use super::proof_check::{Check, Outcome, ProofReport, verify};
-
 /// The name of the format.
-pub const FORMAT: &str = "plugin-gateway-proof/1";
+pub(super) const FORMAT: &str = "plugin-gateway-proof/1";
 
 /// The `meta` member of a `PROOF_EXPORT` event that holds the SHA-256 of [`attachments_hash`].
 pub(crate) const ATTACHMENTS_HASH: &str = "attachments_hash";
@@ -34,7 +32,7 @@ pub(crate) const ATTACHMENTS_HASH: &str = "attachments_hash";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProofBundle {
-    /// [`FORMAT`].
+    /// Always `plugin-gateway-proof/1`.
     pub format: String,
     /// The export's name, which its event carries too.
     pub proof_id: EventId,
@@ -92,7 +90,7 @@ pub struct ManifestDigest {
 
 /// What goes into a bundle beside the run's events; the export's event commits to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ProofExtras {
+pub(crate) struct ProofExtras {
     /// The manifests of the run's plugins.
     pub manifest_digests: Vec<ManifestDigest>,
     /// What was found about them.

@@ -12,7 +12,7 @@ use super::scan::scan;
 
 /// What checking a bundle found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ProofReport {
+pub(crate) struct ProofReport {
     /// Whether no check failed.
     pub valid: bool,
     /// Every check, in order.
@@ -21,7 +21,7 @@ pub struct ProofReport {
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// Its name.
     pub name: &'static str,
     /// What came of it.
@@ -33,7 +33,7 @@ pub struct Check {
 /// What came of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It holds.
     Pass,
     /// It does not.
@@ -50,7 +50,7 @@ type Verdict = Result<String, String>;
 
 /// Checks a bundle against the log's public key.
 #[must_use]
-pub fn verify(bundle: &[u8], key: &LogKey) -> ProofReport {
+pub(crate) fn verify(bundle: &[u8], key: &LogKey) -> ProofReport {
     let mut checks = Vec::new();
     match read(bundle) {
         Err(reason) => {

@@ -25,7 +25,7 @@ const CUT_SUFFIX: &str = ".cut";
 
 /// An unfinished write at the end of the ledger, moved to quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cut {
+pub(crate) struct Cut {
     /// How many bytes.
     pub bytes: u64,
     /// Their SHA-256.

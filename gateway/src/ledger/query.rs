@@ -19,7 +19,7 @@ use super::walk::{Place, Start};
 
 /// Which events are wanted: all that match every part that is set.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// Of this run.
     pub run: Option<RunId>,
     /// About this plugin.
@@ -36,7 +36,7 @@ pub struct Filter {
 
 /// The events that match a filter, in ledger order.
 #[derive(Debug)]
-pub struct Query {
+pub(crate) struct Query {
     wanted: Wanted,
     source: Source,
 }
@@ -60,7 +60,7 @@ enum Source {
 ///
 /// # Errors
 /// When there is no ledger, or the system refuses.
-pub fn query(state: &Path, filter: &Filter) -> Result<Query, Error> {
+pub(crate) fn query(state: &Path, filter: &Filter) -> Result<Query, Error> {
     let layout = Layout::existing(state)?;
     let wanted = Wanted::new(filter);
     let source = match wanted.key() {

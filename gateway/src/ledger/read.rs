@@ -27,7 +27,7 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(50);
 
 /// An event as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub(crate) struct Stored {
     /// Its place in the ledger, from 0.
     pub index: u64,
     /// Its line without the newline: its canonical JSON.
@@ -45,7 +45,7 @@ impl Stored {
 
 /// Every event in order, each checked against the one before; after the end, newer ones once they are there.
 #[derive(Debug)]
-pub struct Events {
+pub(crate) struct Events {
     lines: CheckedLines,
 }
 
@@ -53,7 +53,7 @@ pub struct Events {
 ///
 /// # Errors
 /// When there is no ledger, or the system refuses.
-pub fn events(state: &Path) -> Result<Events, Error> {
+pub(crate) fn events(state: &Path) -> Result<Events, Error> {
     Ok(Events {
         lines: CheckedLines::open(&Layout::existing(state)?, Start::default()),
     })
@@ -74,7 +74,7 @@ impl Iterator for Events {
 ///
 /// # Errors
 /// When there is no ledger, it is broken, or the system refuses.
-pub fn registry_events(state: &Path, each: &mut dyn FnMut(&Event)) -> Result<(), Error> {
+pub(crate) fn registry_events(state: &Path, each: &mut dyn FnMut(&Event)) -> Result<(), Error> {
     let layout = Layout::existing(state)?;
     let key = public_key(&layout)?;
     let claims = Claims::gather(&layout, &key, None)?;
@@ -107,7 +107,7 @@ pub fn registry_events(state: &Path, each: &mut dyn FnMut(&Event)) -> Result<(),
 ///
 /// # Errors
 /// When there is no ledger, the note is not what this ledger wrote, or the system refuses.
-pub fn newest_checkpoint(state: &Path) -> Result<Option<(Checkpoint, String)>, Error> {
+pub(crate) fn newest_checkpoint(state: &Path) -> Result<Option<(Checkpoint, String)>, Error> {
     let layout = Layout::existing(state)?;
     let Some(&size) = note_sizes(&layout)?.last() else {
         return Ok(None);
@@ -124,7 +124,7 @@ pub fn newest_checkpoint(state: &Path) -> Result<Option<(Checkpoint, String)>, E
 ///
 /// # Errors
 /// When there is no ledger, the lines wanted are broken, or the system refuses.
-pub fn tail(state: &Path, n: usize) -> Result<Vec<Stored>, Error> {
+pub(crate) fn tail(state: &Path, n: usize) -> Result<Vec<Stored>, Error> {
     let layout = Layout::existing(state)?;
     last(&layout, n)?
         .into_iter()
@@ -164,7 +164,7 @@ fn last(layout: &Layout, n: usize) -> Result<VecDeque<(Place, Vec<u8>)>, Error> 
 }
 
 /// The last events, and then every new one as it comes; it ends only when `stop` says so.
-pub struct Follow<'a> {
+pub(crate) struct Follow<'a> {
     past: std::vec::IntoIter<Stored>,
     lines: CheckedLines,
     stop: &'a dyn Fn() -> bool,
@@ -182,7 +182,11 @@ impl std::fmt::Debug for Follow<'_> {
 ///
 /// # Errors
 /// As [`tail`].
-pub fn follow<'a>(state: &Path, n: usize, stop: &'a dyn Fn() -> bool) -> Result<Follow<'a>, Error> {
+pub(crate) fn follow<'a>(
+    state: &Path,
+    n: usize,
+    stop: &'a dyn Fn() -> bool,
+) -> Result<Follow<'a>, Error> {
     let layout = Layout::existing(state)?;
     // One event at least, even if none is shown: new ones are checked to follow it.
     let last = last(&layout, n.max(1))?;

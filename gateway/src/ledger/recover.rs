@@ -12,7 +12,6 @@ use plugin_protocol::json;
 
 use super::anchor::Anchor;
 use super::append::Options;
-use super::chain::Head;
 use super::checkpoint::{Checkpoint, LogKey};
 use super::claims::{Claims, Standing, note_path};
 use super::error::Error;
@@ -34,11 +33,9 @@ const TORN_BYTES: u64 = 2 * GROUP_BYTES;
 
 /// What opening a ledger found and did.
 #[derive(Debug)]
-pub struct Opening {
+pub(crate) struct Opening {
     /// The events, those that opening added included.
     pub events: u64,
-    /// The end of the ledger.
-    pub head: Head,
     /// The newest checkpoint that was there.
     pub checkpoint: Option<Checkpoint>,
     /// The first event whose bytes were read and checked; those before it are vouched for by a checkpoint alone.
@@ -214,7 +211,6 @@ pub(super) fn open(
     let closed = close_calls(&layout, &mut writer, &open_calls)?;
     let opening = Opening {
         events: writer.head().size,
-        head: writer.head(),
         checkpoint,
         checked_from: survey.checked_from,
         cuts,

@@ -14,7 +14,7 @@ use super::walk::Place;
 
 /// The `meta` member by which a closing event names the `INVOKE` that it closes (its `event_id`).
 /// A closing event without it closes the oldest open `INVOKE` of the same run, request and plugin.
-pub const CLOSES: &str = "invoke";
+pub(crate) const CLOSES: &str = "invoke";
 
 /// The `meta` member of an `ERROR` event that names a file in quarantine.
 pub(crate) const QUARANTINE: &str = "quarantine";

@@ -30,7 +30,7 @@ const SETTLE: Duration = Duration::from_millis(if cfg!(test) { 0 } else { 200 })
 
 /// What verification found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Verification {
+pub(crate) struct Verification {
     /// Whether everything holds.
     pub valid: bool,
     /// The good events before the first bad one, or all.
@@ -49,7 +49,10 @@ pub struct Verification {
 ///
 /// # Errors
 /// When there is no ledger or the system refuses; a broken ledger is an answer, not an error.
-pub fn verify(state: &Path, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Verification, Error> {
+pub(crate) fn verify(
+    state: &Path,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Verification, Error> {
     let layout = Layout::existing(state)?;
     let key = public_key(&layout)?;
     // Checkpoints first: what they are about was durable before they were written, so a running writer cannot mislead.

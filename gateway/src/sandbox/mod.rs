@@ -1,6 +1,7 @@
 //! Runs one plugin process that can read its request, compute and write one answer, and nothing else.
 //! This room never decides whether a plugin may run, and never reads what the answer says.
 
+mod advice;
 mod cgroup;
 mod denial;
 mod elf;
@@ -16,6 +17,7 @@ mod layer;
 mod layout;
 mod letter;
 mod plan;
+mod probe;
 mod protections;
 mod report;
 mod reports;
@@ -39,6 +41,7 @@ pub use job::Cancel;
 pub(crate) use job::{Entry, Job, Limits};
 pub use layer::Layer;
 pub(crate) use layer::Protection;
+pub(crate) use probe::try_acts;
 pub use report::{Denial, End, Report, Tail, Usage};
 pub(crate) use runtimes::Runtimes;
 pub(crate) use settings::Settings;
@@ -61,8 +64,11 @@ pub(crate) struct Sandbox<P> {
 /// # Errors
 /// When the host cannot even be tried out.
 pub(crate) fn examine(settings: &Settings) -> Result<Vec<Protection>, Error> {
-    let host = Host::probe(settings)?;
-    Ok(protections::rows(&host, &settings.allow_missing))
+    match Host::probe(settings) {
+        Ok(host) => Ok(protections::rows(&host, &settings.allow_missing)),
+        Err(Error::Missing { layer, remedy }) => Ok(vec![protections::missing(layer, remedy)]),
+        Err(error) => Err(error),
+    }
 }
 
 impl<P> Sandbox<P> {

@@ -49,10 +49,10 @@ const PROCESSORS_MAX: u32 = 64;
 const SIGNALS: u64 = 64;
 /// Main stack in bytes, and so libc's default for threads: the usual 8 MiB.
 const STACK_BYTES: u64 = 8 << 20;
-/// Address space in bytes beyond the memory limit for programs: Go reserves about 1 GiB without using it. It bounds page tables, which no other limit counts.
+/// Address space in bytes beyond the memory limit for programs, and for interpreters that make no code: Go reserves about 1 GiB without using it. It bounds page tables, which no other limit counts.
 const RESERVE_PROGRAM_BYTES: u64 = 8 << 30;
-/// Address space in bytes beyond the memory limit for interpreters: V8 reserves tens of GiB for its cages.
-const RESERVE_RUNTIME_BYTES: u64 = 128 << 30;
+/// Address space in bytes beyond the memory limit for interpreters that make code: V8 reserves tens of GiB for its cages.
+const RESERVE_CODE_MAKER_BYTES: u64 = 128 << 30;
 
 /// The program behind an entry.
 #[derive(Debug)]
@@ -166,6 +166,11 @@ impl Plan {
         places.execute.push(runtime.interpreter.clone());
         places.read.push(job.package.to_path_buf());
         let overhead = runtime.overhead_bytes;
+        let reserve = if runtime.makes_code {
+            RESERVE_CODE_MAKER_BYTES
+        } else {
+            RESERVE_PROGRAM_BYTES
+        };
         Ok(Self {
             class: Class::Runtime,
             program: Program::Interpreter(interpreter.program),
@@ -174,7 +179,7 @@ impl Plan {
             sees_package: true,
             places,
             caps: caps(job, overhead),
-            limits: limits(&job.limits, overhead, RESERVE_RUNTIME_BYTES),
+            limits: limits(&job.limits, overhead, reserve),
             descriptors: DESCRIPTORS_RUNTIME,
             makes_code: runtime.makes_code,
             asks_name_service: runtime.asks_name_service,

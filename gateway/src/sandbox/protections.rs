@@ -1,5 +1,6 @@
 //! Says of each layer whether it is in force on this host, for `doctor`, for the decision to open, and for each report.
 
+use super::advice;
 use super::host::{Host, NAMESPACES};
 use super::image::Class;
 use super::layer::{Layer, Protection};
@@ -16,48 +17,48 @@ enum Weight {
     Spare,
 }
 
-/// Title, weight and remedy of a layer.
-fn facts(layer: Layer) -> (&'static str, Weight, &'static str) {
-    let namespaces = "as an ordinary user, allow user namespaces (sysctl user.max_user_namespaces, or the distribution's apparmor restriction); in a container, allow unshare and mount";
+/// Title and weight of a layer.
+fn facts(layer: Layer) -> (&'static str, Weight) {
     match layer {
-        Layer::Seccomp => ("system call allow-list", Weight::Core, ""),
-        Layer::NoNewPrivs => ("no new privileges", Weight::Core, ""),
-        Layer::Uid => ("unprivileged user", Weight::Core, ""),
-        Layer::Rlimits => ("resource limits", Weight::Core, ""),
-        Layer::Descriptors => ("three descriptors only", Weight::Core, ""),
-        Layer::Session => ("session without terminal", Weight::Core, ""),
-        Layer::DeathSignal => ("dies with the gateway", Weight::Core, ""),
-        Layer::ExecOnce => ("exec works once", Weight::Core, ""),
-        Layer::SealedImage => ("sealed program copy", Weight::Core, ""),
-        Layer::Landlock => (
-            "file, network and signal rules",
-            Weight::Waivable,
-            "use Linux 6.12 or later with landlock in the lsm= list",
-        ),
-        Layer::MountNs => ("private read-only root", Weight::Waivable, namespaces),
-        Layer::PidNs => ("process numbers of its own", Weight::Waivable, namespaces),
-        Layer::IpcNs => ("message queues of its own", Weight::Waivable, namespaces),
-        Layer::UtsNs => ("host name of its own", Weight::Waivable, namespaces),
-        Layer::CgroupNs => ("control groups hidden", Weight::Waivable, namespaces),
-        Layer::UserNs => ("user namespace", Weight::Spare, namespaces),
-        Layer::NetNs => ("network namespace", Weight::Spare, namespaces),
-        Layer::Cgroup => (
-            "control group",
-            Weight::Spare,
-            "have groups delegated: run under systemd with Delegate=yes (systemd-run --user --scope -p Delegate=yes …), or as root where version 1 is mounted",
-        ),
-        Layer::Explained => (
-            "forbidden calls are named",
-            Weight::Spare,
-            "do not run the gateway itself under a seccomp notifier",
-        ),
+        Layer::Seccomp => ("system call allow-list", Weight::Core),
+        Layer::NoNewPrivs => ("no new privileges", Weight::Core),
+        Layer::Uid => ("unprivileged user", Weight::Core),
+        Layer::Rlimits => ("resource limits", Weight::Core),
+        Layer::Descriptors => ("three descriptors only", Weight::Core),
+        Layer::Session => ("session without terminal", Weight::Core),
+        Layer::DeathSignal => ("dies with the gateway", Weight::Core),
+        Layer::ExecOnce => ("exec works once", Weight::Core),
+        Layer::SealedImage => ("sealed program copy", Weight::Core),
+        Layer::Landlock => ("file, network and signal rules", Weight::Waivable),
+        Layer::MountNs => ("private read-only root", Weight::Waivable),
+        Layer::PidNs => ("process numbers of its own", Weight::Waivable),
+        Layer::IpcNs => ("message queues of its own", Weight::Waivable),
+        Layer::UtsNs => ("host name of its own", Weight::Waivable),
+        Layer::CgroupNs => ("control groups hidden", Weight::Waivable),
+        Layer::UserNs => ("user namespace", Weight::Spare),
+        Layer::NetNs => ("network namespace", Weight::Spare),
+        Layer::Cgroup => ("control group", Weight::Spare),
+        Layer::Explained => ("forbidden calls are named", Weight::Spare),
+    }
+}
+
+/// The one row that there is when a layer is missing without which not even a rehearsal works.
+pub(super) fn missing(layer: Layer, remedy: String) -> Protection {
+    let (name, _) = facts(layer);
+    Protection {
+        name,
+        layer,
+        required: true,
+        enforced: false,
+        detail: "a rehearsal failed at this layer, and the others were not tried".to_owned(),
+        remedy,
     }
 }
 
 /// One row for each layer. A layer that the operator waived is not required.
 pub(super) fn rows(host: &Host, waived: &[Layer]) -> Vec<Protection> {
     let row = |layer| {
-        let (name, weight, remedy) = facts(layer);
+        let (name, weight) = facts(layer);
         let (enforced, detail) = state(host, layer);
         let required = match weight {
             Weight::Core => true,
@@ -67,7 +68,7 @@ pub(super) fn rows(host: &Host, waived: &[Layer]) -> Vec<Protection> {
         let remedy = if enforced {
             String::new()
         } else {
-            remedy.to_owned()
+            advice::remedy(layer)
         };
         Protection {
             name,
@@ -98,7 +99,7 @@ fn state(host: &Host, layer: Layer) -> (bool, String) {
         ),
         Layer::Uid if root => (
             true,
-            "each run has a user id of its own and no capability".to_owned(),
+            "each run has a user id of its own and no capability; the gateway itself is root, which it need not be where ordinary users may make user namespaces".to_owned(),
         ),
         Layer::Uid => (
             true,

@@ -66,7 +66,7 @@ impl std::fmt::Display for Denial {
 /// The last bytes of a stream and how many came before them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tail {
-    /// The last bytes, at most [`super::STDERR_TAIL_BYTES`].
+    /// The last bytes, at most 64 KiB.
     pub bytes: Vec<u8>,
     /// How many earlier bytes were dropped.
     pub dropped: u64,

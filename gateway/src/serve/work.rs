@@ -11,7 +11,7 @@ use super::hub::Hub;
 use super::message::{Fault, Id, answer};
 use super::task::{Invoke, Long, Pipeline, Register, registered_id};
 use crate::api::{Gateway, Registration};
-use crate::error::{Error, rpc};
+use crate::error::Error;
 use crate::ledger;
 use crate::operator::{Registered, Told, TrustChange};
 use crate::registry::PublicKey;

@@ -4,6 +4,8 @@
 
 mod entry;
 mod exchange;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod manifest;
 mod package;
 mod ports;

@@ -30,6 +30,7 @@ const attacks = {
   change_mode: () => fs.chmodSync(victim, 0o600),
   change_owner: () => fs.chownSync(victim, 12345, 12345),
   list_folder: () => fs.readdirSync(scratch),
+  list_home: () => fs.readdirSync(words.home),
   look_at_victim: () => fs.statSync(victim),
   read_own_environment_file: () => fs.readFileSync('/proc/self/environ'),
   read_parent_environment: () => fs.readFileSync(`/proc/${words.parent}/environ`),

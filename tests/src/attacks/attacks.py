@@ -68,6 +68,10 @@ def list_folder():
     os.listdir(scratch)
 
 
+def list_home():
+    os.listdir(words["home"])
+
+
 def look_at_victim():
     os.stat(victim)
 

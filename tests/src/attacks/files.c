@@ -81,6 +81,10 @@ ATTACK(list_folder) {
     DIR *folder = opendir(argument("scratch"));
     return folder && readdir(folder) ? 0 : errno ? errno : ENOENT;
 }
+ATTACK(list_home) {
+    DIR *folder = opendir(argument("home"));
+    return folder && readdir(folder) ? 0 : errno ? errno : ENOENT;
+}
 ATTACK(measure_filesystem) {
     struct statfs found;
     return did(statfs(argument("scratch"), &found));

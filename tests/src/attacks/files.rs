@@ -60,6 +60,7 @@ pub const ATTACKS: &[Attack] = &[
     quiet("read_link", Works),
     quiet("change_folder", Works),
     quiet("list_folder", Works),
+    quiet("list_home", Works),
     quiet("measure_filesystem", Works),
     named(
         "handle_to_file",

@@ -1,5 +1,6 @@
 //! Runs attacks: first plainly, to show that they work, then as a plugin, to show that they do not.
 
+use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,9 +13,11 @@ use tempfile::TempDir;
 
 use super::scene::{MEMORY_LIMIT, Scene};
 use super::{Attack, Inside, Outside, program, scripts};
+use crate::channel::Channel;
 use crate::command::{self, Host};
 use crate::package::Package;
 use crate::program::Link;
+use crate::request::{request, text, with};
 
 /// Gives the response of a plugin, named by its id, to a text.
 type Ask = dyn Fn(&Host, &str, &str) -> Value;
@@ -29,6 +32,8 @@ pub struct Jail {
     ask: Box<Ask>,
     /// How the same attacks are run without the gateway.
     plain: Vec<PathBuf>,
+    /// Whether each attack is first run plainly.
+    shown: bool,
     _folder: TempDir,
 }
 
@@ -57,32 +62,26 @@ impl Jail {
         Self::with(class, &package, vec![plain], folder)
     }
 
-    /// The catalogue as a library that Python loads: the same C code in the class of runtimes.
-    pub fn library() -> Option<Self> {
-        let python = real_interpreter("python3", "import sys; print(sys.executable)", "-c")?;
+    /// The catalogue as a library that a runtime loads: the same C code in the class of runtimes.
+    pub fn library(runtime: &str) -> Option<Self> {
+        let (class, interpreter, loader) = match runtime {
+            "python3" => ("library under python3", python()?, scripts::PYTHON_LOADER),
+            _ => ("library under node", node()?, scripts::NODE_LOADER),
+        };
         let bytes = program(Link::Shared);
-        let package = Package::script("p.attack.library", "python3", scripts::LOADER).file(
-            "attacks.so",
-            &bytes,
-            0o755,
-        );
+        let package = Package::script(&format!("p.attack.{runtime}.library"), runtime, loader)
+            .file("attacks.so", &bytes, 0o755);
         let folder = TempDir::new().unwrap();
         package.write(folder.path());
-        let plain = vec![python, folder.path().join("script")];
-        Some(Self::with("library under python3", &package, plain, folder))
+        let plain = vec![interpreter, folder.path().join("script")];
+        Some(Self::with(class, &package, plain, folder))
     }
 
     /// The catalogue of scripts under a runtime; none when the host lacks it.
     pub fn script(runtime: &'static str) -> Option<Self> {
         let (text, interpreter) = match runtime {
-            "python3" => (
-                scripts::PYTHON,
-                real_interpreter("python3", "import sys; print(sys.executable)", "-c")?,
-            ),
-            _ => (
-                scripts::NODE,
-                real_interpreter("node", "console.log(process.execPath)", "-e")?,
-            ),
+            "python3" => (scripts::PYTHON, python()?),
+            _ => (scripts::NODE, node()?),
         };
         let package = Package::script(&format!("p.attack.{runtime}"), runtime, text);
         let folder = TempDir::new().unwrap();
@@ -103,6 +102,7 @@ impl Jail {
             id,
             ask: Box::new(Host::ask),
             plain,
+            shown: true,
             _folder: folder,
         };
         let response = jail.ask(" attack=harmless ");
@@ -120,6 +120,31 @@ impl Jail {
         self
     }
 
+    /// Leaves out the run without the gateway, for code that another jail has shown already.
+    #[must_use]
+    pub fn shown_elsewhere(self) -> Self {
+        Self {
+            shown: false,
+            ..self
+        }
+    }
+
+    /// Asks over the supervisor channel of one gateway that serves all calls.
+    #[must_use]
+    pub fn over_the_channel(self) -> Self {
+        let channel = RefCell::new(None);
+        let calls = Cell::new(0_u64);
+        self.asked_by(move |host, id, words| {
+            calls.set(calls.get() + 1);
+            let request_id = json!(format!("request-{}", calls.get()));
+            let call = with(request(text(words)), "/request_id", request_id);
+            let call = with(call, "/policy/timeout_ms", json!(30_000));
+            let mut channel = channel.borrow_mut();
+            let channel = channel.get_or_insert_with(|| Channel::open(host));
+            channel.call("invoke", json!({"plugin_id": id, "request": call}))
+        })
+    }
+
     /// Calls the plugin.
     pub fn ask(&self, words: &str) -> Value {
         (self.ask)(&self.host, &self.id, words)
@@ -130,7 +155,9 @@ impl Jail {
         let mut failures = String::new();
         let mut answers = Vec::new();
         for attack in attacks {
-            self.show_outside(attack, &mut failures);
+            if self.shown {
+                self.show_outside(attack, &mut failures);
+            }
             let mut scene = Scene::new();
             let response = self.ask(&scene.words(attack.name));
             if let Err(reason) = judge(attack, &response, scene.harm()) {
@@ -268,15 +295,26 @@ fn judge(attack: &Attack, response: &Value, harm: Option<String>) -> Result<(), 
     }
 }
 
+fn python() -> Option<PathBuf> {
+    real_interpreter("python3", "import sys; print(sys.executable)", "-c")
+}
+
+fn node() -> Option<PathBuf> {
+    real_interpreter("node", "console.log(process.execPath)", "-e")
+}
+
 /// The program behind a name on the path, which may be a shell script that looks for it.
 fn real_interpreter(name: &str, asks: &str, flag: &str) -> Option<PathBuf> {
-    let said = Command::new(name).args([flag, asks]).output().ok()?;
-    let path = String::from_utf8(said.stdout).ok()?;
+    let said = Command::new(name).args([flag, asks]).output();
+    let path = said.map_or_else(
+        |_| String::new(),
+        |said| String::from_utf8_lossy(&said.stdout).into_owned(),
+    );
     let path = PathBuf::from(path.trim());
     if path.is_file() {
         Some(path)
     } else {
-        eprintln!("{name} is not installed for this user: its attacks are skipped");
+        crate::skip(&format!("{name} does not run for this user"));
         None
     }
 }

@@ -1,4 +1,4 @@
 import ctypes
 import os
 
-ctypes.CDLL(os.path.join(os.path.dirname(os.path.abspath(__file__)), "attacks.so")).run_attack()
+ctypes.CDLL(os.path.join(os.path.dirname(os.path.abspath(__file__)), "attacks.so"))

@@ -23,12 +23,8 @@ pub const ATTACKS: &[Attack] = &[
         &["memfd_secret"],
     ),
     named("run_memory_file", Works, &["memfd_create"]),
-    quiet("writable_code", Works),
-    quiet("protect_into_code", Works),
-    quiet("protect_by_key", Works),
     named("read_implies_exec", Works, &["personality"]),
     named("no_randomness", Works, &["personality"]),
-    quiet("rewrite_own_code", Works),
     quiet("lock_memory", Works),
     quiet("lock_by_map", Works),
     quiet(
@@ -46,9 +42,6 @@ pub const ATTACKS: &[Attack] = &[
     quiet("who_uses_pages", Works),
     quiet("place_memory", Depends("the kernel may lack memory nodes")),
     named("shuffle_maps", Works, &["memfd_create"]),
-    quiet("private_over_limit", Works),
-    quiet("protected_later", Works),
-    quiet("heap_over_limit", Works),
 ];
 
 /// Kernel memory that a plugin makes the host spend on it, beside its own.
@@ -56,3 +49,18 @@ pub const KERNEL_SIDE: &[Attack] = &[quiet("page_tables", Works)];
 
 /// Memory that the kernel would share between programs that hold the same bytes.
 pub const MERGING: &[Attack] = &[quiet("merge_pages", Depends("the kernel may lack KSM"))];
+
+/// Memory that becomes code. A runtime that compiles at run time needs it; nobody else has it.
+pub const CODE: &[Attack] = &[
+    quiet("writable_code", Works),
+    quiet("protect_into_code", Works),
+    quiet("protect_by_key", Works),
+    quiet("rewrite_own_code", Works),
+];
+
+/// More memory than the manifest allows.
+pub const OVER_LIMIT: &[Attack] = &[
+    quiet("private_over_limit", Works),
+    quiet("protected_later", Works),
+    quiet("heap_over_limit", Works),
+];

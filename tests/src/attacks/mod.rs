@@ -85,10 +85,19 @@ impl Attack {
 const THEMES: [(&[&[Attack]], &str); 6] = [
     (&[files::ATTACKS], include_str!("files.c")),
     (&[network::ATTACKS], include_str!("network.c")),
-    (&[descriptors::ATTACKS], include_str!("descriptors.c")),
+    (
+        &[descriptors::ATTACKS, descriptors::ANY],
+        include_str!("descriptors.c"),
+    ),
     (&[processes::ATTACKS], include_str!("processes.c")),
     (
-        &[memory::ATTACKS, memory::KERNEL_SIDE, memory::MERGING],
+        &[
+            memory::ATTACKS,
+            memory::KERNEL_SIDE,
+            memory::MERGING,
+            memory::CODE,
+            memory::OVER_LIMIT,
+        ],
         include_str!("memory.c"),
     ),
     (

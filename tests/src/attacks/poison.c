@@ -48,6 +48,13 @@ ATTACK(busy_threads) {
     for (int i = 0; i < 4; i++) pthread_create(&thread, 0, busy, 0);
     forever();
 }
+static void *reach(void *none) { socket(AF_INET, SOCK_STREAM, 0); return none; }
+ATTACK(many_violations) {
+    // Many threads are stopped at forbidden calls at once.
+    pthread_t thread;
+    for (int i = 0; i < 16; i++) pthread_create(&thread, 0, reach, 0);
+    forever();
+}
 ATTACK(private_memory) {
     for (size_t total = 0;; total += 1 << 20) {
         char *map = mmap(0, 1 << 20, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -72,6 +72,13 @@ pub const QUICK: &[Poison] = &[
         "violation: clone",
     )
     .fact("denied_call", "clone"),
+    pill(
+        "many_violations",
+        "rejected",
+        &["violation"],
+        "violation: socket",
+    )
+    .fact("denied_call", "socket"),
     // A program that is refused memory and gives up has used it up, whichever way the limit is kept.
     pill("private_memory", "error", &["memory", "exit"], ""),
     pill("heap_memory", "error", &["memory", "exit"], ""),

@@ -84,7 +84,7 @@ impl Scene {
         let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
         format!(
             " attack={attack} scratch={folder} victim={folder}/victim unix={folder}/socket abstract={} tcp={} udp={} \
-             sibling={} parent={} leaked={} limit={MEMORY_LIMIT} hostname={} ",
+             sibling={} parent={} leaked={} limit={MEMORY_LIMIT} hostname={} home={} ",
             self.abstract_name,
             self.tcp.local_addr().unwrap().port(),
             self.udp.local_addr().unwrap().port(),
@@ -92,6 +92,7 @@ impl Scene {
             std::process::id(),
             self.leaked.as_raw_fd(),
             hostname.trim(),
+            std::env::var("HOME").unwrap_or_else(|_| "/".to_owned()),
         )
     }
 

@@ -10,7 +10,10 @@ pub const PYTHON: &str = include_str!("attacks.py");
 pub const NODE: &str = include_str!("attacks.js");
 
 /// Loads the catalogue's C code into Python.
-pub const LOADER: &str = include_str!("loader.py");
+pub const PYTHON_LOADER: &str = include_str!("loader.py");
+
+/// Loads the catalogue's C code into Node.
+pub const NODE_LOADER: &str = include_str!("loader.js");
 
 /// What both scripts try.
 pub const BOTH: &[Attack] = &[
@@ -28,6 +31,7 @@ pub const BOTH: &[Attack] = &[
     quiet("change_mode", Works).marks(),
     quiet("change_owner", Root).marks(),
     quiet("list_folder", Works),
+    quiet("list_home", Works),
     quiet("look_at_victim", Works),
     quiet("read_own_environment_file", Works),
     quiet("read_parent_environment", Works),

@@ -14,4 +14,9 @@ int run_attack(void) {
     return 3;
 }
 
+#if defined(__PIC__) && !defined(__PIE__)
+// A library is an attack as soon as it is loaded, by whatever loads it.
+__attribute__((constructor)) static void loaded(void) { _exit(run_attack()); }
+#else
 int main(void) { return run_attack(); }
+#endif

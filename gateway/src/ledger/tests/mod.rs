@@ -21,7 +21,8 @@ use plugin_protocol::event::{Event, EventKind};
 use plugin_protocol::ids::{PluginId, RequestId, RunId};
 
 use super::event::{Draft, Record};
-use super::{Error, Ledger, Opening, Options, Verification};
+use super::verify::Verification;
+use super::{Error, Ledger, Opening, Options};
 
 /// A draft is itself something to record.
 impl Record for Draft {

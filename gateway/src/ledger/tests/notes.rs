@@ -106,13 +106,13 @@ fn the_example_of_the_note_format_verifies() {
     // The signature holds; what it is over is no checkpoint.
     assert_eq!(
         key.open(note),
-        Err(crate::ledger::InvalidNote::Form(
+        Err(crate::ledger::checkpoint::InvalidNote::Form(
             "it has not exactly three lines of text"
         ))
     );
     assert_eq!(
         key.open(&note.replace("problem is", "question is")),
-        Err(crate::ledger::InvalidNote::BadSignature)
+        Err(crate::ledger::checkpoint::InvalidNote::BadSignature)
     );
 }
 

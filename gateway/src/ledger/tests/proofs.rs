@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::ledger::checkpoint::LogSigner;
-use crate::ledger::proof::{self, ManifestDigest, Outcome, ProofBundle, ProofExtras};
+use crate::ledger::proof::{ManifestDigest, ProofBundle, ProofExtras};
+use crate::ledger::proof_check::{self, Outcome};
 use crate::ledger::{Checkpoint, LogKey, merkle};
 use plugin_protocol::digest::ManifestHash;
 
@@ -25,7 +26,7 @@ fn extras() -> ProofExtras {
     }
 }
 
-fn outcome(report: &proof::ProofReport, name: &str) -> Outcome {
+fn outcome(report: &proof_check::ProofReport, name: &str) -> Outcome {
     report
         .checks
         .iter()
@@ -68,7 +69,7 @@ fn contract_10_a_bundle_holds_the_run_and_proves_it() {
         ("2", "15")
     );
     assert_eq!(meta["proof_id"], bundle.proof_id.to_string());
-    let report = proof::verify(&bundle.to_bytes(), &key(state.path()));
+    let report = proof_check::verify(&bundle.to_bytes(), &key(state.path()));
     assert!(report.valid, "{report:?}");
     for name in [
         "schema",
@@ -104,16 +105,16 @@ fn contract_10_one_changed_byte_fails() {
             let mut bad = good.clone();
             bad[at] ^= flip;
             assert!(
-                !proof::verify(&bad, &key).valid,
+                !proof_check::verify(&bad, &key).valid,
                 "byte {at} ^ {flip}: {}",
                 String::from_utf8_lossy(&bad[at.saturating_sub(20)..at + 1])
             );
         }
     }
     for end in 0..good.len() {
-        assert!(!proof::verify(&good[..end], &key).valid);
+        assert!(!proof_check::verify(&good[..end], &key).valid);
     }
-    assert!(!proof::verify(&[good.as_slice(), b"x"].concat(), &key).valid);
+    assert!(!proof_check::verify(&[good.as_slice(), b"x"].concat(), &key).valid);
 }
 
 #[test]
@@ -121,9 +122,9 @@ fn white_space_between_the_parts_changes_nothing() {
     let (state, bundle) = exported();
     let value: serde_json::Value = serde_json::from_slice(&bundle.to_bytes()).unwrap();
     let pretty = serde_json::to_vec_pretty(&value).unwrap();
-    assert!(proof::verify(&pretty, &key(state.path())).valid);
+    assert!(proof_check::verify(&pretty, &key(state.path())).valid);
     assert!(
-        proof::verify(
+        proof_check::verify(
             &[bundle.to_bytes().as_slice(), b"\n"].concat(),
             &key(state.path())
         )
@@ -136,7 +137,7 @@ fn contract_10_a_missing_added_or_reordered_event_fails() {
     let (state, bundle) = exported();
     let key = key(state.path());
     let fails = |bundle: &ProofBundle, what: &str| {
-        let report = proof::verify(&bundle.to_bytes(), &key);
+        let report = proof_check::verify(&bundle.to_bytes(), &key);
         assert!(!report.valid, "{what}");
         report
     };
@@ -188,12 +189,12 @@ fn a_whole_forgery_under_another_key_is_refused() {
     let mut forged = bundle.clone();
     let true_checkpoint = key(state.path()).open(&bundle.checkpoint).unwrap();
     forged.checkpoint = forger.sign(&true_checkpoint);
-    let report = proof::verify(&forged.to_bytes(), &key(state.path()));
+    let report = proof_check::verify(&forged.to_bytes(), &key(state.path()));
     assert_eq!(outcome(&report, "checkpoint_signature"), Outcome::Fail);
     assert_eq!(outcome(&report, "inclusion"), Outcome::NotChecked);
     assert!(!report.valid);
     // The forger's own key would take it, so it is only the key that decides.
-    assert!(proof::verify(&forged.to_bytes(), &forger.public()).valid);
+    assert!(proof_check::verify(&forged.to_bytes(), &forger.public()).valid);
     // A checkpoint over another tree, signed by the true key.
     let signer =
         LogSigner::from_pem(&std::fs::read_to_string(state.path().join("log.key")).unwrap())
@@ -204,7 +205,7 @@ fn a_whole_forgery_under_another_key_is_refused() {
     });
     assert_eq!(
         outcome(
-            &proof::verify(&forged.to_bytes(), &key(state.path())),
+            &proof_check::verify(&forged.to_bytes(), &key(state.path())),
             "inclusion"
         ),
         Outcome::Fail
@@ -243,7 +244,7 @@ fn an_export_is_complete_while_others_write() {
             let Ok(bundle) = ledger.export_proof(&run("run-0"), ProofExtras::default()) else {
                 continue;
             };
-            let report = proof::verify(&bundle.to_bytes(), &key);
+            let report = proof_check::verify(&bundle.to_bytes(), &key);
             assert!(report.valid, "{report:?}");
             // Independently of the index: what stands before the export in the ledger is what the bundle has.
             let before = usize::try_from(bundle.export.index).unwrap();
@@ -315,7 +316,7 @@ fn proofs_of_a_larger_tree_use_its_tiles() {
     for (name, events) in [("run-0", 80), ("run-9", 80)] {
         let bundle = ledger.export_proof(&run(name), extras()).unwrap();
         assert_eq!(bundle.events.len(), events);
-        assert!(proof::verify(&bundle.to_bytes(), &key(state.path())).valid);
+        assert!(proof_check::verify(&bundle.to_bytes(), &key(state.path())).valid);
     }
     assert!(state.path().join("ledger/tiles/tile/0/002").is_file());
 }

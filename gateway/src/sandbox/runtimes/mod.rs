@@ -65,6 +65,7 @@ impl Runtimes {
     }
 
     /// The names that [`Self::get`] may know, sorted; a usual name whose interpreter is not installed is among them.
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn names(&self) -> Vec<&str> {
         let usual = discover::USUAL.into_iter().map(|(name, _)| name);

@@ -8,7 +8,7 @@ use super::support::{
     Link, PREFIX, Permit, alone, children, children_of, descriptors, in_a_poorer_place, is_alive,
     is_root, limits, package, program, run, sandbox, script, text, wait_for,
 };
-use crate::sandbox::{End, Error, Job, Layer, Sandbox, Settings, examine};
+use crate::sandbox::{End, Error, Job, Layer, Sandbox, Settings, examine, try_acts};
 
 #[test]
 fn every_layer_has_one_row_and_required_ones_hold() {
@@ -19,6 +19,17 @@ fn every_layer_has_one_row_and_required_ones_hold() {
         assert!(!row.detail.is_empty() && !row.name.is_empty());
         assert!(row.enforced || !row.required, "{row:?}");
         assert_eq!(row.remedy.is_empty(), row.enforced, "{row:?}");
+    }
+}
+
+#[test]
+fn every_act_is_refused_in_every_jail_of_this_host() {
+    all_refused(&Settings::default());
+}
+
+fn all_refused(settings: &Settings) {
+    for row in try_acts(settings).unwrap() {
+        assert!(row.enforced || !row.required, "{row:?}");
     }
 }
 
@@ -50,11 +61,12 @@ fn poorer_place() {
         Layer::UtsNs,
         Layer::CgroupNs,
     ];
-    let sandbox = Sandbox::<Permit>::open(Settings {
+    let settings = Settings {
         allow_missing,
         ..Settings::default()
-    })
-    .unwrap();
+    };
+    all_refused(&settings);
+    let sandbox = Sandbox::<Permit>::open(settings).unwrap();
     let folder = package(&[(
         "main.py",
         "import sys, os\nprint(len(os.environ), sys.stdin.readline().strip())\n",

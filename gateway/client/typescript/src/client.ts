@@ -1,0 +1,152 @@
+/** The gateway for a host: it starts the command, and each operation is a method. */
+
+import { resolve } from 'node:path';
+
+import type { CallOptions } from './channel.js';
+import type { Subscription } from './events.js';
+import { asPackage } from './manifest.js';
+import * as results from './results.js';
+import { settle } from './settings.js';
+import type { GatewayOptions } from './settings.js';
+import type { Shape } from './shape.js';
+import { Supervisor } from './supervisor.js';
+import type {
+  JsonObject,
+  LedgerReport,
+  Manifest,
+  Metrics,
+  Ping,
+  PipelinePolicy,
+  PipelineResponse,
+  PluginInfo,
+  PluginRequest,
+  PluginResponse,
+  ProofBundle,
+  Signature,
+  ValidationReport,
+} from './types.js';
+
+export type RegisterOptions = CallOptions & {
+  /** Takes the place of a lower version that is registered. */
+  readonly replace?: boolean;
+};
+
+/**
+ * A gateway that this program started.
+ *
+ * What goes wrong with a plugin is a response (`status`, `notes`). A method's promise is rejected with a
+ * `GatewayError` only where the gateway refused the operation itself, or is not there.
+ */
+export class Gateway {
+  private constructor(private readonly supervisor: Supervisor) {}
+
+  /** Starts the gateway, and waits until it answers. */
+  static async start(options: GatewayOptions = {}): Promise<Gateway> {
+    return new Gateway(await Supervisor.start(settle(options)));
+  }
+
+  /** The gateway's process, while it lives. Throws where it does not. */
+  get pid(): number | undefined {
+    return this.supervisor.life.pid;
+  }
+
+  /** Calls that the gateway has not answered yet, aborted ones included. */
+  get inFlight(): number {
+    return this.supervisor.life.channel.inFlight;
+  }
+
+  /** Says what is wrong with a manifest, if anything. */
+  validateManifest(manifest: Manifest | JsonObject, options?: CallOptions): Promise<ValidationReport> {
+    return this.#call('validateManifest', { manifest }, results.validationReport, options);
+  }
+
+  /**
+   * Registers the package in a folder, with the signature in it or the one given.
+   *
+   * A manifest alone is registered as a package of one file: what it starts is not there, so the gateway
+   * records it as rejected.
+   */
+  async registerPlugin(
+    plugin: string | Manifest | JsonObject,
+    signature?: Signature | string,
+    options: RegisterOptions = {},
+  ): Promise<PluginInfo> {
+    const { replace, ...call } = options;
+    const register = (folder: string): Promise<PluginInfo> =>
+      this.#call('registerPlugin', { package: folder, signature, replace }, results.pluginInfo, call);
+    return typeof plugin === 'string' ? register(resolve(plugin)) : asPackage(plugin, register);
+  }
+
+  /** Lets a registered plugin be invoked. */
+  enablePlugin(pluginId: string, options?: CallOptions): Promise<PluginInfo> {
+    return this.#call('enablePlugin', { plugin_id: pluginId }, results.pluginInfo, options);
+  }
+
+  /** Lets a plugin be invoked no more. */
+  disablePlugin(pluginId: string, options?: CallOptions): Promise<PluginInfo> {
+    return this.#call('disablePlugin', { plugin_id: pluginId }, results.pluginInfo, options);
+  }
+
+  /** Every plugin that was registered. */
+  listPlugins(options?: CallOptions): Promise<readonly PluginInfo[]> {
+    return this.#call('listPlugins', {}, results.pluginInfos, options);
+  }
+
+  /** Runs a plugin on one request. */
+  invoke(pluginId: string, request: PluginRequest, options?: CallOptions): Promise<PluginResponse> {
+    return this.#call('invoke', { plugin_id: pluginId, request }, results.pluginResponse, options);
+  }
+
+  /** Runs several plugins on one request. */
+  invokePipeline(policy: PipelinePolicy, request: PluginRequest, options?: CallOptions): Promise<PipelineResponse> {
+    return this.#call('invokePipeline', { policy, request }, results.pipelineResponse, options);
+  }
+
+  /** Exports the proof of what happened in a run. */
+  exportProof(runId: string, options?: CallOptions): Promise<ProofBundle> {
+    return this.#call('exportProof', { run_id: runId }, results.proofBundle, options);
+  }
+
+  /** Asks the gateway who it is. */
+  ping(options?: CallOptions): Promise<Ping> {
+    return this.#call('ping', {}, results.ping, options);
+  }
+
+  /** Reads the whole ledger and says whether it is unbroken. */
+  verifyLedger(options?: CallOptions): Promise<LedgerReport> {
+    return this.#call('verifyLedger', {}, results.ledgerReport, options);
+  }
+
+  /** The gateway's numbers. */
+  metrics(options?: CallOptions): Promise<Metrics> {
+    return this.#call('metrics', {}, results.metrics, options);
+  }
+
+  /** The ledger's events from index `from` on, or from the next one. There is one subscription at a time. */
+  async subscribe(from?: number): Promise<Subscription> {
+    const { channel, events } = this.supervisor.life;
+    return await events.subscribe(channel, from);
+  }
+
+  /** Waits for a restart that is under way; rejected where the gateway is dead. */
+  ready(): Promise<void> {
+    return this.supervisor.ready();
+  }
+
+  /** Starts the gateway again after its death, with growing pauses between attempts. Calls are not sent again. */
+  restart(): Promise<void> {
+    return this.supervisor.restart();
+  }
+
+  /**
+   * Ends the gateway: nothing new is taken, calls in flight are answered, and the process exits. It is sent
+   * SIGTERM after `drainMs`, and SIGKILL `killMs` later. Afterwards nothing is left of it.
+   */
+  close(): Promise<void> {
+    return this.supervisor.close();
+  }
+
+  async #call<T>(method: string, params: object, shape: Shape<T>, options?: CallOptions): Promise<T> {
+    return await this.supervisor.life.channel.call(method, params, shape, options);
+  }
+}

@@ -1,0 +1,267 @@
+/** What host and gateway say to each other: payloads, manifests, requests, responses and reports, as they are on the wire. */
+
+/** A JSON value. */
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
+
+/** A JSON object. */
+export type JsonObject = { readonly [name: string]: JsonValue };
+
+/** A map from string to string. */
+export type StringMap = { readonly [name: string]: string };
+
+/** What goes into a plugin and comes out of it. */
+export type Payload = TextPayload | JsonPayload | BinaryRefPayload | DatasetSlicePayload;
+
+/** Text in UTF-8. */
+export type TextPayload = {
+  readonly kind: 'text';
+  readonly content: string;
+  readonly encoding: 'utf-8';
+  readonly metadata: StringMap;
+};
+
+/** An object that follows the schema of that name. */
+export type JsonPayload = {
+  readonly kind: 'json';
+  readonly data: JsonObject;
+  readonly schema_ref: string;
+};
+
+/** An artifact by its name and SHA-256 (64 lower-case hex digits), never its bytes. */
+export type BinaryRefPayload = {
+  readonly kind: 'binary_ref';
+  readonly artifact_id: string;
+  readonly artifact_hash: string;
+  readonly mime_type: string;
+};
+
+/** Parts of a data set by their names; at least one. */
+export type DatasetSlicePayload = {
+  readonly kind: 'dataset_slice';
+  readonly slice_ids: readonly string[];
+  readonly source: string;
+  readonly filters: StringMap;
+};
+
+/** The word that tags a payload. */
+export type PayloadKind = Payload['kind'];
+
+/** What a plugin may be allowed. */
+export type Capability =
+  | 'read_text'
+  | 'read_json'
+  | 'read_binary_ref'
+  | 'read_dataset_slice'
+  | 'write_suggestion'
+  | 'write_report';
+
+/** One kind of payload that a plugin takes or gives, and its size in bytes of canonical JSON. */
+export type PayloadRule = {
+  readonly kind: PayloadKind;
+  readonly schema_ref: string;
+  readonly limits: { readonly max_bytes: number };
+};
+
+/** What is started: a program of the package, or an exported JavaScript function. */
+export type Entrypoint =
+  | { readonly type: 'process'; readonly command: readonly [string, ...string[]] }
+  | { readonly type: 'worker'; readonly file: string; readonly export: string };
+
+/** A plugin's `plugin.json`. */
+export type Manifest = {
+  readonly plugin_id: string;
+  readonly name: string;
+  readonly vendor: string;
+  readonly description: string;
+  readonly version: string;
+  readonly api_version: string;
+  readonly supported_omega_api_versions: string;
+  readonly capabilities: readonly Capability[];
+  readonly io: {
+    readonly inputs: readonly PayloadRule[];
+    readonly outputs: readonly PayloadRule[];
+  };
+  readonly limits: {
+    readonly max_bytes: number;
+    readonly max_ms: number;
+    readonly max_concurrency: number;
+    readonly max_memory_bytes?: number;
+    readonly max_cpu_ms?: number;
+  };
+  readonly determinism: { readonly mode: 'deterministic' | 'probabilistic'; readonly notes: string };
+  readonly evidence: {
+    readonly log_level: 'full' | 'summary' | 'minimal';
+    readonly redactions: readonly string[];
+  };
+  readonly entrypoint: Entrypoint;
+  readonly schemas?: StringMap;
+};
+
+/** What `plugin.sig` holds. */
+export type Signature = {
+  readonly algorithm: 'ed25519';
+  readonly key_id: string;
+  readonly signature: string;
+};
+
+/** How one request may be carried out. */
+export type RequestPolicy = {
+  readonly deterministic_only: boolean;
+  /** At least 100. */
+  readonly timeout_ms: number;
+  /** 0 to 5. */
+  readonly max_retries: number;
+};
+
+/** One request to a plugin. */
+export type PluginRequest = {
+  readonly request_id: string;
+  readonly run_id: string;
+  /** RFC 3339. */
+  readonly timestamp: string;
+  readonly payload: Payload;
+  readonly context: StringMap;
+  readonly policy: RequestPolicy;
+};
+
+/** How a call ended. Only `ok` stands for a valid answer. */
+export type Status = 'ok' | 'rejected' | 'error' | 'timeout';
+
+/** What came of a request. */
+export type PluginResponse = {
+  readonly request_id: string;
+  readonly plugin_id: string;
+  readonly status: Status;
+  readonly result: Payload | null;
+  /** SHA-256 of the canonical payloads, as the gateway computed them; empty where there is none. */
+  readonly evidence_hashes: { readonly input_hash: string; readonly output_hash: string };
+  readonly duration_ms: number;
+  /** Why, in words. */
+  readonly notes: string;
+};
+
+/** How several plugins are asked. */
+export type PipelinePolicy = {
+  readonly strategy: 'sequential' | 'fan_out';
+  readonly plugin_ids: readonly string[];
+  readonly timeout_ms: number;
+  readonly stop_on_failure: boolean;
+  /** `same` where left out: each step gets the request's payload; `previous`: the result before it. */
+  readonly input?: 'same' | 'previous';
+};
+
+/** One plugin's part in a pipeline. */
+export type PipelineStep = {
+  readonly plugin_id: string;
+  readonly response: PluginResponse;
+  readonly step_index: number;
+};
+
+/** What came of a pipeline. */
+export type PipelineResponse = {
+  readonly run_id: string;
+  readonly strategy: 'sequential' | 'fan_out';
+  readonly steps: readonly PipelineStep[];
+  readonly overall_status: Status;
+  readonly total_duration_ms: number;
+};
+
+/** A plugin in the registry. */
+export type PluginInfo = {
+  readonly plugin_id: string;
+  readonly name: string;
+  readonly version: string;
+  readonly status: 'registered' | 'enabled' | 'disabled' | 'rejected';
+  readonly capabilities: readonly string[];
+  readonly registered_at: string;
+  readonly signature_valid: boolean;
+};
+
+/** One finding about a manifest. */
+export type ValidationIssue = {
+  /** A JSON pointer into the manifest. */
+  readonly field: string;
+  readonly message: string;
+  readonly severity: 'error' | 'warning' | 'info';
+};
+
+/** What was found about a manifest. */
+export type ValidationReport = {
+  readonly valid: boolean;
+  readonly issues: readonly ValidationIssue[];
+  readonly manifest_hash: string;
+  readonly checked_at: string;
+};
+
+/** What an event of the ledger is about. */
+export type LedgerEventKind =
+  | 'REGISTER'
+  | 'ENABLE'
+  | 'DISABLE'
+  | 'INVOKE'
+  | 'RESULT'
+  | 'REJECT'
+  | 'ERROR'
+  | 'PROOF_EXPORT';
+
+/** One event of the ledger. */
+export type LedgerEvent = {
+  readonly event_id: string;
+  readonly run_id: string;
+  readonly ts: string;
+  readonly kind: LedgerEventKind;
+  readonly plugin_id: string;
+  readonly request_id: string;
+  readonly input_hash: string;
+  readonly output_hash: string;
+  readonly prev_hash: string;
+  readonly event_hash: string;
+  readonly meta: StringMap;
+};
+
+/** An event and its place in the ledger, counted from 0. */
+export type PlacedEvent = { readonly index: number; readonly event: LedgerEvent };
+
+/** A proof bundle: JSON to be kept as it is and given to an auditor. */
+export type ProofBundle = {
+  readonly format: 'plugin-gateway-proof/1';
+  readonly proof_id: string;
+  readonly run_id: string;
+  readonly created_at: string;
+  readonly head_event_hash: string;
+  readonly events: readonly LedgerEvent[];
+  readonly inclusion: readonly { readonly index: number; readonly hashes: readonly string[] }[];
+  readonly export: {
+    readonly event: LedgerEvent;
+    readonly index: number;
+    readonly hashes: readonly string[];
+  };
+  readonly checkpoint: string;
+  readonly plugin_manifest_digests: readonly {
+    readonly plugin_id: string;
+    readonly manifest_hash: string;
+  }[];
+  readonly validation_reports: readonly ValidationReport[];
+};
+
+/** Whether the whole ledger is unbroken. */
+export type LedgerReport = {
+  readonly valid: boolean;
+  readonly events: number;
+  readonly bytes: number;
+  readonly head: string;
+  /** The index of the first bad event. */
+  readonly broken_at: number | null;
+  readonly reason: string;
+};
+
+/** Who the gateway is. */
+export type Ping = {
+  readonly version: string;
+  readonly api_version: string;
+  readonly state: string;
+  readonly pid: number;
+};
+
+/** The gateway's numbers, as OpenMetrics text. */
+export type Metrics = { readonly content_type: string; readonly text: string };

@@ -1,0 +1,5 @@
+//! Any bytes as the line that a plugin answers with.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| plugin_gateway::fuzz::answer(bytes));

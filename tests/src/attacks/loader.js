@@ -1,0 +1,1 @@
+process.dlopen({ exports: {} }, require('node:path').join(__dirname, 'attacks.so'));
