@@ -166,7 +166,8 @@ fn the_gateways_own_death_leaves_no_plugin() {
     }
     for _ in 0..5 {
         let mut helper = helper("host::the_gateways_own_death_leaves_no_plugin");
-        let plugins = wait_for(|| children_of(helper.id()), |found| found.len() == 4);
+        // The four and their launcher.
+        let plugins = wait_for(|| children_of(helper.id()), |found| found.len() == 5);
         helper.kill().unwrap();
         helper.wait().unwrap();
         let left = wait_for(
@@ -194,7 +195,7 @@ fn a_killed_gateways_control_groups_are_removed_by_the_next() {
         return println!("skipped: {}", row.detail);
     }
     let mut helper = helper("host::a_killed_gateways_control_groups_are_removed_by_the_next");
-    wait_for(|| children_of(helper.id()), |found| found.len() == 4);
+    wait_for(|| children_of(helper.id()), |found| found.len() == 5);
     let folders = group_folders(helper.id());
     helper.kill().unwrap();
     helper.wait().unwrap();

@@ -29,7 +29,7 @@ static MARK: AtomicUsize = AtomicUsize::new(0);
 
 /// Sets the mark of every later call.
 #[cfg_attr(
-    not(any(test, freestanding)),
+    not(freestanding),
     expect(dead_code, reason = "only the launcher's calls are marked")
 )]
 pub(crate) fn set_mark(mark: u64) {
