@@ -246,7 +246,7 @@ pub(super) fn random() -> Result<u64, Error> {
 /// The launcher's program in sealed memory.
 fn launcher_program() -> Result<Image, Error> {
     use sha2::{Digest, Sha256};
-    Image::seal(PROGRAM, &Sha256::digest(PROGRAM).into())
+    Image::seal_as("launcher", PROGRAM, &Sha256::digest(PROGRAM).into())
 }
 
 /// A descriptor of this very process.

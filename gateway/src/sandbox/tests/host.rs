@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::support::{
     Link, PREFIX, Permit, alone, children, children_of, descriptors, in_a_poorer_place, is_alive,
-    is_root, limits, package, program, run, sandbox, script, text, wait_for,
+    is_root, launchers_of, limits, package, program, run, sandbox, script, text, wait_for,
 };
 use crate::sandbox::{End, Error, Job, Layer, Sandbox, Settings, examine, try_acts};
 
@@ -166,8 +166,10 @@ fn the_gateways_own_death_leaves_no_plugin() {
     }
     for _ in 0..5 {
         let mut helper = helper("host::the_gateways_own_death_leaves_no_plugin");
-        // The four and their launcher.
-        let plugins = wait_for(|| children_of(helper.id()), |found| found.len() == 5);
+        let mut plugins = wait_for(|| children_of(helper.id()), |found| found.len() == 4);
+        let launchers = launchers_of(helper.id());
+        assert_eq!(launchers.len(), 1);
+        plugins.extend(launchers);
         helper.kill().unwrap();
         helper.wait().unwrap();
         let left = wait_for(
@@ -195,7 +197,7 @@ fn a_killed_gateways_control_groups_are_removed_by_the_next() {
         return println!("skipped: {}", row.detail);
     }
     let mut helper = helper("host::a_killed_gateways_control_groups_are_removed_by_the_next");
-    wait_for(|| children_of(helper.id()), |found| found.len() == 5);
+    wait_for(|| children_of(helper.id()), |found| found.len() == 4);
     let folders = group_folders(helper.id());
     helper.kill().unwrap();
     helper.wait().unwrap();
