@@ -68,6 +68,7 @@ impl Channel {
 
     /// The same with options of `serve`; the first answer is read after `unread`.
     pub fn start(host: &Host, options: &[&str], unread: Duration) -> Self {
+        host.alone();
         let mut command = host.command();
         command.arg("serve").args(options);
         let mut child = command

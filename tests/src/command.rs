@@ -4,14 +4,18 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 use wait_timeout::ChildExt;
 
 use crate::package::Package;
+
+/// Set, every state has a gateway at work on it, and the campaigns run over its channel.
+const OVER_CHANNEL: &str = "CAMPAIGNS_OVER_CHANNEL";
 
 /// Longer than any verb takes here; a command that is still there then is stuck, and the test says so.
 const STUCK: Duration = Duration::from_secs(120);
@@ -20,6 +24,8 @@ const STUCK: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct Host {
     folder: TempDir,
+    /// The gateway at work on the state, when the campaigns run over the channel.
+    serving: Mutex<Option<Child>>,
 }
 
 /// What the command said.
@@ -111,7 +117,7 @@ pub fn unseal(folder: &Path) {
 
 /// Starts the command. A program that was just written may still be open for writing in a child that another
 /// test's thread is about to start; that passes by itself.
-pub fn spawn(command: &mut Command) -> std::process::Child {
+pub fn spawn(command: &mut Command) -> Child {
     loop {
         match command.spawn() {
             Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
@@ -132,6 +138,7 @@ impl Default for Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        self.alone();
         // A test that failed has said why already; a second panic would hide it.
         if !std::thread::panicking() {
             unseal(self.folder.path());
@@ -144,6 +151,7 @@ impl Host {
     pub fn new() -> Self {
         let host = Self {
             folder: TempDir::new().unwrap(),
+            serving: Mutex::default(),
         };
         host.say(["init"]).expect(0);
         let key = host.key();
@@ -152,7 +160,42 @@ impl Host {
         let public = host.public_key();
         host.say([OsStr::new("trust"), OsStr::new("add"), public.as_os_str()])
             .expect(0);
+        if std::env::var_os(OVER_CHANNEL).is_some() {
+            host.serve();
+        }
         host
+    }
+
+    /// Puts a gateway to work on the state, through which all verbs that change it then go by themselves.
+    fn serve(&self) {
+        let mut command = self.command();
+        command
+            .arg("serve")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        *self.lock() = Some(spawn(&mut command));
+        let socket = self.state().join("control.sock");
+        let deadline = Instant::now() + STUCK;
+        while !socket.exists() {
+            assert!(
+                Instant::now() < deadline,
+                "the gateway does not open its socket"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Takes the gateway off the state, where one is at work, so that a test has it to itself.
+    pub fn alone(&self) {
+        if let Some(mut gateway) = self.lock().take() {
+            drop(gateway.stdin.take());
+            gateway.wait().unwrap();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Child>> {
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The state folder.

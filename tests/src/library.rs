@@ -33,6 +33,7 @@ impl Answered {
 
 /// The host's state, opened for as long as the gateway lives; the command must wait meanwhile.
 pub fn open(host: &Host) -> Gateway {
+    host.alone();
     Gateway::open(&host.state()).unwrap()
 }
 

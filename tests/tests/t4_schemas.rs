@@ -470,7 +470,8 @@ fn inv_pnp_04_the_json_rules_hold_for_requests() {
             &format!("{}{}", "[".repeat(levels), "]".repeat(levels)),
         )
     };
-    // The request, its payload and the data around it are three levels.
+    // The request, its payload and the data around it are three levels; a message of the channel would be two more.
+    host.alone();
     let said = host
         .say_with(
             ["--json", "invoke", &id, "--input", "-"],

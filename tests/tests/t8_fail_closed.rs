@@ -524,6 +524,7 @@ fn inv_pnp_10_a_change_in_the_store_is_seen_by_a_gateway_that_ran_it_before() {
 #[test]
 fn inv_pnp_10_a_broken_ledger_is_never_opened() {
     let host = Host::new();
+    host.alone();
     let id = host.install(&package("p.test.broken"));
     host.ask(&id, "x");
     let good = fs::read(host.segment()).unwrap();
@@ -664,6 +665,7 @@ fn inv_pnp_10_what_cannot_be_recorded_is_not_run_and_not_answered() {
         return;
     }
     let host = Host::new();
+    host.alone();
     let id = host.install(&package("p.test.full").with(|manifest| {
         manifest["entrypoint"]["command"] = json!(["sh", "script"]);
     }));
@@ -752,6 +754,7 @@ fn inv_pnp_10_a_state_that_cannot_be_used_is_refused() {
     ];
     for (what, code, damage) in broken {
         let host = Host::new();
+        host.alone();
         let id = host.install(&package("p.test.state"));
         damage(&host.state());
         for verb in [vec!["invoke", &id, "--text", "x"], vec!["disable", &id]] {

@@ -112,8 +112,13 @@ impl Door {
     /// # Errors
     /// When the state cannot be opened; when it is held and its holder does not answer.
     pub(crate) fn open(state: &Path) -> Result<Self, Error> {
+        // Asked first, because it answers at once, while a lock that is held is waited for.
+        if let Ok(live) = Live::connect(state) {
+            return Ok(Self::Live(live));
+        }
         match Gateway::open(state) {
             Ok(gateway) => Ok(Self::Own(Box::new(gateway))),
+            // It may have begun its work in between.
             Err(held @ Error::Ledger(ledger::Error::Locked { .. })) => {
                 Live::connect(state).map(Self::Live).map_err(|_| held)
             }
