@@ -29,11 +29,11 @@ static MARK: AtomicUsize = AtomicUsize::new(0);
 
 /// Sets the mark of every later call.
 #[cfg_attr(
-    not(freestanding),
+    not(any(test, freestanding)),
     expect(dead_code, reason = "only the launcher's calls are marked")
 )]
 pub(crate) fn set_mark(mark: u64) {
-    MARK.store(mark as usize, Ordering::Relaxed);
+    MARK.store(usize::from_ne_bytes(mark.to_ne_bytes()), Ordering::Relaxed);
 }
 
 /// One system call with up to five arguments.
