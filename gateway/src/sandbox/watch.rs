@@ -110,7 +110,13 @@ pub(super) fn watch<'a>(started: Started<'a>, job: &'a Job<'a>) -> Result<Seen, 
     killed?;
     let reaped = reaped?;
     drained?;
-    Ok(watch.finish(&reaped))
+    let launcher = watch.started.launcher;
+    let seen = watch.finish(&reaped);
+    // The kernel ends plugins together with their launcher; that is nothing the plugin did.
+    if seen.end == End::Signalled(libc::SIGKILL) && launcher.is_gone() {
+        return Err(Error::LauncherGone);
+    }
+    Ok(seen)
 }
 
 impl Watch<'_> {
@@ -273,11 +279,12 @@ impl Watch<'_> {
         let mut answer = self.answer;
         answer.truncate(self.job.limits.answer_bytes.saturating_add(1));
         let group = self.started.group.as_ref();
-        let counted = group.and_then(cgroup::Loan::peak_bytes);
+        // The group counts more kinds of memory, but a page here and there late or not at all.
+        let counted = group.and_then(cgroup::Loan::peak_bytes).unwrap_or(0);
         let usage = Usage {
             wall: self.started.since.elapsed(),
             cpu: reaped.cpu,
-            peak_memory_bytes: counted.unwrap_or(reaped.peak_memory_bytes),
+            peak_memory_bytes: counted.max(reaped.peak_memory_bytes),
         };
         Seen {
             end,

@@ -95,6 +95,7 @@ fn poorer_place() {
     );
     assert_eq!(text(&report), "0 hello\n", "{report:?}");
     nothing_of_the_host_is_open(&sandbox, folder.path());
+    super::launcher::siblings_do_not_reach_each_other(&sandbox, folder.path());
 }
 
 /// What namespaces would hide, Landlock and the filter still close.

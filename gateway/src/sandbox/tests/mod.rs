@@ -3,6 +3,7 @@
 mod echo;
 mod every_call;
 mod host;
+mod launcher;
 mod limits;
 mod refuse;
 mod runtimes;
