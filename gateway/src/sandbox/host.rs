@@ -243,6 +243,15 @@ pub(super) fn random() -> Result<u64, Error> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
+/// The same as two words.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the halves are wanted apart"
+)]
+pub(super) fn random_halves() -> Result<[u32; 2], Error> {
+    random().map(|whole| [whole as u32, (whole >> 32) as u32])
+}
+
 /// The launcher's program in sealed memory.
 fn launcher_program() -> Result<Image, Error> {
     use sha2::{Digest, Sha256};

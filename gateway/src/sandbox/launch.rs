@@ -61,15 +61,9 @@ fn start(
     loan: Option<&Loan>,
     group: Option<&cgroup::Loan>,
 ) -> Result<Arc<Run>, Error> {
-    let random = host::random()?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the halves are wanted apart"
-    )]
-    let cookies = [random as u32, (random >> 32) as u32];
     let child = launcher.launch(&Start {
         user: loan.map(Loan::id),
-        cookies,
+        cookies: host::random_halves()?,
         descriptors: plan.descriptors,
         limits: &plan.limits(group.is_some()),
         arguments: &plan.arguments,
