@@ -25,6 +25,13 @@ pub fn descendants_of(ancestor: u32) -> Vec<u32> {
     found
 }
 
+/// The plugins that the gateway `gateway` has running: its descendants but for the launchers.
+pub fn plugins_of(gateway: u32) -> Vec<u32> {
+    let mut found = descendants_of(gateway);
+    found.retain(|&pid| name_of(pid).is_some_and(|name| name != "plugin-launcher"));
+    found
+}
+
 /// Whether the process is still there, were it as a zombie.
 pub fn exists(pid: u32) -> bool {
     fs::metadata(format!("/proc/{pid}")).is_ok()
@@ -50,18 +57,13 @@ pub fn running(word: &str) -> Vec<u32> {
 
 /// The names (`comm`) of all processes, to look for one that must be gone.
 pub fn names() -> Vec<String> {
-    processes()
-        .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).ok())
-        .map(|name| name.trim().to_owned())
-        .collect()
+    processes().filter_map(name_of).collect()
 }
 
 /// The processes of this name (`comm`).
 pub fn running_as(name: &str) -> Vec<u32> {
     processes()
-        .filter(|pid| {
-            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|found| found.trim() == name)
-        })
+        .filter(|&pid| name_of(pid).is_some_and(|found| found == name))
         .collect()
 }
 
@@ -69,6 +71,11 @@ fn processes() -> impl Iterator<Item = u32> {
     fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+fn name_of(pid: u32) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(name.trim().to_owned())
 }
 
 fn parent_of(pid: u32) -> Option<u32> {

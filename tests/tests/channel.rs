@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use campaigns::answers::{crashing, hostile, prompt, slow};
 use campaigns::channel::{Channel, invoke, request};
 use campaigns::command::{Host, binary};
-use campaigns::processes::{descendants_of, exists, peak_memory_kib};
+use campaigns::processes::{descendants_of, exists, peak_memory_kib, plugins_of};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -271,7 +271,7 @@ fn inv_pnp_07_a_cancelled_call_is_answered_and_recorded() {
     assert_eq!(kinds_of(&host, "r-running"), ["INVOKE", "ERROR"]);
     assert_eq!(kinds_of(&host, "r-waiting"), ["ERROR"]);
     wait_until("the plugin is gone", || {
-        descendants_of(channel.pid()).is_empty()
+        plugins_of(channel.pid()).is_empty()
     });
 }
 
@@ -413,12 +413,12 @@ fn inv_pnp_05_no_plugin_outlives_a_killed_host() {
         .unwrap();
     let gateway: u32 = first.trim().parse().unwrap();
     wait_for_plugins(&host, 1);
-    wait_until("the plugin runs", || !descendants_of(gateway).is_empty());
-    let plugins = descendants_of(gateway);
+    wait_until("the plugin runs", || !plugins_of(gateway).is_empty());
+    let started = descendants_of(gateway);
     owner.kill().unwrap();
     owner.wait().unwrap();
     wait_until("the plugin is gone", || {
-        !plugins.iter().any(|pid| exists(*pid))
+        !started.iter().any(|pid| exists(*pid))
     });
     wait_until("the ledger is free", || {
         host.say(["disable", &never]).code == 0
@@ -438,14 +438,12 @@ fn inv_pnp_07_a_killed_gateway_leaves_no_plugin_and_loses_no_answer() {
     channel.call("invoke", invoke(&fast, "told", 5_000));
     channel.send("invoke", invoke(&never, "never", 60_000));
     wait_for_plugins(&host, 2);
-    wait_until("the plugin runs", || {
-        !descendants_of(channel.pid()).is_empty()
-    });
-    let plugins = descendants_of(channel.pid());
+    wait_until("the plugin runs", || !plugins_of(channel.pid()).is_empty());
+    let started = descendants_of(channel.pid());
     channel.signal(Signal::SIGKILL);
     assert_eq!(channel.ended().code, None);
     wait_until("the plugin is gone", || {
-        !plugins.iter().any(|pid| exists(*pid))
+        !started.iter().any(|pid| exists(*pid))
     });
     // The socket that was left behind is in nobody's way.
     host.say(["disable", &never]).expect(0);

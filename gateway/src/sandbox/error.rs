@@ -16,7 +16,7 @@ pub enum Error {
         /// What the operator can do.
         remedy: String,
     },
-    /// A step between clone and exec failed.
+    /// A step of the launcher's or of its child's failed.
     #[error("cannot start a plugin: step '{step}' failed")]
     Step {
         /// The step's name.
@@ -24,6 +24,9 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The launcher of this kind of plugin is gone; the next run gets a new one.
+    #[error("the launcher ended while it was needed")]
+    LauncherGone,
     /// No runtime has this name.
     #[error("no runtime is called '{name}'")]
     UnknownRuntime {

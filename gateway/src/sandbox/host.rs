@@ -1,33 +1,35 @@
 //! What this host offers, found by trying it: every layer is rehearsed in a child that stops short of exec.
 
 use std::ffi::CString;
-use std::fs;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use super::cgroup::{self, Caps, Cgroups};
-use super::child::{self, Recipe, Step};
 use super::error::{Error, While};
-use super::filter::{Filter, Wanted};
-use super::image::Class;
+use super::filter::Wanted;
+use super::image::{Class, Image};
+use super::launcher::{Launcher, Outfit, Start};
 use super::layer::Layer;
 use super::layout::Layout;
+use super::plan;
 use super::rules::{self, Places};
 use super::settings::Settings;
 use super::streams::above_stdio;
 use super::uids::{Loan, Uids};
-use crate::sys::bare::Cookies;
-use crate::sys::process::Arguments;
+use crate::sys::launcher::PROGRAM;
+use crate::sys::launcher::wire::Step;
 use crate::sys::wait::{self, Death};
 
-/// The namespaces that are made anew for each run, with their layers.
-pub(super) const NAMESPACES: [(i32, Layer); 5] = [
+/// The namespaces, with their layers. That of process ids is made anew for each run; the others are the launcher's.
+pub(super) const NAMESPACES: [(i32, Layer); 6] = [
     (libc::CLONE_NEWNS, Layer::MountNs),
     (libc::CLONE_NEWPID, Layer::PidNs),
     (libc::CLONE_NEWIPC, Layer::IpcNs),
     (libc::CLONE_NEWUTS, Layer::UtsNs),
     (libc::CLONE_NEWCGROUP, Layer::CgroupNs),
+    (libc::CLONE_NEWNET, Layer::NetNs),
 ];
 
 /// More than a child of ours takes that stops short of exec.
@@ -46,14 +48,14 @@ pub(super) struct Host {
     pub(super) landlock: u32,
     /// Flags of the namespaces that can be made, `CLONE_NEWUSER` among them for an ordinary user.
     pub(super) namespaces: i32,
-    /// A network namespace in which nothing is up, to be joined.
-    pub(super) network: Option<OwnedFd>,
     /// Groups to run in, or why there are none.
     pub(super) cgroups: Result<Cgroups, String>,
     /// Whether forbidden calls can be reported.
     pub(super) reported: bool,
-    /// The gateway's process id as /proc shows it, 0 where /proc shows another namespace's.
-    pub(super) parent: i32,
+    /// The launcher's program, sealed.
+    pub(super) launcher: Arc<Image>,
+    /// The gateway's own process, to see it end.
+    pub(super) gateway: OwnedFd,
     /// An empty folder without a name, in which nobody can make anything.
     pub(super) folder: OwnedFd,
 }
@@ -70,19 +72,17 @@ impl Host {
             uids: root.then(|| Uids::new(settings.uid_pool.clone())),
             landlock: crate::sys::landlock::version(),
             namespaces: 0,
-            network: None,
             cgroups: Err("not tried".to_owned()),
             reported: true,
-            parent: own_number_in_proc(),
+            launcher: Arc::new(launcher_program()?),
+            gateway: own_process()?,
             folder,
         };
-        host.try_core()?;
-        host.try_namespaces();
-        if root {
-            host.network = empty_network().filter(|network| {
-                host.rehearse_with(host.namespaces, Some(network.as_fd()))
-                    .is_ok()
-            });
+        if host.rehearse_with(host.all_namespaces()).is_ok() {
+            host.namespaces = host.all_namespaces();
+        } else {
+            host.try_core()?;
+            host.try_namespaces();
         }
         host.try_cgroups();
         Ok(host)
@@ -91,16 +91,11 @@ impl Host {
     /// Groups are used only when a rehearsal in one works.
     fn try_cgroups(&mut self) {
         self.cgroups = Cgroups::open();
-        if let Err(error) = self.rehearse() {
+        if let Err(error) = self.rehearse_with(self.namespaces) {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             let cause = cause.unwrap_or_default();
             self.cgroups = Err(format!("a rehearsal in one failed: {error}: {cause}"));
         }
-    }
-
-    fn rehearse(&self) -> Result<(), Error> {
-        let network = self.network.as_ref().map(AsFd::as_fd);
-        self.rehearse_with(self.namespaces, network)
     }
 
     /// A group with these caps, where there are groups.
@@ -114,93 +109,85 @@ impl Host {
 
     /// The layers without which no plugin is ever started. Reports may be missing: then forbidden calls kill.
     fn try_core(&mut self) -> Result<(), Error> {
-        let outcome = match self.rehearse_with(0, None) {
+        let outcome = match self.rehearse_with(0) {
             Err(Error::Step { step, .. })
                 if [Step::Seccomp, Step::Listener]
                     .map(Step::as_str)
                     .contains(&step) =>
             {
                 self.reported = false;
-                self.rehearse_with(0, None)
+                self.rehearse_with(0)
             }
             other => other,
         };
         outcome.map_err(missing)
     }
 
-    /// All namespaces at once where that works, else each that works by itself.
-    fn try_namespaces(&mut self) {
-        let user = if self.uids.is_some() {
+    /// Every namespace, and for an ordinary user the one that lets it have them.
+    fn all_namespaces(&self) -> i32 {
+        let all = NAMESPACES.iter().fold(0, |flags, (flag, _)| flags | flag);
+        self.user_namespace() | all
+    }
+
+    fn user_namespace(&self) -> i32 {
+        if self.uids.is_some() {
             0
         } else {
             libc::CLONE_NEWUSER
-        };
-        let all = NAMESPACES
-            .iter()
-            .fold(user, |flags, (flag, _)| flags | flag);
-        if self.rehearse_with(all, None).is_ok() {
-            self.namespaces = all;
-            return;
         }
+    }
+
+    /// Each namespace that works beside those found before.
+    fn try_namespaces(&mut self) {
         let mut working = 0;
         for (flag, _) in NAMESPACES {
-            if self.rehearse_with(working | user | flag, None).is_ok() {
-                working |= user | flag;
+            let tried = working | self.user_namespace() | flag;
+            if self.rehearse_with(tried).is_ok() {
+                working = tried;
             }
         }
         self.namespaces = working;
     }
 
-    /// Takes every step up to exec for a static program, in a child that then exits.
-    fn rehearse_with(&self, namespaces: i32, network: Option<BorrowedFd<'_>>) -> Result<(), Error> {
+    /// Starts a launcher and takes every step up to exec for a static program, in a child that then exits.
+    fn rehearse_with(&self, namespaces: i32) -> Result<(), Error> {
         let private_root = namespaces & libc::CLONE_NEWNS != 0;
-        let null = above_stdio(open_null()?)?;
-        let ruleset = self.ruleset(&Places::default())?;
-        let loan = self.identity()?;
-        let (ours, theirs) = report_socket()?;
-        let wanted = Wanted {
-            class: Class::Static,
-            makes_code: false,
-            private_root,
-            reported: self.reported,
-            extra_calls: Vec::new(),
-        };
-        let cookies = cookies()?;
-        let group = self.group(REHEARSAL_CAPS)?;
-        let recipe = Recipe {
-            parent: self.parent,
-            groups: group.iter().flat_map(cgroup::Loan::doors).collect(),
-            id_maps: self.id_maps(namespaces)?,
-            joins: network
-                .map(|fd| (fd.as_raw_fd(), libc::CLONE_NEWNET))
-                .into_iter()
-                .collect(),
-            own_name: namespaces & libc::CLONE_NEWUTS != 0,
-            root: if private_root {
-                Some(Layout::plan(&[], None)?)
-            } else {
-                None
+        let null = open_null()?;
+        let launcher = Launcher::start(
+            self,
+            &Outfit {
+                namespaces,
+                root: if private_root {
+                    Some(Layout::plan(&[], None)?)
+                } else {
+                    None
+                },
+                wanted: Wanted {
+                    class: Class::Static,
+                    makes_code: false,
+                    private_root,
+                    reported: self.reported,
+                    extra_calls: Vec::new(),
+                },
+                ruleset: self.ruleset(&Places::default())?,
+                limits: plan::limits_of_all(),
             },
-            folder: self.folder.as_raw_fd(),
-            stdio: [null.as_raw_fd(); 3],
-            identity: loan.as_ref().map(Loan::id),
-            limits: Vec::new(),
-            descriptors: 3,
-            ruleset: ruleset.as_ref().map(AsRawFd::as_raw_fd),
-            filter: Filter::build(&wanted)?.with_cookies(cookies),
-            report: self.reported.then(|| theirs.as_raw_fd()),
-            cookies,
-            program: None,
-            arguments: Arguments::new(Vec::new()),
-            failure: child::Failure::default(),
-        };
-        let child = recipe.start(
-            namespaces,
-            group.as_ref().and_then(cgroup::Loan::birthplace),
         )?;
+        let loan = self.identity()?;
+        let group = self.group(REHEARSAL_CAPS)?;
+        let group = group.as_ref();
+        let child = launcher.launch(&Start {
+            user: loan.as_ref().map(Loan::id),
+            cookies: [0; 2],
+            descriptors: 3,
+            limits: &[],
+            arguments: &[],
+            stdio: [null.as_fd(); 3],
+            program: None,
+            birthplace: group.and_then(cgroup::Loan::birthplace),
+            doors: group.map(cgroup::Loan::doors).unwrap_or_default(),
+        })?;
         let reaped = wait::reap(&child.pidfd).during("reap a rehearsal")?;
-        drop(ours);
-        recipe.outcome()?;
         if reaped.end == Death::Exited(0) {
             Ok(())
         } else {
@@ -221,12 +208,12 @@ impl Host {
         self.uids.as_ref().map(Uids::borrow).transpose()
     }
 
-    /// In a user namespace, the gateway's own ids are seen as nobody's.
-    pub(super) fn id_maps(&self, namespaces: i32) -> Result<Option<[CString; 2]>, Error> {
+    /// In a user namespace, the gateway's own ids are seen as nobody's. Both maps are empty without one.
+    pub(super) fn id_maps(&self, namespaces: i32) -> Result<[CString; 2], Error> {
         /// The overflow id, "nobody" everywhere. Not 0, so that exec drops all capabilities.
         const INSIDE: u32 = 65_534;
         if namespaces & libc::CLONE_NEWUSER == 0 {
-            return Ok(None);
+            return Ok([CString::default(), CString::default()]);
         }
         let line = |outside: u32| {
             CString::new(format!("{INSIDE} {outside} 1")).map_err(|_| Error::Unusable {
@@ -238,7 +225,7 @@ impl Host {
             rustix::process::geteuid().as_raw(),
             rustix::process::getegid().as_raw(),
         );
-        Ok(Some([line(user)?, line(group)?]))
+        Ok([line(user)?, line(group)?])
     }
 
     /// Whether a private root can be built.
@@ -247,26 +234,34 @@ impl Host {
     }
 }
 
-/// Two random numbers for one run.
-pub(super) fn cookies() -> Result<Cookies, Error> {
+/// A random number that nobody can guess.
+pub(super) fn random() -> Result<u64, Error> {
     let mut bytes = [0_u8; 8];
     let count = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .during("draw random numbers")?;
     debug_assert_eq!(count, bytes.len(), "getrandom fills up to 256 bytes");
-    let [a, b, c, d, e, f, g, h] = bytes;
-    Ok([
-        u32::from_ne_bytes([a, b, c, d]),
-        u32::from_ne_bytes([e, f, g, h]),
-    ])
+    Ok(u64::from_ne_bytes(bytes))
 }
 
-/// A socket pair for the listener: (ours, the child's).
-pub(super) fn report_socket() -> Result<(OwnedFd, OwnedFd), Error> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, flags, None)
-        .during("make a socket pair")?;
-    Ok((ours, above_stdio(theirs)?))
+/// The same as two words.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the halves are wanted apart"
+)]
+pub(super) fn random_halves() -> Result<[u32; 2], Error> {
+    random().map(|whole| [whole as u32, (whole >> 32) as u32])
+}
+
+/// The launcher's program in sealed memory.
+fn launcher_program() -> Result<Image, Error> {
+    use sha2::{Digest, Sha256};
+    Image::seal_as("launcher", PROGRAM, &Sha256::digest(PROGRAM).into())
+}
+
+/// A descriptor of this very process.
+fn own_process() -> Result<OwnedFd, Error> {
+    use rustix::process::{PidfdFlags, getpid, pidfd_open};
+    pidfd_open(getpid(), PidfdFlags::empty()).during("open the gateway's own process")
 }
 
 fn open_null() -> Result<OwnedFd, Error> {
@@ -282,24 +277,6 @@ fn empty_folder() -> Result<OwnedFd, Error> {
     let folder = open(named.path(), flags, Mode::empty()).during("open an empty folder")?;
     named.close().during("remove the name of an empty folder")?;
     above_stdio(folder)
-}
-
-/// The process id that /proc shows for us, or 0 when it is not the one the kernel tells us: then /proc belongs to another namespace.
-fn own_number_in_proc() -> i32 {
-    let own = rustix::process::getpid().as_raw_pid();
-    let shown = fs::read_link("/proc/self")
-        .ok()
-        .and_then(|link| link.to_str()?.parse::<i32>().ok());
-    if shown == Some(own) { own } else { 0 }
-}
-
-/// A network namespace in which even the loopback is down, made by a thread that then ends.
-fn empty_network() -> Option<OwnedFd> {
-    let maker = std::thread::spawn(|| {
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).ok()?;
-        fs::File::open("/proc/thread-self/ns/net").ok()
-    });
-    above_stdio(OwnedFd::from(maker.join().ok()??)).ok()
 }
 
 /// A core step that failed, as the layer that is missing.

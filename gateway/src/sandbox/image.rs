@@ -35,14 +35,23 @@ impl Image {
     /// # Errors
     /// When the digest differs, when the bytes are not a program for this machine, or when the kernel refuses.
     pub(crate) fn seal(bytes: &[u8], sha256_expected: &[u8; 32]) -> Result<Self, Error> {
+        Self::seal_as("plugin", bytes, sha256_expected)
+    }
+
+    /// As [`Self::seal`], with a name for whoever looks at a list of processes.
+    pub(super) fn seal_as(
+        name: &'static str,
+        bytes: &[u8],
+        sha256_expected: &[u8; 32],
+    ) -> Result<Self, Error> {
         if Sha256::digest(bytes).as_slice() != sha256_expected {
             return Err(Error::Digest);
         }
         let class = elf::class(bytes)?;
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let file = memfd_create("plugin", flags | MemfdFlags::EXEC)
+        let file = memfd_create(name, flags | MemfdFlags::EXEC)
             // Kernels before 6.3 do not know the flag, and make every memory file executable.
-            .or_else(|_| memfd_create("plugin", flags))
+            .or_else(|_| memfd_create(name, flags))
             .during("make a sealed copy of a program")?;
         rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o555))
             .during("make a program executable")?;

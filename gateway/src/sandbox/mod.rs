@@ -3,7 +3,6 @@
 
 mod advice;
 mod cgroup;
-mod child;
 mod denial;
 mod elf;
 mod error;
@@ -12,12 +11,16 @@ mod host;
 mod image;
 mod job;
 mod launch;
+mod launcher;
+mod launchers;
 mod layer;
 mod layout;
+mod letter;
 mod plan;
 mod probe;
 mod protections;
 mod report;
+mod reports;
 mod rules;
 mod runtimes;
 mod settings;
@@ -30,6 +33,7 @@ mod watch;
 use std::marker::PhantomData;
 
 use self::host::Host;
+use self::launchers::Launchers;
 use self::plan::Plan;
 pub(crate) use error::Error;
 pub(crate) use image::{Class, Image};
@@ -49,6 +53,7 @@ pub(crate) const STDERR_TAIL_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Sandbox<P> {
     host: Host,
+    launchers: Launchers,
     runtimes: Runtimes,
     protections: Vec<Protection>,
     permit: PhantomData<fn(&P)>,
@@ -82,6 +87,7 @@ impl<P> Sandbox<P> {
         }
         Ok(Self {
             host,
+            launchers: Launchers::default(),
             runtimes: settings.runtimes,
             protections,
             permit: PhantomData,
@@ -110,7 +116,7 @@ impl<P> Sandbox<P> {
                 remedy,
             });
         }
-        let seen = launch::launch(&self.host, &plan, job)?;
+        let seen = launch::launch(&self.host, &self.launchers, &plan, job)?;
         let denied = if let End::Violation(denial) = &seen.end {
             Some(denial.clone())
         } else {

@@ -341,9 +341,8 @@ fn processors(cpu: Duration, time: Duration) -> u32 {
         .clamp(1, PROCESSORS_MAX)
 }
 
-/// The resource limits, soft and hard alike (setrlimit(2)).
-fn limits(limits: &Limits, overhead: u64, reserve: u64) -> Vec<(u32, u64)> {
-    let memory = limits.memory_bytes.saturating_add(overhead);
+/// The resource limits that are the same for every plugin, soft and hard alike (setrlimit(2)). The launcher bears them too.
+pub(super) fn limits_of_all() -> Vec<(u32, u64)> {
     vec![
         // No core file, and no pipe to a core handler with the plugin's memory.
         (libc::RLIMIT_CORE, 0),
@@ -356,9 +355,16 @@ fn limits(limits: &Limits, overhead: u64, reserve: u64) -> Vec<(u32, u64)> {
         // No better share of the processor than was given.
         (libc::RLIMIT_NICE, 0),
         (libc::RLIMIT_RTPRIO, 0),
+        (libc::RLIMIT_STACK, STACK_BYTES),
+    ]
+}
+
+/// The resource limits of one run.
+fn limits(limits: &Limits, overhead: u64, reserve: u64) -> Vec<(u32, u64)> {
+    let memory = limits.memory_bytes.saturating_add(overhead);
+    vec![
         (libc::RLIMIT_SIGPENDING, SIGNALS),
         (libc::RLIMIT_NPROC, THREADS),
-        (libc::RLIMIT_STACK, STACK_BYTES),
         // The supervisor's own look at the clock is finer; this holds should the supervisor be stopped.
         (libc::RLIMIT_CPU, whole_seconds(limits.cpu)),
         (libc::RLIMIT_DATA, memory),

@@ -93,23 +93,46 @@ fn state(host: &Host, layer: Layer) -> (bool, String) {
         | Layer::Session
         | Layer::ExecOnce
         | Layer::SealedImage => (true, "rehearsed in a child that went up to exec".to_owned()),
-        Layer::DeathSignal if host.parent == 0 => {
-            (true, "without the check against a parent that dies during the start, for lack of a matching /proc".to_owned())
-        }
-        Layer::DeathSignal => (true, "set, and the parent checked afterwards".to_owned()),
-        Layer::Uid if root => (true, "each run has a user id of its own and no capability; the gateway itself is root, which it need not be where ordinary users may make user namespaces".to_owned()),
-        Layer::Uid => (true, "the gateway is not root, and plugins have its user id without capabilities".to_owned()),
-        Layer::Landlock => (host.landlock >= VERSION_MIN, format!("version {}, {VERSION_MIN} or later is needed", host.landlock)),
-        Layer::MountNs | Layer::PidNs | Layer::IpcNs | Layer::UtsNs | Layer::CgroupNs => {
-            let flag = NAMESPACES.into_iter().find(|(_, known)| *known == layer).map_or(0, |(flag, _)| flag);
-            made(host.namespaces & flag != 0)
+        Layer::DeathSignal => (
+            true,
+            "set, and the gateway looked for afterwards".to_owned(),
+        ),
+        Layer::Uid if root => (
+            true,
+            "each run has a user id of its own and no capability; the gateway itself is root, which it need not be where ordinary users may make user namespaces".to_owned(),
+        ),
+        Layer::Uid => (
+            true,
+            "the gateway is not root, and plugins have its user id without capabilities".to_owned(),
+        ),
+        Layer::Landlock => (
+            host.landlock >= VERSION_MIN,
+            format!(
+                "version {}, {VERSION_MIN} or later is needed",
+                host.landlock
+            ),
+        ),
+        Layer::PidNs => made(
+            host.namespaces & libc::CLONE_NEWPID != 0,
+            "each run has its own",
+        ),
+        Layer::MountNs | Layer::IpcNs | Layer::UtsNs | Layer::CgroupNs | Layer::NetNs => {
+            let flag = NAMESPACES
+                .into_iter()
+                .find(|(_, known)| *known == layer)
+                .map_or(0, |(flag, _)| flag);
+            made(host.namespaces & flag != 0, "each launcher has its own")
         }
         Layer::UserNs if root => (false, "not needed: the gateway is root".to_owned()),
-        Layer::UserNs => made(host.namespaces & libc::CLONE_NEWUSER != 0),
-        Layer::NetNs if host.network.is_some() => (true, "an empty one is joined".to_owned()),
-        Layer::NetNs => (false, "not made; no call that makes a socket is let through".to_owned()),
+        Layer::UserNs => made(
+            host.namespaces & libc::CLONE_NEWUSER != 0,
+            "each launcher has its own, and each run one in it",
+        ),
         Layer::Cgroup => match &host.cgroups {
-            Ok(groups) => (true, format!("each run is in a group that caps {}", groups.describe())),
+            Ok(groups) => (
+                true,
+                format!("each run is in a group that caps {}", groups.describe()),
+            ),
             Err(reason) => (false, format!("resource limits stand in: {reason}")),
         },
         Layer::Explained if host.reported => (true, "through a seccomp listener".to_owned()),
@@ -117,16 +140,13 @@ fn state(host: &Host, layer: Layer) -> (bool, String) {
     }
 }
 
-fn made(works: bool) -> (bool, String) {
-    (
-        works,
-        if works {
-            "made anew for each run"
-        } else {
-            "the kernel refuses it"
-        }
-        .to_owned(),
-    )
+fn made(works: bool, whose: &str) -> (bool, String) {
+    let detail = if works {
+        whose
+    } else {
+        "the kernel refuses it"
+    };
+    (works, detail.to_owned())
 }
 
 /// The layers in force for a program of this class.

@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::layer::Layer;
 use super::runtimes::Runtimes;
 
-/// Size of the default pool: more than twice the highest concurrency that a manifest may name (100).
-const UID_POOL_COUNT: u32 = 256;
+/// Size of the default pool: enough for several gateways that each run as many plugins at once as a manifest may name (100).
+const UID_POOL_COUNT: u32 = 448;
 
 /// First ids of the default pools, best first. The systemd table of user ids (UIDS-GIDS) leaves
 /// 1,879,048,192–2,147,483,647 unused, which also lies above every range that `useradd` gives out
@@ -65,13 +65,13 @@ mod tests {
     fn a_pool_is_mapped_only_when_one_line_covers_it() {
         assert!(is_mapped(
             "         0          0 4294967295\n",
-            &(2_000_000_000..2_000_000_256)
+            &(2_000_000_000..2_000_000_448)
         ));
         assert!(!is_mapped(
             "0 100000 65536\n",
-            &(2_000_000_000..2_000_000_256)
+            &(2_000_000_000..2_000_000_448)
         ));
-        assert!(is_mapped("0 100000 65536\n", &(60_706..60_962)));
-        assert!(!is_mapped("", &(60_706..60_962)));
+        assert!(is_mapped("0 100000 65536\n", &(60_706..61_154)));
+        assert!(!is_mapped("", &(60_706..61_154)));
     }
 }

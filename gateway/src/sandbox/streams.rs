@@ -7,14 +7,16 @@ use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::STDERR_TAIL_BYTES;
-use super::child::FIRST_SOURCE;
 use super::error::{Error, While};
 use super::report::Tail;
+
+/// The lowest number for descriptors that the launcher is given at its start, above the four that it begins with.
+const FIRST_SOURCE: i32 = 4;
 
 /// One read's size in bytes: a pipe's usual capacity.
 const READ_BYTES: usize = 64 * 1024;
 
-/// A descriptor numbered [`FIRST_SOURCE`] or higher, which the child's own three cannot collide with.
+/// A descriptor numbered [`FIRST_SOURCE`] or higher, which the launcher's own cannot collide with.
 pub(super) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Error> {
     if fd.as_raw_fd() >= FIRST_SOURCE {
         return Ok(fd);
@@ -22,10 +24,9 @@ pub(super) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Error> {
     fcntl_dupfd_cloexec(&fd, FIRST_SOURCE).during("move a descriptor out of the way")
 }
 
-/// A pipe as (read end, write end), both numbered high.
+/// A pipe as (read end, write end).
 fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
-    let (read, write) = pipe_with(PipeFlags::CLOEXEC).during("make a pipe")?;
-    Ok((above_stdio(read)?, above_stdio(write)?))
+    pipe_with(PipeFlags::CLOEXEC).during("make a pipe")
 }
 
 fn non_blocking(fd: &OwnedFd) -> Result<(), Error> {
@@ -55,9 +56,11 @@ impl<'a> Feed<'a> {
         Ok(feed)
     }
 
-    /// The child's end.
-    pub(super) fn child_end(&self) -> Option<BorrowedFd<'_>> {
-        self.ends.as_ref().map(|(read, _)| read.as_fd())
+    /// The child's end, which is there until [`Self::close_if_done`].
+    pub(super) fn child_end(&self) -> Result<BorrowedFd<'_>, Error> {
+        let ends = self.ends.as_ref().ok_or(Errno::BADF);
+        ends.map(|(read, _)| read.as_fd())
+            .during("hand a pipe over")
     }
 
     /// Our end, while there is something left to write.

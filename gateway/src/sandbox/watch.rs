@@ -1,19 +1,18 @@
 //! Watches one started plugin to its end: one deadline, one poll over everything, a kill by descriptor and a reap, always.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::OnceLock;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::cgroup;
-use super::denial::{self, Judgement};
 use super::error::{Error, While};
 use super::job::Job;
+use super::launcher::Launcher;
 use super::report::{Denial, End, Tail, Usage};
+use super::reports::{Reports, Run};
 use super::streams::{self, Feed, Outlet, Progress, TailBuffer};
-use crate::sys::notify;
-use crate::sys::spawn::Child;
 use crate::sys::wait::{self, Death, Reaped};
 
 /// How long a plugin that has answered may take to say more or to end by itself. Long enough for a second line that was
@@ -29,15 +28,13 @@ const CPU_LOOK: Duration = Duration::from_millis(5);
 /// A started plugin and our ends of everything between us.
 #[derive(Debug)]
 pub(super) struct Started<'a> {
-    pub(super) child: Child,
+    pub(super) run: Arc<Run>,
+    pub(super) launcher: &'a Launcher,
     pub(super) feed: Feed<'a>,
     pub(super) stdout: Outlet,
     pub(super) stderr: Outlet,
-    pub(super) listener: Option<OwnedFd>,
     /// The control group that the plugin is in.
     pub(super) group: Option<cgroup::Loan>,
-    /// Whether a question to the C library's name service is a probe and no attack.
-    pub(super) asks_name_service: bool,
     pub(super) since: Instant,
 }
 
@@ -60,7 +57,6 @@ enum Cause {
     TimedOut,
     CpuLimit,
     Cancelled,
-    Violation(Denial),
 }
 
 /// What one round of waiting found ready.
@@ -70,7 +66,7 @@ struct Ready {
     stdin: bool,
     stdout: bool,
     stderr: bool,
-    report: bool,
+    orphaned: bool,
     cancelled: bool,
 }
 
@@ -84,8 +80,6 @@ struct Watch<'a> {
     /// When to stop waiting for more after an answer.
     grace: Option<Instant>,
     cause: Option<Cause>,
-    probes: u32,
-    peak_memory_bytes: u64,
 }
 
 /// Watches until the plugin is gone.
@@ -102,29 +96,37 @@ pub(super) fn watch<'a>(started: Started<'a>, job: &'a Job<'a>) -> Result<Seen, 
         stderr: TailBuffer::default(),
         grace: None,
         cause: None,
-        probes: 0,
-        peak_memory_bytes: 0,
     };
     let watched = watch.until_over();
-    watch.note_memory();
     // Whatever happened, the process is ended and taken off the table before anything is answered.
-    let killed = wait::kill(&watch.started.child.pidfd).during("kill a plugin");
-    let reaped = wait::reap(&watch.started.child.pidfd).during("reap a plugin");
+    let pidfd = &watch.started.run.child.pidfd;
+    let killed = wait::kill(pidfd).during("kill a plugin");
+    if let Some(reports) = watch.started.launcher.reports() {
+        reports.release(&watch.started.run);
+    }
+    let reaped = wait::reap(pidfd).during("reap a plugin");
     let drained = watch.drain();
     watched?;
     killed?;
     let reaped = reaped?;
     drained?;
-    Ok(watch.finish(&reaped))
+    let launcher = watch.started.launcher;
+    let seen = watch.finish(&reaped);
+    // The kernel ends plugins together with their launcher; that is nothing the plugin did.
+    if seen.end == End::Signalled(libc::SIGKILL) && launcher.is_gone() {
+        return Err(Error::LauncherGone);
+    }
+    Ok(seen)
 }
 
 impl Watch<'_> {
     fn until_over(&mut self) -> Result<(), Error> {
+        let reports = self.started.launcher.reports();
+        if let Some(reports) = reports {
+            reports.claim(&self.started.run)?;
+        }
         loop {
             let ready = self.wait()?;
-            if ready.report {
-                self.judge()?;
-            }
             if ready.stdout {
                 self.read_stdout()?;
             }
@@ -136,8 +138,15 @@ impl Watch<'_> {
                 self.started.feed.close_if_done();
             }
             self.check_time(ready.cancelled);
-            if ready.exited || self.cause.is_some() {
+            if ready.exited {
                 return Ok(());
+            }
+            if self.cause.is_some() {
+                // What the plugin did before it is ended counts, also when nobody has looked at it yet.
+                return reports.map_or(Ok(()), Reports::take_all);
+            }
+            if ready.orphaned {
+                return Err(Error::LauncherGone);
             }
         }
     }
@@ -146,25 +155,23 @@ impl Watch<'_> {
     fn wait(&self) -> Result<Ready, Error> {
         let started = &self.started;
         let sources = [
-            Some((started.child.pidfd.as_fd(), PollFlags::IN)),
+            Some((started.run.child.pidfd.as_fd(), PollFlags::IN)),
             started.feed.pending().map(|fd| (fd, PollFlags::OUT)),
             started.stdout.pending().map(|fd| (fd, PollFlags::IN)),
             started.stderr.pending().map(|fd| (fd, PollFlags::IN)),
-            started
-                .listener
-                .as_ref()
-                .map(|fd| (fd.as_fd(), PollFlags::IN)),
+            Some((started.launcher.process(), PollFlags::IN)),
             self.job
                 .cancel
                 .map(|cancel| (cancel.event(), PollFlags::IN)),
         ];
-        let [exited, stdin, stdout, stderr, report, cancelled] = ready(sources, self.time_left())?;
+        let [exited, stdin, stdout, stderr, orphaned, cancelled] =
+            ready(sources, self.time_left())?;
         Ok(Ready {
             exited,
             stdin,
             stdout,
             stderr,
-            report,
+            orphaned,
             cancelled,
         })
     }
@@ -176,30 +183,9 @@ impl Watch<'_> {
             .grace
             .map_or(self.job.deadline, |grace| grace.min(self.job.deadline));
         let left = until.saturating_duration_since(now);
-        let cpu = wait::cpu_time(self.started.child.pid).unwrap_or_default();
+        let cpu = wait::cpu_time(self.started.run.child.pid).unwrap_or_default();
         let cpu_left = self.job.limits.cpu.saturating_sub(cpu) / processors();
         left.min(cpu_left.max(CPU_LOOK))
-    }
-
-    fn judge(&mut self) -> Result<(), Error> {
-        let Some(listener) = &self.started.listener else {
-            return Ok(());
-        };
-        let Some(report) =
-            notify::receive(listener.as_fd()).during("receive a report of a forbidden call")?
-        else {
-            return Ok(());
-        };
-        match denial::judge(listener.as_fd(), &report, self.started.asks_name_service) {
-            Judgement::Refuse(errno) => {
-                self.probes = self.probes.saturating_add(1);
-                notify::refuse(listener.as_fd(), report.id, errno).during("answer a probe")?;
-            }
-            // Not answered: the caller stays stopped inside the call until the kill.
-            Judgement::Deny(denied) => self.end(Cause::Violation(denied)),
-            Judgement::Gone => {}
-        }
-        Ok(())
     }
 
     fn read_stdout(&mut self) -> Result<(), Error> {
@@ -257,7 +243,8 @@ impl Watch<'_> {
         if now >= self.job.deadline {
             self.end(Cause::TimedOut);
         }
-        if wait::cpu_time(self.started.child.pid).is_some_and(|cpu| cpu >= self.job.limits.cpu) {
+        if wait::cpu_time(self.started.run.child.pid).is_some_and(|cpu| cpu >= self.job.limits.cpu)
+        {
             self.end(Cause::CpuLimit);
         }
         if self.grace.is_some_and(|grace| now >= grace) {
@@ -270,16 +257,6 @@ impl Watch<'_> {
         if matches!(self.cause, None | Some(Cause::Answered)) {
             self.cause = Some(cause);
         }
-    }
-
-    /// Highest resident memory as /proc shows it. The kernel's own figure at reaping also counts the gateway's memory,
-    /// in which the child began.
-    fn note_memory(&mut self) {
-        let path = format!("/proc/{}/status", self.started.child.pid);
-        let status = std::fs::read_to_string(path).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        self.peak_memory_bytes = kib.unwrap_or(0).saturating_mul(1024);
     }
 
     /// Takes what is still in the pipes of a process that is gone.
@@ -301,31 +278,28 @@ impl Watch<'_> {
         let end = self.verdict(reaped);
         let mut answer = self.answer;
         answer.truncate(self.job.limits.answer_bytes.saturating_add(1));
-        let counted = self
-            .started
-            .group
-            .as_ref()
-            .and_then(cgroup::Loan::peak_bytes);
-        let peak = counted.unwrap_or(if self.peak_memory_bytes == 0 {
-            reaped.peak_memory_bytes
-        } else {
-            self.peak_memory_bytes
-        });
+        let group = self.started.group.as_ref();
+        // The group counts more kinds of memory, but a page here and there late or not at all.
+        let counted = group.and_then(cgroup::Loan::peak_bytes).unwrap_or(0);
         let usage = Usage {
             wall: self.started.since.elapsed(),
             cpu: reaped.cpu,
-            peak_memory_bytes: peak,
+            peak_memory_bytes: counted.max(reaped.peak_memory_bytes),
         };
         Seen {
             end,
             answer,
             stderr: self.stderr.finish(),
             usage,
-            probes: self.probes,
+            probes: self.started.run.probes(),
         }
     }
 
     fn verdict(&self, reaped: &Reaped) -> End {
+        // It undoes an answer that came before it, and is the reason for any end that came after.
+        if let Some(denied) = self.started.run.denied() {
+            return End::Violation(denied);
+        }
         match &self.cause {
             Some(Cause::Answered) => End::Answered,
             Some(Cause::ExtraOutput) => End::ExtraOutput,
@@ -333,7 +307,6 @@ impl Watch<'_> {
             Some(Cause::TimedOut) => End::TimedOut,
             Some(Cause::CpuLimit) => End::CpuLimit,
             Some(Cause::Cancelled) => End::Cancelled,
-            Some(Cause::Violation(denied)) => End::Violation(denied.clone()),
             None => self.own_end(reaped),
         }
     }

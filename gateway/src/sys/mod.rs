@@ -6,11 +6,9 @@
     reason = "this is the one room in which the kernel is spoken to directly"
 )]
 
-pub(crate) mod bare;
 pub(crate) mod landlock;
-pub(crate) mod mount;
+pub(crate) mod launcher;
 pub(crate) mod notify;
-pub(crate) mod process;
 pub(crate) mod spawn;
-pub(crate) mod stack;
+mod stack;
 pub(crate) mod wait;

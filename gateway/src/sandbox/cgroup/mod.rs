@@ -4,7 +4,7 @@
 mod group;
 mod tree;
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) use self::group::Caps;
@@ -116,9 +116,9 @@ impl Loan {
     }
 
     /// The files into which a child writes `0` to enter.
-    pub(super) fn doors(&self) -> Vec<RawFd> {
+    pub(super) fn doors(&self) -> Vec<BorrowedFd<'_>> {
         let doors = self.group.iter().flat_map(Group::doors);
-        doors.map(|door| door.as_fd().as_raw_fd()).collect()
+        doors.map(AsFd::as_fd).collect()
     }
 
     /// Whether the kernel killed something in the group for lack of memory.
@@ -156,6 +156,7 @@ impl Drop for Pool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
     use std::path::PathBuf;
 
     use super::*;
@@ -178,8 +179,10 @@ mod tests {
     fn groups_are_reused_and_nothing_is_left() {
         let Some(groups) = open() else { return };
         let folders: Vec<PathBuf> = groups.pool.homes.iter().map(Home::folder).collect();
-        let doors = groups.borrow(CAPS).unwrap().doors();
-        assert_eq!(groups.borrow(CAPS).unwrap().doors(), doors);
+        let doors =
+            |loan: &Loan| -> Vec<_> { loan.doors().iter().map(AsRawFd::as_raw_fd).collect() };
+        let first = doors(&groups.borrow(CAPS).unwrap());
+        assert_eq!(doors(&groups.borrow(CAPS).unwrap()), first);
         let both = (groups.borrow(CAPS).unwrap(), groups.borrow(CAPS).unwrap());
         assert_eq!(groups.pool.lock().made, 2);
         assert!(folders.iter().all(|folder| folder.is_dir()));

@@ -415,6 +415,14 @@ mod tests {
             number("landlock_restrict_self").map(i64::from),
             Some(libc::SYS_landlock_restrict_self)
         );
+        for (name, value) in crate::sys::launcher::kernel::CALLS {
+            let name = name.trim_start_matches("SYS_").to_lowercase();
+            assert_eq!(
+                number(&name).map(|number| number as usize),
+                Some(*value),
+                "{name}"
+            );
+        }
         assert_eq!(name(41), Some("socket"));
         assert_eq!(name(400), None);
     }

@@ -8,10 +8,39 @@ use super::{Wanted, plain};
 use crate::sandbox::filter::policy::Answer;
 use crate::sandbox::image::Class;
 
-/// Stand in for a run's cookies until it starts. No other constant of a filter has these values.
-pub(super) const FIRST_COOKIE: u32 = 0xc00c_1e01;
-/// See [`FIRST_COOKIE`].
-pub(super) const SECOND_COOKIE: u32 = 0xc00c_1e02;
+/// Stand in for the two halves of a launcher's mark until it starts. No other constant of a filter has these values.
+pub(super) const MARK_LOWER: u32 = 0xc00c_1e01;
+/// See [`MARK_LOWER`].
+pub(super) const MARK_UPPER: u32 = 0xc00c_1e02;
+
+/// The calls that the launcher makes, and a child of its before exec, and that no plugin may make this way. They carry the
+/// mark in the sixth argument, which none of them has; the child's last filter kills whatever carries it.
+pub(super) const LAUNCHER_CALLS: [&str; 13] = [
+    // Requests come in, answers and the listener go out.
+    "recvmsg",
+    "sendmsg",
+    // A plugin is made.
+    "clone",
+    "clone3",
+    // The plugin's own user, without capabilities.
+    "setresgid",
+    "setresuid",
+    "capset",
+    // Death signal, session, limits.
+    "prctl",
+    "setsid",
+    "prlimit64",
+    // The plugin's own domain and last filter.
+    "landlock_restrict_self",
+    "seccomp",
+    // The one exec.
+    "execveat",
+];
+
+/// The check that a call carries the launcher's mark.
+pub(super) fn marked() -> Vec<Check> {
+    vec![equals(5, MARK_LOWER), upper_equals(5, MARK_UPPER)]
+}
 
 /// `CLONE_VM | FS | FILES | SIGHAND | THREAD | SYSVSEM`: what makes a thread and nothing else.
 const THREAD_FLAGS: u32 = 0x0005_0f00;
@@ -99,12 +128,6 @@ fn one_of(argument: u8, values: &[u32]) -> Vec<Vec<Check>> {
 /// Every conditional verdict, by the call's name.
 pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
     let when = |lists, answer| Verdict::When(lists, Box::new(plain(answer, wanted.reported)));
-    let marked = |second_at| {
-        vec![
-            upper_equals(0, FIRST_COOKIE),
-            upper_equals(second_at, SECOND_COOKIE),
-        ]
-    };
     let own_limit_asked = vec![equals(0, 0), equals(2, 0), upper_equals(2, 0)];
     let not_permitted = Answer::Fail(libc::EPERM);
     let unknown = Answer::Fail(libc::EINVAL);
@@ -116,8 +139,6 @@ pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
                 Answer::Report,
             ),
         ),
-        ("execveat", when(vec![marked(4)], Answer::Report)),
-        ("sendmsg", when(vec![marked(2)], Answer::Report)),
         ("mmap", when(maps(wanted), Answer::Fail(libc::EACCES))),
         (
             "mprotect",
@@ -135,10 +156,7 @@ pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
             "personality",
             when(vec![vec![equals(0, PERSONALITY_QUERY)]], Answer::Report),
         ),
-        (
-            "prlimit64",
-            when(vec![own_limit_asked, marked(1)], not_permitted),
-        ),
+        ("prlimit64", when(vec![own_limit_asked], not_permitted)),
     ];
     if wanted.class != Class::Static {
         table.push((

@@ -14,7 +14,7 @@ use self::program::Verdict;
 use super::error::Error;
 use super::image::Class;
 
-/// What decides a filter, apart from the run's own cookies.
+/// What decides a filter, apart from the launcher's mark.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Wanted {
     /// The kind of program.
@@ -29,7 +29,7 @@ pub(super) struct Wanted {
     pub(super) extra_calls: Vec<String>,
 }
 
-/// A filter program with places for the cookies of one run.
+/// A filter program with places for the mark of one launcher.
 #[derive(Debug)]
 pub(super) struct Filter {
     program: Vec<sock_filter>,
@@ -57,19 +57,29 @@ impl Filter {
             })?;
             verdicts.insert(number, Verdict::Allow);
         }
+        for number in conditions::LAUNCHER_CALLS
+            .into_iter()
+            .filter_map(calls::number)
+        {
+            let verdict = verdicts.remove(&number).unwrap_or(UNKNOWN);
+            verdicts.insert(number, or_marked(verdict));
+        }
         Ok(Self {
-            program: program::assemble(&verdicts, &Verdict::Errno(ENOSYS)),
+            program: program::assemble(&verdicts, &UNKNOWN),
         })
     }
 
-    /// The program for one run, which lets through the calls that carry these cookies.
-    pub(super) fn with_cookies(&self, cookies: [u32; 2]) -> Vec<sock_filter> {
-        let [first, second] = cookies;
+    /// The program of one launcher, which lets through the launcher's own calls that carry this mark.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the halves are wanted apart"
+    )]
+    pub(super) fn with_mark(&self, mark: u64) -> Vec<sock_filter> {
         let mut program = self.program.clone();
         for instruction in &mut program {
             match instruction.k {
-                conditions::FIRST_COOKIE => instruction.k = first,
-                conditions::SECOND_COOKIE => instruction.k = second,
+                conditions::MARK_LOWER => instruction.k = mark as u32,
+                conditions::MARK_UPPER => instruction.k = (mark >> 32) as u32,
                 _ => {}
             }
         }
@@ -77,8 +87,25 @@ impl Filter {
     }
 }
 
+/// The verdict for plugins, with a way through for the launcher.
+fn or_marked(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Allow => Verdict::Allow,
+        Verdict::When(mut lists, otherwise) => {
+            lists.push(conditions::marked());
+            Verdict::When(lists, otherwise)
+        }
+        plain @ (Verdict::Errno(_) | Verdict::Report | Verdict::Kill) => {
+            Verdict::When(vec![conditions::marked()], Box::new(plain))
+        }
+    }
+}
+
 /// "No such call", as a filter returns it.
 const ENOSYS: u16 = 38;
+
+/// For calls that stand nowhere.
+const UNKNOWN: Verdict = Verdict::Errno(ENOSYS);
 
 fn tables(wanted: &Wanted) -> Vec<&'static [Row]> {
     match (wanted.class, wanted.private_root) {
@@ -114,7 +141,7 @@ mod tests {
     const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
     const REPORT: u32 = libc::SECCOMP_RET_USER_NOTIF;
     const ERRNO: u32 = libc::SECCOMP_RET_ERRNO;
-    const COOKIES: [u32; 2] = [0x1234_5678, 0x9abc_def0];
+    const MARK: u64 = 0x1234_5678_9abc_def0;
 
     fn wanted(class: Class) -> Wanted {
         Wanted {
@@ -127,7 +154,7 @@ mod tests {
     }
 
     fn verdict(class: Class, name: &str, args: [u64; 6]) -> u32 {
-        let program = Filter::build(&wanted(class)).unwrap().with_cookies(COOKIES);
+        let program = Filter::build(&wanted(class)).unwrap().with_mark(MARK);
         simulate(&program, ARCH_X86_64, calls::number(name).unwrap(), args)
     }
 
@@ -157,40 +184,59 @@ mod tests {
     }
 
     #[test]
-    fn exec_and_sendmsg_need_both_cookies() {
-        let [first, second] = COOKIES.map(|cookie| u64::from(cookie) << 32);
-        for (name, flags_at) in [("execveat", 4), ("sendmsg", 2)] {
-            let mut args = [0; 6];
-            args[0] = first | 5;
-            args[flags_at] = second | 0x1000;
-            assert_eq!(verdict(Class::Static, name, args), ALLOW);
-            args[flags_at] = 0x1000;
-            assert_eq!(verdict(Class::Static, name, args), REPORT);
-            args = [0; 6];
-            args[flags_at] = second;
-            assert_eq!(verdict(Class::Static, name, args), REPORT);
+    fn the_launchers_calls_need_the_whole_mark() {
+        for class in [Class::Static, Class::Dynamic, Class::Runtime] {
+            for name in conditions::LAUNCHER_CALLS {
+                let with = |sixth| verdict(class, name, [17, 0, 0, 0, 0, sixth]);
+                assert_eq!(with(MARK), ALLOW, "{name}");
+                for other in [0, MARK ^ 1, MARK ^ 1 << 32, MARK << 32, MARK >> 32] {
+                    assert_eq!(
+                        with(other),
+                        verdict(class, name, [17, 0, 0, 0, 0, 0]),
+                        "{name}"
+                    );
+                    assert_ne!(with(other), ALLOW, "{name}");
+                }
+            }
+            assert_eq!(verdict(class, "execve", [0, 0, 0, 0, 0, MARK]), REPORT);
+            assert_eq!(verdict(class, "fork", [0, 0, 0, 0, 0, MARK]), REPORT);
         }
-        assert_eq!(verdict(Class::Runtime, "execve", [0; 6]), REPORT);
     }
 
     #[test]
-    fn limits_are_set_with_cookies_only() {
-        let [first, second] = COOKIES.map(|cookie| u64::from(cookie) << 32);
+    fn the_last_filter_kills_what_carries_the_mark_but_for_one_exec() {
+        use crate::sys::launcher::last::last_filter;
+        let cookies = [0x1111_2222, 0x3333_4444];
+        let program: Vec<sock_filter> = last_filter(MARK, cookies)
+            .into_iter()
+            .map(|[a, b, jt, jf, c, d, e, f]| sock_filter {
+                code: u16::from_ne_bytes([a, b]),
+                jt,
+                jf,
+                k: u32::from_ne_bytes([c, d, e, f]),
+            })
+            .collect();
+        let run = |name, args| simulate(&program, ARCH_X86_64, calls::number(name).unwrap(), args);
+        for name in conditions::LAUNCHER_CALLS {
+            assert_eq!(
+                run(name, [0, 0, 0, 0, 0, MARK]),
+                libc::SECCOMP_RET_KILL_PROCESS,
+                "{name}"
+            );
+            for other in [0, MARK ^ 1, MARK ^ 1 << 32] {
+                assert_eq!(run(name, [0, 0, 0, 0, 0, other]), ALLOW, "{name}");
+            }
+        }
+        let [first, second] = cookies.map(|cookie| u64::from(cookie) << 32);
+        let exec =
+            |first, second, sixth| run("execveat", [first | 5, 0, 0, 0, second | 0x1000, sixth]);
+        assert_eq!(exec(first, second, MARK), ALLOW);
+        for (first, second) in [(first, 0), (0, second), (second, first)] {
+            assert_eq!(exec(first, second, MARK), libc::SECCOMP_RET_KILL_PROCESS);
+        }
         assert_eq!(
-            verdict(
-                Class::Static,
-                "prlimit64",
-                [first, 7 | second, 4096, 0, 0, 0]
-            ),
-            ALLOW
-        );
-        assert_eq!(
-            verdict(Class::Static, "prlimit64", [first, 7, 4096, 0, 0, 0]),
-            ERRNO | 1
-        );
-        assert_eq!(
-            verdict(Class::Static, "prlimit64", [0, 7, 4096, 0, 0, 0]),
-            ERRNO | 1
+            run("clone", [first | 17, 0, 0, 0, second, MARK]),
+            libc::SECCOMP_RET_KILL_PROCESS
         );
     }
 
@@ -222,7 +268,7 @@ mod tests {
             ..wanted(Class::Runtime)
         })
         .unwrap()
-        .with_cookies(COOKIES);
+        .with_mark(MARK);
         let map = |protection, flags| {
             simulate(&program, ARCH_X86_64, 9, [0, 4096, protection, flags, 0, 0])
         };
@@ -283,7 +329,7 @@ mod tests {
             reported: false,
             ..wanted(Class::Dynamic)
         };
-        let program = Filter::build(&wanted).unwrap().with_cookies(COOKIES);
+        let program = Filter::build(&wanted).unwrap().with_mark(MARK);
         for name in ["socket", "clone", "execveat", "openat"] {
             let number = calls::number(name).unwrap();
             let result = simulate(&program, ARCH_X86_64, number, [1, 1, 1, 0, 0, 0]);
@@ -294,7 +340,7 @@ mod tests {
     #[test]
     fn every_number_that_is_not_listed_does_not_exist() {
         for class in [Class::Static, Class::Dynamic, Class::Runtime] {
-            let program = Filter::build(&wanted(class)).unwrap().with_cookies(COOKIES);
+            let program = Filter::build(&wanted(class)).unwrap().with_mark(MARK);
             for number in (335..424).chain(470..2000).chain([X32_BIT - 1]) {
                 assert_eq!(simulate(&program, ARCH_X86_64, number, [0; 6]), ERRNO | 38);
             }

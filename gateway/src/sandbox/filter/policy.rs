@@ -178,13 +178,13 @@ pub(super) const EVERYONE: &[Row] = &[
         "probes of runtimes; the jail is complete without them",
     ),
     report("fork vfork", "a plugin is one process"),
-    report("execve", "a plugin is one program"),
+    report("execve execveat", "a plugin is one program"),
     report(
         "socket socketpair connect bind listen accept accept4",
         "no network and no local sockets",
     ),
     report(
-        "sendto recvfrom recvmsg sendmmsg recvmmsg",
+        "sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg",
         "as above, should a socket ever come to be here",
     ),
     report(

@@ -1,7 +1,8 @@
 //! The sandbox lets plugins of every kind do what they are for: read a line, compute, answer.
 
 use super::support::{
-    Link, alone, children, descriptors, package, program, run, run_c, sandbox, script, text,
+    Link, alone, children, descriptors, launchers_of, package, program, run, run_c, sandbox,
+    script, text,
 };
 use crate::sandbox::{End, Entry, Layer};
 
@@ -211,6 +212,8 @@ fn many_runs() {
     assert_eq!(descriptors(), kept);
     burst();
     assert!(children().is_empty(), "{:?}", children());
+    assert_eq!(launchers_of(std::process::id()).len(), 1);
     drop((sandbox, echo));
     assert_eq!(descriptors(), before);
+    assert!(launchers_of(std::process::id()).is_empty());
 }

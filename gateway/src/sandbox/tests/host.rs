@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::support::{
     Link, PREFIX, Permit, alone, children, children_of, descriptors, in_a_poorer_place, is_alive,
-    is_root, limits, package, program, run, sandbox, script, text, wait_for,
+    is_root, launchers_of, limits, package, program, run, sandbox, script, text, wait_for,
 };
 use crate::sandbox::{End, Error, Job, Layer, Sandbox, Settings, examine, try_acts};
 
@@ -95,6 +95,7 @@ fn poorer_place() {
     );
     assert_eq!(text(&report), "0 hello\n", "{report:?}");
     nothing_of_the_host_is_open(&sandbox, folder.path());
+    super::launcher::siblings_do_not_reach_each_other(&sandbox, folder.path());
 }
 
 /// What namespaces would hide, Landlock and the filter still close.
@@ -166,7 +167,10 @@ fn the_gateways_own_death_leaves_no_plugin() {
     }
     for _ in 0..5 {
         let mut helper = helper("host::the_gateways_own_death_leaves_no_plugin");
-        let plugins = wait_for(|| children_of(helper.id()), |found| found.len() == 4);
+        let mut plugins = wait_for(|| children_of(helper.id()), |found| found.len() == 4);
+        let launchers = launchers_of(helper.id());
+        assert_eq!(launchers.len(), 1);
+        plugins.extend(launchers);
         helper.kill().unwrap();
         helper.wait().unwrap();
         let left = wait_for(

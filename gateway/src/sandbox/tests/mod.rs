@@ -1,8 +1,10 @@
 //! The sandbox from outside: what plugins can do, what they are refused, what bounds them, and what the host must offer.
 
+mod cost;
 mod echo;
 mod every_call;
 mod host;
+mod launcher;
 mod limits;
 mod refuse;
 mod runtimes;

@@ -162,19 +162,38 @@ pub(crate) fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// Children of this process that are not reaped, by command name.
+/// Children of this process that are not reaped, but for launchers, by command name.
 pub(crate) fn children() -> Vec<String> {
-    let own = std::process::id().to_string();
+    let all = processes_of(std::process::id()).into_iter();
+    let mut names: Vec<String> = all.map(|(_, name)| name).collect();
+    names.retain(|name| name != LAUNCHER);
+    names
+}
+
+/// The launchers among a process's children.
+pub(crate) fn launchers_of(parent: u32) -> Vec<u32> {
+    let mut all = processes_of(parent);
+    all.retain(|(pid, name)| name == LAUNCHER && is_alive(*pid));
+    all.into_iter().map(|(pid, _)| pid).collect()
+}
+
+/// What a launcher, and a child of its that is not past exec, calls itself.
+const LAUNCHER: &str = "plugin-launcher";
+
+/// The children of a process that are not reaped, with their command names.
+fn processes_of(parent: u32) -> Vec<(u32, String)> {
+    let parent = parent.to_string();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let Some((name, rest)) = stat.rsplit_once(") ") else {
             continue;
         };
-        let Some((name, rest)) = stat.rsplit_once(')') else {
+        let Some((pid, name)) = name.split_once(" (") else {
             continue;
         };
-        if rest.split_whitespace().nth(1) == Some(&own) {
-            found.push(name.to_owned());
+        if rest.split_whitespace().nth(1) == Some(&parent) {
+            found.push((pid.parse().unwrap(), name.to_owned()));
         }
     }
     found
@@ -313,25 +332,9 @@ fn is_plugin(pid: u32) -> bool {
         .is_ok_and(|file| file.to_string_lossy().contains("memfd:plugin"))
 }
 
-/// Processes that are started, past exec, and children of this one.
+/// The children of a process that are plugins past exec.
 pub(crate) fn children_of(parent: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
-            continue;
-        };
-        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let Some((_, rest)) = stat.rsplit_once(") ") else {
-            continue;
-        };
-        let is_child = rest.split_whitespace().nth(1) == Some(&parent.to_string());
-        if is_child && is_plugin(pid) && is_alive(pid) {
-            found.push(pid);
-        }
-    }
-    found
+    let pids = processes_of(parent).into_iter().map(|(pid, _)| pid);
+    pids.filter(|&pid| is_plugin(pid) && is_alive(pid))
+        .collect()
 }

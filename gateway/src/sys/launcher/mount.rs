@@ -1,12 +1,15 @@
 //! Bare calls that build a private root out of detached mounts (the mount API of Linux 5.2 and 5.12).
 
-use std::ffi::CStr;
-use std::os::fd::RawFd;
+use core::ffi::CStr;
 
-use super::bare::{Result, call, descriptor, register};
+use super::bare::{RawFd, Result, call, descriptor, register};
+use super::kernel as k;
+use super::message::close;
 
 /// `OPEN_TREE_CLONE` of open_tree(2).
 const OPEN_TREE_CLONE: usize = 1;
+/// `AT_EMPTY_PATH` of fcntl.h.
+const EMPTY_PATH: usize = 0x1000;
 /// `AT_RECURSIVE` of fcntl.h.
 const AT_RECURSIVE: usize = 0x8000;
 /// `MOVE_MOUNT_F_EMPTY_PATH` of move_mount(2).
@@ -50,24 +53,23 @@ fn set_attributes(mount: RawFd, path: &CStr, flags: usize, attributes: &Attribut
         flags,
         pointer,
         size,
-        0,
     ];
     // SAFETY: path and attributes live through the call, and the size is the structure's own.
-    unsafe { call(libc::SYS_mount_setattr, args) }.map(drop)
+    unsafe { call(k::SYS_MOUNT_SETATTR, args) }.map(drop)
 }
 
 /// Cuts every mount of this namespace off from the namespaces that it was copied from.
 pub(crate) fn make_everything_private() -> Result<()> {
     let attributes = Attributes {
-        propagation: libc::MS_PRIVATE,
+        propagation: k::MS_PRIVATE,
         ..Attributes::default()
     };
-    set_attributes(libc::AT_FDCWD, c"/", AT_RECURSIVE, &attributes)
+    set_attributes(k::AT_FDCWD, c"/", AT_RECURSIVE, &attributes)
 }
 
 /// Adds attributes to a mount and, when asked, to all mounts below it.
 pub(crate) fn restrict_mount(mount: RawFd, attributes: u64, recursive: bool) -> Result<()> {
-    let flags = libc::AT_EMPTY_PATH as usize | if recursive { AT_RECURSIVE } else { 0 };
+    let flags = EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
     set_attributes(
         mount,
         c"",
@@ -81,17 +83,10 @@ pub(crate) fn restrict_mount(mount: RawFd, attributes: u64, recursive: bool) -> 
 
 /// A detached copy of a file or tree, mounts below it included.
 pub(crate) fn copy_tree(path: &CStr) -> Result<RawFd> {
-    let flags = OPEN_TREE_CLONE | AT_RECURSIVE | libc::O_CLOEXEC as usize;
-    let args = [
-        register(libc::AT_FDCWD),
-        path.as_ptr() as usize,
-        flags,
-        0,
-        0,
-        0,
-    ];
+    let flags = OPEN_TREE_CLONE | AT_RECURSIVE | register(k::O_CLOEXEC);
+    let args = [register(k::AT_FDCWD), path.as_ptr() as usize, flags, 0, 0];
     // SAFETY: the path lives through the call.
-    unsafe { call(libc::SYS_open_tree, args) }.and_then(descriptor)
+    unsafe { call(k::SYS_OPEN_TREE, args) }.and_then(descriptor)
 }
 
 /// Attaches a detached mount at a path below a folder, or on the folder itself when the path is empty.
@@ -108,10 +103,9 @@ pub(crate) fn attach(mount: RawFd, directory: RawFd, path: &CStr) -> Result<()> 
         register(directory),
         path.as_ptr() as usize,
         MOVE_FROM_EMPTY_PATH | to,
-        0,
     ];
     // SAFETY: both paths live through the call.
-    unsafe { call(libc::SYS_move_mount, args) }.map(drop)
+    unsafe { call(k::SYS_MOVE_MOUNT, args) }.map(drop)
 }
 
 /// A new, detached, empty file system in memory with the given size, for folders of mode 0755.
@@ -120,13 +114,13 @@ pub(crate) fn new_memory_tree(size: &CStr, inodes: &CStr, attributes: u64) -> Re
     // SAFETY: the name lives through the call.
     let context = unsafe {
         call(
-            libc::SYS_fsopen,
-            [kind.as_ptr() as usize, FSOPEN_CLOEXEC, 0, 0, 0, 0],
+            k::SYS_FSOPEN,
+            [kind.as_ptr() as usize, FSOPEN_CLOEXEC, 0, 0, 0],
         )
     }
     .and_then(descriptor)?;
     let mount = configure(context, size, inodes, attributes);
-    super::bare::close(context);
+    close(context);
     mount
 }
 
@@ -139,8 +133,8 @@ fn configure(context: RawFd, size: &CStr, inodes: &CStr, attributes: u64) -> Res
     // SAFETY: fsmount takes numbers only.
     unsafe {
         call(
-            libc::SYS_fsmount,
-            [register(context), FSMOUNT_CLOEXEC, attributes, 0, 0, 0],
+            k::SYS_FSMOUNT,
+            [register(context), FSMOUNT_CLOEXEC, attributes, 0, 0],
         )
     }
     .and_then(descriptor)
@@ -151,13 +145,7 @@ fn configure_once(context: RawFd, command: usize, pair: Option<(&CStr, &CStr)>) 
         (key.as_ptr() as usize, value.as_ptr() as usize)
     });
     // SAFETY: key and value are C strings that live through the call, or both null where the command takes none.
-    unsafe {
-        call(
-            libc::SYS_fsconfig,
-            [register(context), command, key, value, 0, 0],
-        )
-    }
-    .map(drop)
+    unsafe { call(k::SYS_FSCONFIG, [register(context), command, key, value, 0]) }.map(drop)
 }
 
 /// Makes the working directory, which must be a mount, the root, and lets the old root go.
@@ -165,15 +153,63 @@ pub(crate) fn pivot_here() -> Result<()> {
     let here: &CStr = c".";
     let here = here.as_ptr() as usize;
     // SAFETY: the path is static; pivot_root(".", ".") stacks the old root on the new (pivot_root(2)).
-    unsafe { call(libc::SYS_pivot_root, [here, here, 0, 0, 0, 0]) }?;
+    unsafe { call(k::SYS_PIVOT_ROOT, [here, here, 0, 0, 0]) }?;
     // SAFETY: the path is static; this detaches the old root, which lies on top at this path.
-    unsafe {
-        call(
-            libc::SYS_umount2,
-            [here, libc::MNT_DETACH as usize, 0, 0, 0, 0],
-        )
-    }?;
+    unsafe { call(k::SYS_UMOUNT2, [here, k::MNT_DETACH, 0, 0, 0]) }?;
     let root: &CStr = c"/";
     // SAFETY: the path is static.
-    unsafe { call(libc::SYS_chdir, [root.as_ptr() as usize, 0, 0, 0, 0, 0]) }.map(drop)
+    unsafe { call(k::SYS_CHDIR, [root.as_ptr() as usize, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Makes a folder.
+pub(crate) fn make_folder_at(directory: RawFd, path: &CStr, mode: u32) -> Result<()> {
+    let args = [
+        register(directory),
+        path.as_ptr() as usize,
+        mode as usize,
+        0,
+        0,
+    ];
+    // SAFETY: the path is a C string that lives through the call.
+    unsafe { call(k::SYS_MKDIRAT, args) }.map(drop)
+}
+
+/// Makes a symbolic link.
+pub(crate) fn link_at(target: &CStr, directory: RawFd, path: &CStr) -> Result<()> {
+    let args = [
+        target.as_ptr() as usize,
+        register(directory),
+        path.as_ptr() as usize,
+        0,
+        0,
+    ];
+    // SAFETY: both paths are C strings that live through the call.
+    unsafe { call(k::SYS_SYMLINKAT, args) }.map(drop)
+}
+
+/// Opens a path for reading or writing with the given flags and creation mode.
+pub(crate) fn open_at(directory: RawFd, path: &CStr, flags: i32, mode: u32) -> Result<RawFd> {
+    let flags = register(flags | k::O_CLOEXEC);
+    let args = [
+        register(directory),
+        path.as_ptr() as usize,
+        flags,
+        mode as usize,
+        0,
+    ];
+    // SAFETY: the path is a C string that lives through the call.
+    unsafe { call(k::SYS_OPENAT, args) }.and_then(descriptor)
+}
+
+/// Writes bytes to a file at once; the files this is for take all or nothing.
+pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> Result<()> {
+    let args = [register(fd), bytes.as_ptr() as usize, bytes.len(), 0, 0];
+    // SAFETY: the kernel reads the slice, which lives through the call.
+    unsafe { call(k::SYS_WRITE, args) }.map(drop)
+}
+
+/// Makes the folder behind a descriptor the working directory.
+pub(crate) fn change_folder(directory: RawFd) -> Result<()> {
+    // SAFETY: fchdir takes a number only.
+    unsafe { call(k::SYS_FCHDIR, [register(directory), 0, 0, 0, 0]) }.map(drop)
 }

@@ -1,0 +1,192 @@
+//! Writes the gateway's messages to a launcher, as `sys::launcher` reads them, and carries them with their descriptors.
+
+use std::ffi::{CStr, CString};
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+
+use super::error::{Error, While};
+use super::layout::{Layout, Operation};
+use crate::sys::launcher::wire::{
+    DESCRIPTORS_MAX, MESSAGE_BYTES, REPLY_BYTES, Reply, instruction, operation,
+};
+
+/// One message, not yet sent.
+#[derive(Debug, Default)]
+pub(super) struct Letter<'a> {
+    bytes: Vec<u8>,
+    descriptors: Vec<BorrowedFd<'a>>,
+}
+
+impl<'a> Letter<'a> {
+    pub(super) fn word(&mut self, word: u32) {
+        self.bytes.extend(word.to_ne_bytes());
+    }
+
+    pub(super) fn long(&mut self, long: u64) {
+        self.bytes.extend(long.to_ne_bytes());
+    }
+
+    pub(super) fn yes(&mut self, yes: bool) {
+        self.word(u32::from(yes));
+    }
+
+    pub(super) fn flags(&mut self, flags: i32) {
+        self.word(flags.cast_unsigned());
+    }
+
+    /// A length or a count. What does not fit is far beyond a message's size, which is refused when it is sent.
+    pub(super) fn count(&mut self, count: usize) {
+        self.word(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
+    /// Bytes behind their length.
+    pub(super) fn text(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(super) fn string(&mut self, string: &CStr) {
+        self.text(string.to_bytes_with_nul());
+    }
+
+    pub(super) fn strings(&mut self, strings: &[CString]) {
+        self.count(strings.len());
+        for string in strings {
+            self.string(string);
+        }
+    }
+
+    pub(super) fn limits(&mut self, limits: &[(u32, u64)]) {
+        self.count(limits.len());
+        for &(resource, value) in limits {
+            self.word(resource);
+            self.long(value);
+        }
+    }
+
+    /// A private root's operations, or that there is none.
+    pub(super) fn root(&mut self, layout: Option<&Layout>) {
+        self.yes(layout.is_some());
+        let operations = layout.map(Layout::operations).unwrap_or_default();
+        self.count(operations.len());
+        let mut inner = Letter::default();
+        for operation in operations {
+            inner.operation(operation);
+        }
+        self.text(&inner.bytes);
+    }
+
+    fn operation(&mut self, operation: &Operation) {
+        match operation {
+            Operation::Folder(path) => {
+                self.word(operation::FOLDER);
+                self.string(path);
+            }
+            Operation::Link { path, target } => {
+                self.word(operation::LINK);
+                self.string(path);
+                self.string(target);
+            }
+            Operation::File(path) => {
+                self.word(operation::FILE);
+                self.string(path);
+            }
+            Operation::Bind { source, path } => {
+                self.word(operation::BIND);
+                self.string(source);
+                self.string(path);
+            }
+        }
+    }
+
+    /// A filter program behind its length in bytes.
+    pub(super) fn filter(&mut self, program: &[libc::sock_filter]) {
+        self.count(program.len().saturating_mul(8));
+        for &libc::sock_filter { code, jt, jf, k } in program {
+            self.bytes.extend(instruction(code, jt, jf, k));
+        }
+    }
+
+    /// Adds a descriptor. They are read in the order in which they were added.
+    pub(super) fn descriptor(&mut self, fd: BorrowedFd<'a>) {
+        self.descriptors.push(fd);
+    }
+
+    /// Says whether there is a descriptor, and adds it.
+    pub(super) fn descriptor_if(&mut self, fd: Option<BorrowedFd<'a>>) {
+        self.yes(fd.is_some());
+        self.descriptors.extend(fd);
+    }
+
+    /// Sends the message.
+    ///
+    /// # Errors
+    /// When it is too long, or when nobody listens any more.
+    pub(super) fn send(&self, socket: BorrowedFd<'_>) -> Result<(), Error> {
+        if self.bytes.len() > MESSAGE_BYTES {
+            return Err(Error::Unusable {
+                subject: "set of arguments and paths, of more than 64 KiB",
+                value: format!("{} bytes", self.bytes.len()),
+            });
+        }
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !self.descriptors.is_empty() {
+            let pushed = control.push(SendAncillaryMessage::ScmRights(&self.descriptors));
+            debug_assert!(
+                pushed,
+                "there is space for as many descriptors as are ever sent"
+            );
+        }
+        let parts = [IoSlice::new(&self.bytes)];
+        match sendmsg(socket, &parts, &mut control, SendFlags::NOSIGNAL) {
+            Ok(_) => Ok(()),
+            Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Err(Error::LauncherGone),
+            Err(errno) => Err(errno).during("write to a launcher"),
+        }
+    }
+}
+
+/// Reads a launcher's reply and the descriptor that may come with it.
+///
+/// # Errors
+/// When the launcher is gone.
+pub(super) fn read_reply(socket: BorrowedFd<'_>) -> Result<(Reply, Option<OwnedFd>), Error> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut bytes = [0_u8; REPLY_BYTES];
+    let read = recvmsg(
+        socket,
+        &mut [IoSliceMut::new(&mut bytes)],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    );
+    let count = match read {
+        Ok(received) => received.bytes,
+        Err(rustix::io::Errno::CONNRESET) => 0,
+        Err(errno) => return Err(errno).during("read from a launcher"),
+    };
+    if count != REPLY_BYTES {
+        return Err(Error::LauncherGone);
+    }
+    let descriptor = control.drain().find_map(|message| {
+        if let RecvAncillaryMessage::ScmRights(mut descriptors) = message {
+            descriptors.next()
+        } else {
+            None
+        }
+    });
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
+    let reply = Reply {
+        step: u32::from_ne_bytes([a, b, c, d]),
+        errno: i32::from_ne_bytes([e, f, g, h]),
+        pid: i32::from_ne_bytes([i, j, k, l]),
+    };
+    Ok((reply, descriptor))
+}

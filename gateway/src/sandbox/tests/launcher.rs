@@ -1,0 +1,131 @@
+//! The launcher: it dies and is replaced, its plugins cannot reach each other or it, and what it needs is not left to them.
+
+use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::support::{
+    Link, Permit, alone, children_of, compile, is_alive, launchers_of, limits, package, program,
+    run, sandbox, text, wait_for,
+};
+use crate::sandbox::{End, Entry, Error, Job, Report, Sandbox};
+
+const ECHO: &str = "int main(void) { request(); answer(line); }";
+
+#[test]
+fn a_launcher_that_dies_is_replaced() {
+    alone("launcher::a_launcher_that_dies_is_replaced", || {
+        let sandbox = sandbox();
+        let folder = package(&[]);
+        let echo = program(ECHO, Link::Static);
+        for _ in 0..5 {
+            assert_eq!(text(&run(&sandbox, &echo, folder.path(), "{}\n")), "{}\n");
+            let launchers = launchers_of(std::process::id());
+            assert_eq!(launchers.len(), 1);
+            kill(launchers[0]);
+            wait_for(|| launchers_of(std::process::id()), Vec::is_empty);
+        }
+    });
+}
+
+#[test]
+fn calls_in_flight_end_with_their_launcher() {
+    alone("launcher::calls_in_flight_end_with_their_launcher", || {
+        let sandbox = sandbox();
+        let folder = package(&[]);
+        let never = program("int main(void) { for (;;) pause(); }", Link::Static);
+        std::thread::scope(|scope| {
+            let calls: Vec<_> = (0..3)
+                .map(|_| scope.spawn(|| try_run(&sandbox, &never, folder.path())))
+                .collect();
+            wait_for(|| children_of(std::process::id()), |found| found.len() == 3);
+            kill(launchers_of(std::process::id())[0]);
+            for call in calls {
+                let ended = call.join().unwrap();
+                assert!(matches!(ended, Err(Error::LauncherGone)), "{ended:?}");
+            }
+        });
+        assert!(children_of(std::process::id()).is_empty());
+        let echo = program(ECHO, Link::Static);
+        assert_eq!(text(&run(&sandbox, &echo, folder.path(), "{}\n")), "{}\n");
+    });
+}
+
+fn try_run(sandbox: &Sandbox<Permit>, entry: &Entry, folder: &Path) -> Result<Report, Error> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    sandbox.run(
+        &Permit,
+        &Job {
+            entry,
+            package: folder,
+            input: b"{}\n",
+            deadline,
+            limits: limits(),
+            cancel: None,
+        },
+    )
+}
+
+fn kill(pid: u32) {
+    let status = Command::new("kill").args(["-9", &pid.to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
+/// Signals the process whose number comes in, by the one call that every plugin has for signals.
+const SIGNAL: &str = "int main(void) { request(); int v = atoi(line); return syscall(SYS_tgkill, v, v, SIGKILL) != 0; }";
+
+/// Two plugins of one launcher, of one user and in sight of each other. Called where there is no pid namespace.
+pub(super) fn siblings_do_not_reach_each_other(sandbox: &Sandbox<Permit>, folder: &Path) {
+    a_signal_works_outside();
+    let never = program("int main(void) { for (;;) pause(); }", Link::Static);
+    std::thread::scope(|scope| {
+        let victim = scope.spawn(|| try_run(sandbox, &never, folder));
+        let pid = wait_for(|| children_of(std::process::id()), |found| found.len() == 1)[0];
+        for link in [Link::Static, Link::Dynamic] {
+            let report = run(sandbox, &program(SIGNAL, link), folder, &format!("{pid}\n"));
+            assert_eq!(report.end, End::Exited(1), "{report:?}");
+        }
+        let launcher = launchers_of(std::process::id())[0];
+        let report = run(
+            sandbox,
+            &program(SIGNAL, Link::Static),
+            folder,
+            &format!("{launcher}\n"),
+        );
+        assert_eq!(report.end, End::Exited(1), "{report:?}");
+        assert!(is_alive(pid) && is_alive(launcher));
+        kill(pid);
+        assert_eq!(victim.join().unwrap().unwrap().end, End::Signalled(9));
+    });
+}
+
+fn a_signal_works_outside() {
+    let folder = tempfile::tempdir().unwrap();
+    let attack = compile(folder.path(), SIGNAL, Link::Static);
+    let mut victim = Command::new("sleep").arg("60").spawn().unwrap();
+    let mut attacker = Command::new(attack).stdin(Stdio::piped()).spawn().unwrap();
+    let line = format!("{}\n", victim.id());
+    attacker
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(line.as_bytes())
+        .unwrap();
+    assert!(attacker.wait().unwrap().success());
+    assert_eq!(victim.wait().unwrap().signal(), Some(9));
+}
+
+#[test]
+fn a_plugins_peak_memory_is_its_own() {
+    const HELD_BYTES: usize = 256 << 20;
+    let held = vec![1_u8; HELD_BYTES];
+    let sandbox = sandbox();
+    let folder = package(&[]);
+    let early = program("int main(void) { return 3; }", Link::Static);
+    let report = run(&sandbox, &early, folder.path(), "{}\n");
+    assert_eq!(report.end, End::Exited(3));
+    let peak = usize::try_from(report.usage.peak_memory_bytes).unwrap();
+    assert!(peak > 0 && peak < held.len() / 8, "{peak}");
+}

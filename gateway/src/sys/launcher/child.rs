@@ -1,0 +1,199 @@
+//! The ordered steps of one child from clone to exec. They run in the launcher's memory while the launcher waits; nothing
+//! here decides anything.
+
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use super::bare::{self, Cookies, Errno, RawFd, Result};
+use super::kernel as k;
+use super::last::last_filter;
+use super::message::{Descriptors, Limits, Reader};
+use super::process;
+use super::wear::{At, Failed, Worn};
+use super::wire::Step;
+
+/// Exit code of a child that failed before exec. The plugin never runs then, so it cannot be mistaken for the plugin's.
+const FAILED: u8 = 127;
+
+/// The most arguments of a program, its name among them.
+pub(crate) const ARGUMENTS_MAX: usize = 512;
+
+/// One request, still in its buffer but for the arguments.
+#[derive(Debug)]
+pub(crate) struct Order<'a> {
+    pub(crate) worn: Worn,
+    /// As root: the user and group id to become.
+    user: Option<u32>,
+    cookies: Cookies,
+    descriptors: u64,
+    limits: Limits<'a>,
+    /// Pointers to the arguments, then null.
+    arguments: &'a [Argument],
+    /// Where the launcher's answer goes.
+    pub(crate) reply: RawFd,
+    stdio: [RawFd; 3],
+    /// The program to run; -1 for a rehearsal, which stops short of exec.
+    program: RawFd,
+    /// The control group to be born in, or -1.
+    pub(crate) birthplace: RawFd,
+    /// The files into which to write to enter control groups, each -1 when there is none.
+    doors: [RawFd; DOORS_MAX],
+    failure: Failure,
+}
+
+/// A pointer into the message that an order was read from, or null.
+#[derive(Debug, Clone, Copy)]
+#[repr(transparent)]
+pub(crate) struct Argument(*const u8);
+
+// SAFETY: it points to bytes that nobody changes while the order is there.
+unsafe impl Sync for Argument {}
+
+impl Argument {
+    /// No argument.
+    pub(crate) const NONE: Self = Self(core::ptr::null());
+}
+
+/// A failed step and the kernel's error number, zero while there is none.
+#[derive(Debug, Default)]
+struct Failure {
+    step: AtomicU32,
+    errno: AtomicI32,
+}
+
+/// Room for the pointers of one order.
+pub(crate) type Arguments = [Argument; ARGUMENTS_MAX + 1];
+
+impl<'a> Order<'a> {
+    /// Reads a request.
+    pub(crate) fn read(
+        worn: Worn,
+        message: &'a [u8],
+        fds: &mut Descriptors,
+        arguments: &'a mut Arguments,
+    ) -> Result<Self> {
+        let mut reader = Reader::new(message);
+        let (changes_user, user) = (reader.yes()?, reader.word()?);
+        let cookies = [reader.word()?, reader.word()?];
+        let descriptors = reader.long()?;
+        let (has_program, has_birthplace) = (reader.yes()?, reader.yes()?);
+        let door_count = reader.count()?;
+        let limits = reader.limits()?;
+        let count = reader.count()?;
+        for at in 0..count {
+            let argument = Argument(reader.string()?.as_ptr().cast());
+            *arguments.get_mut(at).ok_or(Errno(k::E2BIG))? = argument;
+        }
+        *arguments.get_mut(count).ok_or(Errno(k::E2BIG))? = Argument::NONE;
+        Ok(Self {
+            worn,
+            user: changes_user.then_some(user),
+            cookies,
+            descriptors,
+            limits,
+            arguments: arguments.get(..=count).unwrap_or_default(),
+            reply: fds.take()?,
+            stdio: [fds.take()?, fds.take()?, fds.take()?],
+            program: fds.take_if(has_program)?,
+            birthplace: fds.take_if(has_birthplace)?,
+            doors: doors(door_count, fds)?,
+            failure: Failure::default(),
+        })
+    }
+
+    /// The failed step, once the child is out of this memory.
+    pub(crate) fn failure(&self) -> Option<(u32, i32)> {
+        match self.failure.errno.load(Ordering::Acquire) {
+            0 => None,
+            errno => Some((self.failure.step.load(Ordering::Relaxed), errno)),
+        }
+    }
+}
+
+/// The most control-group hierarchies that a child enters by itself: memory, processes and processors.
+const DOORS_MAX: usize = 3;
+
+fn doors(count: usize, fds: &mut Descriptors) -> Result<[RawFd; DOORS_MAX]> {
+    let mut doors = [-1; DOORS_MAX];
+    for at in 0..count {
+        *doors.get_mut(at).ok_or(Errno(k::E2BIG))? = fds.take()?;
+    }
+    Ok(doors)
+}
+
+/// The child's whole life before exec. Returns its exit code when a step failed, or when this was a rehearsal.
+pub(crate) fn live(order: &Order<'_>) -> u8 {
+    match run(order) {
+        Ok(()) => 0,
+        Err((step, errno)) => {
+            order.failure.step.store(step as u32, Ordering::Relaxed);
+            order.failure.errno.store(errno.0, Ordering::Release);
+            FAILED
+        }
+    }
+}
+
+/// The list. Each comment says why the step stands where it does.
+fn run(order: &Order<'_>) -> core::result::Result<(), Failed> {
+    // Before the first thing that the plugin could be charged for, and while these numbers are descriptors.
+    for &door in order.doors.iter().filter(|&&door| door >= 0) {
+        process::enter_group(door).at(Step::ControlGroups)?;
+    }
+    // After everything that needs privilege, all of which the launcher has done. Before the death signal, which
+    // the kernel forgets when privileges change.
+    give_up_privileges(order.user).at(Step::Identity)?;
+    process::die_with_parent().at(Step::DeathSignal)?;
+    // Between the signal and the look for a gateway that died before it was set: starting a session takes the lock
+    // under which a dying parent hands its children on, so that one of the two sees the other.
+    process::new_session().at(Step::Session)?;
+    check_gateway(order.worn.gateway).at(Step::ParentCheck)?;
+    place_descriptors(order.stdio).at(Step::Descriptors)?;
+    // After the user id changed, so that the process limit counts the new user's processes.
+    order.limits.each(process::limit).at(Step::Rlimits)?;
+    // A domain of its own for each child, or siblings could signal each other.
+    if order.worn.ruleset >= 0 {
+        process::restrict(order.worn.ruleset).at(Step::Landlock)?;
+    }
+    // After everything that opens a descriptor.
+    process::limit(k::RLIMIT_NOFILE, order.descriptors).at(Step::Rlimits)?;
+    // Last: from here on what carries the mark is killed, but for the one exec.
+    let last = last_filter(order.worn.mark, order.cookies);
+    process::install_filter(&last, false).at(Step::Seccomp)?;
+    if order.program < 0 {
+        return Ok(());
+    }
+    Err((Step::Exec, exec(order)))
+}
+
+fn exec(order: &Order<'_>) -> Errno {
+    let arguments = order.arguments;
+    // SAFETY: an `Argument` is nothing but its pointer.
+    let pointers = unsafe {
+        core::slice::from_raw_parts(arguments.as_ptr().cast::<*const u8>(), arguments.len())
+    };
+    process::execute(order.program, pointers, order.cookies)
+}
+
+/// As root, one user of the pool; and no capability for anyone. The launcher has emptied the groups and the bounding set.
+fn give_up_privileges(user: Option<u32>) -> Result<()> {
+    if let Some(id) = user {
+        process::set_group(id)?;
+        process::set_user(id)?;
+    }
+    process::keep_capabilities(0)
+}
+
+fn check_gateway(gateway: RawFd) -> Result<()> {
+    if process::has_ended(gateway)? {
+        Err(Errno(k::ESRCH))
+    } else {
+        Ok(())
+    }
+}
+
+/// Exactly three descriptors survive exec. Sources have higher numbers, so that no copy overwrites a later source.
+fn place_descriptors(stdio: [RawFd; 3]) -> Result<()> {
+    for (target, source) in (0..).zip(stdio) {
+        bare::duplicate_onto(source, target)?;
+    }
+    bare::close_on_exec(3, u32::MAX)
+}

@@ -1,0 +1,273 @@
+//! What the launcher puts on once, so that no child has to: the ordered steps from its start to its first request.
+
+use core::ffi::CStr;
+
+use super::bare::{self, Errno, RawFd, Result};
+use super::clone::{reset_handlers, swap_signal_mask};
+use super::kernel as k;
+use super::message::{self, Descriptors, Limits, Reader};
+use super::wire::{CONTROL, Reply, Step, operation};
+use super::{mount, process};
+
+/// Size of a private root's own memory: it holds names of folders and links only.
+const ROOT_SIZE: &CStr = c"256k";
+
+/// Inodes of a private root: a layout has some twenty operations; more than 1,024 would be a mistake.
+const ROOT_INODES: &CStr = c"1024";
+
+/// What children need from the launcher's own start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Worn {
+    /// The gateway's pidfd.
+    pub(crate) gateway: RawFd,
+    /// The Landlock ruleset of every child, or -1.
+    pub(crate) ruleset: RawFd,
+    /// Flags of the namespaces that every child has of its own.
+    pub(crate) namespaces: i32,
+    /// What the launcher's own calls carry.
+    pub(crate) mark: u64,
+}
+
+/// A failed step and the kernel's reason.
+pub(crate) type Failed = (Step, Errno);
+
+/// Names the step that an error belongs to.
+pub(crate) trait At<T> {
+    /// Pairs the error with the step.
+    fn at(self, step: Step) -> core::result::Result<T, Failed>;
+}
+
+impl<T> At<T> for Result<T> {
+    fn at(self, step: Step) -> core::result::Result<T, Failed> {
+        self.map_err(|errno| (step, errno))
+    }
+}
+
+/// The gateway's first message, still in its buffer.
+struct Wanted<'a> {
+    namespaces: i32,
+    child_namespaces: i32,
+    parent: usize,
+    is_root: bool,
+    mark: u64,
+    reported: bool,
+    uid_map: &'a [u8],
+    gid_map: &'a [u8],
+    root: Option<(usize, Reader<'a>)>,
+    limits: Limits<'a>,
+    filter: &'a [u8],
+    gateway: RawFd,
+    folder: RawFd,
+    ruleset: RawFd,
+}
+
+impl<'a> Wanted<'a> {
+    fn read(message: &'a [u8], fds: &mut Descriptors) -> Result<Self> {
+        let mut reader = Reader::new(message);
+        let namespaces = reader.flags()?;
+        let child_namespaces = reader.flags()?;
+        let parent = reader.count()?;
+        let is_root = reader.yes()?;
+        let mark = reader.long()?;
+        let reported = reader.yes()?;
+        let has_ruleset = reader.yes()?;
+        let uid_map = text(&mut reader)?;
+        let gid_map = text(&mut reader)?;
+        let has_root = reader.yes()?;
+        let operations = reader.count()?;
+        let length = reader.count()?;
+        let root = Reader::new(reader.bytes(length)?);
+        Ok(Self {
+            namespaces,
+            child_namespaces,
+            parent,
+            is_root,
+            mark,
+            reported,
+            uid_map,
+            gid_map,
+            root: has_root.then_some((operations, root)),
+            limits: reader.limits()?,
+            filter: text(&mut reader)?,
+            gateway: fds.take()?,
+            folder: fds.take()?,
+            ruleset: fds.take_if(has_ruleset)?,
+        })
+    }
+}
+
+fn text<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8]> {
+    let length = reader.count()?;
+    reader.bytes(length)
+}
+
+/// Takes every step, tells the gateway, and returns what children need.
+///
+/// # Errors
+/// The step that failed, of which the gateway has been told where that was possible.
+pub(crate) fn wear(buffer: &mut [u8]) -> core::result::Result<Worn, Failed> {
+    let outcome = put_on(buffer);
+    let (reply, fd) = match &outcome {
+        Ok((_, listener)) => (Reply::default(), listener.unwrap_or(-1)),
+        Err((step, errno)) => (
+            Reply {
+                step: *step as u32,
+                errno: errno.0,
+                pid: 0,
+            },
+            -1,
+        ),
+    };
+    message::answer(CONTROL, &reply, fd).at(Step::Listener)?;
+    let (worn, listener) = outcome?;
+    if let Some(listener) = listener {
+        message::close(listener);
+    }
+    Ok(worn)
+}
+
+/// The list. Each comment says why the step stands where it does.
+fn put_on(buffer: &mut [u8]) -> core::result::Result<(Worn, Option<RawFd>), Failed> {
+    // First, so that none of the descriptors to come gets a number that a child's own three will have.
+    fill_low_numbers().at(Step::Setup)?;
+    process::set_name(c"plugin-launcher").at(Step::Setup)?;
+    let (length, mut fds) = message::receive(CONTROL, buffer).at(Step::Setup)?;
+    let message = buffer.get(..length).unwrap_or_default();
+    let wanted = Wanted::read(message, &mut fds).at(Step::Setup)?;
+    // From here on the gateway's death is ours.
+    process::die_with_parent().at(Step::DeathSignal)?;
+    // Leaves the host's terminal, whose signals are not for us.
+    process::new_session().at(Step::Session)?;
+    // Folders are made with these modes, which a strict mask would close to plugins.
+    process::fix_file_mask().at(Step::Setup)?;
+    // What the host ignores or holds back is no business of plugins.
+    reset_handlers();
+    swap_signal_mask(0).at(Step::Signals)?;
+    // Before anything that needs a capability: an ordinary user has them only here.
+    process::enter_new_namespaces(wanted.namespaces).at(Step::Namespaces)?;
+    if wanted.namespaces & k::CLONE_NEWUSER != 0 {
+        map_ids(wanted.uid_map, wanted.gid_map).at(Step::UserNamespace)?;
+    }
+    if wanted.namespaces & k::CLONE_NEWUTS != 0 {
+        process::hide_host_name().at(Step::HostName)?;
+    }
+    match wanted.root {
+        Some((operations, reader)) => build_root(operations, reader).at(Step::PrivateRoot)?,
+        None => mount::change_folder(wanted.folder).at(Step::WorkingDirectory)?,
+    }
+    message::close(wanted.folder);
+    // Only limits that the launcher itself keeps easily; they need no privilege, being lowered.
+    wanted.limits.each(process::limit).at(Step::Rlimits)?;
+    reduce_privileges(wanted.is_root).at(Step::Identity)?;
+    // After the ids are mapped, which needs our files in /proc to be our own.
+    process::become_undumpable().at(Step::Setup)?;
+    // The kernel may have forgotten it when privileges changed; and a parent that died before it was set would never
+    // send it, hence the look.
+    process::die_with_parent().at(Step::DeathSignal)?;
+    check_parent(wanted.gateway, wanted.parent).at(Step::ParentCheck)?;
+    // seccomp is open to the unprivileged only after this.
+    process::no_new_privileges().at(Step::NoNewPrivs)?;
+    // Last, because the filter forbids all of the calls above that do not carry the mark, and unmarked they are.
+    let listener = install(wanted.filter, wanted.reported).at(Step::Seccomp)?;
+    bare::set_mark(wanted.mark);
+    let worn = Worn {
+        gateway: wanted.gateway,
+        ruleset: wanted.ruleset,
+        namespaces: wanted.child_namespaces,
+        mark: wanted.mark,
+    };
+    Ok((worn, listener))
+}
+
+/// Descriptors 0, 1 and 2 are the control socket too, as long as the launcher itself runs.
+fn fill_low_numbers() -> Result<()> {
+    for fd in 0..CONTROL {
+        bare::duplicate_onto(CONTROL, fd)?;
+    }
+    bare::close_on_exec(0, u32::MAX)
+}
+
+/// Maps one id of the new user namespace to the gateway's own. Groups must be given up first (user_namespaces(7)).
+fn map_ids(users: &[u8], groups: &[u8]) -> Result<()> {
+    write_once(c"/proc/self/setgroups", b"deny")?;
+    write_once(c"/proc/self/uid_map", users)?;
+    write_once(c"/proc/self/gid_map", groups)
+}
+
+fn write_once(path: &CStr, text: &[u8]) -> Result<()> {
+    let file = mount::open_at(k::AT_FDCWD, path, k::O_WRONLY, 0)?;
+    let written = mount::write(file, text);
+    message::close(file);
+    written
+}
+
+/// As root the bounding set and securebits come first, because they need a capability that is then given up.
+fn reduce_privileges(is_root: bool) -> Result<()> {
+    if is_root {
+        process::drop_bounding_set()?;
+        process::lock_securebits()?;
+        process::clear_groups()?;
+    }
+    process::keep_capabilities(process::CAPABILITIES_TO_LAUNCH).or_else(|_| {
+        // Outside a user namespace an ordinary user has none to keep.
+        process::keep_capabilities(0)
+    })
+}
+
+/// The parent is the gateway still.
+fn check_parent(gateway: RawFd, parent: usize) -> Result<()> {
+    if process::has_ended(gateway)? || process::parent()? != parent {
+        return Err(Errno(k::ESRCH));
+    }
+    Ok(())
+}
+
+fn install(filter: &[u8], reported: bool) -> Result<Option<RawFd>> {
+    let (instructions, rest) = filter.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(Errno(k::E2BIG));
+    }
+    process::install_filter(instructions, reported)
+}
+
+/// The root of folders, links and read-only mounts, then nothing else in sight.
+fn build_root(operations: usize, mut reader: Reader<'_>) -> Result<()> {
+    mount::make_everything_private()?;
+    let attributes = mount::NO_SETUID | mount::NO_DEVICES | mount::NO_EXEC;
+    let tree = mount::new_memory_tree(ROOT_SIZE, ROOT_INODES, attributes)?;
+    // On top of the old root, which every path still starts from until the pivot.
+    mount::attach(tree, k::AT_FDCWD, c"/")?;
+    for _ in 0..operations {
+        build(tree, &mut reader)?;
+    }
+    mount::restrict_mount(tree, mount::READ_ONLY, false)?;
+    mount::change_folder(tree)?;
+    mount::pivot_here()?;
+    message::close(tree);
+    Ok(())
+}
+
+fn build(tree: RawFd, reader: &mut Reader<'_>) -> Result<()> {
+    match reader.word()? {
+        operation::FOLDER => mount::make_folder_at(tree, reader.string()?, 0o755),
+        operation::LINK => {
+            let path = reader.string()?;
+            mount::link_at(reader.string()?, tree, path)
+        }
+        operation::FILE => {
+            let flags = k::O_WRONLY | k::O_CREAT | k::O_EXCL;
+            let file = mount::open_at(tree, reader.string()?, flags, 0o444)?;
+            message::close(file);
+            Ok(())
+        }
+        operation::BIND => {
+            let copy = mount::copy_tree(reader.string()?)?;
+            let attributes = mount::READ_ONLY | mount::NO_SETUID | mount::NO_DEVICES;
+            mount::restrict_mount(copy, attributes, true)?;
+            mount::attach(copy, tree, reader.string()?)?;
+            message::close(copy);
+            Ok(())
+        }
+        _ => Err(Errno(k::EBADMSG)),
+    }
+}

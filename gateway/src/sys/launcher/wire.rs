@@ -1,0 +1,124 @@
+//! What gateway and launcher say to each other: shared by both, so that they cannot disagree.
+//! Each message is one packet; numbers are in the machine's own order, as both ends are on one machine.
+
+/// The launcher's end of the socket that requests come through.
+pub(crate) const CONTROL: i32 = 3;
+
+/// The longest message in bytes. Arguments and the names in a private root make up most of one.
+pub(crate) const MESSAGE_BYTES: usize = 64 * 1024;
+
+/// The most descriptors that come with one message: an answer's socket, three streams, a program, and control groups.
+pub(crate) const DESCRIPTORS_MAX: usize = 12;
+
+/// The launcher's answer: to being set up, and to each request.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// The step that failed, as [`Step`] counts; meaningless when nothing failed.
+    pub(crate) step: u32,
+    /// The kernel's error number; 0 when nothing failed.
+    pub(crate) errno: i32,
+    /// The child's process id in the launcher's pid namespace; 0 when none was made.
+    pub(crate) pid: i32,
+}
+
+/// The size of a reply in bytes.
+pub(crate) const REPLY_BYTES: usize = size_of::<Reply>();
+
+/// Kinds of operation that build a private root.
+pub(crate) mod operation {
+    /// Make a folder: path.
+    pub(crate) const FOLDER: u32 = 0;
+    /// Make a symbolic link: path, target.
+    pub(crate) const LINK: u32 = 1;
+    /// Make an empty file to mount on: path.
+    pub(crate) const FILE: u32 = 2;
+    /// Show a host path, read-only: source, path.
+    pub(crate) const BIND: u32 = 3;
+}
+
+/// The steps by name: first the launcher's own, once, then each child's, in the order in which they are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Step {
+    Setup,
+    DeathSignal,
+    Session,
+    Signals,
+    Namespaces,
+    UserNamespace,
+    HostName,
+    PrivateRoot,
+    WorkingDirectory,
+    Rlimits,
+    Identity,
+    NoNewPrivs,
+    Seccomp,
+    Listener,
+    Clone,
+    ControlGroups,
+    ParentCheck,
+    Descriptors,
+    Landlock,
+    Exec,
+}
+
+impl Step {
+    /// Every step, by its number.
+    #[cfg_attr(freestanding, expect(dead_code, reason = "the launcher sends numbers"))]
+    pub(crate) const ALL: [Self; 20] = [
+        Self::Setup,
+        Self::DeathSignal,
+        Self::Session,
+        Self::Signals,
+        Self::Namespaces,
+        Self::UserNamespace,
+        Self::HostName,
+        Self::PrivateRoot,
+        Self::WorkingDirectory,
+        Self::Rlimits,
+        Self::Identity,
+        Self::NoNewPrivs,
+        Self::Seccomp,
+        Self::Listener,
+        Self::Clone,
+        Self::ControlGroups,
+        Self::ParentCheck,
+        Self::Descriptors,
+        Self::Landlock,
+        Self::Exec,
+    ];
+
+    /// The step's name in errors.
+    #[cfg_attr(freestanding, expect(dead_code, reason = "the launcher sends numbers"))]
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Setup => "setup",
+            Self::DeathSignal => "death signal",
+            Self::Session => "session",
+            Self::Signals => "signals",
+            Self::Namespaces => "namespaces",
+            Self::UserNamespace => "user namespace",
+            Self::HostName => "host name",
+            Self::PrivateRoot => "private root",
+            Self::WorkingDirectory => "working directory",
+            Self::Rlimits => "resource limits",
+            Self::Identity => "user id",
+            Self::NoNewPrivs => "no new privileges",
+            Self::Seccomp => "seccomp",
+            Self::Listener => "listener",
+            Self::Clone => "clone",
+            Self::ControlGroups => "control groups",
+            Self::ParentCheck => "parent check",
+            Self::Descriptors => "descriptors",
+            Self::Landlock => "landlock",
+            Self::Exec => "exec",
+        }
+    }
+}
+
+/// One instruction of a classic BPF program, laid out as `struct sock_filter`.
+pub(crate) const fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> [u8; 8] {
+    let ([a, b], [c, d, e, f]) = (code.to_ne_bytes(), k.to_ne_bytes());
+    [a, b, jt, jf, c, d, e, f]
+}
