@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::config::{Config, Durability};
 use crate::error::Error;
-use crate::ledger::{self, Checkpoint, Ledger, Opening, ProofBundle, Recorded};
+use crate::ledger::{self, Checkpoint, Erased, Ledger, Opening, ProofBundle, Recorded};
 use crate::registry::{Change, Package, PublicKey, RegistrationDecision, Registry, Store};
 use crate::router::{
     Call, Candidate, Outcome, Pipeline, RegistryEvent, Rejection, Router, proof_extras,
@@ -218,6 +218,11 @@ impl Gateway {
     /// Signs a checkpoint over everything recorded so far; none where nothing is.
     pub(crate) fn checkpoint(&self) -> Result<Option<(Checkpoint, String)>, Error> {
         Ok(self.ledger.checkpoint()?)
+    }
+
+    /// Removes what is kept of the requests and results of `run`, after an event that says so.
+    pub(crate) fn erase_evidence(&self, run: &RunId) -> Result<Erased, Error> {
+        Ok(self.ledger.erase_evidence(run)?)
     }
 
     pub(crate) fn trust_add(&self, key: &PublicKey, label: &str) -> Result<bool, Error> {

@@ -135,6 +135,8 @@ fn ledger_kind(error: &ledger::Error) -> Kind {
         | E::Locked { .. }
         | E::Broken { .. }
         | E::TooLong { .. }
+        | E::EvidenceTooLarge { .. }
+        | E::EvidenceChanged { .. }
         | E::NoSpace { .. }
         | E::Io { .. } => Kind::Ledger,
     }

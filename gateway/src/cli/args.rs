@@ -248,6 +248,11 @@ pub(super) enum Ledger {
     Query(Query),
     /// Sign a checkpoint over all events and print it (a C2SP signed note)
     Checkpoint,
+    /// Remove what is kept of a run's requests and results; its events stay, and one more says that this was done
+    Erase {
+        /// The run's id
+        run: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -267,7 +272,7 @@ pub(super) struct Query {
     /// Events at or after this RFC 3339 time
     #[arg(long, value_name = "TIME")]
     pub(super) since: Option<String>,
-    /// Events before this RFC 3339 time
+    /// Events at or before this RFC 3339 time
     #[arg(long, value_name = "TIME")]
     pub(super) until: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The verbs about the ledger. They only read, and so need no lock.
+//! The verbs about the ledger. Those that only read need no lock.
 
 use std::path::Path;
 
@@ -45,6 +45,19 @@ pub(super) fn checkpoint(state: &Path, out: Output) -> Result<Answer, Error> {
     Ok(Answer::Yes)
 }
 
+pub(super) fn erase(state: &Path, run: &str, out: Output) -> Result<Answer, Error> {
+    let run = RunId::parse(run).map_err(wrong)?;
+    let erased = open(state, out)?.erase(&run)?;
+    out.answer(&erased, || {
+        let run = printable(erased.run_id.as_str());
+        match erased.erased {
+            0 => format!("nothing is kept of run '{run}'"),
+            count => format!("{count} kept requests and results of run '{run}' were erased"),
+        }
+    })?;
+    Ok(Answer::Yes)
+}
+
 pub(super) fn tail(state: &Path, lines: usize, follow: bool, out: Output) -> Result<Answer, Error> {
     let state = existing(state)?;
     if follow {
@@ -82,10 +95,14 @@ fn parsed<T, E: std::fmt::Display>(
     text: Option<&str>,
     parse: fn(&str) -> Result<T, E>,
 ) -> Result<Option<T>, Error> {
-    text.map(parse).transpose().map_err(|error| Error::Usage {
+    text.map(parse).transpose().map_err(wrong)
+}
+
+fn wrong(error: impl std::fmt::Display) -> Error {
+    Error::Usage {
         message: error.to_string(),
-        hint: "see plugin-gateway ledger query --help".to_owned(),
-    })
+        hint: "see plugin-gateway ledger --help".to_owned(),
+    }
 }
 
 fn kind(kind: Kind) -> EventKind {

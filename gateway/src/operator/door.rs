@@ -13,7 +13,7 @@ use super::live::{Live, methods};
 use crate::api::{Gateway, Registration};
 use crate::config::Config;
 use crate::error::Error;
-use crate::ledger::{self, Checkpoint};
+use crate::ledger::{self, Checkpoint, Erased};
 use crate::registry::PublicKey;
 use crate::router::Rejection;
 use crate::router::{CONTENT_TYPE, Counts, Outcome};
@@ -217,6 +217,14 @@ impl Door {
         match self {
             Self::Own(gateway) => gateway.checkpoint(),
             Self::Live(_) => Ok(ledger::newest_checkpoint(state)?),
+        }
+    }
+
+    /// Removes what is kept of a run's requests and results.
+    pub(crate) fn erase(&mut self, run: &RunId) -> Result<Erased, Error> {
+        match self {
+            Self::Own(gateway) => gateway.erase_evidence(run),
+            Self::Live(live) => live.call(methods::ERASE, json!({ "run_id": run })),
         }
     }
 

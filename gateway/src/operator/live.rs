@@ -25,6 +25,7 @@ pub(crate) mod methods {
     pub(crate) const OPERATOR_INVOKE: &str = "operator.invoke";
     pub(crate) const TRUST_ADD: &str = "operator.trustAdd";
     pub(crate) const TRUST_REMOVE: &str = "operator.trustRemove";
+    pub(crate) const ERASE: &str = "operator.erase";
 }
 
 /// The longest answer that is read, in bytes: far above any that is sensible, but not endless.

@@ -25,8 +25,8 @@
 //! | `unsubscribe` | | `{subscribed: false, changed}` |
 //! | `shutdown` | | `{stopped: true}`, the last line, after every call in flight was answered |
 //!
-//! On the control socket there are four more, for the command's own verbs: `operator.register`,
-//! `operator.invoke`, `operator.trustAdd` and `operator.trustRemove`. A host has no say in trust.
+//! On the control socket there are five more, for the command's own verbs: `operator.register`, `operator.invoke`,
+//! `operator.trustAdd`, `operator.trustRemove` and `operator.erase`. A host has no say in trust, nor in what is erased.
 //!
 //! # Errors
 //! | code | when |

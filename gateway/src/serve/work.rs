@@ -75,6 +75,7 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
                     .map_err(Fault::from),
             )
         }
+        Long::Erase(run_id) => line(id, gateway.erase_evidence(run_id).map_err(Fault::from)),
     }
 }
 
@@ -101,7 +102,8 @@ pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) 
         | Long::ExportProof(_)
         | Long::VerifyLedger
         | Long::TrustAdd(_)
-        | Long::TrustRemove(_) => None,
+        | Long::TrustRemove(_)
+        | Long::Erase(_) => None,
     }
 }
 
