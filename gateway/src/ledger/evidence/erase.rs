@@ -17,6 +17,7 @@ use crate::ledger::event::Draft;
 use crate::ledger::init::read_small;
 use crate::ledger::io::write_whole;
 use crate::ledger::query::{Filter, query};
+use crate::ledger::reserve::is_full;
 
 /// The `meta` member that says what a `DISABLE` without a plugin is about, and what it says here.
 const SUBJECT: (&str, &str) = ("subject", "evidence");
@@ -67,8 +68,11 @@ impl Ledger {
             erasure: EventId::now(),
             run_id: run.clone(),
         };
-        write_whole(store.disk.as_ref(), &note, &canonical::bytes(&under_way))
-            .map_err(Error::io("write", &note))?;
+        match write_whole(store.disk.as_ref(), &note, &canonical::bytes(&under_way)) {
+            // On a full disk the erasure is what frees space: cut off then, it is completed by asking again.
+            Err(error) if is_full(&error) => {}
+            written => written.map_err(Error::io("write", &note))?,
+        }
         self.carry_out(store, &note, &under_way, None)
     }
 
@@ -76,6 +80,9 @@ impl Ledger {
     pub(crate) fn complete_erasures(&self) -> Result<(), Error> {
         let store = self.evidence();
         let _alone = store.alone();
+        if !store.layout.evidence_erasing().is_dir() {
+            return Ok(());
+        }
         for note in entries(&store.layout.evidence_erasing())? {
             if note.extension().is_some() {
                 // It was being written: nothing was begun.
@@ -129,6 +136,9 @@ impl Ledger {
         self.checkpoint()?;
         for file in &files {
             store.disk.remove(file).map_err(Error::io("remove", file))?;
+        }
+        if folder.exists() {
+            sync(store.disk.as_ref(), &folder)?;
         }
         match fs::remove_dir(&folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -211,6 +221,9 @@ fn read_note(note: &Path) -> Result<UnderWay, Error> {
 }
 
 fn remove(store: &Store, note: &Path) -> Result<(), Error> {
-    store.disk.remove(note).map_err(Error::io("remove", note))?;
+    match store.disk.remove(note) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        removed => removed.map_err(Error::io("remove", note))?,
+    }
     sync(store.disk.as_ref(), &store.layout.evidence_erasing())
 }

@@ -24,7 +24,8 @@
 //! erasure}`: an operator takes something away, as with a key. So the run's own events stay what a proof of them said, no call is
 //! opened or closed by it, the registry's fold passes over it, and it is let through when the disk is nearly full, when it is needed most.
 //! Its happy path: the note in `erasing`, durable; the event, durable; `unlink` of each file; `rmdir` and `fsync`; `unlink` of the note. Whatever is cut
-//! off after the first step is completed when the ledger is opened, or when the run is erased again.
+//! off after the first step is completed when the ledger is opened, or when the run is erased again. Where the disk is too full for the
+//! note it is left out.
 
 mod document;
 mod erase;

@@ -4,6 +4,7 @@ mod basics;
 mod crash;
 mod damage;
 mod disk;
+mod evidence;
 mod kill;
 mod lines;
 mod merkle;
