@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -108,6 +108,14 @@ pub enum Error {
     /// The file cannot be read.
     #[error("cannot read settings '{}'", path.display())]
     Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file cannot be written.
+    #[error("cannot write settings '{}'", path.display())]
+    Write {
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -282,6 +290,24 @@ impl Config {
             Some(reason) => Err(Error::Invalid { path, reason }),
             None => Ok(config),
         }
+    }
+
+    /// Writes the settings of a new state.
+    ///
+    /// # Errors
+    /// When there are settings already, or the system refuses.
+    pub(crate) fn save(&self, state: &Path) -> Result<(), Error> {
+        let path = state.join(FILE);
+        let text = toml::to_string(self).map_err(|error| Error::Invalid {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
+        let written = fs::File::create_new(&path).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::File::open(state)?.sync_all()
+        });
+        written.map_err(|source| Error::Write { path, source })
     }
 
     /// Every setting with what holds and what would hold by default.

@@ -321,3 +321,96 @@ fn inv_pnp_10_without_evidence_there_is_no_answer() {
         .count();
     assert_eq!(open, 0, "no call was left open");
 }
+
+fn replay(host: &Host, run: &str, code: i32) -> Value {
+    host.say(["--json", "replay", run]).expect(code).json()
+}
+
+/// The words with which the run's only call is not replayed.
+fn reason(host: &Host, run: &str) -> String {
+    let found = replay(host, run, 1);
+    assert_eq!(found["not_replayed"], 1, "{found}");
+    assert_eq!(found["calls"][0]["outcome"], "not_replayed");
+    found["calls"][0]["reason"].as_str().unwrap().to_owned()
+}
+
+/// "`replay RUN` runs the run's deterministic requests again and compares output hashes", and writes nothing into the state.
+#[test]
+fn inv_pnp_09_a_run_is_replayed_from_what_was_kept() {
+    let host = Host::new();
+    let steady = host.install(&echo("p.test.steady", "full", &[]));
+    let fickle = "int main(void) { read_line(); struct timespec now; clock_gettime(CLOCK_REALTIME, &now);
+        char data[64]; snprintf(data, sizeof data, \"{\\\"at\\\":%ld}\", now.tv_nsec); answer(data); }";
+    let fickle = Package::native("p.test.fickle", &c(fickle, Link::Static))
+        .with(|manifest| manifest["evidence"]["log_level"] = json!("full"));
+    let fickle = host.install(&fickle);
+    ask(&host, &steady, "run-a", "one");
+    let [_, result] = ask(&host, &steady, "run-a", "two");
+    ask(&host, &fickle, "run-b", "one");
+    let before = host.events().len();
+    let found = replay(&host, "run-a", 0);
+    assert_eq!(
+        (&found["same"], &found["different"]),
+        (&json!(2), &json!(0))
+    );
+    assert_eq!(found["calls"][1]["recorded"], result["output_hash"]);
+    assert_eq!(found["calls"][1]["replayed"], result["output_hash"]);
+    let found = replay(&host, "run-b", 1);
+    assert_eq!(found["different"], 1, "{found}");
+    assert_eq!(host.events().len(), before, "the state is only read");
+    host.say(["replay", "run-unknown"]).expect(1);
+}
+
+/// What cannot be replayed is named with its reason.
+#[test]
+fn inv_pnp_09_what_cannot_be_replayed_says_why() {
+    let host = Host::new();
+    let install = |package: Package| host.install(&package);
+    let minimal = install(echo("p.test.minimal", "minimal", &[]));
+    let shy = install(echo("p.test.shy", "full", &["/payload/content"]));
+    let chance = install(echo("p.test.chance", "full", &[]).with(|manifest| {
+        manifest["determinism"]["mode"] = json!("probabilistic");
+    }));
+    let full = install(echo("p.test.full", "full", &[]));
+    for (plugin, run) in [
+        (&minimal, "minimal"),
+        (&shy, "shy"),
+        (&chance, "chance"),
+        (&full, "full"),
+        (&full, "changed"),
+        (&full, "kept"),
+    ] {
+        ask(&host, plugin, run, "text");
+    }
+    assert!(reason(&host, "minimal").contains("not kept"));
+    assert!(reason(&host, "shy").contains("redactions"));
+    assert!(reason(&host, "chance").contains("not deterministic"));
+    host.say(["ledger", "erase", "full"]).expect(0);
+    assert!(reason(&host, "full").contains("erased"));
+    let folder = host
+        .state()
+        .join(format!("evidence/kept/{}", hex(b"changed")));
+    for entry in fs::read_dir(folder).unwrap() {
+        fs::write(entry.unwrap().path(), "{}").unwrap();
+    }
+    assert!(reason(&host, "changed").contains("not what was kept"));
+    let crashing = install(campaigns::answers::crashing("p.test.crash"));
+    let request = with(request(text("x")), "/run_id", json!("crash"));
+    host.invoke(&crashing, &request).expect(1);
+    assert!(reason(&host, "crash").contains("without a result"));
+    host.invoke(
+        "p.test.unknown",
+        &with(request, "/run_id", json!("refused")),
+    )
+    .expect(1);
+    assert!(reason(&host, "refused").contains("before a plugin saw it"));
+    replay(&host, "kept", 0);
+    host.say(["disable", &full]).expect(0);
+    assert!(reason(&host, "kept").contains("not enabled"));
+    let newer =
+        echo("p.test.full", "full", &[]).with(|manifest| manifest["version"] = json!("1.1.0"));
+    let folder = host.signed(&newer);
+    host.say(["register", folder.to_str().unwrap(), "--replace"])
+        .expect(0);
+    assert!(reason(&host, "kept").contains("another package"));
+}

@@ -103,6 +103,11 @@ pub(super) enum Verb {
         #[command(flatten)]
         call: Call,
     },
+    /// Make a run's deterministic calls again, in a throw-away state, and compare the output hashes
+    Replay {
+        /// The run's id
+        run: String,
+    },
     /// Serve a host: JSON-RPC on stdin and stdout until the input ends; operators' verbs go through it meanwhile
     Serve {
         /// The form of the log on stderr

@@ -95,6 +95,7 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
         Verb::Invoke { id, call } => calls::invoke(&state()?, &id, &call, out),
         Verb::Pipeline(asked) => calls::pipeline(&state()?, &asked, out),
         Verb::Run { package, call } => calls::run(&package, &call, out),
+        Verb::Replay { run } => calls::replay(&state()?, &run, out),
         Verb::Serve { log_format } => service::serve(&state()?, log_format, out, serve),
         Verb::Metrics => service::metrics(&state()?, out),
         Verb::Config { explain } => service::config(&state()?, explain, out),
