@@ -31,6 +31,8 @@ pub struct Gateway {
     ledger: Ledger,
     router: Router,
     opening: Opening,
+    /// The folder of the anchor; none for the one inside the state.
+    anchor: Option<PathBuf>,
 }
 
 /// A package that asks to be registered.
@@ -51,7 +53,12 @@ impl Gateway {
     /// When the folder is not a state, another process holds it, its settings cannot be used, or
     /// its ledger is damaged.
     pub fn open(state: &Path) -> Result<Self, Error> {
-        let config = Config::load(state)?;
+        Self::open_anchored(state, None)
+    }
+
+    /// The same, with the ledger anchored in `anchor` whatever the settings say.
+    pub(crate) fn open_anchored(state: &Path, anchor: Option<&Path>) -> Result<Self, Error> {
+        let config = Config::load(state)?.anchored(anchor);
         let mut registry = Registry::new();
         let mut fault = None;
         let (ledger, opening) = Ledger::open(state, ledger_options(&config), &mut |event| {
@@ -79,6 +86,7 @@ impl Gateway {
             ledger,
             router,
             opening,
+            anchor: config.ledger.anchor_folder().map(Path::to_owned),
         })
     }
 
@@ -210,6 +218,11 @@ impl Gateway {
         self.router.isolation()
     }
 
+    /// The folder of the ledger's anchor; none for the one inside the state.
+    pub(crate) fn anchor(&self) -> Option<&Path> {
+        self.anchor.as_deref()
+    }
+
     /// How many events are durable.
     pub(crate) fn events(&self) -> u64 {
         self.ledger.head().size
@@ -321,13 +334,13 @@ impl Gateway {
 
 /// The operator's settings as the ledger takes them.
 fn ledger_options(config: &Config) -> ledger::Options {
-    let anchor = &config.ledger.anchor;
+    let anchor = config.ledger.anchor_folder();
     ledger::Options {
         durability: match config.ledger.durability {
             Durability::Full => ledger::Durability::Full,
             Durability::Relaxed => ledger::Durability::Relaxed,
         },
-        anchor: (!anchor.as_os_str().is_empty()).then(|| anchor.clone()),
+        anchor: anchor.map(Path::to_owned),
         ..ledger::Options::default()
     }
 }

@@ -134,6 +134,14 @@ pub enum Error {
     NoState,
 }
 
+impl Ledger {
+    /// The folder of the anchor; none for the one inside the state folder.
+    #[must_use]
+    pub(crate) fn anchor_folder(&self) -> Option<&Path> {
+        (!self.anchor.as_os_str().is_empty()).then_some(&*self.anchor)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         /// Enough to keep every core of a large host busy, few enough that default memory limits sum to 8 GiB.
@@ -232,7 +240,7 @@ pub(crate) const SETTINGS: [(&str, &str); 12] = [
     ),
     (
         "ledger.anchor",
-        "A folder, best on another volume, where the last checkpoint is kept beside the state, so that an old copy of the state put back is noticed and refused. Empty: inside the state folder, which does not notice that.",
+        "A folder, best on another volume, where the last checkpoint is kept beside the state, so that an old copy of the state put back is noticed and refused. Empty: inside the state folder, which does not notice that. `--anchor DIR` names another for one command, and `init --anchor DIR` sets it.",
     ),
     (
         "circuit.failures",
@@ -292,6 +300,15 @@ impl Config {
         }
     }
 
+    /// The same settings with the ledger anchored in `folder`, where one is named.
+    #[must_use]
+    pub(crate) fn anchored(mut self, folder: Option<&Path>) -> Self {
+        if let Some(folder) = folder {
+            self.ledger.anchor = folder.to_owned();
+        }
+        self
+    }
+
     /// Writes the settings of a new state.
     ///
     /// # Errors
@@ -302,6 +319,24 @@ impl Config {
             path: path.clone(),
             reason: error.to_string(),
         })?;
+        Self::write(state, path, &text)
+    }
+
+    /// Writes settings for a new state that say only where its ledger is anchored.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub(crate) fn save_anchor(state: &Path, anchor: &Path) -> Result<(), Error> {
+        let path = state.join(FILE);
+        let Some(anchor) = anchor.to_str() else {
+            let reason = "the anchor's path is not UTF-8".to_owned();
+            return Err(Error::Invalid { path, reason });
+        };
+        let text = format!("[ledger]\nanchor = {}\n", toml::Value::from(anchor));
+        Self::write(state, path, &text)
+    }
+
+    fn write(state: &Path, path: PathBuf, text: &str) -> Result<(), Error> {
         let written = fs::File::create_new(&path).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
             file.sync_all()?;

@@ -336,7 +336,7 @@ fn reason(host: &Host, run: &str) -> String {
 
 /// "`replay RUN` runs the run's deterministic requests again and compares output hashes", and writes nothing into the state.
 #[test]
-fn inv_pnp_09_a_run_is_replayed_from_what_was_kept() {
+fn inv_pnp_03_a_run_is_replayed_from_what_was_kept() {
     let host = Host::new();
     let steady = host.install(&echo("p.test.steady", "full", &[]));
     let fickle = "int main(void) { read_line(); struct timespec now; clock_gettime(CLOCK_REALTIME, &now);
@@ -363,7 +363,7 @@ fn inv_pnp_09_a_run_is_replayed_from_what_was_kept() {
 
 /// What cannot be replayed is named with its reason.
 #[test]
-fn inv_pnp_09_what_cannot_be_replayed_says_why() {
+fn inv_pnp_03_what_cannot_be_replayed_says_why() {
     let host = Host::new();
     let install = |package: Package| host.install(&package);
     let minimal = install(echo("p.test.minimal", "minimal", &[]));

@@ -23,6 +23,10 @@ pub(super) struct Global {
     /// The state folder: ledger, store and keys [default: the XDG state folder]
     #[arg(long, global = true, env = "PLUGIN_GATEWAY_STATE", value_name = "DIR")]
     pub(super) state: Option<PathBuf>,
+    /// The folder, best on another volume, where the ledger's last checkpoint is kept too: an old copy of the whole state put back is
+    /// then refused. `init` writes it into the settings [default: what the settings say, else inside the state folder]
+    #[arg(long, global = true, env = "PLUGIN_GATEWAY_ANCHOR", value_name = "DIR")]
+    pub(super) anchor: Option<PathBuf>,
     /// Print one JSON document on stdout and nothing else there
     #[arg(long, global = true)]
     pub(super) json: bool,

@@ -9,18 +9,18 @@ use plugin_protocol::report::{PipelineInput, PipelinePolicy, PipelineResponse, S
 use super::args::{Call, Input, Order, Pipeline};
 use super::output::Output;
 use super::words::{printable, table};
-use super::{Answer, existing, open, request};
+use super::{Answer, Place, existing, open, request};
 use crate::error::Error;
 use crate::operator::{self, Replay, Told, Trial, Verdict};
 use crate::sandbox::Report;
 
-pub(super) fn invoke(state: &Path, id: &str, call: &Call, out: Output) -> Result<Answer, Error> {
+pub(super) fn invoke(state: &Place, id: &str, call: &Call, out: Output) -> Result<Answer, Error> {
     let request = request::build(call)?;
     let told = open(state, out)?.invoke(id, &request)?;
     answer(&told, out)
 }
 
-pub(super) fn pipeline(state: &Path, asked: &Pipeline, out: Output) -> Result<Answer, Error> {
+pub(super) fn pipeline(state: &Place, asked: &Pipeline, out: Output) -> Result<Answer, Error> {
     let request = request::build(&asked.call)?;
     let policy = PipelinePolicy {
         strategy: match asked.strategy {

@@ -10,12 +10,14 @@ use serde_json::json;
 use super::args::{Kind, Query};
 use super::output::Output;
 use super::words::printable;
-use super::{Answer, existing, open};
+use super::{Answer, Place, existing, open};
 use crate::error::Error;
 use crate::ledger::{self, Filter, Stored};
+use crate::operator;
 
-pub(super) fn verify(state: &Path, out: Output) -> Result<Answer, Error> {
-    let found = ledger::verify(existing(state)?, &|_, _| {})?;
+pub(super) fn verify(state: &Place, out: Output) -> Result<Answer, Error> {
+    let settings = operator::settings(existing(state)?)?.anchored(state.anchor.as_deref());
+    let found = ledger::verify(state, settings.ledger.anchor_folder(), &|_, _| {})?;
     out.answer(&found, || {
         if found.valid {
             format!(
@@ -33,7 +35,7 @@ pub(super) fn verify(state: &Path, out: Output) -> Result<Answer, Error> {
     Ok(found.valid.into())
 }
 
-pub(super) fn checkpoint(state: &Path, out: Output) -> Result<Answer, Error> {
+pub(super) fn checkpoint(state: &Place, out: Output) -> Result<Answer, Error> {
     let signed = open(state, out)?.checkpoint(state)?;
     let document = signed
         .as_ref()
@@ -45,7 +47,7 @@ pub(super) fn checkpoint(state: &Path, out: Output) -> Result<Answer, Error> {
     Ok(Answer::Yes)
 }
 
-pub(super) fn erase(state: &Path, run: &str, out: Output) -> Result<Answer, Error> {
+pub(super) fn erase(state: &Place, run: &str, out: Output) -> Result<Answer, Error> {
     let run = RunId::parse(run).map_err(wrong)?;
     let erased = open(state, out)?.erase(&run)?;
     out.answer(&erased, || {

@@ -16,6 +16,7 @@ pub(crate) const SOCKET: &str = "control.sock";
 
 /// Names of methods that both ends of the control socket use.
 pub(crate) mod methods {
+    pub(crate) const PING: &str = "ping";
     pub(crate) const ENABLE: &str = "enablePlugin";
     pub(crate) const DISABLE: &str = "disablePlugin";
     pub(crate) const PIPELINE: &str = "invokePipeline";

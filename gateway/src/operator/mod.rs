@@ -13,8 +13,8 @@ mod validation;
 
 pub(crate) use doctor::examine;
 pub(crate) use door::{
-    Door, LogFormat, LogLevel, Registered, Serve, Told, TrustChange, metrics, metrics_of, settings,
-    version,
+    Door, LogFormat, LogLevel, Registered, Serve, Told, TrustChange, init, metrics, metrics_of,
+    settings, version,
 };
 pub use harness::Harness;
 pub(crate) use inventory::{details, inventory, parse_id};
