@@ -6,6 +6,7 @@ mod health;
 mod keys;
 mod output;
 mod plugins;
+mod progress;
 mod proofs;
 mod records;
 mod request;

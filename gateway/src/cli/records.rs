@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::args::{Kind, Query};
 use super::output::Output;
+use super::progress::Progress;
 use super::words::printable;
 use super::{Answer, Place, existing, open};
 use crate::error::Error;
@@ -17,11 +18,14 @@ use crate::operator;
 
 pub(super) fn verify(state: &Place, out: Output) -> Result<Answer, Error> {
     let settings = operator::settings(existing(state)?)?.anchored(state.anchor.as_deref());
-    let found = ledger::verify(state, settings.ledger.anchor_folder(), &|_, _| {})?;
+    let progress = Progress::start(out);
+    let anchor = settings.ledger.anchor_folder();
+    let found = ledger::verify(state, anchor, &|done, total| progress.tell(done, total))?;
+    let speed = progress.end(found.events, found.bytes);
     out.answer(&found, || {
         if found.valid {
             format!(
-                "valid: {} events, {} bytes, head {}",
+                "valid: {} events, {} bytes, head {} ({speed})",
                 found.events, found.bytes, found.head
             )
         } else {

@@ -345,7 +345,9 @@ impl Router {
         let unkept = Unkept::of(&outcome);
         let recorded = self.record(outcome).inspect_err(|_| {
             // The call is closed all the same where the ledger still can; the error says why the host has no answer.
-            unkept.map(|unkept| self.record(unkept).map(drop).unwrap_or_default());
+            if let Some(unkept) = unkept {
+                drop(self.record(unkept));
+            }
         })?;
         self.metrics.ended(&recorded);
         Ok(recorded)

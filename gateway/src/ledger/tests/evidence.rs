@@ -153,6 +153,15 @@ fn options(tape: &Tape) -> Options {
     }
 }
 
+/// The event that a caller was told of.
+fn told_in(call: &Call) -> Option<&str> {
+    if let Call::Told(id) = call {
+        Some(id)
+    } else {
+        None
+    }
+}
+
 /// Two runs keep, one is erased.
 fn work(ledger: &Ledger, tape: &Tape) {
     for (name, text) in [("a", "one"), ("b", "one"), ("a", "two")] {
@@ -209,13 +218,7 @@ fn a_crash_anywhere_leaves_no_event_without_its_evidence() {
         let mut platter = before.clone();
         let done = &calls[..cut];
         done.iter().for_each(|call| platter.apply(call));
-        let told: Vec<&str> = done
-            .iter()
-            .filter_map(|call| match call {
-                Call::Told(id) => Some(id.as_str()),
-                _ => None,
-            })
-            .collect();
+        let told: Vec<&str> = done.iter().filter_map(told_in).collect();
         for luck in [0, 4, 8] {
             let after = fresh();
             let mut coins = Coins(0x9e37_79b9 + cut as u64);
@@ -260,13 +263,7 @@ fn a_fault_at_any_call_records_nothing_that_is_not_kept() {
                 .is_ok();
             drop(ledger);
             let told = tape.calls();
-            let told: Vec<&str> = told
-                .iter()
-                .filter_map(|call| match call {
-                    Call::Told(id) => Some(id.as_str()),
-                    _ => None,
-                })
-                .collect();
+            let told: Vec<&str> = told.iter().filter_map(told_in).collect();
             if goes_on && told.len() < 5 {
                 evidence_failed += 1;
             }
