@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::config::{Config, Durability};
 use crate::error::Error;
-use crate::ledger::{self, Checkpoint, Ledger, Opening, ProofBundle, Recorded};
+use crate::ledger::{self, Checkpoint, Erased, Ledger, Opening, ProofBundle, Recorded};
 use crate::registry::{Change, Package, PublicKey, RegistrationDecision, Registry, Store};
 use crate::router::{
     Call, Candidate, Outcome, Pipeline, RegistryEvent, Rejection, Router, proof_extras,
@@ -31,6 +31,8 @@ pub struct Gateway {
     ledger: Ledger,
     router: Router,
     opening: Opening,
+    /// The folder of the anchor; none for the one inside the state.
+    anchor: Option<PathBuf>,
 }
 
 /// A package that asks to be registered.
@@ -51,7 +53,12 @@ impl Gateway {
     /// When the folder is not a state, another process holds it, its settings cannot be used, or
     /// its ledger is damaged.
     pub fn open(state: &Path) -> Result<Self, Error> {
-        let config = Config::load(state)?;
+        Self::open_anchored(state, None)
+    }
+
+    /// The same, with the ledger anchored in `anchor` whatever the settings say.
+    pub(crate) fn open_anchored(state: &Path, anchor: Option<&Path>) -> Result<Self, Error> {
+        let config = Config::load(state)?.anchored(anchor);
         let mut registry = Registry::new();
         let mut fault = None;
         let (ledger, opening) = Ledger::open(state, ledger_options(&config), &mut |event| {
@@ -79,6 +86,7 @@ impl Gateway {
             ledger,
             router,
             opening,
+            anchor: config.ledger.anchor_folder().map(Path::to_owned),
         })
     }
 
@@ -210,6 +218,11 @@ impl Gateway {
         self.router.isolation()
     }
 
+    /// The folder of the ledger's anchor; none for the one inside the state.
+    pub(crate) fn anchor(&self) -> Option<&Path> {
+        self.anchor.as_deref()
+    }
+
     /// How many events are durable.
     pub(crate) fn events(&self) -> u64 {
         self.ledger.head().size
@@ -218,6 +231,11 @@ impl Gateway {
     /// Signs a checkpoint over everything recorded so far; none where nothing is.
     pub(crate) fn checkpoint(&self) -> Result<Option<(Checkpoint, String)>, Error> {
         Ok(self.ledger.checkpoint()?)
+    }
+
+    /// Removes what is kept of the requests and results of `run`, after an event that says so.
+    pub(crate) fn erase_evidence(&self, run: &RunId) -> Result<Erased, Error> {
+        Ok(self.ledger.erase_evidence(run)?)
     }
 
     pub(crate) fn trust_add(&self, key: &PublicKey, label: &str) -> Result<bool, Error> {
@@ -316,13 +334,13 @@ impl Gateway {
 
 /// The operator's settings as the ledger takes them.
 fn ledger_options(config: &Config) -> ledger::Options {
-    let anchor = &config.ledger.anchor;
+    let anchor = config.ledger.anchor_folder();
     ledger::Options {
         durability: match config.ledger.durability {
             Durability::Full => ledger::Durability::Full,
             Durability::Relaxed => ledger::Durability::Relaxed,
         },
-        anchor: (!anchor.as_os_str().is_empty()).then(|| anchor.clone()),
+        anchor: anchor.map(Path::to_owned),
         ..ledger::Options::default()
     }
 }

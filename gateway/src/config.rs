@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -113,6 +113,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The file cannot be written.
+    #[error("cannot write settings '{}'", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The file is not what it should be.
     #[error("settings '{}' are not valid: {reason}", path.display())]
     Invalid {
@@ -124,6 +132,14 @@ pub enum Error {
     /// No state folder is named and none can be derived.
     #[error("no state folder: pass --state DIR or set PLUGIN_GATEWAY_STATE or HOME")]
     NoState,
+}
+
+impl Ledger {
+    /// The folder of the anchor; none for the one inside the state folder.
+    #[must_use]
+    pub(crate) fn anchor_folder(&self) -> Option<&Path> {
+        (!self.anchor.as_os_str().is_empty()).then_some(&*self.anchor)
+    }
 }
 
 impl Default for Config {
@@ -224,7 +240,7 @@ pub(crate) const SETTINGS: [(&str, &str); 12] = [
     ),
     (
         "ledger.anchor",
-        "A folder, best on another volume, where the last checkpoint is kept beside the state, so that an old copy of the state put back is noticed and refused. Empty: inside the state folder, which does not notice that.",
+        "A folder, best on another volume, where the last checkpoint is kept beside the state, so that an old copy of the state put back is noticed and refused. Empty: inside the state folder, which does not notice that. `--anchor DIR` names another for one command, and `init --anchor DIR` sets it.",
     ),
     (
         "circuit.failures",
@@ -282,6 +298,51 @@ impl Config {
             Some(reason) => Err(Error::Invalid { path, reason }),
             None => Ok(config),
         }
+    }
+
+    /// The same settings with the ledger anchored in `folder`, where one is named.
+    #[must_use]
+    pub(crate) fn anchored(mut self, folder: Option<&Path>) -> Self {
+        if let Some(folder) = folder {
+            self.ledger.anchor = folder.to_owned();
+        }
+        self
+    }
+
+    /// Writes the settings of a new state.
+    ///
+    /// # Errors
+    /// When there are settings already, or the system refuses.
+    pub(crate) fn save(&self, state: &Path) -> Result<(), Error> {
+        let path = state.join(FILE);
+        let text = toml::to_string(self).map_err(|error| Error::Invalid {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
+        Self::write(state, path, &text)
+    }
+
+    /// Writes settings for a new state that say only where its ledger is anchored.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub(crate) fn save_anchor(state: &Path, anchor: &Path) -> Result<(), Error> {
+        let path = state.join(FILE);
+        let Some(anchor) = anchor.to_str() else {
+            let reason = "the anchor's path is not UTF-8".to_owned();
+            return Err(Error::Invalid { path, reason });
+        };
+        let text = format!("[ledger]\nanchor = {}\n", toml::Value::from(anchor));
+        Self::write(state, path, &text)
+    }
+
+    fn write(state: &Path, path: PathBuf, text: &str) -> Result<(), Error> {
+        let written = fs::File::create_new(&path).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::File::open(state)?.sync_all()
+        });
+        written.map_err(|source| Error::Write { path, source })
     }
 
     /// Every setting with what holds and what would hold by default.

@@ -88,6 +88,7 @@ impl Error {
             Self::Ledger(error) => ledger_kind(error),
             Self::Registry(error) => registry_kind(error),
             Self::Sandbox(sandbox::Error::Missing { .. }) => Kind::Refused,
+            Self::Config(config::Error::Write { .. }) => Kind::Internal,
             Self::Config(_) | Self::Usage { .. } | Self::NoState { .. } => Kind::Usage,
             Self::InvalidManifest { .. } | Self::InvalidPackage { .. } | Self::Invalid { .. } => {
                 Kind::Invalid
@@ -135,6 +136,8 @@ fn ledger_kind(error: &ledger::Error) -> Kind {
         | E::Locked { .. }
         | E::Broken { .. }
         | E::TooLong { .. }
+        | E::EvidenceTooLarge { .. }
+        | E::EvidenceChanged { .. }
         | E::NoSpace { .. }
         | E::Io { .. } => Kind::Ledger,
     }

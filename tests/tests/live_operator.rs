@@ -287,3 +287,23 @@ fn inv_pnp_01_a_long_path_is_no_obstacle() {
     let said = campaigns::command::finish(command, b"");
     assert!(said.stderr.contains("Plugin not found"), "{said:?}");
 }
+
+/// `--anchor` holds for a gateway at work as well: one that anchors its ledger elsewhere is not spoken to.
+#[test]
+fn inv_pnp_07_a_live_gateway_with_another_anchor_is_not_taken_for_the_wanted_one() {
+    let host = Host::new();
+    let plugin = host.install(&prompt("p.test.fast"));
+    let mut channel = Channel::open(&host);
+    channel.call("ping", json!({}));
+    let elsewhere = host.folder().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let elsewhere = elsewhere.to_str().unwrap();
+    let said = host
+        .say(["disable", &plugin, "--anchor", elsewhere])
+        .expect(2);
+    assert!(said.stderr.contains("anchors its ledger"), "{said:?}");
+    channel.close();
+    channel.ended();
+    host.say(["disable", &plugin, "--anchor", elsewhere])
+        .expect(0);
+}

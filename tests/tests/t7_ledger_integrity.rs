@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use campaigns::canonical::{canonical, hash, sha256};
 use campaigns::command::{binary, finish};
@@ -746,4 +747,71 @@ fn inv_pnp_07_tail_and_query_give_the_stored_lines() {
         Vec::<String>::new()
     );
     assert_eq!(ask(&["query", "--until", "2200-01-01T00:00:00Z"]), stored);
+}
+
+fn copy_of(folder: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let place = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_of(&entry.path(), &place);
+        } else if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), place).unwrap();
+        }
+    }
+}
+
+/// "an old copy of the whole state put back (with an anchor elsewhere: refused)", named on the command line or by `init`.
+#[test]
+fn inv_pnp_07_an_old_copy_of_the_whole_state_is_refused_where_the_anchor_is_elsewhere() {
+    for by_init in [false, true] {
+        let host = Host::new();
+        host.alone();
+        let folder = TempDir::new().unwrap();
+        let (state, anchor) = (
+            folder.path().join("state"),
+            folder.path().join("volume/anchor"),
+        );
+        let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+        let say = |with_anchor: bool, verb: &[&str]| {
+            let mut command = Command::new(binary());
+            command.arg("--state").arg(&state);
+            if with_anchor {
+                command.arg("--anchor").arg(&anchor);
+            }
+            command.args(["--json"]).args(verb);
+            finish(command, b"")
+        };
+        let key = host.public_key();
+        let trust = ["trust", "add", key.to_str().unwrap()];
+        let flag = !by_init;
+        say(by_init, &["init"]).expect(0);
+        say(flag, &trust).expect(0);
+        copy_of(&state, &old);
+        say(flag, &["ledger", "checkpoint"]).expect(0);
+        let key_id = say(flag, &["trust", "list"]).expect(0).json()[0]["key_id"].clone();
+        say(flag, &["trust", "remove", key_id.as_str().unwrap()]).expect(0);
+        say(flag, &["ledger", "verify"]).expect(0);
+        assert!(anchor.join("head").is_file());
+
+        // The key is trusted again in the old copy: whoever puts it back undoes a revocation.
+        fs::rename(&state, &new).unwrap();
+        copy_of(&old, &state);
+        let said = say(flag, &["ledger", "verify"]).expect(1);
+        assert_eq!(said.json()["valid"], false);
+        let said = say(flag, &trust).expect(4);
+        assert_eq!(said.json()["error"]["kind"], "ledger", "{said:?}");
+        if !by_init {
+            // Without the anchor nobody can tell: that is what it is for.
+            say(false, &["ledger", "verify"]).expect(0);
+        }
+        fs::remove_dir_all(&state).unwrap();
+        fs::rename(&new, &state).unwrap();
+        say(flag, &trust).expect(0);
+        let settings = fs::read_to_string(state.join("config.toml")).unwrap_or_default();
+        assert_eq!(settings.contains("volume/anchor"), by_init);
+        let again = say(true, &["init"]).expect(0);
+        assert_eq!(again.json()["created"], false);
+    }
 }

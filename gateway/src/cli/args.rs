@@ -23,6 +23,10 @@ pub(super) struct Global {
     /// The state folder: ledger, store and keys [default: the XDG state folder]
     #[arg(long, global = true, env = "PLUGIN_GATEWAY_STATE", value_name = "DIR")]
     pub(super) state: Option<PathBuf>,
+    /// The folder, best on another volume, where the ledger's last checkpoint is kept too: an old copy of the whole state put back is
+    /// then refused. `init` writes it into the settings [default: what the settings say, else inside the state folder]
+    #[arg(long, global = true, env = "PLUGIN_GATEWAY_ANCHOR", value_name = "DIR")]
+    pub(super) anchor: Option<PathBuf>,
     /// Print one JSON document on stdout and nothing else there
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -102,6 +106,11 @@ pub(super) enum Verb {
         package: PathBuf,
         #[command(flatten)]
         call: Call,
+    },
+    /// Make a run's deterministic calls again, in a throw-away state, and compare the output hashes
+    Replay {
+        /// The run's id
+        run: String,
     },
     /// Serve a host: JSON-RPC on stdin and stdout until the input ends; operators' verbs go through it meanwhile
     Serve {
@@ -248,6 +257,11 @@ pub(super) enum Ledger {
     Query(Query),
     /// Sign a checkpoint over all events and print it (a C2SP signed note)
     Checkpoint,
+    /// Remove what is kept of a run's requests and results; its events stay, and one more says that this was done
+    Erase {
+        /// The run's id
+        run: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -267,7 +281,7 @@ pub(super) struct Query {
     /// Events at or after this RFC 3339 time
     #[arg(long, value_name = "TIME")]
     pub(super) since: Option<String>,
-    /// Events before this RFC 3339 time
+    /// Events at or before this RFC 3339 time
     #[arg(long, value_name = "TIME")]
     pub(super) until: Option<String>,
 }

@@ -2,24 +2,25 @@
 
 use std::path::Path;
 
+use plugin_protocol::ids::RunId;
 use plugin_protocol::message::{Response, Status};
 use plugin_protocol::report::{PipelineInput, PipelinePolicy, PipelineResponse, Strategy};
 
 use super::args::{Call, Input, Order, Pipeline};
 use super::output::Output;
-use super::words::printable;
-use super::{Answer, open, request};
+use super::words::{printable, table};
+use super::{Answer, Place, existing, open, request};
 use crate::error::Error;
-use crate::operator::{self, Told, Trial};
+use crate::operator::{self, Replay, Told, Trial, Verdict};
 use crate::sandbox::Report;
 
-pub(super) fn invoke(state: &Path, id: &str, call: &Call, out: Output) -> Result<Answer, Error> {
+pub(super) fn invoke(state: &Place, id: &str, call: &Call, out: Output) -> Result<Answer, Error> {
     let request = request::build(call)?;
     let told = open(state, out)?.invoke(id, &request)?;
     answer(&told, out)
 }
 
-pub(super) fn pipeline(state: &Path, asked: &Pipeline, out: Output) -> Result<Answer, Error> {
+pub(super) fn pipeline(state: &Place, asked: &Pipeline, out: Output) -> Result<Answer, Error> {
     let request = request::build(&asked.call)?;
     let policy = PipelinePolicy {
         strategy: match asked.strategy {
@@ -74,6 +75,41 @@ pub(super) fn run(package: &Path, call: &Call, out: Output) -> Result<Answer, Er
             message: format!("the package cannot be run: {reason}"),
         }),
     }
+}
+
+/// Yes is: something was replayed, and all that was is the same.
+pub(super) fn replay(state: &Path, run: &str, out: Output) -> Result<Answer, Error> {
+    let run = RunId::parse(run).map_err(|error| Error::Usage {
+        message: error.to_string(),
+        hint: "`plugin-gateway ledger tail --json` shows the runs".to_owned(),
+    })?;
+    let replay = operator::replay(existing(state)?, &run)?;
+    out.answer(&replay, || describe_replay(&replay))?;
+    Ok((replay.same > 0 && replay.different == 0).into())
+}
+
+fn describe_replay(replay: &Replay) -> String {
+    let rows = replay.calls.iter().map(|call| {
+        let outcome = match call.outcome {
+            Verdict::Same => "same",
+            Verdict::Different => "DIFFERENT",
+            Verdict::NotReplayed => "not replayed",
+        };
+        vec![
+            call.index.to_string(),
+            call.plugin_id.clone(),
+            call.request_id.clone(),
+            outcome.to_owned(),
+            call.reason.clone(),
+        ]
+    });
+    format!(
+        "{}\n{} the same, {} different, {} not replayed",
+        table(&["event", "plugin", "request", "outcome", "why"], rows),
+        replay.same,
+        replay.different,
+        replay.not_replayed
+    )
 }
 
 fn answer(told: &Told, out: Output) -> Result<Answer, Error> {

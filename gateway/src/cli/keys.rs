@@ -7,17 +7,16 @@ use serde_json::json;
 
 use super::output::Output;
 use super::words::table;
-use super::{Answer, existing, open};
+use super::{Answer, Place, existing, open};
 use crate::error::Error;
-use crate::ledger;
 use crate::operator;
 use crate::registry::{self, PublicKey};
 
-pub(super) fn init(state: &Path, out: Output) -> Result<Answer, Error> {
-    let made = ledger::init(state)?;
-    let document = json!({ "state": state, "created": made.created });
+pub(super) fn init(state: &Place, out: Output) -> Result<Answer, Error> {
+    let created = operator::init(state, state.anchor.as_deref())?;
+    let document = json!({ "state": state.state, "created": created });
     out.answer(&document, || {
-        if made.created {
+        if created {
             format!("made a state in {}", state.display())
         } else {
             format!(
@@ -53,7 +52,7 @@ pub(super) fn sign(package: &Path, key: &Path, out: Output) -> Result<Answer, Er
 }
 
 pub(super) fn trust_add(
-    state: &Path,
+    state: &Place,
     file: &Path,
     label: Option<&str>,
     out: Output,
@@ -63,7 +62,7 @@ pub(super) fn trust_add(
     say_trust(key.id(), true, changed, out)
 }
 
-pub(super) fn trust_remove(state: &Path, key_id: &str, out: Output) -> Result<Answer, Error> {
+pub(super) fn trust_remove(state: &Place, key_id: &str, out: Output) -> Result<Answer, Error> {
     let key_id = KeyId::parse(key_id).map_err(|error| Error::Usage {
         message: error.to_string(),
         hint: "`plugin-gateway trust list` shows the keys".to_owned(),

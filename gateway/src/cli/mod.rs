@@ -6,6 +6,7 @@ mod health;
 mod keys;
 mod output;
 mod plugins;
+mod progress;
 mod proofs;
 mod records;
 mod request;
@@ -13,12 +14,13 @@ mod service;
 mod words;
 
 use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use self::args::{Cli, Ledger, Proof, Trust, Verb};
+use self::args::{Cli, Global, Ledger, Proof, Trust, Verb};
 use self::output::Output;
 use crate::config;
 use crate::error::{Error, Kind, chain};
@@ -75,7 +77,7 @@ pub(crate) fn main(serve: ServeFn) -> ExitCode {
 }
 
 fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
-    let state = || state_folder(cli.global.state.clone());
+    let state = || Place::of(&cli.global);
     match cli.verb {
         Verb::Init => keys::init(&state()?, out),
         Verb::Doctor => health::doctor(&state()?, out),
@@ -95,6 +97,7 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
         Verb::Invoke { id, call } => calls::invoke(&state()?, &id, &call, out),
         Verb::Pipeline(asked) => calls::pipeline(&state()?, &asked, out),
         Verb::Run { package, call } => calls::run(&package, &call, out),
+        Verb::Replay { run } => calls::replay(&state()?, &run, out),
         Verb::Serve { log_format } => service::serve(&state()?, log_format, out, serve),
         Verb::Metrics => service::metrics(&state()?, out),
         Verb::Config { explain } => service::config(&state()?, explain, out),
@@ -108,6 +111,7 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
             records::tail(&state()?, lines, follow, out)
         }
         Verb::Ledger(Ledger::Checkpoint) => records::checkpoint(&state()?, out),
+        Verb::Ledger(Ledger::Erase { run }) => records::erase(&state()?, &run, out),
         Verb::Ledger(Ledger::Query(query)) => records::query(&state()?, &query, out),
     }
 }
@@ -139,8 +143,37 @@ fn usage(wrong: &clap::Error) -> ExitCode {
     })
 }
 
-fn state_folder(named: Option<PathBuf>) -> Result<PathBuf, Error> {
-    Ok(named.map_or_else(config::default_state, Ok)?)
+/// The state folder, and where its ledger is anchored if the command says so.
+#[derive(Debug)]
+struct Place {
+    state: PathBuf,
+    anchor: Option<PathBuf>,
+}
+
+impl Place {
+    fn of(global: &Global) -> Result<Self, Error> {
+        let state = global.state.clone();
+        let anchor = global.anchor.as_ref().map(|folder| {
+            // Another process, and the settings, must find it as well.
+            std::path::absolute(folder).map_err(|source| Error::File {
+                action: "find the anchor",
+                path: folder.clone(),
+                source,
+            })
+        });
+        Ok(Self {
+            state: state.map_or_else(config::default_state, Ok)?,
+            anchor: anchor.transpose()?,
+        })
+    }
+}
+
+impl Deref for Place {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.state
+    }
 }
 
 /// A state that must be there already.
@@ -155,8 +188,8 @@ fn existing(state: &Path) -> Result<&Path, Error> {
 }
 
 /// Opens the way to change the state, and says what a crash before had left to mend.
-fn open(state: &Path, out: Output) -> Result<Door, Error> {
-    let door = Door::open(existing(state)?)?;
+fn open(state: &Place, out: Output) -> Result<Door, Error> {
+    let door = Door::open(existing(state)?, state.anchor.as_deref())?;
     let Door::Own(gateway) = &door else {
         out.detail("through the gateway at work on this state");
         return Ok(door);

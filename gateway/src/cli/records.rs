@@ -1,4 +1,4 @@
-//! The verbs about the ledger. They only read, and so need no lock.
+//! The verbs about the ledger. Those that only read need no lock.
 
 use std::path::Path;
 
@@ -9,17 +9,23 @@ use serde_json::json;
 
 use super::args::{Kind, Query};
 use super::output::Output;
+use super::progress::Progress;
 use super::words::printable;
-use super::{Answer, existing, open};
+use super::{Answer, Place, existing, open};
 use crate::error::Error;
 use crate::ledger::{self, Filter, Stored};
+use crate::operator;
 
-pub(super) fn verify(state: &Path, out: Output) -> Result<Answer, Error> {
-    let found = ledger::verify(existing(state)?, &|_, _| {})?;
+pub(super) fn verify(state: &Place, out: Output) -> Result<Answer, Error> {
+    let settings = operator::settings(existing(state)?)?.anchored(state.anchor.as_deref());
+    let progress = Progress::start(out);
+    let anchor = settings.ledger.anchor_folder();
+    let found = ledger::verify(state, anchor, &|done, total| progress.tell(done, total))?;
+    let speed = progress.end(found.events, found.bytes);
     out.answer(&found, || {
         if found.valid {
             format!(
-                "valid: {} events, {} bytes, head {}",
+                "valid: {} events, {} bytes, head {} ({speed})",
                 found.events, found.bytes, found.head
             )
         } else {
@@ -33,7 +39,7 @@ pub(super) fn verify(state: &Path, out: Output) -> Result<Answer, Error> {
     Ok(found.valid.into())
 }
 
-pub(super) fn checkpoint(state: &Path, out: Output) -> Result<Answer, Error> {
+pub(super) fn checkpoint(state: &Place, out: Output) -> Result<Answer, Error> {
     let signed = open(state, out)?.checkpoint(state)?;
     let document = signed
         .as_ref()
@@ -41,6 +47,19 @@ pub(super) fn checkpoint(state: &Path, out: Output) -> Result<Answer, Error> {
     out.answer(&document, || match &signed {
         Some((_, note)) => note.trim_end().to_owned(),
         None => "the ledger has no event yet: there is nothing to sign".to_owned(),
+    })?;
+    Ok(Answer::Yes)
+}
+
+pub(super) fn erase(state: &Place, run: &str, out: Output) -> Result<Answer, Error> {
+    let run = RunId::parse(run).map_err(wrong)?;
+    let erased = open(state, out)?.erase(&run)?;
+    out.answer(&erased, || {
+        let run = printable(erased.run_id.as_str());
+        match erased.erased {
+            0 => format!("nothing is kept of run '{run}'"),
+            count => format!("{count} kept requests and results of run '{run}' were erased"),
+        }
     })?;
     Ok(Answer::Yes)
 }
@@ -82,10 +101,14 @@ fn parsed<T, E: std::fmt::Display>(
     text: Option<&str>,
     parse: fn(&str) -> Result<T, E>,
 ) -> Result<Option<T>, Error> {
-    text.map(parse).transpose().map_err(|error| Error::Usage {
+    text.map(parse).transpose().map_err(wrong)
+}
+
+fn wrong(error: impl std::fmt::Display) -> Error {
+    Error::Usage {
         message: error.to_string(),
-        hint: "see plugin-gateway ledger query --help".to_owned(),
-    })
+        hint: "see plugin-gateway ledger --help".to_owned(),
+    }
 }
 
 fn kind(kind: Kind) -> EventKind {

@@ -7,18 +7,19 @@ use serde_json::json;
 
 use super::args::LogFormat;
 use super::output::Output;
-use super::{Answer, ServeFn, existing};
+use super::{Answer, Place, ServeFn, existing};
 use crate::config::Setting;
 use crate::error::Error;
 use crate::operator::{self, LogLevel, Serve};
 
 pub(super) fn serve(
-    state: &Path,
+    state: &Place,
     format: LogFormat,
     out: Output,
     serve: ServeFn,
 ) -> Result<Answer, Error> {
     let options = Serve {
+        anchor: state.anchor.clone(),
         format: match format {
             LogFormat::Text => operator::LogFormat::Text,
             LogFormat::Json => operator::LogFormat::Json,

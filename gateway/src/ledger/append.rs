@@ -13,6 +13,7 @@ use super::chain::Head;
 use super::checkpoint::Checkpoint;
 use super::error::Error;
 use super::event::{Draft, Record, Recorded};
+use super::evidence::Store;
 use super::index::Indexer;
 use super::io::{Disk, RealDisk};
 use super::layout::Layout;
@@ -86,6 +87,7 @@ pub(crate) struct Ledger {
 #[derive(Debug)]
 struct Inner {
     layout: Layout,
+    evidence: Store,
     jobs: Option<Sender<Job>>,
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
@@ -108,6 +110,7 @@ impl Ledger {
         let closed = segment::list(&layout)?;
         let closed = closed.split_last().map_or(&[][..], |(_, closed)| closed);
         let indexer = Indexer::start(&layout, Arc::clone(&options.disk), closed)?;
+        let evidence = Store::open(&layout, Arc::clone(&options.disk))?;
         let shared = Arc::new(Shared::new(writer.end()));
         let (jobs, queue) = bounded(QUEUE_EVENTS);
         let thread = WriterThread::new(writer, queue, Arc::clone(&shared), &options, indexer, lock);
@@ -117,25 +120,38 @@ impl Ledger {
         let writer = started.map_err(Error::io("start the writer of", state))?;
         let inner = Inner {
             layout,
+            evidence,
             jobs: Some(jobs),
             shared,
             writer: Some(writer),
         };
-        Ok((
-            Self {
-                inner: Arc::new(inner),
-            },
-            opening,
-        ))
+        let ledger = Self {
+            inner: Arc::new(inner),
+        };
+        ledger.complete_erasures()?;
+        Ok((ledger, opening))
     }
 
-    /// Records `value` and returns when its event is durable.
+    /// Records `value` and returns when its event is durable. What it has to be kept is durable before, and named by the event.
     ///
     /// # Errors
     /// [`Error::TooLong`] when it does not fit a line; anything else means that nothing is known to be recorded.
     pub(crate) fn record<T: Record>(&self, value: T) -> Result<Recorded<T>, Error> {
-        let event = self.append(value.draft())?;
+        let mut draft = value.draft();
+        let held = match value.evidence() {
+            Some(document) => {
+                draft.meta.extend(document.links());
+                Some(self.evidence().keep(&draft.run_id, document)?)
+            }
+            None => None,
+        };
+        let event = self.append(draft)?;
+        drop(held);
         Ok(Recorded::new(value, event))
+    }
+
+    pub(super) fn evidence(&self) -> &Store {
+        &self.inner.evidence
     }
 
     /// The end of the ledger: the last event that a caller may have been told of.
@@ -174,7 +190,7 @@ impl Ledger {
         exported.bundle(layout, proof_id, extras)
     }
 
-    fn append(&self, draft: Draft) -> Result<Event, Error> {
+    pub(super) fn append(&self, draft: Draft) -> Result<Event, Error> {
         self.ask(|reply| Job::Append { draft, reply })
     }
 

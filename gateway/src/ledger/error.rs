@@ -69,6 +69,18 @@ pub enum Error {
         /// The bytes of the line without its newline.
         bytes: usize,
     },
+    /// A request or result is larger than what can be kept of one.
+    #[error("evidence of {bytes} bytes is too large to be kept")]
+    EvidenceTooLarge {
+        /// Its canonical bytes.
+        bytes: u64,
+    },
+    /// A kept request or result is not what was kept.
+    #[error("evidence '{path}' is not what was kept")]
+    EvidenceChanged {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is too little space left to begin something; what is under way can still be closed.
     #[error("ledger has no space left to begin another call: free space on the volume of '{path}'")]
     NoSpace {

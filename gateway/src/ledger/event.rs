@@ -10,6 +10,8 @@ use plugin_protocol::ids::{EventId, PluginId, RequestId, RunId};
 use plugin_protocol::time::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use super::evidence::Document;
+
 /// What a caller knows of an event; identity, time and place in the chain are the ledger's to give.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
@@ -33,6 +35,11 @@ pub(crate) struct Draft {
 pub(crate) trait Record {
     /// The event to write for it.
     fn draft(&self) -> Draft;
+
+    /// The request or result to keep beside it, where one is to be kept.
+    fn evidence(&self) -> Option<&Document> {
+        None
+    }
 }
 
 /// A value whose event is durable. Only the ledger makes one.

@@ -78,6 +78,23 @@ impl Layout {
         self.state.join("anchor")
     }
 
+    /// What is kept of requests and results; not there before there is something.
+    pub(crate) fn evidence(&self) -> PathBuf {
+        self.state.join("evidence")
+    }
+
+    pub(crate) fn evidence_kept(&self) -> PathBuf {
+        self.evidence().join("kept")
+    }
+
+    pub(crate) fn evidence_new(&self) -> PathBuf {
+        self.evidence().join("new")
+    }
+
+    pub(crate) fn evidence_erasing(&self) -> PathBuf {
+        self.evidence().join("erasing")
+    }
+
     /// The log's private key.
     pub(crate) fn log_key(&self) -> PathBuf {
         self.state.join("log.key")

@@ -8,6 +8,7 @@ mod checkpoint;
 mod claims;
 mod error;
 mod event;
+mod evidence;
 mod index;
 mod init;
 mod io;
@@ -39,6 +40,9 @@ pub(crate) use checkpoint::{Checkpoint, LogKey};
 pub(crate) use error::Error;
 pub use event::Recorded;
 pub(crate) use event::{Draft, Record};
+pub(crate) use evidence::{
+    Document, Erased, REQUEST as REQUEST_LINK, read as kept_evidence, was_erased,
+};
 pub(crate) use init::init;
 pub use proof::ProofBundle;
 pub(crate) use proof::{ManifestDigest, ProofExtras};

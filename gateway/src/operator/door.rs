@@ -1,5 +1,7 @@
 //! The way to a state for verbs that change it: its own gateway, or the one that is at work on it. The verbs need not know which.
 
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use plugin_protocol::digest::KeyId;
@@ -13,14 +15,16 @@ use super::live::{Live, methods};
 use crate::api::{Gateway, Registration};
 use crate::config::Config;
 use crate::error::Error;
-use crate::ledger::{self, Checkpoint};
+use crate::ledger::{self, Checkpoint, Erased};
 use crate::registry::PublicKey;
 use crate::router::Rejection;
 use crate::router::{CONTENT_TYPE, Counts, Outcome};
 
 /// How `serve` was asked to work.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Serve {
+    /// The folder of the ledger's anchor, in place of the settings'.
+    pub(crate) anchor: Option<PathBuf>,
     pub(crate) format: LogFormat,
     pub(crate) level: LogLevel,
 }
@@ -111,16 +115,17 @@ impl Door {
     ///
     /// # Errors
     /// When the state cannot be opened; when it is held and its holder does not answer.
-    pub(crate) fn open(state: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(state: &Path, anchor: Option<&Path>) -> Result<Self, Error> {
         // Asked first, because it answers at once, while a lock that is held is waited for.
         if let Ok(live) = Live::connect(state) {
-            return Ok(Self::Live(live));
+            return anchored(live, anchor).map(Self::Live);
         }
-        match Gateway::open(state) {
+        match Gateway::open_anchored(state, anchor) {
             Ok(gateway) => Ok(Self::Own(Box::new(gateway))),
             // It may have begun its work in between.
             Err(held @ Error::Ledger(ledger::Error::Locked { .. })) => {
-                Live::connect(state).map(Self::Live).map_err(|_| held)
+                let live = Live::connect(state).map_err(|_| held)?;
+                anchored(live, anchor).map(Self::Live)
             }
             Err(error) => Err(error),
         }
@@ -220,6 +225,14 @@ impl Door {
         }
     }
 
+    /// Removes what is kept of a run's requests and results.
+    pub(crate) fn erase(&mut self, run: &RunId) -> Result<Erased, Error> {
+        match self {
+            Self::Own(gateway) => gateway.erase_evidence(run),
+            Self::Live(live) => live.call(methods::ERASE, json!({ "run_id": run })),
+        }
+    }
+
     /// Exports the proof of a run: the bundle as JSON.
     pub(crate) fn export_proof(&mut self, run: &RunId) -> Result<Value, Error> {
         match self {
@@ -227,6 +240,56 @@ impl Door {
             Self::Live(live) => live.call(methods::EXPORT_PROOF, json!({ "run_id": run })),
         }
     }
+}
+
+/// The gateway at work, if it anchors its ledger where the caller wants it.
+fn anchored(mut live: Live, wanted: Option<&Path>) -> Result<Live, Error> {
+    let Some(wanted) = wanted else {
+        return Ok(live);
+    };
+    let version: Value = live.call(methods::PING, json!({}))?;
+    let anchor = version["anchor"].as_str().unwrap_or_default();
+    let same = fs::canonicalize(wanted)
+        .is_ok_and(|wanted| fs::canonicalize(anchor).is_ok_and(|anchor| anchor == wanted));
+    if same {
+        return Ok(live);
+    }
+    let place = if anchor.is_empty() {
+        "inside the state folder".to_owned()
+    } else {
+        format!("in '{anchor}'")
+    };
+    Err(Error::Usage {
+        message: format!(
+            "the gateway at work on this state anchors its ledger {place}, not in '{}'",
+            wanted.display()
+        ),
+        hint: "start it with the same --anchor, or set ledger.anchor in config.toml".to_owned(),
+    })
+}
+
+/// Makes the state folder; with an anchor, that is written into its settings first. Says whether there was none yet.
+///
+/// # Errors
+/// When the system refuses, or there are settings already that an anchor would have to change.
+pub(crate) fn init(state: &Path, anchor: Option<&Path>) -> Result<bool, Error> {
+    if let Some(anchor) = anchor
+        && !state.join("ledger/seg").is_dir()
+    {
+        let made = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(state);
+        made.map_err(|source| Error::File {
+            action: "make the state folder",
+            path: state.to_owned(),
+            source,
+        })?;
+        if Config::load(state)?.ledger.anchor != anchor {
+            Config::save_anchor(state, anchor)?;
+        }
+    }
+    Ok(ledger::init(state)?.created)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Error> {
@@ -261,11 +324,12 @@ pub(crate) fn metrics(state: &Path) -> Result<MetricsText, Error> {
 }
 
 /// Who answers, for `ping`.
-pub(crate) fn version(state: &Path) -> Value {
+pub(crate) fn version(state: &Path, gateway: &Gateway) -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "api_version": plugin_protocol::OMEGA_PLUGIN_API_VERSION,
         "state": state,
+        "anchor": gateway.anchor(),
         "pid": std::process::id(),
     })
 }

@@ -7,6 +7,7 @@ use plugin_protocol::ids::PluginId;
 use tempfile::TempDir;
 
 use crate::api::{Gateway, Registration};
+use crate::config::{self, Config};
 use crate::error::Error;
 use crate::ledger;
 use crate::registry::{self, Package, SigningKey};
@@ -52,8 +53,24 @@ impl Harness {
     /// # Errors
     /// When there is no temporary folder to be had, or a state cannot be made in it.
     pub fn new() -> Result<Self, Error> {
+        Self::with(None)
+    }
+
+    /// The same, with the settings of the state in `like`, but for where its ledger is anchored.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and when those settings cannot be read.
+    pub(super) fn with_settings_of(like: &Path) -> Result<Self, Error> {
+        Self::with(Some(&Config {
+            ledger: config::Ledger::default(),
+            ..Config::load(like)?
+        }))
+    }
+
+    fn with(config: Option<&Config>) -> Result<Self, Error> {
         let state = PassingState::new()?;
         ledger::init(state.0.path())?;
+        config.map_or(Ok(()), |config| config.save(state.0.path()))?;
         let gateway = Gateway::open(state.0.path())?;
         let key = SigningKey::generate()?;
         gateway.trust_add(&key.public(), "this run only")?;

@@ -16,6 +16,7 @@ pub(crate) const SOCKET: &str = "control.sock";
 
 /// Names of methods that both ends of the control socket use.
 pub(crate) mod methods {
+    pub(crate) const PING: &str = "ping";
     pub(crate) const ENABLE: &str = "enablePlugin";
     pub(crate) const DISABLE: &str = "disablePlugin";
     pub(crate) const PIPELINE: &str = "invokePipeline";
@@ -25,6 +26,7 @@ pub(crate) mod methods {
     pub(crate) const OPERATOR_INVOKE: &str = "operator.invoke";
     pub(crate) const TRUST_ADD: &str = "operator.trustAdd";
     pub(crate) const TRUST_REMOVE: &str = "operator.trustRemove";
+    pub(crate) const ERASE: &str = "operator.erase";
 }
 
 /// The longest answer that is read, in bytes: far above any that is sensible, but not endless.

@@ -7,18 +7,20 @@ mod inventory;
 mod keys;
 mod live;
 mod proofs;
+mod replay;
 mod trial;
 mod validation;
 
 pub(crate) use doctor::examine;
 pub(crate) use door::{
-    Door, LogFormat, LogLevel, Registered, Serve, Told, TrustChange, metrics, metrics_of, settings,
-    version,
+    Door, LogFormat, LogLevel, Registered, Serve, Told, TrustChange, init, metrics, metrics_of,
+    settings, version,
 };
 pub use harness::Harness;
 pub(crate) use inventory::{details, inventory, parse_id};
 pub(crate) use keys::sign;
 pub(crate) use live::{SOCKET, methods, short_path};
 pub(crate) use proofs::{read_proof, verify_proof};
+pub(crate) use replay::{Replay, Verdict, replay};
 pub(crate) use trial::{Trial, trial};
 pub(crate) use validation::validate;

@@ -173,6 +173,7 @@ impl Registry {
             Subject::Plugin(id) => self.switch_plugin(event, &id, enable),
             Subject::TrustedKey { key, label } => self.trust(event, key, label),
             Subject::RevokedKey(key_id) => self.revoke(event, key_id),
+            Subject::Evidence => Ok(()),
         }
     }
 

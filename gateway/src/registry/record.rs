@@ -138,6 +138,8 @@ pub(super) enum Subject {
     TrustedKey { key: PublicKey, label: String },
     /// A key that loses its trust.
     RevokedKey(KeyId),
+    /// What is kept of a run was erased: nothing of the registry's.
+    Evidence,
 }
 
 impl Subject {
@@ -147,6 +149,9 @@ impl Subject {
             return Ok(Self::Plugin(id.clone()));
         }
         let meta = |name: &str| event.meta.get(name).map_or("", String::as_str);
+        if meta("subject") == "evidence" && !enable {
+            return Ok(Self::Evidence);
+        }
         if meta("subject") != "key" {
             return Err(malformed(event, "it names neither a plugin nor a key"));
         }

@@ -9,6 +9,7 @@ use plugin_protocol::message::{EvidenceHashes, Response};
 use plugin_protocol::payload::Payload;
 use serde_json::Value;
 
+use super::evidence::{self, Kept};
 use super::invocation::Ready;
 use super::judge::{Judgement, facts_of};
 use super::record::{Invoke, Outcome, Place};
@@ -82,6 +83,7 @@ impl<'a> Exchange<'a> {
             manifest_hash: ready.prepared.manifest.hash(),
             package_digest: ready.prepared.digest,
             attempt,
+            kept: evidence::of_request(&ready.prepared.manifest.evidence, &ready.admitted),
         }
     }
 
@@ -122,6 +124,7 @@ impl<'a> Exchange<'a> {
             report,
             place,
             meta,
+            kept: Kept::default(),
         }
     }
 }

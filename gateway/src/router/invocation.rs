@@ -9,12 +9,13 @@ use plugin_protocol::words;
 
 use super::breaker::{Breaker, Change, Ending, Pass};
 use super::budget::Budget;
+use super::evidence;
 use super::exchange::{Call, Exchange};
 use super::judge::{CANCELLED, GATEWAY, Judgement, judge};
 use super::metrics::{Gauges, Metrics};
 use super::pipeline::{StepThreads, overloaded};
 use super::prepare::{Prepared, Shelf};
-use super::record::{Invoke, Outcome, Place};
+use super::record::{Invoke, Outcome, Place, Unkept};
 use super::refusal::{Turned, enabled, from_now, no_slot, open_circuit};
 use super::slots::{Slot, Slots};
 use crate::config::Config;
@@ -295,7 +296,12 @@ impl Router {
             invoke: Some(permit.event().event_id),
             ..exchange.place.clone()
         };
+        let kept = judgement.result.as_ref().map(|result| {
+            let manifest = &ready.prepared.manifest;
+            evidence::of_result(&manifest.evidence, result, judgement.output_bytes)
+        });
         let mut outcome = exchange.outcome(place, judgement, report);
+        outcome.kept = kept.unwrap_or_default();
         outcome
             .meta
             .insert("attempt".to_owned(), attempt.to_string());
@@ -336,7 +342,13 @@ impl Router {
     }
 
     fn record_end(&self, outcome: Outcome) -> Result<Recorded<Outcome>, Error> {
-        let recorded = self.record(outcome)?;
+        let unkept = Unkept::of(&outcome);
+        let recorded = self.record(outcome).inspect_err(|_| {
+            // The call is closed all the same where the ledger still can; the error says why the host has no answer.
+            if let Some(unkept) = unkept {
+                drop(self.record(unkept));
+            }
+        })?;
         self.metrics.ended(&recorded);
         Ok(recorded)
     }

@@ -29,6 +29,8 @@ pub(super) struct Judgement {
     pub(super) status: Status,
     pub(super) result: Option<Payload>,
     pub(super) hashes: EvidenceHashes,
+    /// The canonical result's length; 0 where there is none.
+    pub(super) output_bytes: usize,
     pub(super) notes: String,
     /// The cause in one word, for the ledger and for counting.
     pub(super) cause: &'static str,
@@ -45,6 +47,7 @@ impl Judgement {
             status,
             result: None,
             hashes,
+            output_bytes: 0,
             notes,
             cause,
             quotes: false,
@@ -110,6 +113,7 @@ fn answered(verdict: Verdict) -> Judgement {
             input_hash: None,
             output_hash: verdict.output_hash,
         },
+        output_bytes: verdict.output_bytes,
         notes: verdict.notes,
         cause: "answer",
         quotes: true,

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod budget;
+mod evidence;
 mod exchange;
 mod export;
 mod files;

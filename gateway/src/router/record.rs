@@ -7,7 +7,8 @@ use plugin_protocol::event::EventKind;
 use plugin_protocol::ids::{EventId, PluginId, RequestId, RunId};
 use plugin_protocol::message::{Response, Status};
 
-use crate::ledger::{Draft, Record};
+use super::evidence::Kept;
+use crate::ledger::{Document, Draft, Record};
 use crate::sandbox::Report;
 
 /// The intent to show a request to a plugin. Recorded, it is the permit to start the plugin.
@@ -21,6 +22,8 @@ pub struct Invoke {
     pub(crate) package_digest: PackageDigest,
     /// 1 for the first attempt.
     pub(crate) attempt: u8,
+    /// What is kept of the request.
+    pub(crate) kept: Kept,
 }
 
 /// How a call ended: the response for the host, and what was seen on the way.
@@ -34,6 +37,8 @@ pub struct Outcome {
     pub report: Option<Report>,
     pub(crate) place: Place,
     pub(crate) meta: BTreeMap<String, String>,
+    /// What is kept of the result.
+    pub(crate) kept: Kept,
 }
 
 /// Where an outcome belongs in the ledger.
@@ -48,6 +53,12 @@ pub(crate) struct Place {
 
 impl Record for Invoke {
     fn draft(&self) -> Draft {
+        let mut meta = self.kept.facts.clone();
+        meta.extend([
+            ("attempt".to_owned(), self.attempt.to_string()),
+            ("manifest_hash".to_owned(), self.manifest_hash.to_string()),
+            ("package_digest".to_owned(), self.package_digest.to_string()),
+        ]);
         Draft {
             run_id: self.run_id.clone(),
             kind: EventKind::Invoke,
@@ -55,12 +66,12 @@ impl Record for Invoke {
             request_id: Some(self.request_id.clone()),
             input_hash: Some(self.input_hash),
             output_hash: None,
-            meta: BTreeMap::from([
-                ("attempt".to_owned(), self.attempt.to_string()),
-                ("manifest_hash".to_owned(), self.manifest_hash.to_string()),
-                ("package_digest".to_owned(), self.package_digest.to_string()),
-            ]),
+            meta,
         }
+    }
+
+    fn evidence(&self) -> Option<&Document> {
+        self.kept.document.as_ref()
     }
 }
 
@@ -68,6 +79,7 @@ impl Record for Outcome {
     fn draft(&self) -> Draft {
         let hashes = self.response.evidence_hashes;
         let mut meta = self.meta.clone();
+        meta.extend(self.kept.facts.clone());
         meta.insert("status".to_owned(), self.response.status.to_string());
         meta.insert(
             "duration_ms".to_owned(),
@@ -84,6 +96,54 @@ impl Record for Outcome {
             input_hash: hashes.input_hash,
             output_hash: hashes.output_hash,
             meta,
+        }
+    }
+
+    fn evidence(&self) -> Option<&Document> {
+        self.kept.document.as_ref()
+    }
+}
+
+/// The end of a call whose result could not be kept, and so is given to nobody.
+#[derive(Debug)]
+pub(super) struct Unkept {
+    place: Place,
+    input_hash: Option<PayloadHash>,
+    meta: BTreeMap<String, String>,
+}
+
+impl Unkept {
+    /// What to record in place of `outcome` should its result not be kept; none where nothing is to be kept.
+    pub(super) fn of(outcome: &Outcome) -> Option<Self> {
+        outcome.kept.document.as_ref()?;
+        let mut meta = outcome.meta.clone();
+        meta.insert("cause".to_owned(), "evidence".to_owned());
+        meta.insert("status".to_owned(), Status::Error.to_string());
+        meta.insert(
+            "reason".to_owned(),
+            "the result's evidence could not be kept, so the host was not given the result"
+                .to_owned(),
+        );
+        let invoke = outcome.place.invoke;
+        meta.extend(invoke.map(|invoke| ("invoke".to_owned(), invoke.to_string())));
+        Some(Self {
+            place: outcome.place.clone(),
+            input_hash: outcome.response.evidence_hashes.input_hash,
+            meta,
+        })
+    }
+}
+
+impl Record for Unkept {
+    fn draft(&self) -> Draft {
+        Draft {
+            run_id: self.place.run_id.clone(),
+            kind: closing_kind(Status::Error),
+            plugin_id: self.place.plugin_id.clone(),
+            request_id: self.place.request_id.clone(),
+            input_hash: self.input_hash,
+            output_hash: None,
+            meta: self.meta.clone(),
         }
     }
 }

@@ -17,7 +17,7 @@
 //! | `invoke` | `plugin_id`, `request` | Response |
 //! | `invokePipeline` | `policy`, `request` | PipelineResponse |
 //! | `exportProof` | `run_id` | the proof bundle |
-//! | `ping` | | `{version, api_version, state, pid}` |
+//! | `ping` | | `{version, api_version, state, anchor, pid}` |
 //! | `cancel` | `id` of a call in flight | `{cancelled}`: whether there was such a call. That call is still answered, by its own answer (`status: "error"`, `notes` with `cancelled`) where it was not finished |
 //! | `verifyLedger` | | `{valid, events, bytes, head, broken_at, reason}` |
 //! | `metrics` | | `{content_type, text}`: OpenMetrics text |
@@ -25,8 +25,8 @@
 //! | `unsubscribe` | | `{subscribed: false, changed}` |
 //! | `shutdown` | | `{stopped: true}`, the last line, after every call in flight was answered |
 //!
-//! On the control socket there are four more, for the command's own verbs: `operator.register`,
-//! `operator.invoke`, `operator.trustAdd` and `operator.trustRemove`. A host has no say in trust.
+//! On the control socket there are five more, for the command's own verbs: `operator.register`, `operator.invoke`,
+//! `operator.trustAdd`, `operator.trustRemove` and `operator.erase`. A host has no say in trust, nor in what is erased.
 //!
 //! # Errors
 //! | code | when |
@@ -105,8 +105,8 @@ pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
     // Each call in flight holds a few descriptors; where more are not to be had, calls are answered `overloaded`.
     drop(rlimit::increase_nofile_limit(u64::MAX));
     let log = log::start(options.format, options.level)?;
-    let config = Config::load(state)?;
-    let gateway = Gateway::open(state)?;
+    let config = Config::load(state)?.anchored(options.anchor.as_deref());
+    let gateway = Gateway::open_anchored(state, options.anchor.as_deref())?;
     greet(&gateway, state);
     let in_flight = config.calls_at_once + config.calls_waiting;
     let (hub, causes) = Hub::new(gateway, state, config.channel, in_flight)?;

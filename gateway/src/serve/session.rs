@@ -126,7 +126,9 @@ impl Session {
 
     fn quick(self: &Arc<Self>, id: Option<Id>, quick: Quick) {
         match quick {
-            Quick::Ping => self.answer_with(id.as_ref(), Ok(version(&self.hub.state))),
+            Quick::Ping => {
+                self.answer_with(id.as_ref(), Ok(version(&self.hub.state, &self.hub.gateway)))
+            }
             Quick::Metrics => {
                 self.answer_with(
                     id.as_ref(),

@@ -56,6 +56,7 @@ pub(super) enum Long {
     OperatorInvoke(Invoke),
     TrustAdd(TrustAdd),
     TrustRemove(KeyId),
+    Erase(RunId),
 }
 
 #[derive(Debug, Deserialize)]
@@ -171,6 +172,7 @@ pub(super) fn read(caller: Caller, method: &str, params: Value) -> Result<Task, 
                 key_id.map_err(|error| Fault::params(error.to_string()))?,
             ))
         }
+        methods::ERASE if operator => Task::Long(Long::Erase(fields::<OfRun>(params)?.run_id)),
         _ => {
             const SHOWN_CHARS: usize = 80;
             let shown: String = method

@@ -60,7 +60,8 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
         Long::ExportProof(run_id) => line(id, gateway.export_proof(run_id).map_err(Fault::from)),
         Long::VerifyLedger => line(
             id,
-            ledger::verify(&hub.state, &|_, _| {}).map_err(|error| Error::from(error).into()),
+            ledger::verify(&hub.state, gateway.anchor(), &|_, _| {})
+                .map_err(|error| Error::from(error).into()),
         ),
         Long::TrustAdd(asked) => line(id, trust_add(gateway, &asked.key, &asked.label)),
         Long::TrustRemove(key_id) => {
@@ -75,6 +76,7 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
                     .map_err(Fault::from),
             )
         }
+        Long::Erase(run_id) => line(id, gateway.erase_evidence(run_id).map_err(Fault::from)),
     }
 }
 
@@ -101,7 +103,8 @@ pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) 
         | Long::ExportProof(_)
         | Long::VerifyLedger
         | Long::TrustAdd(_)
-        | Long::TrustRemove(_) => None,
+        | Long::TrustRemove(_)
+        | Long::Erase(_) => None,
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) struct Admitted {
     request: Request,
     line: Vec<u8>,
     input_hash: PayloadHash,
+    input_bytes: usize,
 }
 
 /// Why a request does not run, with what could be read of it.
@@ -49,6 +50,8 @@ pub(crate) struct Verdict {
     pub result: Option<Payload>,
     /// SHA-256 of the canonical result.
     pub output_hash: Option<PayloadHash>,
+    /// The canonical result's length; 0 where there is none.
+    pub output_bytes: usize,
     /// The plugin's words, bounded and harmless.
     pub notes: String,
 }
@@ -78,6 +81,12 @@ impl Admitted {
     #[must_use]
     pub(crate) fn input_hash(&self) -> PayloadHash {
         self.input_hash
+    }
+
+    /// The canonical payload's length.
+    #[must_use]
+    pub(crate) fn input_bytes(&self) -> usize {
+        self.input_bytes
     }
 }
 
@@ -160,6 +169,7 @@ fn admit_read(
         request,
         line,
         input_hash,
+        input_bytes: payload.len(),
     })
 }
 
@@ -257,6 +267,7 @@ fn judge_answer(
             Ok(Verdict {
                 status: Status::Ok,
                 output_hash: Some(PayloadHash::of(&canonical)),
+                output_bytes: canonical.len(),
                 result: Some(result),
                 notes: passed_on(&answer.notes, ""),
             })
@@ -287,6 +298,7 @@ fn without_result(status: Status, notes: &str, dropped: Option<&Payload>) -> Ver
         status,
         result: None,
         output_hash: None,
+        output_bytes: 0,
         notes: passed_on(notes, remark),
     }
 }

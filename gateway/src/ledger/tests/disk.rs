@@ -199,7 +199,7 @@ enum Change {
 #[derive(Debug, Clone)]
 enum Name {
     Put(PathBuf, usize),
-    Move(PathBuf, PathBuf),
+    Move(PathBuf, PathBuf, usize),
     Gone(PathBuf),
 }
 
@@ -207,10 +207,9 @@ impl Name {
     fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
         match self {
             Self::Put(path, file) => drop(names.insert(path.clone(), *file)),
-            Self::Move(from, to) => {
-                if let Some(file) = names.remove(from) {
-                    names.insert(to.clone(), file);
-                }
+            Self::Move(from, to, file) => {
+                names.remove(from);
+                names.insert(to.clone(), *file);
             }
             Self::Gone(path) => drop(names.remove(path)),
         }
@@ -218,7 +217,10 @@ impl Name {
 
     fn folder(&self) -> &Path {
         match self {
-            Self::Put(path, _) | Self::Move(path, _) | Self::Gone(path) => path.parent().unwrap(),
+            // A renamed file's new name is what has to last.
+            Self::Put(path, _) | Self::Move(_, path, _) | Self::Gone(path) => {
+                path.parent().unwrap()
+            }
         }
     }
 }
@@ -256,7 +258,10 @@ impl Platter {
                     change.apply(&mut file.durable, &mut || true);
                 }
             }
-            Call::Rename(from, to) => self.name(Name::Move(from.clone(), to.clone())),
+            Call::Rename(from, to) => {
+                let file = self.names[from];
+                self.name(Name::Move(from.clone(), to.clone(), file));
+            }
             Call::Remove(path) => self.name(Name::Gone(path.clone())),
             Call::SyncDir(folder) => {
                 let (durable, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pending_names)

@@ -4,6 +4,7 @@ mod basics;
 mod crash;
 mod damage;
 mod disk;
+mod evidence;
 mod kill;
 mod lines;
 mod merkle;
@@ -127,5 +128,5 @@ fn all(state: &Path) -> Vec<Event> {
 }
 
 fn verify(state: &Path) -> Verification {
-    super::verify(state, &|_, _| {}).unwrap()
+    super::verify(state, None, &|_, _| {}).unwrap()
 }

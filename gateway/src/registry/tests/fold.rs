@@ -375,6 +375,19 @@ fn the_same_events_give_the_same_registry() {
     assert_eq!(format!("{again:?}"), format!("{:?}", world.registry));
 }
 
+fn about_evidence() -> Meta {
+    Meta::from([("subject".to_owned(), "evidence".to_owned())])
+}
+
+#[test]
+fn an_erasure_of_evidence_changes_nothing_here() {
+    let mut world = World::accepted(&id("p.text.hello"));
+    let before = format!("{:?}", world.registry);
+    let erasure = event(EventKind::Disable, None, about_evidence());
+    world.registry.apply(&erasure).unwrap();
+    assert_eq!(format!("{:?}", world.registry), before);
+}
+
 #[test]
 fn events_that_do_not_follow_are_refused_and_change_nothing() {
     let id = id("p.text.hello");
@@ -390,6 +403,7 @@ fn events_that_do_not_follow_are_refused_and_change_nothing() {
             None,
             Meta::from([("subject".to_owned(), "key".to_owned())]),
         ),
+        event(EventKind::Enable, None, about_evidence()),
     ];
     let fresh = super::id("p.a.fresh");
     for name in [
