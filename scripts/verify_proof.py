@@ -28,6 +28,7 @@ import json
 import os
 import re
 import sys
+from time import sleep
 from typing import Any, BinaryIO, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 FORMAT = "plugin-gateway-proof/1"
@@ -38,6 +39,9 @@ MAX_NOTE_BYTES = 64 << 10  # a checkpoint, or a key file; ours have some 250 byt
 MAX_BUNDLE_BYTES = 512 << 20  # about a hundred thousand events
 MAX_SAFE_INTEGER = 2**53 - 1  # beyond it doubles, and so RFC 8785, skip integers
 MAX_TREE_SIZE = 2**64 - 1
+
+# How long an unfinished last line may take to be finished by a gateway at work, in seconds; a write takes far less.
+SETTLE_SECONDS = 0.2
 
 
 class Flaw(Exception):
@@ -74,7 +78,7 @@ def decode_point(data: bytes):
     # x² = (y² - 1) / (dy² + 1), by RFC 8032, section 5.1.3.
     u, v = (y * y - 1) % P, (D * y * y + 1) % P
     x = u * pow(v, 3, P) * pow(u * pow(v, 7, P), (P - 5) // 8, P) % P
-    if v * x * x % P == P - u if u else False:
+    if (v * x * x + u) % P == 0:
         x = x * SQRT_OF_MINUS_1 % P
     if (v * x * x - u) % P != 0 or (x == 0 and sign == 1):
         return None
@@ -780,9 +784,10 @@ class Broken(Flaw):
 
 
 class Walk:
-    """One pass over a ledger's events, in constant memory."""
+    """One pass over a ledger's events, in constant memory, in which every standing is met."""
 
-    def __init__(self) -> None:
+    def __init__(self, standings: Iterable["Standing"] = ()) -> None:
+        self.standings = list(standings)
         self.tree = Tree()
         self.head = ""
         self.bytes = 0
@@ -802,6 +807,8 @@ class Walk:
         self.head = event["event_hash"]
         self.bytes += len(line) + 1
         self.tree.push(leaf_hash(line))
+        for standing in self.standings:
+            standing.meet(self.tree)
 
 
 def segments_of(ledger: str) -> list:
@@ -812,21 +819,25 @@ def segments_of(ledger: str) -> list:
 
 
 def lines_of(file: BinaryIO, last: bool) -> Iterator[bytes]:
-    """A segment's lines without their newlines."""
-    empty = True
+    """A segment's lines without their newlines. In the last one a gateway at work may just be writing the last line."""
+    settled = not last
     while True:
+        start = file.tell()
         line = file.readline(MAX_LINE_BYTES + 1)
-        if not line:
-            break
-        empty = False
-        if not line.endswith(b"\n"):
-            if len(line) > MAX_LINE_BYTES:
-                raise Broken("lines", f"it is longer than {MAX_LINE_BYTES} bytes")
-            hint = ": a writer may be at work, or a crash left it for the gateway to move to quarantine" if last else ""
-            raise Broken("lines", f"it is an unfinished line of {len(line)} bytes{hint}")
-        yield line[:-1]
-    if empty and not last:
-        raise Broken("segments", "the segment is empty, and a later one follows")
+        if line.endswith(b"\n"):
+            yield line[:-1]
+        elif len(line) > MAX_LINE_BYTES:
+            raise Broken("lines", f"it is longer than {MAX_LINE_BYTES} bytes")
+        elif line and settled:
+            raise Broken("lines", f"it is an unfinished line of {len(line)} bytes")
+        elif line:
+            settled = True
+            sleep(SETTLE_SECONDS)
+            file.seek(start)
+        elif start == 0 and not last:
+            raise Broken("segments", "the segment is empty, and a later one follows")
+        else:
+            return
 
 
 class Claim(NamedTuple):
@@ -861,50 +872,84 @@ def claims_of(ledger: str, key: LogKey) -> list:
 
 
 class Standing:
-    """How the events bear out what was signed, met event by event."""
+    """How the events bear out what was signed: each claim is met when the walk has come to its size."""
 
-    def __init__(self, claims: Iterable[Claim]) -> None:
-        self.claims = sorted(claims, key=lambda claim: claim.checkpoint.size)
+    def __init__(self, read: Callable[[], list]) -> None:
+        self.claims: list = []
         self.met = 0
-        self.kept = 0
+        self.kept = 0  # the events of the largest claim that holds
+        self.flaw: Any = None  # the first thing wrong; nothing is compared after it
+        try:
+            self.claims = sorted(read(), key=lambda claim: claim.checkpoint.size)
+        except (Flaw, Unusable) as trouble:
+            self.flaw = Flaw(str(trouble))
 
     def meet(self, tree: Tree) -> None:
-        """Compares what was signed for exactly so many events."""
-        while self.met < len(self.claims) and self.claims[self.met].checkpoint.size == tree.size:
+        """Compares what was signed for exactly as many events as the tree has."""
+        while self.flaw is None and self.met < len(self.claims) and self.claims[self.met].checkpoint.size == tree.size:
             claim = self.claims[self.met]
-            if claim.checkpoint.root != tree.root():
-                raise Flaw(f"the first {tree.size} events are not those that '{claim.path}' was signed for")
-            self.met += 1
-            self.kept = tree.size
+            if claim.checkpoint.root == tree.root():
+                self.met, self.kept = self.met + 1, tree.size
+            else:
+                self.flaw = Flaw(f"the first {tree.size} events are not those that '{claim.path}' was signed for")
 
     def finish(self, events: int) -> None:
-        """Refuses what was signed for more events than there are."""
-        if self.met < len(self.claims):
+        """Refuses what was signed for more events than there are, and events for which nothing was signed."""
+        if self.flaw is None and self.met < len(self.claims):
             claim = self.claims[-1]
-            raise Flaw(f"the ledger has {events} events but '{claim.path}' was signed for {claim.checkpoint.size}")
+            self.flaw = Flaw(f"the ledger has {events} events but '{claim.path}' was signed for {claim.checkpoint.size}")
+            self.kept = events
+        elif self.flaw is None and events and not self.claims:
+            self.flaw = Flaw(f"there are {events} events and no checkpoint: nothing says that the log's key stands for them")
+
+    def report(self, report: Report, name: str, events: int, broken: bool) -> None:
+        """Tells how it stands."""
+        if self.flaw is not None:
+            report.add(name, FAIL, str(self.flaw))
+        elif broken:
+            report.add(name, NOT_CHECKED, f"{self.met} of {len(self.claims)} were met before the first bad event")
+        elif self.claims:
+            held = f"{len(self.claims)} signed and borne out, the largest over {self.kept} of {events} events"
+            report.add(name, PASS, held)
+        else:
+            report.add(name, PASS, "there is no event, and so no checkpoint")
+
+
+NO_ANCHOR = "there is no anchor here: an old copy of the whole ledger would not show"
+BEYOND_THE_LEDGER = (
+    "a ledger does not prove that what its events say is true, or that no other was signed with the same key; an anchor"
+    " shows an old copy only where it is kept apart from the ledger"
+)
 
 
 def check_ledger(folder: str, key: LogKey, anchor=None) -> Report:
-    """Checks a whole ledger below a state folder, or the ledger's own folder.
+    """Checks a whole ledger: `folder` is a state folder, or the ledger's own folder.
 
     `anchor` is the folder in which the operator keeps the anchor; without it the one inside the state folder counts.
     """
     ledger, inside = ledger_of(folder)
-    report, walk = Report(), Walk()
-    # What was signed is read first: a gateway at work made those events durable before.
-    signed = {"checkpoints": standing_of(report, "checkpoints", lambda: claims_of(ledger, key))}
-    head = os.path.join(anchor or inside, "head") if anchor or inside else ""
-    if anchor or os.path.exists(head):
-        signed["anchor"] = standing_of(report, "anchor", lambda: [read_claim(head, key)])
-    broken = walk_ledger(ledger, walk, [standing for standing in signed.values() if standing], report)
-    told_claims(report, signed, walk.tree.size, broken is not None)
-    if "anchor" not in signed:
-        report.add("anchor", NOT_CHECKED, "there is no anchor here: an old copy of the whole ledger would not show")
-    report.add("beyond_the_ledger", NOT_CHECKED, beyond_the_ledger(signed["checkpoints"], walk.tree.size))
-    report.facts = {"events": walk.tree.size, "bytes": walk.bytes, "head": walk.head, "broken_at": broken}
-    report.facts["broken_at"] = first_unvouched(report, signed, walk.tree.size) if broken is None else broken
-    order = ["segments", "lines", "event_hashes", "chain", "checkpoints", "anchor", "beyond_the_ledger"]
-    report.checks.sort(key=lambda check: order.index(check.name))
+    # What was signed is read first: a gateway at work made those events durable before it signed for them.
+    standings = {"checkpoints": Standing(lambda: claims_of(ledger, key))}
+    head = os.path.join(anchor or inside or ledger, "head")
+    if anchor or (inside and os.path.exists(head)):
+        standings["anchor"] = Standing(lambda: [read_claim(head, key)])
+
+    report, walk = Report(), Walk(standings.values())
+    broken = walk_ledger(ledger, walk, report)
+    events = walk.tree.size
+    for name, standing in standings.items():
+        if not broken:
+            standing.finish(events)
+        standing.report(report, name, events, broken)
+    if "anchor" not in standings:
+        report.add("anchor", NOT_CHECKED, NO_ANCHOR)
+    unsigned = events - standings["checkpoints"].kept
+    tail = f"; the last {unsigned} events are bound by the chain alone, no checkpoint covers them yet" if unsigned else ""
+    report.add("beyond_the_ledger", NOT_CHECKED, BEYOND_THE_LEDGER + tail)
+
+    unvouched = [standing.kept for standing in standings.values() if standing.flaw and standing.claims]
+    broken_at = events if broken else min(unvouched, default=None)
+    report.facts = {"events": events, "bytes": walk.bytes, "head": walk.head, "broken_at": broken_at}
     return report
 
 
@@ -917,44 +962,32 @@ def ledger_of(folder: str):
     raise Unusable(f"'{folder}' is neither a state folder nor a ledger: there is no 'ledger/seg' and no 'seg' in it")
 
 
-def standing_of(report: Report, name: str, read: Callable[[], list]):
-    """What was signed, ready to be met; None when it cannot be read, which is a failure of its own."""
+def walk_ledger(ledger: str, walk: Walk, report: Report) -> bool:
+    """Walks every event and tells the checks of the walk. Says whether it met a bad event, before which it stopped."""
+    segments, broken = segments_of(ledger), None
     try:
-        return Standing(read())
-    except Flaw as flaw:
-        report.add(name, FAIL, str(flaw))
-    except Unusable as trouble:
-        report.add(name, FAIL, str(trouble))
-    return None
+        walk_segments(segments, walk)
+    except Broken as found:
+        broken = found
+    events = walk.tree.size
+    details = {
+        "segments": f"{len(segments)} segments follow each other without a gap",
+        "lines": f"{events} lines are canonical events",
+        "event_hashes": f"{events} events carry their own hash",
+        "chain": f"every event names the one before it; the head is {walk.head or 'empty'}",
+    }
+    for name, detail in details.items():
+        if broken is None:
+            report.add(name, PASS, detail)
+        elif broken.check == name:
+            report.add(name, FAIL, f"event {events}: {broken}")
+        else:
+            report.add(name, NOT_CHECKED, f"it holds for the {events} events before the bad one; no more were read")
+    return broken is not None
 
 
-def walk_ledger(ledger: str, walk: Walk, standings: list, report: Report):
-    """Walks every event. Gives the index of the first bad one, None when all are good, and tells the checks of the walk."""
-    names = ["segments", "lines", "event_hashes", "chain"]
-    segments = segments_of(ledger)
-    try:
-        walk_segments(segments, walk, standings)
-    except Broken as broken:
-        size = walk.tree.size
-        for name in names:
-            if name == broken.check:
-                report.add(name, FAIL, f"event {size}: {broken}")
-            else:
-                report.add(name, NOT_CHECKED, f"nothing is wrong with it in the first {size} events; the rest was not read")
-        return size
-    details = [
-        f"{len(segments)} segments follow each other without a gap",
-        f"{walk.tree.size} lines are canonical events",
-        f"{walk.tree.size} events carry their own hash",
-        f"every event names the one before it; the head is {walk.head or 'empty'}",
-    ]
-    for name, detail in zip(names, details):
-        report.add(name, PASS, detail)
-    return None
-
-
-def walk_segments(segments: Sequence[tuple], walk: Walk, standings: list) -> None:
-    """Walks the lines of every segment; a standing that does not hold remembers why, and the walk goes on."""
+def walk_segments(segments: Sequence[tuple], walk: Walk) -> None:
+    """Walks the lines of every segment, each of which must begin where the one before it ends."""
     for at, (first, path) in enumerate(segments):
         if first != walk.tree.size:
             name = os.path.basename(path)
@@ -962,58 +995,6 @@ def walk_segments(segments: Sequence[tuple], walk: Walk, standings: list) -> Non
         with open(path, "rb") as file:
             for line in lines_of(file, at + 1 == len(segments)):
                 walk.follow(line)
-                for standing in standings:
-                    meet(standing, walk.tree)
-
-
-def meet(standing: Standing, tree: Tree) -> None:
-    """Lets one standing compare; after its first difference it compares no more."""
-    if not hasattr(standing, "flaw"):
-        try:
-            standing.meet(tree)
-        except Flaw as flaw:
-            standing.flaw = flaw  # type: ignore[attr-defined]
-
-
-def told_claims(report: Report, signed: dict, events: int, broken: bool) -> None:
-    """Tells how the events stand to the checkpoints and to the anchor."""
-    for name, standing in signed.items():
-        if standing is None:
-            continue
-
-        def check(standing: Standing = standing) -> str:
-            if hasattr(standing, "flaw"):
-                raise standing.flaw  # type: ignore[attr-defined]
-            standing.finish(events)
-            if not standing.claims and events:
-                raise Flaw(f"there are {events} events and no checkpoint: nothing says that this log's key stands for them")
-            if not standing.claims:
-                return "there is no event, and so no checkpoint"
-            return f"{len(standing.claims)} signed and borne out, the largest over {standing.kept} of {events} events"
-
-        if broken and not hasattr(standing, "flaw"):
-            report.add(name, NOT_CHECKED, f"{standing.met} of {len(standing.claims)} were met before the first bad event")
-        else:
-            report.make(name, check)
-
-
-def first_unvouched(report: Report, signed: dict, events: int):
-    """The first event that a failed checkpoint no longer vouches for; None when all hold or nothing can be read."""
-    if report.valid:
-        return None
-    kept = [
-        standing.kept if hasattr(standing, "flaw") else events
-        for standing in signed.values()
-        if standing and (hasattr(standing, "flaw") or standing.met < len(standing.claims))
-    ]
-    return min(kept) if kept else None
-
-
-def beyond_the_ledger(checkpoints, events: int) -> str:
-    """What a whole ledger cannot show, with the events that no signature covers yet."""
-    kept = checkpoints.kept if checkpoints else 0
-    tail = f"; the last {events - kept} events are bound by the chain alone, no checkpoint covers them" if events > kept else ""
-    return f"a ledger does not prove that what its events say is true, or that it is the only one its key signed{tail}"
 
 
 # ----------------------------------------------------------------------------------------------------------------------
