@@ -898,7 +898,6 @@ class Standing:
         if self.flaw is None and self.met < len(self.claims):
             claim = self.claims[-1]
             self.flaw = Flaw(f"the ledger has {events} events but '{claim.path}' was signed for {claim.checkpoint.size}")
-            self.kept = events
         elif self.flaw is None and events and not self.claims:
             self.flaw = Flaw(f"there are {events} events and no checkpoint: nothing says that the log's key stands for them")
 
@@ -947,8 +946,8 @@ def check_ledger(folder: str, key: LogKey, anchor=None) -> Report:
     tail = f"; the last {unsigned} events are bound by the chain alone, no checkpoint covers them yet" if unsigned else ""
     report.add("beyond_the_ledger", NOT_CHECKED, BEYOND_THE_LEDGER + tail)
 
-    unvouched = [standing.kept for standing in standings.values() if standing.flaw and standing.claims]
-    broken_at = events if broken else min(unvouched, default=None)
+    # The first bad event; which of several good ones is not the one that was signed for, nobody can tell.
+    broken_at = events if broken else None
     report.facts = {"events": events, "bytes": walk.bytes, "head": walk.head, "broken_at": broken_at}
     return report
 
