@@ -391,10 +391,12 @@ def line_of(event: dict) -> bytes:
     return canonical(event).encode("utf-8")
 
 
-def computed_hash(event: dict) -> str:
-    """What `event_hash` must be: SHA-256 of the canonical event without that field."""
-    rest = {name: value for name, value in event.items() if name != "event_hash"}
-    return hashlib.sha256(line_of(rest)).hexdigest()
+def hash_of_line(line: bytes) -> str:
+    """What the `event_hash` of a canonical line must be: SHA-256 of the canonical event without that member.
+
+    The member sorts first, so what is left is an opening brace and the line from byte 81 on.
+    """
+    return hashlib.sha256(b"{" + line[81:]).hexdigest()
 
 
 def read_line(line: bytes) -> dict:
@@ -690,7 +692,7 @@ def all_places(bundle: dict) -> list:
 def event_hashes(bundle: dict) -> str:
     """Every event hashes to its own `event_hash`."""
     for event in all_events(bundle):
-        if computed_hash(event) != event["event_hash"]:
+        if hash_of_line(line_of(event)) != event["event_hash"]:
             raise Flaw(f"event {event['event_id']} does not hash to its event_hash")
     return f"{len(all_events(bundle))} events carry their own hash"
 
@@ -798,7 +800,7 @@ class Walk:
             event = read_line(line)
         except Flaw as flaw:
             raise Broken("lines", str(flaw)) from flaw
-        found = computed_hash(event)
+        found = hash_of_line(line)
         if found != event["event_hash"]:
             raise Broken("event_hashes", f"its event_hash is {event['event_hash']} but it hashes to {found}")
         if event["prev_hash"] != self.head:

@@ -10,6 +10,7 @@ It prints one JSON object: how much was `tried`, and what went `unseen`, in word
 """
 
 import copy
+import functools
 import hashlib
 import importlib.util
 import json
@@ -24,6 +25,8 @@ def load(path):
     spec.loader.exec_module(module)
     # Nobody writes these ledgers, so an unfinished line stays one.
     module.SETTLE_SECONDS = 0
+    # Most lines are the same from one try to the next, and reading one gives the same event each time.
+    module.read_line = functools.lru_cache(maxsize=None)(module.read_line)
     return module
 
 
@@ -136,7 +139,8 @@ def forged(verifier, line):
     """The line with another `meta` and a hash that fits."""
     event = json.loads(line)
     event["meta"]["forged"] = "yes"
-    event["event_hash"] = verifier.computed_hash(event)
+    rest = {name: value for name, value in event.items() if name != "event_hash"}
+    event["event_hash"] = hashlib.sha256(verifier.line_of(rest)).hexdigest()
     return verifier.line_of(event) + b"\n"
 
 

@@ -139,11 +139,14 @@ fn contract_09_rfc8785_writes_the_same_lines() {
     );
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a package's files. Older ones name the standard `crypto/ed25519` by the place where it stood before.
+fn copy_go(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        let text = fs::read_to_string(entry.path()).unwrap();
+        let text = text.replace("\"golang.org/x/crypto/ed25519\"", "\"crypto/ed25519\"");
+        fs::write(to.join(entry.file_name()), text).unwrap();
     }
 }
 
@@ -168,7 +171,7 @@ fn go_program(folder: &Path) -> Option<Command> {
         return None;
     }
     for package in ["note", "tlog"] {
-        copy(&packages.join(package), &folder.join(package));
+        copy_go(&packages.join(package), &folder.join(package));
     }
     fs::write(folder.join("go.mod"), "module audit\n\ngo 1.19\n").unwrap();
     fs::copy(
