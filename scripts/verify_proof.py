@@ -821,11 +821,16 @@ def segments_of(ledger: str) -> list:
 
 
 def lines_of(file: BinaryIO, last: bool) -> Iterator[bytes]:
-    """A segment's lines without their newlines. In the last one a gateway at work may just be writing the last line."""
+    """A segment's lines without their newlines.
+
+    A gateway may be at work on the last segment. What it adds after this began is not read, and the line that it was just
+    writing then has a moment to be finished.
+    """
+    end = os.fstat(file.fileno()).st_size
     settled = not last
     while True:
         start = file.tell()
-        line = file.readline(MAX_LINE_BYTES + 1)
+        line = file.readline(MAX_LINE_BYTES + 1) if start < end else b""
         if line.endswith(b"\n"):
             yield line[:-1]
         elif len(line) > MAX_LINE_BYTES:
@@ -836,7 +841,7 @@ def lines_of(file: BinaryIO, last: bool) -> Iterator[bytes]:
             settled = True
             sleep(SETTLE_SECONDS)
             file.seek(start)
-        elif start == 0 and not last:
+        elif end == 0 and not last:
             raise Broken("segments", "the segment is empty, and a later one follows")
         else:
             return
@@ -867,9 +872,14 @@ def claims_of(ledger: str, key: LogKey) -> list:
     claims = []
     for name in sorted(names):
         found = NOTE_NAME.fullmatch(name)
-        # A gateway at work removes old ones.
-        if found and os.path.exists(os.path.join(folder, name)):
+        if found is None:
+            continue
+        try:
             claims.append(read_claim(os.path.join(folder, name), key, found.group(1)))
+        except Unusable as trouble:
+            # A gateway at work removes old ones, perhaps since the folder was listed.
+            if not isinstance(trouble.__cause__, FileNotFoundError):
+                raise
     return claims
 
 

@@ -13,6 +13,7 @@ mod page;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use auditor::{
     gateway_verdict, mutate, outcomes, python_ledger_verdict, python_verdict, python_verifier, runs,
@@ -20,7 +21,7 @@ use auditor::{
 use campaigns::canonical::{canonical, hash, sha256};
 use campaigns::library::{call, open};
 use campaigns::request::{request, text, with};
-use campaigns::{Host, parrot};
+use campaigns::{Host, Said, parrot};
 use plugin_gateway::Gateway;
 use plugin_protocol::ids::RunId;
 use serde_json::{Value, json};
@@ -304,6 +305,42 @@ fn contract_09_the_python_verifier_sees_every_changed_line() {
     let state = host.state();
     let words = [OsStr::new("ledger"), state.as_os_str(), key.as_os_str()];
     mutate(Path::new("python3"), 6 * host.verified(), words);
+}
+
+/// "readers need none": a ledger is judged while its gateway writes, and is good every time.
+#[test]
+fn contract_09_the_python_verifier_judges_a_ledger_at_work() {
+    const TIMES: usize = 5;
+    if !runs("python3", "--version") {
+        return;
+    }
+    let host = Host::new();
+    let gateway = open(&host);
+    let [key, _] = keys(&host);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let mut calls = 0;
+            while !done.load(Ordering::Relaxed) {
+                call(&gateway, "p.test.nobody", &request(text("x")));
+                calls += 1;
+            }
+            calls
+        });
+        let verdicts: Vec<_> = (0..TIMES)
+            .map(|_| python_ledger_verdict(&host.state(), &key))
+            .collect();
+        done.store(true, Ordering::Relaxed);
+        assert!(writing.join().unwrap() > 0);
+        let events = |said: &Said| said.json()["events"].as_u64().unwrap();
+        for said in &verdicts {
+            assert_eq!(said.code, 0, "{said:?}");
+        }
+        assert!(
+            events(&verdicts[0]) < events(&verdicts[TIMES - 1]),
+            "it did not grow"
+        );
+    });
 }
 
 /// EVIDENCE.md, section 10: a ledger whose checkpoints are gone, whose segment is misnamed, whose anchor is ahead.
