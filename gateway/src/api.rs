@@ -316,13 +316,12 @@ impl Gateway {
 
 /// The operator's settings as the ledger takes them.
 fn ledger_options(config: &Config) -> ledger::Options {
-    let anchor = &config.ledger.anchor;
     ledger::Options {
         durability: match config.ledger.durability {
             Durability::Full => ledger::Durability::Full,
             Durability::Relaxed => ledger::Durability::Relaxed,
         },
-        anchor: (!anchor.as_os_str().is_empty()).then(|| anchor.clone()),
+        anchor: config.ledger.anchor().map(Path::to_owned),
         ..ledger::Options::default()
     }
 }

@@ -44,6 +44,13 @@ pub(crate) struct Ledger {
     pub anchor: PathBuf,
 }
 
+impl Ledger {
+    /// The folder of the anchor, where the operator names one.
+    pub(crate) fn anchor(&self) -> Option<&Path> {
+        (!self.anchor.as_os_str().is_empty()).then_some(&self.anchor)
+    }
+}
+
 /// When an event counts as recorded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -13,6 +13,7 @@ mod page;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use auditor::{
@@ -406,6 +407,42 @@ fn the_python_verifier_is_strict() {
         mutate(Path::new("python3"), 600, ["vectors"]);
         mutate(Path::new("python3"), 30, ["reader"]);
     }
+}
+
+/// EVIDENCE.md, section 6: an old copy of the whole state is good in itself, and the anchor on another volume shows that it is old.
+#[test]
+fn contract_09_an_anchor_kept_elsewhere_shows_an_old_copy() {
+    let host = Host::new();
+    host.alone();
+    let anchor = host.folder().join("another-volume");
+    fs::write(
+        host.state().join("config.toml"),
+        format!("[ledger]\nanchor = {anchor:?}\n"),
+    )
+    .unwrap();
+    host.ask("p.test.nobody", "x");
+    let ledger = host.state().join("ledger");
+    let (old, newer) = (host.folder().join("old"), host.folder().join("newer"));
+    let copied = Command::new("cp").arg("-a").args([&ledger, &old]).status();
+    assert!(copied.unwrap().success());
+    host.ask("p.test.nobody", "y");
+    let python = runs("python3", "--version");
+    let [key, _] = keys(&host);
+    let judge = |code: i32| {
+        let said = host.say(["--json", "ledger", "verify"]).expect(code);
+        if python {
+            let state = host.state();
+            let words = ["ledger".as_ref(), state.as_os_str(), "--key".as_ref()];
+            let rest = [key.as_os_str(), "--anchor".as_ref(), anchor.as_os_str()];
+            python_verifier(words.into_iter().chain(rest)).expect(code);
+        }
+        said.json()
+    };
+    assert_eq!(judge(0)["events"], 3);
+    fs::rename(&ledger, &newer).unwrap();
+    fs::rename(&old, &ledger).unwrap();
+    let report = judge(1);
+    assert_eq!(report["broken_at"], 2, "{report}");
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -11,11 +11,14 @@ use super::args::{Kind, Query};
 use super::output::Output;
 use super::words::printable;
 use super::{Answer, existing, open};
+use crate::config::Config;
 use crate::error::Error;
 use crate::ledger::{self, Filter, Stored};
 
 pub(super) fn verify(state: &Path, out: Output) -> Result<Answer, Error> {
-    let found = ledger::verify(existing(state)?, &|_, _| {})?;
+    let state = existing(state)?;
+    let config = Config::load(state)?;
+    let found = ledger::verify(state, config.ledger.anchor(), &|_, _| {})?;
     out.answer(&found, || {
         if found.valid {
             format!(

@@ -45,18 +45,20 @@ pub(crate) struct Verification {
     pub reason: String,
 }
 
-/// Checks the ledger below `state`. `progress` is told the bytes done and the bytes in all, from several threads.
+/// Checks the ledger below `state`, and that it bears out the anchor in the folder `anchor`, none for the one inside the state.
+/// `progress` is told the bytes done and the bytes in all, from several threads.
 ///
 /// # Errors
 /// When there is no ledger or the system refuses; a broken ledger is an answer, not an error.
 pub(crate) fn verify(
     state: &Path,
+    anchor: Option<&Path>,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Verification, Error> {
     let layout = Layout::existing(state)?;
     let key = public_key(&layout)?;
     // Checkpoints first: what they are about was durable before they were written, so a running writer cannot mislead.
-    let gathered = Anchor::read(&layout.anchor())
+    let gathered = Anchor::read(anchor.unwrap_or(&layout.anchor()))
         .and_then(|anchor| Claims::gather(&layout, &key, Some(&anchor)));
     let claims = match gathered {
         Ok(claims) => claims,

@@ -11,6 +11,7 @@ use super::hub::Hub;
 use super::message::{Fault, Id, answer};
 use super::task::{Invoke, Long, Pipeline, Register, registered_id};
 use crate::api::{Gateway, Registration};
+use crate::config::Config;
 use crate::error::Error;
 use crate::ledger;
 use crate::operator::{Registered, Told, TrustChange};
@@ -58,10 +59,7 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
             line(id, response.map_err(Fault::from))
         }
         Long::ExportProof(run_id) => line(id, gateway.export_proof(run_id).map_err(Fault::from)),
-        Long::VerifyLedger => line(
-            id,
-            ledger::verify(&hub.state, &|_, _| {}).map_err(|error| Error::from(error).into()),
-        ),
+        Long::VerifyLedger => line(id, verify_ledger(&hub.state).map_err(Fault::from)),
         Long::TrustAdd(asked) => line(id, trust_add(gateway, &asked.key, &asked.label)),
         Long::TrustRemove(key_id) => {
             let changed = gateway.trust_remove(*key_id);
@@ -128,6 +126,12 @@ fn log(request: &Value, response: &Response) {
         duration_ms = response.duration_ms,
         "call"
     );
+}
+
+/// Checks the ledger, the anchor included, wherever the operator keeps it.
+fn verify_ledger(state: &Path) -> Result<impl Serialize + use<>, Error> {
+    let config = Config::load(state)?;
+    Ok(ledger::verify(state, config.ledger.anchor(), &|_, _| {})?)
 }
 
 fn register(gateway: &Gateway, asked: &Register) -> Result<Registered, Fault> {

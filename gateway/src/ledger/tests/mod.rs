@@ -127,5 +127,5 @@ fn all(state: &Path) -> Vec<Event> {
 }
 
 fn verify(state: &Path) -> Verification {
-    super::verify(state, &|_, _| {}).unwrap()
+    super::verify(state, None, &|_, _| {}).unwrap()
 }
