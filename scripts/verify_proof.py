@@ -290,6 +290,12 @@ def arrays(item: Shape) -> Shape:
     return check
 
 
+def text(value: Any, what: str) -> None:
+    """Any text."""
+    if type(value) is not str:
+        raise Flaw(f"{what} is not a text")
+
+
 def texts(value: Any, what: str) -> None:
     """An object from texts to texts."""
     if type(value) is not dict or not all(type(member) is str for member in value.values()):
@@ -360,7 +366,7 @@ EVENT = objects(
 )
 
 BUNDLE = objects(
-    checkpoint=characters(1, MAX_NOTE_BYTES),
+    checkpoint=text,
     created_at=time,
     events=arrays(EVENT),
     export=objects(event=EVENT, hashes=arrays(sha256_hex), index=index),
@@ -373,7 +379,7 @@ BUNDLE = objects(
     validation_reports=arrays(
         objects(
             checked_at=time,
-            issues=arrays(objects(field=characters(0, 2**31), message=characters(0, 2**31), severity=severity)),
+            issues=arrays(objects(field=text, message=text, severity=severity)),
             manifest_hash=sha256_hex_or_empty,
             valid=boolean,
         )
@@ -684,9 +690,12 @@ def all_events(bundle: dict) -> list:
     return bundle["events"] + [bundle["export"]["event"]]
 
 
-def all_places(bundle: dict) -> list:
-    """The inclusion proofs of `all_events`: where each is in the log, and the hashes that lead from it to the root."""
-    return bundle["inclusion"] + [{"index": bundle["export"]["index"], "hashes": bundle["export"]["hashes"]}]
+def placed_events(bundle: dict) -> list:
+    """Each event with its inclusion proof, `{hashes, index}`, in order, and the export's own last.
+
+    Where there are more of one than of the other, which is a failure of `run_order`, the rest has no partner.
+    """
+    return list(zip(bundle["inclusion"], bundle["events"])) + [(bundle["export"], bundle["export"]["event"])]
 
 
 def event_hashes(bundle: dict) -> str:
@@ -699,13 +708,13 @@ def event_hashes(bundle: dict) -> str:
 
 def run_order(bundle: dict) -> str:
     """The events are of the run, none is an export, they stand in ledger order before the export, and the head is the last."""
-    events, places = bundle["events"], all_places(bundle)
+    events, placed = bundle["events"], placed_events(bundle)
     if len(bundle["inclusion"]) != len(events):
         raise Flaw(f"there are {len(bundle['inclusion'])} proofs for {len(events)} events")
     for event in events:
         if event["run_id"] != bundle["run_id"] or event["kind"] == "PROOF_EXPORT":
             raise Flaw(f"event {event['event_id']} does not belong to the run")
-    if any(before["index"] >= after["index"] for before, after in zip(places, places[1:])):
+    if any(before["index"] >= after["index"] for (before, _), (after, _) in zip(placed, placed[1:])):
         raise Flaw("the events do not stand in ledger order")
     if not events:
         raise Flaw("the run has no event")
@@ -716,7 +725,7 @@ def run_order(bundle: dict) -> str:
 
 def inclusion(bundle: dict, checkpoint: Checkpoint) -> str:
     """Every event, the export's too, is in the tree of the checkpoint at its index."""
-    for event, place in zip(all_events(bundle), all_places(bundle)):
+    for place, event in placed_events(bundle):
         path = [bytes.fromhex(one) for one in place["hashes"]]
         if root_by_path(leaf_hash(line_of(event)), place["index"], checkpoint.size, path) != checkpoint.root:
             raise Flaw(f"event {event['event_id']} is not proven to be event {place['index']} of the log")
@@ -756,7 +765,7 @@ def attachments(bundle: dict) -> str:
 
 def neighbours(bundle: dict) -> list:
     """The pairs of events that follow each other in the log without one between."""
-    placed = list(zip(all_places(bundle), all_events(bundle)))
+    placed = placed_events(bundle)
     pairs = zip(placed, placed[1:])
     return [(one, other) for (at, one), (next_at, other) in pairs if at["index"] + 1 == next_at["index"]]
 
