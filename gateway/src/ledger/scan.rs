@@ -174,6 +174,8 @@ impl<'a> Cursor<'a> {
         let valid = digits.iter().enumerate().all(|(at, &digit)| match at {
             8 | 13 | 18 | 23 => digit == b'-',
             14 => digit == b'7',
+            // The variant of RFC 9562, whose first two bits are 10.
+            19 => matches!(digit, b'8' | b'9' | b'a' | b'b'),
             _ => NIBBLES[usize::from(digit)] != NO_NIBBLE,
         });
         if !valid {

@@ -45,7 +45,8 @@ pub(crate) struct Verification {
     pub reason: String,
 }
 
-/// Checks the ledger below `state`, and that it bears out its anchor, in `anchor` or else inside the state. `progress` is told the bytes done and the bytes in all, from several threads.
+/// Checks the ledger below `state`, and that it bears out the anchor in the folder `anchor`, none for the one inside the state.
+/// `progress` is told the bytes done and the bytes in all, from several threads.
 ///
 /// # Errors
 /// When there is no ledger or the system refuses; a broken ledger is an answer, not an error.

@@ -194,6 +194,25 @@ fn the_scanner_agrees_on_the_hard_cases() {
 }
 
 #[test]
+fn the_scanner_agrees_on_every_digit_of_a_name() {
+    let (event, line) = sealed(draft(EventKind::Result, "run-name", "request-name"));
+    let (line, name) = (String::from_utf8(line).unwrap(), event.event_id.to_string());
+    let mut accepted = 0;
+    for at in 0..name.len() {
+        for digit in "0123456789abcdefg-".chars() {
+            let mut changed = name.clone();
+            changed.replace_range(at..=at, &digit.to_string());
+            let changed = line.replacen(&name, &changed, 1);
+            let verdict = scan(changed.as_bytes()).is_ok();
+            assert_eq!(verdict, reference(changed.as_bytes()), "{changed}");
+            accepted += usize::from(verdict);
+        }
+    }
+    // 30 digits are free, one is the version, one is the variant, and four places hold a hyphen.
+    assert_eq!(accepted, 30 * 16 + 1 + 4 + 4);
+}
+
+#[test]
 fn meta_values_are_found_by_their_whole_name_only() {
     let mut draft = draft(EventKind::Error, "r", "q");
     draft

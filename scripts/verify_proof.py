@@ -1,0 +1,1109 @@
+#!/usr/bin/env python3
+"""Verifies what a plugin gateway recorded, with nothing but this file and Python's standard library.
+
+    verify_proof.py bundle FILE --key log.pub          one run, from a proof bundle
+    verify_proof.py ledger DIR --key log.pub           a whole ledger, from its folder or a state folder
+
+The formats and the checks are those of EVIDENCE.md, from which this file was written; it shares no code with the gateway,
+so that a mistake in one of the two shows as a difference. It reads, it never writes, and it never asks the network.
+
+The key is the log's public key as the auditor got it from the operator: an SPKI PEM file (`log.pub`) or a C2SP verifier key
+(`log.vkey`). A key that lies inside a bundle or beside a ledger is never looked at.
+
+Every check is told as pass, fail or not_checked. Exit codes: 0 every check that could be made passed, 1 one failed, 2 wrong
+usage, or a file that cannot be read. With --json one JSON document stands on stdout and nothing else.
+
+Python 3.8 or newer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import calendar
+import functools
+import hashlib
+import json
+import os
+import re
+import sys
+from time import sleep
+from typing import Any, BinaryIO, Callable, Iterable, Iterator, NamedTuple, Sequence
+
+FORMAT = "plugin-gateway-proof/1"
+
+# Limits: what is larger was not written by a gateway.
+MAX_LINE_BYTES = 65_535  # an event without its newline
+MAX_NOTE_BYTES = 64 << 10  # a checkpoint, or a key file; ours have some 250 bytes
+MAX_BUNDLE_BYTES = 512 << 20  # about a hundred thousand events
+MAX_SAFE_INTEGER = 2**53 - 1  # beyond it doubles, and so RFC 8785, skip integers
+MAX_TREE_SIZE = 2**64 - 1
+
+# How long an unfinished last line may take to be finished by a gateway at work, in seconds; a write takes far less.
+SETTLE_SECONDS = 0.2
+
+
+class Flaw(Exception):
+    """Why something is not what it should be, in words that end up in a check's detail."""
+
+
+class Unusable(Exception):
+    """Why nothing could be checked at all: a wrong path or a file that is no key. It ends with exit code 2."""
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Ed25519 (RFC 8032, section 5.1), verification only.
+#
+# It handles nothing secret, so it need not run in constant time. It is as strict as the RFC lets a verifier be: encodings
+# must be canonical, S must be below the group's order, the equation is the one without cofactor, and points of small order,
+# with which one signature would fit many messages, are refused.
+# ----------------------------------------------------------------------------------------------------------------------
+
+P = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+SQRT_OF_MINUS_1 = pow(2, (P - 1) // 4, P)
+
+# A point (x, y) as (X, Y, Z, T) with x = X/Z, y = Y/Z, xy = T/Z: adding needs no division.
+NEUTRAL = (0, 1, 1, 0)
+
+
+def decode_point(data: bytes):
+    """The point that 32 bytes encode, or None when they encode none or are not its one canonical encoding."""
+    number = int.from_bytes(data, "little")
+    sign, y = number >> 255, number & ((1 << 255) - 1)
+    if y >= P:
+        return None
+    # x² = (y² - 1) / (dy² + 1), by RFC 8032, section 5.1.3.
+    u, v = (y * y - 1) % P, (D * y * y + 1) % P
+    x = u * pow(v, 3, P) * pow(u * pow(v, 7, P), (P - 5) // 8, P) % P
+    if (v * x * x + u) % P == 0:
+        x = x * SQRT_OF_MINUS_1 % P
+    if (v * x * x - u) % P != 0 or (x == 0 and sign == 1):
+        return None
+    if x & 1 != sign:
+        x = P - x
+    return (x, y, 1, x * y % P)
+
+
+def encode_point(point) -> bytes:
+    """The canonical 32 bytes of a point."""
+    x, y, z, _ = point
+    inverse = pow(z, P - 2, P)
+    x, y = x * inverse % P, y * inverse % P
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+def add_points(p, q):
+    """The sum of two points; the formula is complete, so they may be equal or neutral."""
+    a = (p[1] - p[0]) * (q[1] - q[0]) % P
+    b = (p[1] + p[0]) * (q[1] + q[0]) % P
+    c = 2 * p[3] * q[3] * D % P
+    d = 2 * p[2] * q[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+def double_point(p):
+    """A point added to itself, which is cheaper than `add_points`."""
+    a, b, c = p[0] * p[0] % P, p[1] * p[1] % P, 2 * p[2] * p[2] % P
+    e, g, h = ((p[0] + p[1]) * (p[0] + p[1]) - a - b) % P, b - a, -a - b
+    f = g - c
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+def combine(s: int, p, k: int, q):
+    """[s]p + [k]q, both scalars read bit by bit together (Straus)."""
+    both = add_points(p, q)
+    result = NEUTRAL
+    for bit in range(max(s.bit_length(), k.bit_length()) - 1, -1, -1):
+        result = double_point(result)
+        chosen = (s >> bit & 1, k >> bit & 1)
+        if chosen == (1, 1):
+            result = add_points(result, both)
+        elif chosen == (1, 0):
+            result = add_points(result, p)
+        elif chosen == (0, 1):
+            result = add_points(result, q)
+    return result
+
+
+def is_small_order(point) -> bool:
+    """Whether eight times the point is neutral."""
+    x, y, z, _ = double_point(double_point(double_point(point)))
+    return x % P == 0 and (y - z) % P == 0
+
+
+BASE = decode_point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+
+
+# The same note often stands in two places, as a checkpoint and as the anchor.
+@functools.lru_cache(maxsize=256)
+def verify_ed25519(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether `signature` (64 bytes) over `message` is one of the key `public` (32 bytes)."""
+    if len(public) != 32 or len(signature) != 64:
+        return False
+    a, r = decode_point(public), decode_point(signature[:32])
+    s = int.from_bytes(signature[32:], "little")
+    if a is None or r is None or s >= ORDER or is_small_order(a) or is_small_order(r):
+        return False
+    digest = hashlib.sha512(signature[:32] + public + message).digest()
+    k = int.from_bytes(digest, "little") % ORDER
+    minus_a = (P - a[0], a[1], a[2], P - a[3])
+    # [S]B = R + [k]A, written as [S]B + [k](-A) = R.
+    return encode_point(combine(s, BASE, k, minus_a)) == signature[:32]
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# JSON: a strict reader, and the one canonical form (RFC 8785).
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def canonical(value: Any) -> str:
+    """The canonical JSON of a value that holds no other numbers than integers, as all of this format's do."""
+    if value is None or value is True or value is False:
+        return {None: "null", True: "true", False: "false"}[value]
+    if type(value) is int:
+        return str(value)
+    if type(value) is str:
+        # The library's writer escapes what RFC 8785 says and in its way: quote, backslash, and what is below U+0020.
+        return json.dumps(value, ensure_ascii=False)
+    if type(value) is list:
+        return "[" + ",".join(map(canonical, value)) + "]"
+    # Names are sorted by their UTF-16 code units, which is not the order of code points beyond U+FFFF.
+    names = sorted(value, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
+    return "{" + ",".join(canonical(name) + ":" + canonical(value[name]) for name in names) + "}"
+
+
+def _unique(members: Sequence[tuple]) -> dict:
+    """Makes an object of its members; Python itself would keep the last of two with the same name."""
+    made = dict(members)
+    if len(made) != len(members):
+        names = [name for name, _ in members]
+        raise Flaw(f"the name {shown(next(name for name in names if names.count(name) > 1))} stands twice in one object")
+    return made
+
+
+def _integer(literal: str) -> int:
+    if len(literal) > 17 or abs(int(literal)) > MAX_SAFE_INTEGER:
+        raise Flaw(f"the number {literal[:40]} is beyond what a double holds")
+    return int(literal)
+
+
+def _no_number(literal: str) -> Any:
+    raise Flaw(f"the number {literal[:40]} is not an integer")
+
+
+def read_json(data: bytes) -> Any:
+    """Reads one JSON value from UTF-8; no duplicate names, and no numbers but integers that a double holds."""
+    try:
+        # Python takes a byte order mark for a character here, and JSON knows none such.
+        text = data.decode("utf-8")
+        return json.loads(
+            text, object_pairs_hook=_unique, parse_int=_integer, parse_float=_no_number, parse_constant=_no_number
+        )
+    except UnicodeDecodeError as error:
+        raise Flaw(f"it is not UTF-8 at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise Flaw(f"it is not JSON: {error}") from error
+    except RecursionError as error:
+        raise Flaw("it is nested too deeply") from error
+
+
+def read_canonical(data: bytes, between: bytes = b"") -> Any:
+    """Reads one JSON value that must stand in canonical form; the bytes `between` do not count outside strings."""
+    value = read_json(data)
+    if between:
+        # A string as a whole, or a run of what does not count: whichever comes first.
+        parts = re.compile(rb'("(?:[^"\\]|\\.)*")|[' + between + rb"]+", re.DOTALL)
+        data = parts.sub(lambda found: found.group(1) or b"", data)
+    try:
+        written = canonical(value).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise Flaw("it holds half of a surrogate pair") from error
+    if written != data:
+        at = next((at for at, (one, other) in enumerate(zip(written, data)) if one != other), min(len(written), len(data)))
+        raise Flaw(f"it is not written in canonical JSON (RFC 8785): it departs from it at byte {at}")
+    return value
+
+
+def shown(text: str) -> str:
+    """A text from the evidence as it may be shown: quoted, escaped, and cut to a readable length."""
+    return json.dumps(text if len(text) <= 80 else text[:80] + "...")
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Shapes: which fields there are and what each may hold. A shape is a function that raises Flaw.
+# ----------------------------------------------------------------------------------------------------------------------
+
+Shape = Callable[[Any, str], None]
+
+
+def matching(pattern: str, rule: str) -> Shape:
+    """A text that matches `pattern` as a whole; `rule` says so in words."""
+    compiled = re.compile(pattern)
+
+    def check(value: Any, what: str) -> None:
+        if type(value) is not str or compiled.fullmatch(value) is None:
+            raise Flaw(f"{what} is not {rule}")
+
+    return check
+
+
+def characters(least: int, most: int) -> Shape:
+    """A text of so many characters (Unicode scalar values)."""
+
+    def check(value: Any, what: str) -> None:
+        if type(value) is not str or not least <= len(value) <= most:
+            raise Flaw(f"{what} is not a text of {least} to {most} characters")
+
+    return check
+
+
+def objects(**members: Shape) -> Shape:
+    """An object with exactly these members."""
+
+    def check(value: Any, what: str) -> None:
+        if type(value) is not dict:
+            raise Flaw(f"{what} is not an object")
+        for name in value:
+            if name not in members:
+                raise Flaw(f"{what} has a field {shown(name)}, which the format does not know")
+        for name, shape in members.items():
+            if name not in value:
+                raise Flaw(f"{what} has no field {shown(name)}")
+            shape(value[name], f"{what}.{name}")
+
+    return check
+
+
+def arrays(item: Shape) -> Shape:
+    """An array in which every item has the same shape."""
+
+    def check(value: Any, what: str) -> None:
+        if type(value) is not list:
+            raise Flaw(f"{what} is not an array")
+        for at, one in enumerate(value):
+            item(one, f"{what}[{at}]")
+
+    return check
+
+
+def text(value: Any, what: str) -> None:
+    """Any text."""
+    if type(value) is not str:
+        raise Flaw(f"{what} is not a text")
+
+
+def texts(value: Any, what: str) -> None:
+    """An object from texts to texts."""
+    if type(value) is not dict or not all(type(member) is str for member in value.values()):
+        raise Flaw(f"{what} is not an object of texts")
+
+
+def boolean(value: Any, what: str) -> None:
+    """True or false."""
+    if type(value) is not bool:
+        raise Flaw(f"{what} is neither true nor false")
+
+
+def index(value: Any, what: str) -> None:
+    """A number that counts events from 0."""
+    if type(value) is not int or value < 0:
+        raise Flaw(f"{what} is not a number from 0")
+
+
+TIME = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]+)?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
+)
+
+
+def time(value: Any, what: str) -> None:
+    """A point in time as RFC 3339 writes it; second 60 only where UTC can have a leap second."""
+    found = TIME.fullmatch(value) if type(value) is str else None
+    if found is None:
+        raise Flaw(f"{what} is not an RFC 3339 time")
+    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+    sign, east_hours, east_minutes = found.group(8), int(found.group(9) or 0), int(found.group(10) or 0)
+    offset = (east_hours * 60 + east_minutes) * (-1 if sign == "-" else 1)
+    leap = second == 60 and (hour * 60 + minute - offset) % 1440 == 1439
+    # Year 0 is a leap year as 2000 is; the library's calendar begins with year 1.
+    exists = 1 <= month <= 12 and 1 <= day <= calendar.monthrange(year or 2000, month)[1]
+    if not (exists and hour < 24 and minute < 60 and (second < 60 or leap) and east_hours < 24 and east_minutes < 60):
+        raise Flaw(f"{what} is a time that does not exist")
+
+
+def utc_milliseconds(value: Any, what: str) -> None:
+    """A time as the ledger writes it: `2026-01-31T12:00:00.000Z`."""
+    time(value, what)
+    if len(value) != 24 or value[10] != "T" or value[19] != "." or value[23] != "Z":
+        raise Flaw(f"{what} is not in UTC with milliseconds")
+
+
+sha256_hex = matching("[0-9a-f]{64}", "64 lower-case hexadecimal digits")
+sha256_hex_or_empty = matching("(?:[0-9a-f]{64})?", "64 lower-case hexadecimal digits or empty")
+uuid_7 = matching(
+    "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", "a version 7 UUID in lower case"
+)
+plugin_id = matching("[a-z0-9][a-z0-9._-]{2,63}", "a plugin id")
+plugin_id_or_empty = matching("(?:[a-z0-9][a-z0-9._-]{2,63})?", "a plugin id or empty")
+kind = matching("REGISTER|ENABLE|DISABLE|INVOKE|RESULT|REJECT|ERROR|PROOF_EXPORT", "a kind of event")
+severity = matching("error|warning|info", "a severity")
+
+EVENT = objects(
+    event_hash=sha256_hex,
+    event_id=uuid_7,
+    input_hash=sha256_hex_or_empty,
+    kind=kind,
+    meta=texts,
+    output_hash=sha256_hex_or_empty,
+    plugin_id=plugin_id_or_empty,
+    prev_hash=sha256_hex_or_empty,
+    request_id=characters(0, 256),
+    run_id=characters(1, 256),
+    ts=utc_milliseconds,
+)
+
+BUNDLE = objects(
+    checkpoint=text,
+    created_at=time,
+    events=arrays(EVENT),
+    export=objects(event=EVENT, hashes=arrays(sha256_hex), index=index),
+    format=matching(re.escape(FORMAT), FORMAT),
+    head_event_hash=sha256_hex,
+    inclusion=arrays(objects(hashes=arrays(sha256_hex), index=index)),
+    plugin_manifest_digests=arrays(objects(manifest_hash=sha256_hex, plugin_id=plugin_id)),
+    proof_id=uuid_7,
+    run_id=characters(1, 256),
+    validation_reports=arrays(
+        objects(
+            checked_at=time,
+            issues=arrays(objects(field=text, message=text, severity=severity)),
+            manifest_hash=sha256_hex_or_empty,
+            valid=boolean,
+        )
+    ),
+)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Events, and the tree over their lines (RFC 6962).
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def line_of(event: dict) -> bytes:
+    """An event's line without its newline: its canonical JSON, which is what a leaf of the tree hashes."""
+    return canonical(event).encode("utf-8")
+
+
+def hash_of_line(line: bytes) -> str:
+    """What the `event_hash` of a canonical line must be: SHA-256 of the canonical event without that member.
+
+    The member sorts first, so what is left is an opening brace and the line from byte 81 on.
+    """
+    return hashlib.sha256(b"{" + line[81:]).hexdigest()
+
+
+def read_line(line: bytes) -> dict:
+    """Reads one line of a ledger, which must be an event in canonical form, byte for byte."""
+    event = read_canonical(line)
+    EVENT(event, "the event")
+    return event
+
+
+def leaf_hash(line: bytes) -> bytes:
+    """The hash of a leaf: SHA-256 of 0x00 and the line."""
+    return hashlib.sha256(b"\x00" + line).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """The hash of an inner node: SHA-256 of 0x01 and its children."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+class Tree:
+    """A tree that grows leaf by leaf. It keeps the roots of its perfect subtrees, largest first: one for each 1 bit of its size."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.peaks: list = []
+
+    def push(self, leaf: bytes) -> None:
+        """Adds the hash of a leaf; each trailing 1 bit of the size is a subtree that this completes to one of twice its size."""
+        size = self.size
+        while size & 1:
+            leaf = node_hash(self.peaks.pop(), leaf)
+            size >>= 1
+        self.peaks.append(leaf)
+        self.size += 1
+
+    def root(self) -> bytes:
+        """The root; that of no leaves is SHA-256 of nothing."""
+        if not self.peaks:
+            return hashlib.sha256(b"").digest()
+        root = self.peaks[-1]
+        for peak in reversed(self.peaks[:-1]):
+            root = node_hash(peak, root)
+        return root
+
+
+def root_by_path(leaf: bytes, at: int, size: int, path: Sequence[bytes]):
+    """The root to which an inclusion proof leads (RFC 9162, section 2.1.3.2), or None when it is too short or too long."""
+    if at >= size:
+        return None
+    node, last, found = at, size - 1, leaf
+    for sibling in path:
+        if last == 0:
+            return None
+        if node & 1 or node == last:
+            found = node_hash(sibling, found)
+            while node and not node & 1:
+                node, last = node >> 1, last >> 1
+        else:
+            found = node_hash(found, sibling)
+        node, last = node >> 1, last >> 1
+    return found if last == 0 else None
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Keys and checkpoints: C2SP signed notes with one Ed25519 signature.
+# ----------------------------------------------------------------------------------------------------------------------
+
+ED25519_NOTE = b"\x01"
+# SubjectPublicKeyInfo of an Ed25519 key (RFC 8410), up to its 32 bytes.
+SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
+PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=\r\n]+?)\r?\n-----END PUBLIC KEY-----")
+SIGNATURE_MARK = "\N{EM DASH} "
+
+
+def decode_base64(text: str):
+    """The bytes of padded standard base64, or None when it is not the one way to write them."""
+    try:
+        decoded = base64.b64decode(text.encode("ascii"), validate=True)
+    except (UnicodeEncodeError, binascii.Error, ValueError):
+        return None
+    return decoded if base64.b64encode(decoded).decode("ascii") == text else None
+
+
+def is_key_name(name: str) -> bool:
+    """Whether a key may have this name: something, without white space and without a plus sign."""
+    return name != "" and "+" not in name and not any(character.isspace() for character in name)
+
+
+def note_key_id(name: str, public: bytes) -> bytes:
+    """A key's id in notes: the first 4 bytes of SHA-256 of its name, a newline, the type byte and the key."""
+    return hashlib.sha256(name.encode("utf-8") + b"\n" + ED25519_NOTE + public).digest()[:4]
+
+
+class Checkpoint(NamedTuple):
+    """What a log's key vouches for: so many events, and the root over their lines."""
+
+    size: int
+    root: bytes
+
+
+class LogKey:
+    """A log's public key, and its name where the key's file says it."""
+
+    def __init__(self, public: bytes, name=None) -> None:
+        point = decode_point(public)
+        if point is None or is_small_order(point):
+            raise Flaw("the key is no Ed25519 key, or one so weak that it vouches for nothing")
+        self.public = public
+        self.name = name
+
+    @classmethod
+    def parse(cls, text: str) -> "LogKey":
+        """Reads an SPKI PEM file or a C2SP verifier key `name+hash+base64`."""
+        text = text.strip()
+        pem = PEM.fullmatch(text)
+        if pem is not None:
+            der = decode_base64(re.sub(r"[\r\n]", "", pem.group(1))) or b""
+            if len(der) == 44 and der.startswith(SPKI_PREFIX):
+                return cls(der[len(SPKI_PREFIX) :])
+            raise Flaw("the PEM file holds no Ed25519 public key")
+        # The base64 part may itself hold a plus sign, so the first two divide.
+        name, hash_hex, encoded = (text.split("+", 2) + ["", ""])[:3]
+        data = decode_base64(encoded) or b""
+        if not is_key_name(name) or len(data) != 33 or data[:1] != ED25519_NOTE:
+            raise Flaw("the key is neither a PEM public key (Ed25519) nor a verifier key name+hash+base64")
+        if hash_hex != note_key_id(name, data[1:]).hex():
+            raise Flaw("the verifier key's hash is not that of its name and key")
+        return cls(data[1:], name)
+
+    def id(self) -> str:
+        """The name by which people know it: the first 16 hex digits of SHA-256 of its 32 bytes."""
+        return hashlib.sha256(self.public).hexdigest()[:16]
+
+    def open(self, note: str) -> Checkpoint:
+        """What a checkpoint says, when this key signed it and it has exactly the form of one."""
+        text, name, key_id, signature = split_note(note)
+        expected = name if self.name is None else self.name
+        if (name, key_id) != (expected, note_key_id(expected, self.public)):
+            raise Flaw(f"the checkpoint is not signed by key {expected}+{note_key_id(expected, self.public).hex()}")
+        if not verify_ed25519(self.public, text.encode("utf-8"), signature):
+            raise Flaw("the checkpoint's signature does not hold")
+        return read_checkpoint(text, name)
+
+
+def split_note(note: str):
+    """Divides a note into its text with the last newline, and the name, key id and signature of its one signature line."""
+    if len(note.encode("utf-8", "surrogatepass")) > MAX_NOTE_BYTES:
+        raise Flaw("the checkpoint is too long")
+    text, blank, line = note.rpartition("\n\n")
+    if not blank or not line.endswith("\n"):
+        raise Flaw("the checkpoint has not a text, an empty line and a signature line, each ended by a newline")
+    mark, name, encoded = line[:2], *(line[2:-1].split(" ", 1) + [""])[:2]
+    data = decode_base64(encoded) or b""
+    if mark != SIGNATURE_MARK or not is_key_name(name) or len(data) != 68:
+        raise Flaw("the checkpoint has not exactly one Ed25519 signature")
+    return text + "\n", name, data[:4], data[4:]
+
+
+def read_checkpoint(text: str, signer: str) -> Checkpoint:
+    """Reads the three lines of a checkpoint's text: origin, size and root."""
+    lines = text.split("\n")
+    if len(lines) != 4 or lines[3] != "":
+        raise Flaw("the checkpoint's text has not exactly three lines")
+    origin, size, root = lines[0], lines[1], decode_base64(lines[2])
+    if origin != signer:
+        raise Flaw("the checkpoint's origin is not the name of its signer")
+    if re.fullmatch("[1-9][0-9]{0,19}", size) is None or int(size) > MAX_TREE_SIZE:
+        raise Flaw("the checkpoint's size is not a plain positive number")
+    if root is None or len(root) != 32:
+        raise Flaw("the checkpoint's root is not the base64 of 32 bytes")
+    return Checkpoint(int(size), root)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Reports.
+# ----------------------------------------------------------------------------------------------------------------------
+
+PASS, FAIL, NOT_CHECKED = "pass", "fail", "not_checked"
+
+
+class Check(NamedTuple):
+    """One check: its name, what came of it, and that in words."""
+
+    name: str
+    outcome: str
+    detail: str
+
+
+class Report:
+    """Every check in order, and what else is worth telling a program."""
+
+    def __init__(self) -> None:
+        self.checks: list = []
+        self.facts: dict = {}
+
+    def add(self, name: str, outcome: str, detail: str) -> None:
+        """Notes one check."""
+        self.checks.append(Check(name, outcome, detail))
+
+    def make(self, name: str, check: Callable[[], str]) -> bool:
+        """Makes one check: `check` gives the words of a pass, or raises the flaw."""
+        try:
+            self.add(name, PASS, check())
+            return True
+        except Flaw as flaw:
+            self.add(name, FAIL, str(flaw))
+            return False
+
+    @property
+    def valid(self) -> bool:
+        """Whether no check failed."""
+        return all(check.outcome != FAIL for check in self.checks)
+
+    def to_json(self) -> dict:
+        """The report as a JSON object."""
+        return {"valid": self.valid, **self.facts, "checks": [check._asdict() for check in self.checks]}
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# A proof bundle.
+# ----------------------------------------------------------------------------------------------------------------------
+
+BUNDLE_CHECKS = [
+    "event_hashes",
+    "run_order",
+    "checkpoint_signature",
+    "inclusion",
+    "run_completeness",
+    "attachments",
+    "chain_links",
+]
+
+BEYOND_THE_BUNDLE = (
+    "a bundle does not prove that what the events say is true, that nothing of the run was recorded after the export, or that"
+    " the log shows everyone the same history: compare its checkpoint with the anchor or with other copies for that"
+)
+
+
+def check_bundle(data: bytes, key: LogKey) -> Report:
+    """Checks a bundle's bytes against the log's key."""
+    report = Report()
+    held: list = []
+
+    def schema() -> str:
+        # White space between the parts does not count, so that a bundle may be laid out for reading.
+        bundle = read_canonical(data, between=b" \t\n\r")
+        BUNDLE(bundle, "the bundle")
+        held.append(bundle)
+        return f"a {FORMAT} bundle of {len(bundle['events'])} events"
+
+    if report.make("schema", schema):
+        check_bundle_parts(held[0], key, report)
+    else:
+        for name in BUNDLE_CHECKS:
+            report.add(name, NOT_CHECKED, "the bundle cannot be read")
+    report.add("beyond_the_bundle", NOT_CHECKED, BEYOND_THE_BUNDLE)
+    return report
+
+
+def check_bundle_parts(bundle: dict, key: LogKey, report: Report) -> None:
+    """Makes every check of a bundle that has the form of one."""
+    opened: list = []
+
+    def signature() -> str:
+        opened.append(key.open(bundle["checkpoint"]))
+        return f"key {key.id()} signed for {opened[0].size} events"
+
+    report.make("event_hashes", lambda: event_hashes(bundle))
+    report.make("run_order", lambda: run_order(bundle))
+    if report.make("checkpoint_signature", signature):
+        report.make("inclusion", lambda: inclusion(bundle, opened[0]))
+    else:
+        report.add("inclusion", NOT_CHECKED, "there is no checkpoint that the key vouches for")
+    report.make("run_completeness", lambda: run_completeness(bundle))
+    report.make("attachments", lambda: attachments(bundle))
+    links = neighbours(bundle)
+    if links:
+        report.make("chain_links", lambda: chain_links(links))
+    else:
+        report.add("chain_links", NOT_CHECKED, "no two events of the bundle are neighbours in the log")
+
+
+def all_events(bundle: dict) -> list:
+    """The run's events and, last, the export's own."""
+    return bundle["events"] + [bundle["export"]["event"]]
+
+
+def placed_events(bundle: dict) -> list:
+    """Each event with its inclusion proof, `{hashes, index}`, in order, and the export's own last.
+
+    Where there are more of one than of the other, which is a failure of `run_order`, the rest has no partner.
+    """
+    return list(zip(bundle["inclusion"], bundle["events"])) + [(bundle["export"], bundle["export"]["event"])]
+
+
+def event_hashes(bundle: dict) -> str:
+    """Every event hashes to its own `event_hash`."""
+    for event in all_events(bundle):
+        if hash_of_line(line_of(event)) != event["event_hash"]:
+            raise Flaw(f"event {event['event_id']} does not hash to its event_hash")
+    return f"{len(all_events(bundle))} events carry their own hash"
+
+
+def run_order(bundle: dict) -> str:
+    """The events are of the run, none is an export, they stand in ledger order before the export, and the head is the last."""
+    events, placed = bundle["events"], placed_events(bundle)
+    if len(bundle["inclusion"]) != len(events):
+        raise Flaw(f"there are {len(bundle['inclusion'])} proofs for {len(events)} events")
+    for event in events:
+        if event["run_id"] != bundle["run_id"] or event["kind"] == "PROOF_EXPORT":
+            raise Flaw(f"event {event['event_id']} does not belong to the run")
+    if any(before["index"] >= after["index"] for (before, _), (after, _) in zip(placed, placed[1:])):
+        raise Flaw("the events do not stand in ledger order")
+    if not events:
+        raise Flaw("the run has no event")
+    if events[-1]["event_hash"] != bundle["head_event_hash"]:
+        raise Flaw("head_event_hash is not the last event's")
+    return f"{len(events)} events of run {shown(bundle['run_id'])} in ledger order"
+
+
+def inclusion(bundle: dict, checkpoint: Checkpoint) -> str:
+    """Every event, the export's too, is in the tree of the checkpoint at its index."""
+    for place, event in placed_events(bundle):
+        path = [bytes.fromhex(one) for one in place["hashes"]]
+        if root_by_path(leaf_hash(line_of(event)), place["index"], checkpoint.size, path) != checkpoint.root:
+            raise Flaw(f"event {event['event_id']} is not proven to be event {place['index']} of the log")
+    return f"{len(all_events(bundle))} proofs lead to the checkpoint's root"
+
+
+def run_completeness(bundle: dict) -> str:
+    """The export's event, which is itself in the log, commits to exactly these events."""
+    export, events, places = bundle["export"]["event"], bundle["events"], bundle["inclusion"]
+    if export["kind"] != "PROOF_EXPORT" or export["run_id"] != bundle["run_id"]:
+        raise Flaw("the export's event is not a PROOF_EXPORT of this run")
+    tree = Tree()
+    for event in events:
+        tree.push(leaf_hash(line_of(event)))
+    committed = {
+        "proof_id": bundle["proof_id"],
+        "run_count": str(len(events)),
+        "run_root": tree.root().hex(),
+        "first_index": str(places[0]["index"]) if places else "",
+        "last_index": str(places[-1]["index"]) if places else "",
+    }
+    for name, found in committed.items():
+        if export["meta"].get(name) != found:
+            raise Flaw(f"the export committed to another {name}")
+    if export["ts"] != bundle["created_at"]:
+        raise Flaw("created_at is not the time of the export's event")
+    return f"the export committed to exactly these {len(events)} events"
+
+
+def attachments(bundle: dict) -> str:
+    """The export's event commits to the manifest digests and the validation reports."""
+    beside = {name: bundle[name] for name in ("plugin_manifest_digests", "validation_reports")}
+    if bundle["export"]["event"]["meta"].get("attachments_hash") != hashlib.sha256(line_of(beside)).hexdigest():
+        raise Flaw("the export committed to other manifest digests or validation reports")
+    return "the export committed to these manifest digests and validation reports"
+
+
+def neighbours(bundle: dict) -> list:
+    """The pairs of events that follow each other in the log without one between."""
+    placed = placed_events(bundle)
+    pairs = zip(placed, placed[1:])
+    return [(one, other) for (at, one), (next_at, other) in pairs if at["index"] + 1 == next_at["index"]]
+
+
+def chain_links(links: Sequence[tuple]) -> str:
+    """Each event's `prev_hash` is the `event_hash` of the one before it, where that is there."""
+    for before, event in links:
+        if event["prev_hash"] != before["event_hash"]:
+            raise Flaw(f"event {event['event_id']} is not linked to the one before it")
+    return f"{len(links)} links between neighbours hold"
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# A whole ledger.
+# ----------------------------------------------------------------------------------------------------------------------
+
+SEGMENT_NAME = re.compile(r"([0-9]{20})\.ndjson")
+NOTE_NAME = re.compile(r"([0-9]+)\.note")
+
+
+class Broken(Flaw):
+    """The first bad event: which check it fails, and why."""
+
+    def __init__(self, check: str, reason: str) -> None:
+        super().__init__(reason)
+        self.check = check
+
+
+class Walk:
+    """One pass over a ledger's events, in constant memory, in which every standing is met."""
+
+    def __init__(self, standings: Iterable["Standing"] = ()) -> None:
+        self.standings = list(standings)
+        self.tree = Tree()
+        self.head = ""
+        self.bytes = 0
+
+    def follow(self, line: bytes) -> None:
+        """Takes one more line: a canonical event that carries its own hash and follows the one before."""
+        try:
+            event = read_line(line)
+        except Flaw as flaw:
+            raise Broken("lines", str(flaw)) from flaw
+        found = hash_of_line(line)
+        if found != event["event_hash"]:
+            raise Broken("event_hashes", f"its event_hash is {event['event_hash']} but it hashes to {found}")
+        if event["prev_hash"] != self.head:
+            expected = self.head or "empty"
+            raise Broken("chain", f"its prev_hash is {event['prev_hash'] or 'empty'} but the event before it has {expected}")
+        self.head = event["event_hash"]
+        self.bytes += len(line) + 1
+        self.tree.push(leaf_hash(line))
+        for standing in self.standings:
+            standing.meet(self.tree)
+
+
+def segments_of(ledger: str) -> list:
+    """The ledger's segments as (index of the first event, path), in order. Files of other names are not the ledger's."""
+    folder = os.path.join(ledger, "seg")
+    named = ((SEGMENT_NAME.fullmatch(name), name) for name in os.listdir(folder))
+    return sorted((int(found.group(1)), os.path.join(folder, name)) for found, name in named if found)
+
+
+def lines_of(file: BinaryIO, last: bool) -> Iterator[bytes]:
+    """A segment's lines without their newlines.
+
+    A gateway may be at work on the last segment. What it adds after this began is not read, and the line that it was just
+    writing then has a moment to be finished.
+    """
+    end = os.fstat(file.fileno()).st_size
+    settled = not last
+    while True:
+        start = file.tell()
+        line = file.readline(MAX_LINE_BYTES + 1) if start < end else b""
+        if line.endswith(b"\n"):
+            yield line[:-1]
+        elif len(line) > MAX_LINE_BYTES:
+            raise Broken("lines", f"it is longer than {MAX_LINE_BYTES} bytes")
+        elif line and settled:
+            raise Broken("lines", f"it is an unfinished line of {len(line)} bytes")
+        elif line:
+            settled = True
+            sleep(SETTLE_SECONDS)
+            file.seek(start)
+        elif end == 0 and not last:
+            raise Broken("segments", "the segment is empty, and a later one follows")
+        else:
+            return
+
+
+class Claim(NamedTuple):
+    """A checkpoint, and the file that holds it."""
+
+    checkpoint: Checkpoint
+    path: str
+
+
+def read_claim(path: str, key: LogKey, size=None) -> Claim:
+    """Reads a signed checkpoint; the name of its file may say its size."""
+    try:
+        checkpoint = key.open(read_text(path))
+    except Flaw as flaw:
+        raise Flaw(f"'{path}': {flaw}") from flaw
+    if size is not None and str(checkpoint.size) != size:
+        raise Flaw(f"'{path}': the checkpoint's size is not that of its name")
+    return Claim(checkpoint, path)
+
+
+def claims_of(ledger: str, key: LogKey) -> list:
+    """Every checkpoint in the ledger's folder."""
+    folder = os.path.join(ledger, "checkpoints")
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    claims = []
+    for name in sorted(names):
+        found = NOTE_NAME.fullmatch(name)
+        if found is None:
+            continue
+        try:
+            claims.append(read_claim(os.path.join(folder, name), key, found.group(1)))
+        except Unusable as trouble:
+            # A gateway at work removes old ones, perhaps since the folder was listed.
+            if not isinstance(trouble.__cause__, FileNotFoundError):
+                raise
+    return claims
+
+
+class Standing:
+    """How the events bear out what was signed: each claim is met when the walk has come to its size."""
+
+    def __init__(self, read: Callable[[], list]) -> None:
+        self.claims: list = []
+        self.met = 0
+        self.kept = 0  # the events of the largest claim that holds
+        self.flaw: Any = None  # the first thing wrong; nothing is compared after it
+        try:
+            self.claims = sorted(read(), key=lambda claim: claim.checkpoint.size)
+        except (Flaw, Unusable) as trouble:
+            self.flaw = Flaw(str(trouble))
+
+    def meet(self, tree: Tree) -> None:
+        """Compares what was signed for exactly as many events as the tree has."""
+        while self.flaw is None and self.met < len(self.claims) and self.claims[self.met].checkpoint.size == tree.size:
+            claim = self.claims[self.met]
+            if claim.checkpoint.root == tree.root():
+                self.met, self.kept = self.met + 1, tree.size
+            else:
+                self.flaw = Flaw(f"the first {tree.size} events are not those that '{claim.path}' was signed for")
+
+    def finish(self, events: int) -> None:
+        """Refuses what was signed for more events than there are, and events for which nothing was signed."""
+        if self.flaw is None and self.met < len(self.claims):
+            claim = self.claims[-1]
+            self.flaw = Flaw(f"the ledger has {events} events but '{claim.path}' was signed for {claim.checkpoint.size}")
+        elif self.flaw is None and events and not self.claims:
+            self.flaw = Flaw(f"there are {events} events and no checkpoint: nothing says that the log's key stands for them")
+
+    def report(self, report: Report, name: str, events: int, broken: bool) -> None:
+        """Tells how it stands."""
+        if self.flaw is not None:
+            report.add(name, FAIL, str(self.flaw))
+        elif broken:
+            report.add(name, NOT_CHECKED, f"{self.met} of {len(self.claims)} were met before the first bad event")
+        elif self.claims:
+            held = f"{len(self.claims)} signed and borne out, the largest over {self.kept} of {events} events"
+            report.add(name, PASS, held)
+        else:
+            report.add(name, PASS, "there is no event, and so no checkpoint")
+
+
+NO_ANCHOR = "there is no anchor here: an old copy of the whole ledger would not show"
+BEYOND_THE_LEDGER = (
+    "a ledger does not prove that what its events say is true, or that no other was signed with the same key; an anchor"
+    " shows an old copy only where it is kept apart from the ledger"
+)
+
+
+def check_ledger(folder: str, key: LogKey, anchor=None) -> Report:
+    """Checks a whole ledger: `folder` is a state folder, or the ledger's own folder.
+
+    `anchor` is the folder in which the operator keeps the anchor; without it the one inside the state folder counts.
+    """
+    ledger, inside = ledger_of(folder)
+    # What was signed is read first: a gateway at work made those events durable before it signed for them.
+    standings = {"checkpoints": Standing(lambda: claims_of(ledger, key))}
+    head = os.path.join(anchor or inside or ledger, "head")
+    if anchor or (inside and os.path.exists(head)):
+        standings["anchor"] = Standing(lambda: [read_claim(head, key)])
+
+    report, walk = Report(), Walk(standings.values())
+    broken = walk_ledger(ledger, walk, report)
+    events = walk.tree.size
+    for name, standing in standings.items():
+        if not broken:
+            standing.finish(events)
+        standing.report(report, name, events, broken)
+    if "anchor" not in standings:
+        report.add("anchor", NOT_CHECKED, NO_ANCHOR)
+    unsigned = events - standings["checkpoints"].kept
+    tail = f"; the last {unsigned} events are bound by the chain alone, no checkpoint covers them yet" if unsigned else ""
+    report.add("beyond_the_ledger", NOT_CHECKED, BEYOND_THE_LEDGER + tail)
+
+    # The first bad event; which of several good ones is not the one that was signed for, nobody can tell.
+    broken_at = events if broken else None
+    report.facts = {"events": events, "bytes": walk.bytes, "head": walk.head, "broken_at": broken_at}
+    return report
+
+
+def ledger_of(folder: str):
+    """The ledger's folder, and that of the anchor inside the state folder when `folder` is one."""
+    if os.path.isdir(os.path.join(folder, "ledger", "seg")):
+        return os.path.join(folder, "ledger"), os.path.join(folder, "anchor")
+    if os.path.isdir(os.path.join(folder, "seg")):
+        return folder, None
+    raise Unusable(f"'{folder}' is neither a state folder nor a ledger: there is no 'ledger/seg' and no 'seg' in it")
+
+
+def walk_ledger(ledger: str, walk: Walk, report: Report) -> bool:
+    """Walks every event and tells the checks of the walk. Says whether it met a bad event, before which it stopped."""
+    segments, broken = segments_of(ledger), None
+    try:
+        walk_segments(segments, walk)
+    except Broken as found:
+        broken = found
+    events = walk.tree.size
+    details = {
+        "segments": f"{len(segments)} segments follow each other without a gap",
+        "lines": f"{events} lines are canonical events",
+        "event_hashes": f"{events} events carry their own hash",
+        "chain": f"every event names the one before it; the head is {walk.head or 'empty'}",
+    }
+    for name, detail in details.items():
+        if broken is None:
+            report.add(name, PASS, detail)
+        elif broken.check == name:
+            report.add(name, FAIL, f"event {events}: {broken}")
+        else:
+            report.add(name, NOT_CHECKED, f"it holds for the {events} events before the bad one; no more were read")
+    return broken is not None
+
+
+def walk_segments(segments: Sequence[tuple], walk: Walk) -> None:
+    """Walks the lines of every segment, each of which must begin where the one before it ends."""
+    for at, (first, path) in enumerate(segments):
+        if first != walk.tree.size:
+            name = os.path.basename(path)
+            raise Broken("segments", f"'{name}' is there, but the segment that begins with event {walk.tree.size} is not")
+        with open(path, "rb") as file:
+            for line in lines_of(file, at + 1 == len(segments)):
+                walk.follow(line)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The command.
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def read_text(path: str) -> str:
+    """The text of a small file."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_NOTE_BYTES + 1)
+    except OSError as error:
+        raise Unusable(f"cannot read '{path}': {error.strerror}") from error
+    if len(data) > MAX_NOTE_BYTES:
+        raise Flaw("the file is too large")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Flaw("the file is not UTF-8") from error
+
+
+def read_key(path: str) -> LogKey:
+    """The log's public key from a file."""
+    try:
+        return LogKey.parse(read_text(path))
+    except Flaw as flaw:
+        raise Unusable(f"'{path}': {flaw}; ask the operator for the log's log.pub or log.vkey") from flaw
+
+
+def read_bundle(path: str) -> bytes:
+    """The bytes of a bundle."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BUNDLE_BYTES + 1)
+    except OSError as error:
+        raise Unusable(f"cannot read '{path}': {error.strerror}") from error
+    if len(data) > MAX_BUNDLE_BYTES:
+        raise Unusable(f"'{path}' is larger than {MAX_BUNDLE_BYTES} bytes")
+    return data
+
+
+def arguments(words: Sequence[str]) -> argparse.Namespace:
+    """Reads the command line; wrong usage ends here, with exit code 2."""
+    parser = argparse.ArgumentParser(
+        prog="verify_proof.py",
+        description="Verifies what a plugin gateway recorded. EVIDENCE.md describes the formats and every check.",
+        epilog="exit codes: 0 every check that could be made passed, 1 one failed, 2 wrong usage or unreadable files",
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="bundle|ledger")
+    bundle = verbs.add_parser("bundle", help="check the proof bundle of one run")
+    bundle.add_argument("path", metavar="FILE", help="the bundle, as `plugin-gateway proof export` wrote it")
+    ledger = verbs.add_parser("ledger", help="check a whole ledger")
+    ledger.add_argument("path", metavar="DIR", help="the state folder, or the folder `ledger` inside it")
+    ledger.add_argument("--anchor", metavar="DIR", help="the folder of the anchor, where it is kept elsewhere")
+    for verb in (bundle, ledger):
+        verb.add_argument("--key", required=True, metavar="PUB", help="the log's public key: log.pub or log.vkey")
+        verb.add_argument("--json", action="store_true", help="print one JSON document")
+    return parser.parse_args(words)
+
+
+def say(report: Report) -> None:
+    """Prints a report for people."""
+    for check in report.checks:
+        print(f"{check.outcome.replace('_', ' '):<12} {check.name:<21} {check.detail}")
+    print("\nvalid" if report.valid else "\nNOT VALID")
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command and gives its exit code."""
+    given = arguments(words)
+    # Details hold texts from the evidence; none may fail for want of a character in this terminal's encoding.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        key = read_key(given.key)
+        if given.verb == "bundle":
+            report = check_bundle(read_bundle(given.path), key)
+        else:
+            report = check_ledger(given.path, key, given.anchor)
+    except (Unusable, OSError) as trouble:
+        print(f"verify_proof.py: {trouble}", file=sys.stderr)
+        return 2
+    if given.json:
+        print(json.dumps(report.to_json()))
+    else:
+        say(report)
+    return 0 if report.valid else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
