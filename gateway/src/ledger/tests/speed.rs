@@ -40,9 +40,13 @@ fn timed<T>(what: &str, work: impl FnOnce() -> T) -> (T, f64) {
     let start = Instant::now();
     let done = work();
     let seconds = start.elapsed().as_secs_f64();
-    eprintln!("{what}: {seconds:.3} s");
+    println!("{what}: {seconds:.3} s");
     (done, seconds)
 }
+
+/// Events that the writer itself appends at the end, so that checkpoints and marks stand there as a running gateway leaves
+/// them: more than one segment of them.
+const APPENDED: u64 = 200_000;
 
 #[test]
 #[ignore = "a figure, not a test"]
@@ -53,68 +57,133 @@ fn large_ledgers() {
         .unwrap_or(1_000_000);
     let folder = tempfile::tempdir().unwrap();
     crate::ledger::init(folder.path()).unwrap();
-    timed("make", || made(folder.path(), events));
-    let (ledger, _) = timed(
-        "open, first time: everything is read, tiles are made",
-        || open(folder.path()),
-    )
-    .0;
-    timed("close: first checkpoint, waiting for the indexer", || {
-        drop(ledger)
+    println!("\na ledger of {events} events");
+    timed("making most of it", || {
+        made(folder.path(), events.saturating_sub(APPENDED))
     });
-    let per_second = |seconds: f64| f64::from(u32::try_from(events).unwrap()) / seconds / 1e6;
+    let ((ledger, _), _) = timed(
+        "open without any checkpoint: all is read, tiles are made",
+        || open(folder.path()),
+    );
+    timed("appending the rest, 32 callers", || append_at_once(&ledger));
+    timed("until every closed segment has its index", || {
+        until_indexed(folder.path())
+    });
+    drop(ledger);
+    let millions = events as f64 / 1e6;
     for _ in 0..3 {
+        let before = processor_seconds();
         let (found, seconds) = timed("verify", || verify(folder.path()));
         assert!(found.valid, "{}", found.reason);
         let threads = std::thread::available_parallelism().unwrap();
-        eprintln!(
-            "  {:.2} million events/s on {threads} processors, {} bytes an event",
-            per_second(seconds),
+        println!(
+            "  {:.2} million events/s on {threads} processors, {:.2} in a second of one; {} bytes an event",
+            millions / seconds,
+            millions / (processor_seconds() - before),
             found.bytes / events
         );
     }
     for _ in 0..3 {
-        let ((ledger, opening), _) = timed("open again", || open(folder.path()));
-        eprintln!(
+        let ((ledger, opening), _) = timed("open", || open(folder.path()));
+        println!(
             "  read from event {} of {}",
             opening.checked_from, opening.events
         );
+        let run = RunId::parse("run-7").unwrap();
         timed("export of a run of 20 events", || {
-            ledger
-                .export_proof(&RunId::parse("run-7").unwrap(), Default::default())
-                .unwrap()
+            ledger.export_proof(&run, Default::default()).unwrap()
         });
-        timed("close", || drop(ledger));
+        drop(ledger);
         let filter = crate::ledger::Filter {
             run: Some(RunId::parse("run-9").unwrap()),
             ..Default::default()
         };
         timed("query of a run of 20 events", || {
-            assert_eq!(
-                crate::ledger::query(folder.path(), &filter)
-                    .unwrap()
-                    .count(),
-                20
-            )
+            let found = crate::ledger::query(folder.path(), &filter).unwrap();
+            assert_eq!(found.count(), 20);
         });
-        // The indexes of closed segments are made between openings.
-        let ledger = open(folder.path()).0;
-        std::thread::sleep(std::time::Duration::from_secs(2));
-        drop(ledger);
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    eprintln!(
-        "{}",
-        status
-            .lines()
-            .find(|line| line.starts_with("VmHWM"))
-            .unwrap()
-    );
+    let peak = status.lines().find(|line| line.starts_with("VmHWM"));
+    println!("peak memory of all this: {}", peak.unwrap());
+}
+
+/// What this process has used so far, in clock ticks of 10 ms (proc_pid_stat(5), fields 14 and 15).
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let fields = fields.split_whitespace().skip(11).take(2);
+    fields
+        .map(|ticks| ticks.parse::<f64>().unwrap() / 100.0)
+        .sum()
+}
+
+fn append_at_once(ledger: &Ledger) {
+    const CALLERS: u64 = 32;
+    std::thread::scope(|scope| {
+        for caller in 0..CALLERS {
+            scope.spawn(move || {
+                for call in 0..APPENDED / CALLERS {
+                    let draft = draft(EventKind::Reject, "late", &format!("{caller}-{call}"));
+                    ledger.record(draft).unwrap();
+                }
+            });
+        }
+    });
+}
+
+fn until_indexed(state: &Path) {
+    let count = |folder: &str| std::fs::read_dir(state.join(folder)).unwrap().count();
+    // Every segment but the last.
+    while count("ledger/index") + 1 < count("ledger/seg") {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+/// One row for each of `argv[3]` inserts by each of `argv[2]` threads, through one connection, which is kindest to SQLite:
+/// threads with connections of their own spend their time waiting for each other's locks.
+const SQLITE: &str = r#"
+import sqlite3, sys, threading, time
+path, callers, each = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+db.execute("PRAGMA journal_mode=WAL")
+db.execute("PRAGMA synchronous=FULL")
+db.execute("CREATE TABLE IF NOT EXISTS events (line TEXT)")
+lock, line = threading.Lock(), "x" * 560
+def work():
+    for _ in range(each):
+        with lock:
+            db.execute("INSERT INTO events VALUES (?)", (line,))
+threads = [threading.Thread(target=work) for _ in range(callers)]
+begun = time.perf_counter()
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(callers * each / (time.perf_counter() - begun))
+"#;
+
+/// Rows a second, or why there is no figure.
+fn sqlite(folder: &Path, callers: usize, each: usize) -> Result<f64, String> {
+    let output = std::process::Command::new("python3")
+        .args(["-c", SQLITE])
+        .arg(folder.join("rows.db"))
+        .args([callers.to_string(), each.to_string()])
+        .output()
+        .map_err(|error| format!("python3 cannot be run: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim()
+        .parse()
+        .map_err(|_| String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 #[test]
 #[ignore = "a figure, not a test"]
 fn appends() {
+    const ROUNDS: usize = 5;
     let folder = tempfile::tempdir().unwrap();
     crate::ledger::init(folder.path()).unwrap();
     let raw = || {
@@ -143,13 +212,24 @@ fn appends() {
         });
         f64::from(u32::try_from(callers * each).unwrap()) / start.elapsed().as_secs_f64()
     };
-    for round in 0..5 {
-        eprintln!(
-            "round {round}: write+fdatasync {:.0}/s; ledger 1 caller {:.0}/s, 8 {:.0}/s, 32 {:.0}/s",
-            raw(),
-            ours(1, 2_000),
-            ours(8, 1_000),
-            ours(32, 1_000)
-        );
+    println!("\ndurable appends a second, medians of {ROUNDS} rounds in turns");
+    println!(
+        "{:>7} {:>9} {:>22} {:>6}",
+        "callers", "ledger", "SQLite (WAL, FULL)", "ratio"
+    );
+    for callers in [1, 8, 32] {
+        let each = 2_000 / callers.min(4);
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            a.push(ours(callers, each));
+            match sqlite(folder.path(), callers, 2_000 / callers) {
+                Ok(rate) => b.push(rate),
+                Err(why) => return println!("skipped: SQLite: {why}"),
+            }
+        }
+        let (a, b) = (median(a), median(b));
+        println!("{callers:>7} {a:>9.0} {b:>22.0} {:>6.2}", a / b);
     }
+    let bare = median((0..ROUNDS).map(|_| raw()).collect());
+    println!("a bare write and fdatasync of the same size, one at a time: {bare:.0} a second");
 }
