@@ -10,7 +10,7 @@ mod proofs;
 mod trial;
 mod validation;
 
-pub(crate) use doctor::examine;
+pub(crate) use doctor::{examine, layers};
 pub(crate) use door::{
     Door, LogFormat, LogLevel, Registered, Serve, Told, TrustChange, metrics, metrics_of, settings,
     version,

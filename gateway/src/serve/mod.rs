@@ -11,7 +11,7 @@
 //! | method | params | result |
 //! |---|---|---|
 //! | `validateManifest` | `manifest` | ValidationReport |
-//! | `registerPlugin` | `package` (folder), `signature` (content of `plugin.sig`, as object or text; optional), `replace` (optional) | PluginInfo |
+//! | `registerPlugin` | `package` (its folder; or a manifest without its package, which is recorded as `rejected`), `signature` (content of `plugin.sig`, as object or text; optional), `replace` (optional) | PluginInfo |
 //! | `enablePlugin`, `disablePlugin` | `plugin_id` | PluginInfo |
 //! | `listPlugins` | | array of PluginInfo |
 //! | `invoke` | `plugin_id`, `request` | Response |
