@@ -741,6 +741,60 @@ fn inv_pnp_07_a_subscriber_sees_every_event_in_order() {
     assert_eq!(channel.ended().rest, Vec::<Value>::new());
 }
 
+/// Every family that monitoring asks for is there, and the text keeps the format's rules (OpenMetrics 1.0): a family's lines stand
+/// together behind its type, counters end in `_total`, buckets rise up to `+Inf`, and the last line is `# EOF`.
+fn check_metrics(text: &str) {
+    for family in [
+        "invocations counter",
+        "violations counter",
+        "invocation_duration_seconds histogram",
+        "ledger_record_seconds histogram",
+        "calls_running gauge",
+        "calls_waiting gauge",
+        "packages_ready gauge",
+        "circuits_open gauge",
+    ] {
+        let line = format!("# TYPE plugin_gateway_{family}");
+        assert_eq!(
+            text.lines().filter(|found| *found == line).count(),
+            1,
+            "{line}\n{text}"
+        );
+    }
+    assert!(text.ends_with("\n# EOF\n") && text.matches("# EOF").count() == 1);
+    let (mut family, mut kind, mut below) = ("", "", 0);
+    for line in text.lines().filter(|line| *line != "# EOF") {
+        if let Some(rest) = line.strip_prefix("# ") {
+            let mut words = rest.splitn(3, ' ');
+            let (what, name) = (words.next().unwrap(), words.next().unwrap());
+            if what == "TYPE" {
+                (family, kind, below) = (name, words.next().unwrap(), 0);
+            }
+            assert!(
+                name == family && ["TYPE", "UNIT", "HELP"].contains(&what),
+                "{line}"
+            );
+            continue;
+        }
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        let number: f64 = value.parse().unwrap();
+        let suffix = name.split('{').next().unwrap().strip_prefix(family);
+        let suffixes: &[&str] = match kind {
+            "counter" => &["_total"],
+            "histogram" => &["_bucket", "_count", "_sum"],
+            _ => &[""],
+        };
+        assert!(
+            suffix.is_some_and(|suffix| suffixes.contains(&suffix)),
+            "{line}"
+        );
+        if suffix == Some("_bucket") {
+            assert!(number >= f64::from(below), "{line}");
+            below = value.parse().unwrap();
+        }
+    }
+}
+
 /// Counters by status, cause and forbidden call, as OpenMetrics text; the command gives the same.
 #[test]
 fn inv_pnp_07_what_happens_is_counted() {
@@ -766,7 +820,7 @@ fn inv_pnp_07_what_happens_is_counted() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
-    assert!(text.ends_with("# EOF\n"));
+    check_metrics(text);
     let live = host.say(["metrics"]).expect(0);
     assert!(
         live.stdout.contains("plugin_gateway_calls_running 0"),
