@@ -103,6 +103,17 @@ pub(super) enum Verb {
         #[command(flatten)]
         call: Call,
     },
+    /// Make a new plugin that works as it is, for you to change
+    New {
+        /// The package's folder; its last part names the plugin
+        name: PathBuf,
+        /// The language to write it in
+        #[arg(long, value_enum)]
+        lang: Language,
+        /// The folder of the Rust SDK, `plugin-protocol` of this project [default: the one of the checkout this command is in]
+        #[arg(long, value_name = "DIR")]
+        sdk: Option<PathBuf>,
+    },
     /// Serve a host: JSON-RPC on stdin and stdout until the input ends; operators' verbs go through it meanwhile
     Serve {
         /// The form of the log on stderr
@@ -123,6 +134,19 @@ pub(super) enum Verb {
     /// Proofs of what a run did, which an auditor checks offline
     #[command(subcommand)]
     Proof(Proof),
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Language {
+    C,
+    #[value(alias = "javascript")]
+    Node,
+    Python,
+    Rust,
+    #[value(alias = "shell")]
+    Sh,
+    /// JavaScript in the older worker form
+    Worker,
 }
 
 /// Which plugins are called and how.

@@ -1,6 +1,7 @@
 //! The command: reads its arguments, calls one verb, and says what came of it. The only room that prints.
 
 mod args;
+mod author;
 mod calls;
 mod health;
 mod keys;
@@ -95,6 +96,7 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
         Verb::Invoke { id, call } => calls::invoke(&state()?, &id, &call, out),
         Verb::Pipeline(asked) => calls::pipeline(&state()?, &asked, out),
         Verb::Run { package, call } => calls::run(&package, &call, out),
+        Verb::New { name, lang, sdk } => author::new(&name, lang, sdk.as_deref(), out),
         Verb::Serve { log_format } => service::serve(&state()?, log_format, out, serve),
         Verb::Metrics => service::metrics(&state()?, out),
         Verb::Config { explain } => service::config(&state()?, explain, out),

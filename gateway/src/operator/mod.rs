@@ -7,6 +7,7 @@ mod inventory;
 mod keys;
 mod live;
 mod proofs;
+mod scaffold;
 mod trial;
 mod validation;
 
@@ -20,5 +21,6 @@ pub(crate) use inventory::{details, inventory, parse_id};
 pub(crate) use keys::sign;
 pub(crate) use live::{SOCKET, methods, short_path};
 pub(crate) use proofs::{read_proof, verify_proof};
+pub(crate) use scaffold::{Language, Made, scaffold};
 pub(crate) use trial::{Trial, trial};
 pub(crate) use validation::validate;
