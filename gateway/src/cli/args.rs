@@ -103,6 +103,17 @@ pub(super) enum Verb {
         #[command(flatten)]
         call: Call,
     },
+    /// Check a package against the ten invariants, in a throw-away state
+    Certify {
+        /// The package folder
+        package: PathBuf,
+        /// A text to ask it, in place of samples made from its manifest
+        #[arg(long, value_name = "STR", conflicts_with = "input")]
+        text: Option<String>,
+        /// A JSON file with the payload to ask it, `-` for standard input
+        #[arg(long, value_name = "FILE")]
+        input: Option<PathBuf>,
+    },
     /// Make a new plugin that works as it is, for you to change
     New {
         /// The package's folder; its last part names the plugin

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::Answer;
 use super::args::Language;
 use super::output::Output;
+use super::words::{printable, table};
+use super::{Answer, request};
 use crate::error::Error;
-use crate::operator::{self, Made};
+use crate::operator::{self, CertifyOutcome, ComplianceReport, Made};
 
 pub(super) fn new(
     place: &Path,
@@ -45,5 +46,40 @@ fn next_steps(made: &Made) -> String {
          plugin-gateway keygen --out vendor.pem && plugin-gateway sign {package} --key vendor.pem",
         made.plugin_id,
         made.program.display(),
+    )
+}
+
+pub(super) fn certify(
+    package: &Path,
+    text: Option<&str>,
+    input: Option<&Path>,
+    out: Output,
+) -> Result<Answer, Error> {
+    let payload = request::payload(text, input)?;
+    let report = operator::certify(package, payload.as_ref())?;
+    out.answer(&report, || describe(&report))?;
+    Ok(report.compliant.into())
+}
+
+fn describe(report: &ComplianceReport) -> String {
+    let rows = report.checks.iter().map(|check| {
+        let word = match check.outcome {
+            CertifyOutcome::Pass => "pass",
+            CertifyOutcome::Fail => "FAIL",
+            CertifyOutcome::NotChecked => "not checked",
+        };
+        let [id, name, word] = [check.id, check.name, word].map(ToOwned::to_owned);
+        vec![id, name, word, check.detail.clone()]
+    });
+    let verdict = if report.compliant {
+        "complies"
+    } else {
+        "does NOT comply"
+    };
+    format!(
+        "{}\n\n{} {} {verdict}",
+        table(&["INVARIANT", "CHECK", "OUTCOME", "DETAIL"], rows),
+        printable(&report.plugin_id),
+        printable(&report.version),
     )
 }

@@ -96,6 +96,11 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
         Verb::Invoke { id, call } => calls::invoke(&state()?, &id, &call, out),
         Verb::Pipeline(asked) => calls::pipeline(&state()?, &asked, out),
         Verb::Run { package, call } => calls::run(&package, &call, out),
+        Verb::Certify {
+            package,
+            text,
+            input,
+        } => author::certify(&package, text.as_deref(), input.as_deref(), out),
         Verb::New { name, lang, sdk } => author::new(&name, lang, sdk.as_deref(), out),
         Verb::Serve { log_format } => service::serve(&state()?, log_format, out, serve),
         Verb::Metrics => service::metrics(&state()?, out),

@@ -1,5 +1,6 @@
 //! An operator's and author's tools beside the eight operations. None of them prints.
 
+mod certify;
 mod doctor;
 mod door;
 mod harness;
@@ -11,6 +12,7 @@ mod scaffold;
 mod trial;
 mod validation;
 
+pub(crate) use certify::{ComplianceReport, Outcome as CertifyOutcome, certify};
 pub(crate) use doctor::{examine, layers};
 pub(crate) use door::{
     Door, LogFormat, LogLevel, Registered, Serve, Told, TrustChange, metrics, metrics_of, settings,
