@@ -91,6 +91,10 @@ publish = false
 plugin-protocol = { path = "{sdk}" }
 serde_json = "1"
 
+[profile.release]
+debug = "line-tables-only"
+lto = "thin"
+
 # A project of its own, whatever folder it is in.
 [workspace]
 "#;
