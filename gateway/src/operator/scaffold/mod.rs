@@ -1,5 +1,7 @@
 //! `new`: a plugin that works as it is, for its author to change. What it writes are the samples themselves.
 
+mod templates;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -9,6 +11,7 @@ use std::process::Command;
 use plugin_protocol::ids::PluginId;
 use serde::Serialize;
 
+use self::templates::{BUILD, Template};
 use crate::error::Error;
 
 /// The start of a plugin's id where the author gave only a name.
@@ -40,158 +43,15 @@ pub(crate) struct Made {
     pub(crate) build: Option<PathBuf>,
 }
 
-/// A file of a template: its path and its text.
-type File = (&'static str, &'static str);
-
-/// What a plugin in one language begins with.
-struct Template {
-    manifest: &'static str,
-    /// Files of the package.
-    package: &'static [File],
-    /// Files beside it, from which its program is built.
-    sources: &'static [File],
-    /// The file to change.
-    program: &'static str,
-}
-
-/// The schema of the answer, the same in each language.
-const SCHEMA: File = (
-    "schemas/hello.json",
-    include_str!("../../../sample-plugins/hello-python/schemas/hello.json"),
-);
-
-/// The script that builds; it is the only file of a template that is executable.
-const BUILD: &str = "build";
-
-const BUILD_C: &str = r#"#!/bin/sh
-# Compiles the program into the package. Static, it needs no file of the host; where the static C library is
-# missing it is dynamic, and the gateway shows it the libraries.
-set -eu
-cd "$(dirname "$0")"
-compile() { cc -std=c99 -Wall -Wextra -O2 -s "$@" hello.c -o ../{name}/hello; }
-compile -static 2>/dev/null || compile
-"#;
-
-const BUILD_RUST: &str = r#"#!/bin/sh
-# Compiles the program into the package. Static, it needs no file of the host.
-set -eu
-cd "$(dirname "$0")"
-host=$(rustc -vV | sed -n 's/^host: //p')
-RUSTFLAGS='-C target-feature=+crt-static -C strip=symbols' cargo build --quiet --release --target "$host"
-install -m 755 "${CARGO_TARGET_DIR:-target}/$host/release/plugin" ../{name}/hello
-"#;
-
-const CARGO_TOML: &str = r#"[package]
-name = "plugin"
-version = "1.0.0"
-edition = "2024"
-publish = false
-
-[dependencies]
-plugin-protocol = { path = "{sdk}" }
-serde_json = "1"
-
-[profile.release]
-debug = "line-tables-only"
-lto = "thin"
-
-# A project of its own, whatever folder it is in.
-[workspace]
-"#;
-
 impl Language {
-    fn template(self) -> Template {
+    fn template(self) -> &'static Template {
         match self {
-            Self::C => Template {
-                manifest: include_str!("../../../sample-plugins/hello-c/plugin.json"),
-                package: &[SCHEMA],
-                sources: &[
-                    (
-                        "hello.c",
-                        include_str!("../../../sample-plugins/hello-c/hello.c"),
-                    ),
-                    (
-                        "plugin.h",
-                        include_str!("../../../plugin-protocol/sdk/c/plugin.h"),
-                    ),
-                    (BUILD, BUILD_C),
-                ],
-                program: "hello.c",
-            },
-            Self::Node => Template {
-                manifest: include_str!("../../../sample-plugins/hello-node/plugin.json"),
-                package: &[
-                    SCHEMA,
-                    (
-                        "hello.js",
-                        include_str!("../../../sample-plugins/hello-node/hello.js"),
-                    ),
-                    (
-                        "omega-plugin.js",
-                        include_str!("../../../plugin-protocol/sdk/node/omega-plugin.js"),
-                    ),
-                ],
-                sources: &[],
-                program: "hello.js",
-            },
-            Self::Python => Template {
-                manifest: include_str!("../../../sample-plugins/hello-python/plugin.json"),
-                package: &[
-                    SCHEMA,
-                    (
-                        "hello.py",
-                        include_str!("../../../sample-plugins/hello-python/hello.py"),
-                    ),
-                    (
-                        "omega_plugin.py",
-                        include_str!("../../../plugin-protocol/sdk/python/omega_plugin.py"),
-                    ),
-                ],
-                sources: &[],
-                program: "hello.py",
-            },
-            Self::Rust => Template {
-                manifest: include_str!("../../../sample-plugins/hello-rust/plugin.json"),
-                package: &[SCHEMA],
-                sources: &[
-                    (
-                        "src/main.rs",
-                        include_str!("../../../sample-plugins/hello-rust/src/main.rs"),
-                    ),
-                    ("Cargo.toml", CARGO_TOML),
-                    (".gitignore", "target/\n"),
-                    (BUILD, BUILD_RUST),
-                ],
-                program: "src/main.rs",
-            },
-            Self::Sh => Template {
-                manifest: include_str!("../../../sample-plugins/hello-sh/plugin.json"),
-                package: &[
-                    SCHEMA,
-                    (
-                        "hello.sh",
-                        include_str!("../../../sample-plugins/hello-sh/hello.sh"),
-                    ),
-                    (
-                        "omega-plugin.sh",
-                        include_str!("../../../plugin-protocol/sdk/sh/omega-plugin.sh"),
-                    ),
-                ],
-                sources: &[],
-                program: "hello.sh",
-            },
-            Self::Worker => Template {
-                manifest: include_str!("../../../sample-plugins/hello-worker/plugin.json"),
-                package: &[
-                    SCHEMA,
-                    (
-                        "dist/worker.js",
-                        include_str!("../../../sample-plugins/hello-worker/dist/worker.js"),
-                    ),
-                ],
-                sources: &[],
-                program: "dist/worker.js",
-            },
+            Self::C => &templates::C,
+            Self::Node => &templates::NODE,
+            Self::Python => &templates::PYTHON,
+            Self::Rust => &templates::RUST,
+            Self::Sh => &templates::SH,
+            Self::Worker => &templates::WORKER,
         }
     }
 }
@@ -323,12 +183,15 @@ fn take_lock(sdk: &Path, sources: &Path) -> Result<(), Error> {
 
 /// A new folder; one that is there belongs to somebody.
 fn begin(folder: &Path) -> Result<(), Error> {
-    fs::create_dir(folder).map_err(|source| match source.kind() {
-        io::ErrorKind::AlreadyExists => Error::Usage {
-            message: format!("'{}' exists already", folder.display()),
-            hint: "choose another name: nothing is written over".to_owned(),
-        },
-        _ => failed("make folder", folder)(source),
+    fs::create_dir(folder).map_err(|source| {
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            Error::Usage {
+                message: format!("'{}' exists already", folder.display()),
+                hint: "choose another name: nothing is written over".to_owned(),
+            }
+        } else {
+            failed("make folder", folder)(source)
+        }
     })
 }
 
