@@ -175,6 +175,8 @@ fn inv_pnp_07_a_stress_host_gets_every_answer_once_and_the_ledger_is_whole() {
         .args(["--quiet", "serve"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        // Each piece of garbage is a warning there.
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let gateway = child.id();
