@@ -6,24 +6,31 @@
 //! A test of a plugin needs a few lines: [`testing::Harness`] is a gateway in a throw-away state with a
 //! key of its own.
 //!
-//! ```no_run
-//! use std::path::Path;
-//!
+//! ```
 //! use plugin_gateway::testing::Harness;
 //! use serde_json::json;
 //!
-//! fn main() -> Result<(), plugin_gateway::Error> {
-//!     let gateway = Harness::new()?;
-//!     let plugin = gateway.install(Path::new("target/packages/hello-rust"))?;
-//!     let request = json!({
-//!         "request_id": "r1", "run_id": "test", "timestamp": "2026-01-31T12:00:00Z", "context": {},
-//!         "payload": {"kind": "text", "content": "hello", "encoding": "utf-8", "metadata": {}},
-//!         "policy": {"deterministic_only": true, "timeout_ms": 1000, "max_retries": 0},
-//!     });
-//!     let outcome = gateway.invoke(plugin.as_str(), &request, None)?;
-//!     assert_eq!(outcome.response.status.as_str(), "ok", "{}", outcome.response.notes);
-//!     Ok(())
-//! }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let samples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../sample-plugins/hello-sh");
+//! # let made = tempfile::tempdir()?;
+//! # let package = made.path();
+//! # std::fs::create_dir(package.join("schemas"))?;
+//! # for file in ["plugin.json", "hello.sh", "schemas/hello.json"] {
+//! #     std::fs::copy(samples.join(file), package.join(file))?;
+//! # }
+//! # let sdk = samples.join("../../plugin-protocol/sdk/sh/omega-plugin.sh");
+//! # std::fs::copy(sdk, package.join("omega-plugin.sh"))?;
+//! let gateway = Harness::new()?;
+//! let plugin = gateway.install(package)?;
+//! let request = json!({
+//!     "request_id": "r1", "run_id": "test", "timestamp": "2026-01-31T12:00:00Z", "context": {},
+//!     "payload": {"kind": "text", "content": "hello there", "encoding": "utf-8", "metadata": {}},
+//!     "policy": {"deterministic_only": true, "timeout_ms": 5000, "max_retries": 0},
+//! });
+//! let outcome = gateway.invoke(plugin.as_str(), &request, None)?;
+//! assert_eq!(outcome.response.status.as_str(), "ok", "{}", outcome.response.notes);
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! A host in Rust opens a state that `plugin-gateway init` made, in place of the harness:

@@ -186,3 +186,29 @@ fn unsafe_lives_in_sys_alone() {
         );
     }
 }
+
+/// "`validateManifest`, `registerPlugin`, `enablePlugin`, `disablePlugin`, `listPlugins`, `invoke`, `invokePipeline`, `exportProof`.
+/// This is the whole public API of the library (INV-PNP-01)": beside the way to open a state.
+#[test]
+fn inv_pnp_01_the_library_has_the_eight_operations_and_no_more() {
+    let api = fs::read_to_string(source().join("api.rs")).unwrap();
+    let public: Vec<&str> = api
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("pub fn "))
+        .map(|rest| rest.split('(').next().unwrap())
+        .collect();
+    assert_eq!(
+        public,
+        [
+            "open",
+            "validate_manifest",
+            "register_plugin",
+            "enable_plugin",
+            "disable_plugin",
+            "list_plugins",
+            "invoke",
+            "invoke_pipeline",
+            "export_proof"
+        ]
+    );
+}

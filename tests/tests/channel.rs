@@ -1,7 +1,7 @@
 //! The supervisor channel as a host meets it (contract, section 12).
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,8 @@ use campaigns::answers::{crashing, hostile, prompt, slow};
 use campaigns::channel::{Channel, invoke, request};
 use campaigns::command::{Host, binary};
 use campaigns::processes::{descendants_of, exists, peak_memory_kib, plugins_of};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 /// Much longer than a test waits for anything else.
@@ -458,32 +459,225 @@ fn inv_pnp_07_a_killed_gateway_leaves_no_plugin_and_loses_no_answer() {
     again.call("ping", json!({}));
 }
 
-/// A host that does not read for a while loses nothing, and the gateway's memory stays bounded.
+/// A host that does not read for a while loses nothing: the gateway stops reading in turn, holds a bounded memory and no
+/// plugin meanwhile, and goes on when the host does. `UNREAD_S` sets for how long; `scripts/stress` asks for 30 s.
 #[test]
 fn inv_pnp_08_a_host_that_does_not_read_loses_nothing() {
     const CALLS: usize = 3_000;
+    const MAX_PEAK_KIB: u64 = 64 * 1024;
+    let unread = std::env::var("UNREAD_S").map_or(3, |text| text.parse().unwrap());
+    let unread = Duration::from_secs(unread);
     let host = Host::new();
     settings(
         &host,
         "calls_at_once = 4\ncalls_waiting = 4\n[channel]\nmax_line_bytes = 65536\nmax_held_bytes = 65536\n",
     );
     let fast = host.install(&prompt("p.test.fast"));
-    let mut channel = Channel::start(&host, &[], Duration::from_secs(3));
+    let mut channel = Channel::start(&host, &[], unread);
+    let gateway = channel.pid();
+    let while_unread = std::thread::spawn(move || {
+        std::thread::sleep(unread * 4 / 5);
+        descendants_of(gateway)
+    });
+    let begun = Instant::now();
     let ids: Vec<_> = (0..CALLS)
         .map(|call| match call % 50 {
             0 => channel.send("invoke", invoke(&fast, &format!("{call}"), 60_000)),
             _ => channel.send("listPlugins", json!({})),
         })
         .collect();
-    for id in &ids {
-        assert!(channel.answer(id).get("result").is_some());
+    assert!(
+        begun.elapsed() >= unread,
+        "the gateway does not read on while nobody reads its answers"
+    );
+    assert_eq!(while_unread.join().unwrap(), Vec::<u32>::new());
+    let mut ran = Vec::new();
+    for (call, id) in ids.iter().enumerate() {
+        let answer = channel.answer(id);
+        assert!(answer.get("result").is_some(), "{answer}");
+        if answer["result"]["status"] == "ok" {
+            ran.push(format!("r-{call}"));
+        }
     }
     assert_eq!(channel.order.len(), CALLS);
-    let peak = peak_memory_kib(channel.pid());
-    assert!(peak < 256 * 1024, "{peak} KiB");
+    assert!(!ran.is_empty());
+    let peak = peak_memory_kib(gateway);
+    eprintln!("{unread:?} unread, the gateway's peak {peak} KiB");
+    assert!(peak < MAX_PEAK_KIB, "{peak} KiB");
     channel.close();
     assert_eq!(channel.ended().code, Some(0));
     host.say(["ledger", "verify"]).expect(0);
+    let events = host.events();
+    for request_id in ran {
+        let mine = events
+            .iter()
+            .filter(|event| event["request_id"] == *request_id);
+        let kinds: Vec<_> = mine.map(|event| &event["kind"]).collect();
+        assert_eq!(kinds, ["INVOKE", "RESULT"], "{request_id}");
+    }
+}
+
+/// "SIGTERM: the same with a deadline": also when nobody reads the answers.
+#[test]
+fn inv_pnp_08_sigterm_ends_a_gateway_whose_answers_nobody_reads() {
+    let host = Host::new();
+    settings(&host, "[channel]\ndrain_ms = 300\n");
+    let mut child = piped(&host).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || {
+        let ping = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n".repeat(1_000);
+        // More than all pipes and queues hold, until nobody takes it any more.
+        while input.write_all(ping.as_bytes()).is_ok() {}
+    });
+    let answers = child.stdout.take().unwrap();
+    let mut waiting = 0;
+    wait_until("no more answers fit into the pipe", || {
+        std::thread::sleep(Duration::from_millis(100));
+        let before = std::mem::replace(&mut waiting, rustix::io::ioctl_fionread(&answers).unwrap());
+        waiting > 0 && waiting == before
+    });
+    kill(
+        Pid::from_raw(child.id().try_into().unwrap()),
+        Signal::SIGTERM,
+    )
+    .unwrap();
+    wait_until("it ends", || child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    writer.join().unwrap();
+    drop(answers);
+}
+
+/// The pipe of the answers closed, and that of the requests still open: the host is gone as far as the gateway can tell,
+/// so that what is in flight is taken back and nothing stays.
+#[test]
+fn inv_pnp_05_no_plugin_outlives_the_pipe_of_its_answers() {
+    let host = Host::new();
+    let never = host.install(&slow("p.test.never", LONG_MS));
+    let mut child = piped(&host).spawn().unwrap();
+    let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "invoke", "params": invoke(&never, "never", 60_000) });
+    let mut input = child.stdin.take().unwrap();
+    writeln!(input, "{message}").unwrap();
+    wait_for_plugins(&host, 1);
+    wait_until("the plugin runs", || !descendants_of(child.id()).is_empty());
+    let plugins = descendants_of(child.id());
+    drop(child.stdout.take());
+    wait_until("it ends", || child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(!plugins.iter().any(|pid| exists(*pid)));
+    assert_eq!(kinds_of(&host, "r-never"), ["INVOKE", "ERROR"]);
+    drop(input);
+}
+
+/// "logs go to stderr": a host that closes it, or never reads it, is served all the same.
+#[test]
+fn inv_pnp_08_a_log_that_nobody_reads_holds_nothing_up() {
+    const CALLS: usize = 3_000;
+    let host = Host::new();
+    for closed in [true, false] {
+        let mut child = piped(&host).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = child.stderr.take();
+        if closed {
+            drop(log.take());
+        }
+        let mut input = child.stdin.take().unwrap();
+        let writer = std::thread::spawn(move || {
+            for id in 0..CALLS {
+                // Each is a warning of some length in the log.
+                writeln!(
+                    input,
+                    "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"nothing\"}}"
+                )
+                .unwrap();
+            }
+        });
+        let answers = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(answers.count(), CALLS);
+        writer.join().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}
+
+/// "ledger unavailable (-32003)"; "If the first cannot be made durable the plugin is not run; if the second cannot, the host
+/// gets an error and never the result."
+#[test]
+fn inv_pnp_10_a_ledger_that_cannot_be_written_is_told_by_its_code() {
+    let host = Host::new();
+    let fast = host.install(&prompt("p.test.fast"));
+    host.alone();
+    let mut channel = Channel::open(&host);
+    assert_eq!(
+        channel.call("invoke", invoke(&fast, "fine", 5_000))["status"],
+        "ok"
+    );
+    // A full disk, as a writer sees it: no file may grow beyond what it has.
+    let bytes = fs::metadata(host.segment()).unwrap().len();
+    let limit = format!("--fsize={bytes}");
+    let limited = Command::new("prlimit")
+        .args(["--pid", &channel.pid().to_string(), &limit])
+        .status();
+    if !limited.is_ok_and(|status| status.success()) {
+        return campaigns::skip("prlimit (util-linux) is not installed");
+    }
+    let plugin = json!({ "plugin_id": fast });
+    for (method, params) in [
+        ("invoke", invoke(&fast, "lost", 5_000)),
+        ("disablePlugin", plugin),
+        ("exportProof", json!({ "run_id": "run-of-the-test" })),
+    ] {
+        let id = channel.send(method, params);
+        let answer = channel.answer(&id);
+        assert_eq!(answer["error"]["code"], -32_003, "{method}: {answer}");
+        assert!(answer.get("result").is_none(), "{method}: {answer}");
+    }
+    channel.call("ping", json!({}));
+    channel.close();
+    channel.ended();
+    assert_eq!(kinds_of(&host, "r-lost"), Vec::<String>::new());
+    host.verified();
+}
+
+/// "`registerPlugin` takes the package (or manifest) and a signature": a manifest alone has no code, and is recorded as rejected.
+#[test]
+fn inv_pnp_10_a_manifest_without_its_package_is_recorded_as_rejected() {
+    let host = Host::new();
+    let manifest = prompt("p.test.alone").manifest;
+    let mut channel = Channel::open(&host);
+    let info = channel.call("registerPlugin", json!({ "package": manifest }));
+    assert_eq!(
+        (&info["status"], &info["signature_valid"]),
+        (&json!("rejected"), &json!(false))
+    );
+    let shown = host
+        .say(["--json", "show", "p.test.alone"])
+        .expect(0)
+        .json();
+    assert!(
+        shown["reason"]
+            .as_str()
+            .unwrap()
+            .contains("is not in the package"),
+        "{shown}"
+    );
+    assert_eq!(
+        channel.code("registerPlugin", json!({ "package": {} })),
+        -32_602
+    );
+    assert_eq!(
+        channel.code("registerPlugin", json!({ "package": 5 })),
+        -32_602
+    );
+}
+
+/// The command that serves the state, with pipes to a host that the test plays by hand.
+fn piped(host: &Host) -> Command {
+    host.alone();
+    let mut command = host.command();
+    command
+        .arg("serve")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    command
 }
 
 /// "logs go to stderr"; the first line says version, state and isolation, and each call's its request and run.
@@ -545,6 +739,60 @@ fn inv_pnp_07_a_subscriber_sees_every_event_in_order() {
     assert_eq!(channel.ended().rest, Vec::<Value>::new());
 }
 
+/// Every family that monitoring asks for is there, and the text keeps the format's rules (OpenMetrics 1.0): a family's lines stand
+/// together behind its type, counters end in `_total`, buckets rise up to `+Inf`, and the last line is `# EOF`.
+fn check_metrics(text: &str) {
+    for family in [
+        "invocations counter",
+        "violations counter",
+        "invocation_duration_seconds histogram",
+        "ledger_record_seconds histogram",
+        "calls_running gauge",
+        "calls_waiting gauge",
+        "packages_ready gauge",
+        "circuits_open gauge",
+    ] {
+        let line = format!("# TYPE plugin_gateway_{family}");
+        assert_eq!(
+            text.lines().filter(|found| *found == line).count(),
+            1,
+            "{line}\n{text}"
+        );
+    }
+    assert!(text.ends_with("\n# EOF\n") && text.matches("# EOF").count() == 1);
+    let (mut family, mut kind, mut below) = ("", "", 0);
+    for line in text.lines().filter(|line| *line != "# EOF") {
+        if let Some(rest) = line.strip_prefix("# ") {
+            let mut words = rest.splitn(3, ' ');
+            let (what, name) = (words.next().unwrap(), words.next().unwrap());
+            if what == "TYPE" {
+                (family, kind, below) = (name, words.next().unwrap(), 0);
+            }
+            assert!(
+                name == family && ["TYPE", "UNIT", "HELP"].contains(&what),
+                "{line}"
+            );
+            continue;
+        }
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        let number: f64 = value.parse().unwrap();
+        let suffix = name.split('{').next().unwrap().strip_prefix(family);
+        let suffixes: &[&str] = match kind {
+            "counter" => &["_total"],
+            "histogram" => &["_bucket", "_count", "_sum"],
+            _ => &[""],
+        };
+        assert!(
+            suffix.is_some_and(|suffix| suffixes.contains(&suffix)),
+            "{line}"
+        );
+        if suffix == Some("_bucket") {
+            assert!(number >= f64::from(below), "{line}");
+            below = value.parse().unwrap();
+        }
+    }
+}
+
 /// Counters by status, cause and forbidden call, as OpenMetrics text; the command gives the same.
 #[test]
 fn inv_pnp_07_what_happens_is_counted() {
@@ -570,7 +818,7 @@ fn inv_pnp_07_what_happens_is_counted() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
-    assert!(text.ends_with("# EOF\n"));
+    check_metrics(text);
     let live = host.say(["metrics"]).expect(0);
     assert!(
         live.stdout.contains("plugin_gateway_calls_running 0"),

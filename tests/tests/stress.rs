@@ -70,13 +70,13 @@ impl Stress<'_> {
             params["request"]["run_id"] = json!(format!("run-{thread}"));
             let (wakes, answer) = channel();
             self.waiting.by_id.lock().unwrap().insert(id, wakes);
-            let lines = self.lines(&mut random, id, &params);
+            let lines = self.lines(&mut random, id, &params, (thread + 1) * calls);
             let mut input = self.input.lock().unwrap();
-            input.write_all(lines.as_bytes()).unwrap();
+            input.write_all(&lines).unwrap();
             drop(input);
             let answer = answer
                 .recv_timeout(STUCK)
-                .unwrap_or_else(|_| panic!("no answer to {lines}"));
+                .unwrap_or_else(|_| panic!("no answer to {params}"));
             let status = answer["result"]["status"]
                 .as_str()
                 .unwrap_or_else(|| panic!("{answer}"));
@@ -89,21 +89,40 @@ impl Stress<'_> {
         }
     }
 
-    /// The call's line; now and then with half a line before it, or with its own cancellation behind it.
-    fn lines(&self, random: &mut Random, id: u64, params: &Value) -> String {
+    /// The call's line; now and then with half a line or noise before it, or with a cancellation behind it: of itself, or of
+    /// any call there was or will be.
+    fn lines(&self, random: &mut Random, id: u64, params: &Value, last: usize) -> Vec<u8> {
         let call = json!({ "jsonrpc": "2.0", "id": id, "method": "invoke", "params": params });
-        let mut lines = format!("{call}\n");
-        if random.below(10) == 0 {
-            let cancel = json!({ "jsonrpc": "2.0", "method": "cancel", "params": { "id": id } });
-            lines.push_str(&format!("{cancel}\n"));
-        }
-        if random.below(10) == 0 {
+        let line = format!("{call}\n");
+        let mut lines = match random.below(20) {
+            0 => format!("{}\n", &line[..=random.below(40)]).into_bytes(),
+            1 => noise(random),
+            _ => Vec::new(),
+        };
+        if !lines.is_empty() {
             self.garbage.fetch_add(1, Ordering::Relaxed);
-            let half = &lines[..=random.below(40)];
-            lines = format!("{half}\n{lines}");
         }
+        lines.extend(line.as_bytes());
+        let which = match random.below(10) {
+            0 => id,
+            1 => random.below(last) as u64,
+            _ => return lines,
+        };
+        let cancel = json!({ "jsonrpc": "2.0", "method": "cancel", "params": { "id": which } });
+        lines.extend(format!("{cancel}\n").as_bytes());
         lines
     }
+}
+
+/// One line of any bytes but a newline; its first makes sure that it is no JSON.
+fn noise(random: &mut Random) -> Vec<u8> {
+    let mut bytes = vec![0xff];
+    bytes.extend((0..random.below(2_000)).map(|_| match random.below(256) {
+        0x0a => 0,
+        byte => u8::try_from(byte).unwrap(),
+    }));
+    bytes.push(b'\n');
+    bytes
 }
 
 /// Gives each answer to the thread that waits for it.
@@ -156,6 +175,8 @@ fn inv_pnp_07_a_stress_host_gets_every_answer_once_and_the_ledger_is_whole() {
         .args(["--quiet", "serve"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        // Each piece of garbage is a warning there.
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let gateway = child.id();

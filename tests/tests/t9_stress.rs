@@ -57,7 +57,7 @@ impl Traces {
     fn now() -> Self {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let mut cgroups = BTreeSet::new();
-        folders(Path::new("/sys/fs/cgroup"), &mut cgroups);
+        left_groups(Path::new("/sys/fs/cgroup"), &mut cgroups);
         Self {
             descriptors: processes::open_descriptors(),
             children: processes::children_of(std::process::id()),
@@ -96,12 +96,23 @@ impl Traces {
     }
 }
 
-/// Every folder below; control groups of others may come and go meanwhile.
-fn folders(under: &Path, found: &mut BTreeSet<PathBuf>) {
+/// Every control group below that a gateway of these tests could have left. Those of others may come and go meanwhile, and those
+/// of other gateways at work as well: a gateway's group is named `plugin-gateway-<its process>-…`.
+fn left_groups(under: &Path, found: &mut BTreeSet<PathBuf>) {
     for entry in fs::read_dir(under).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            folders(&entry.path(), found);
-            found.insert(entry.path());
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match name.strip_prefix("plugin-gateway-") {
+            None => left_groups(&entry.path(), found),
+            Some(rest) => {
+                let owner = rest.split('-').next().and_then(|pid| pid.parse().ok());
+                let at_work = |pid| pid != std::process::id() && processes::exists(pid);
+                if !owner.is_some_and(at_work) {
+                    found.insert(entry.path());
+                }
+            }
         }
     }
 }

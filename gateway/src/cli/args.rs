@@ -112,6 +112,28 @@ pub(super) enum Verb {
         /// The run's id
         run: String,
     },
+    /// Check a package against the ten invariants, in a throw-away state
+    Certify {
+        /// The package folder
+        package: PathBuf,
+        /// A text to ask it, in place of samples made from its manifest
+        #[arg(long, value_name = "STR", conflicts_with = "input")]
+        text: Option<String>,
+        /// A JSON file with the payload to ask it, `-` for standard input
+        #[arg(long, value_name = "FILE")]
+        input: Option<PathBuf>,
+    },
+    /// Make a new plugin that works as it is, for you to change
+    New {
+        /// The package's folder; its last part names the plugin
+        name: PathBuf,
+        /// The language to write it in
+        #[arg(long, value_enum)]
+        lang: Language,
+        /// The folder of the Rust SDK, `plugin-protocol` of this project [default: the one of the checkout this command is in]
+        #[arg(long, value_name = "DIR")]
+        sdk: Option<PathBuf>,
+    },
     /// Serve a host: JSON-RPC on stdin and stdout until the input ends; operators' verbs go through it meanwhile
     Serve {
         /// The form of the log on stderr
@@ -132,6 +154,19 @@ pub(super) enum Verb {
     /// Proofs of what a run did, which an auditor checks offline
     #[command(subcommand)]
     Proof(Proof),
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Language {
+    C,
+    #[value(alias = "javascript")]
+    Node,
+    Python,
+    Rust,
+    #[value(alias = "shell")]
+    Sh,
+    /// JavaScript in the older worker form
+    Worker,
 }
 
 /// Which plugins are called and how.

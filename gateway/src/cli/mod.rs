@@ -1,6 +1,7 @@
 //! The command: reads its arguments, calls one verb, and says what came of it. The only room that prints.
 
 mod args;
+mod author;
 mod calls;
 mod health;
 mod keys;
@@ -98,6 +99,12 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
         Verb::Pipeline(asked) => calls::pipeline(&state()?, &asked, out),
         Verb::Run { package, call } => calls::run(&package, &call, out),
         Verb::Replay { run } => calls::replay(&state()?, &run, out),
+        Verb::Certify {
+            package,
+            text,
+            input,
+        } => author::certify(&package, text.as_deref(), input.as_deref(), out),
+        Verb::New { name, lang, sdk } => author::new(&name, lang, sdk.as_deref(), out),
         Verb::Serve { log_format } => service::serve(&state()?, log_format, out, serve),
         Verb::Metrics => service::metrics(&state()?, out),
         Verb::Config { explain } => service::config(&state()?, explain, out),

@@ -19,16 +19,13 @@ const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The request that the options describe. The gateway, not the command, judges it.
 pub(super) fn build(call: &Call) -> Result<Value, Error> {
-    let given = match (&call.text, &call.input) {
-        (Some(text), _) => text_payload(text),
-        (None, Some(file)) => read(file)?,
-        (None, None) => {
-            return Err(Error::Usage {
-                message: "there is nothing to ask: no payload was given".to_owned(),
-                hint: "pass --text STR, or --input FILE with a payload or a whole request (`-` reads standard input)".to_owned(),
-            });
-        }
+    let nothing = || {
+        Error::Usage {
+        message: "there is nothing to ask: no payload was given".to_owned(),
+        hint: "pass --text STR, or --input FILE with a payload or a whole request (`-` reads standard input)".to_owned(),
+    }
     };
+    let given = given(call.text.as_deref(), call.input.as_deref())?.ok_or_else(nothing)?;
     let mut request = if is_request(&given) {
         given
     } else {
@@ -38,6 +35,25 @@ pub(super) fn build(call: &Call) -> Result<Value, Error> {
         overlay(fields, call);
     }
     Ok(request)
+}
+
+/// The payload that was given, taken out of its request where it stands in one; none where nothing was given.
+pub(super) fn payload(text: Option<&str>, file: Option<&Path>) -> Result<Option<Value>, Error> {
+    Ok(given(text, file)?.map(|mut given| {
+        if is_request(&given) {
+            given["payload"].take()
+        } else {
+            given
+        }
+    }))
+}
+
+fn given(text: Option<&str>, file: Option<&Path>) -> Result<Option<Value>, Error> {
+    match (text, file) {
+        (Some(text), _) => Ok(Some(text_payload(text))),
+        (None, Some(file)) => read(file).map(Some),
+        (None, None) => Ok(None),
+    }
 }
 
 /// A payload says its `kind`; a request has a `payload`.

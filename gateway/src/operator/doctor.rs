@@ -42,6 +42,13 @@ pub(crate) fn examine(state: &Path) -> Result<Health, Error> {
     })
 }
 
+/// The layers that hold plugins on this host, with the settings of `state`.
+pub(crate) fn layers(state: &Path) -> Result<Vec<&'static str>, Error> {
+    let rows = sandbox::examine(&sandbox_settings(&Config::load(state)?)?)?;
+    let enforced = rows.iter().filter(|row| row.enforced);
+    Ok(enforced.map(|row| row.layer.as_str()).collect())
+}
+
 fn holds(row: &Protection) -> bool {
     row.enforced || !row.required
 }

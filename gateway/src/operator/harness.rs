@@ -92,10 +92,7 @@ impl Harness {
 
     /// The same; a package that is rejected is no error, but the reason.
     pub(super) fn try_install(&self, folder: &Path) -> Result<Result<PluginId, String>, Error> {
-        let signature = self
-            .key
-            .sign(Package::read(folder)?.digest())
-            .to_file_bytes();
+        let signature = self.signature(&Package::read(folder)?);
         let (info, rejection) = self.gateway.register(Registration {
             package: folder,
             signature: Some(&signature),
@@ -106,6 +103,11 @@ impl Harness {
         }
         self.gateway.enable_plugin(&info.plugin_id)?;
         Ok(Ok(info.plugin_id))
+    }
+
+    /// The passing key's signature for `package`, as `plugin.sig` would hold it.
+    pub(super) fn signature(&self, package: &Package) -> Vec<u8> {
+        self.key.sign(package.digest()).to_file_bytes()
     }
 
     /// The state folder.

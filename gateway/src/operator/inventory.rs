@@ -46,7 +46,6 @@ pub(crate) fn details(state: &Path, id: &str) -> Result<Details, Error> {
         .get(&id)
         .ok_or(registry::Error::PluginNotFound(id))?;
     let manifest = Store::open(state)?.manifest(plugin.manifest_hash)?;
-    let protections = super::examine(state)?.checks;
     Ok(Details {
         info: plugin.info.clone(),
         manifest: plugin_protocol::json::read(&manifest).unwrap_or(Value::Null),
@@ -54,11 +53,7 @@ pub(crate) fn details(state: &Path, id: &str) -> Result<Details, Error> {
         package_digest: plugin.package_digest.to_string(),
         key_id: plugin.key_id.map(|key| key.to_string()).unwrap_or_default(),
         reason: plugin.reason.clone().unwrap_or_default(),
-        isolation: protections
-            .into_iter()
-            .filter(|check| check.enforced)
-            .map(|check| check.layer)
-            .collect(),
+        isolation: super::layers(state)?,
     })
 }
 

@@ -1,5 +1,6 @@
 //! An operator's and author's tools beside the eight operations. None of them prints.
 
+mod certify;
 mod doctor;
 mod door;
 mod harness;
@@ -8,10 +9,12 @@ mod keys;
 mod live;
 mod proofs;
 mod replay;
+mod scaffold;
 mod trial;
 mod validation;
 
-pub(crate) use doctor::examine;
+pub(crate) use certify::{ComplianceReport, Outcome as CertifyOutcome, certify};
+pub(crate) use doctor::{examine, layers};
 pub(crate) use door::{
     Door, LogFormat, LogLevel, Registered, Serve, Told, TrustChange, init, metrics, metrics_of,
     settings, version,
@@ -22,5 +25,6 @@ pub(crate) use keys::sign;
 pub(crate) use live::{SOCKET, methods, short_path};
 pub(crate) use proofs::{read_proof, verify_proof};
 pub(crate) use replay::{Replay, Verdict, replay};
+pub(crate) use scaffold::{Language, Made, scaffold};
 pub(crate) use trial::{Trial, trial};
 pub(crate) use validation::validate;

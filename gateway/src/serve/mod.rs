@@ -11,7 +11,7 @@
 //! | method | params | result |
 //! |---|---|---|
 //! | `validateManifest` | `manifest` | ValidationReport |
-//! | `registerPlugin` | `package` (folder), `signature` (content of `plugin.sig`, as object or text; optional), `replace` (optional) | PluginInfo |
+//! | `registerPlugin` | `package` (its folder; or a manifest without its package, which is recorded as `rejected`), `signature` (content of `plugin.sig`, as object or text; optional), `replace` (optional) | PluginInfo |
 //! | `enablePlugin`, `disablePlugin` | `plugin_id` | PluginInfo |
 //! | `listPlugins` | | array of PluginInfo |
 //! | `invoke` | `plugin_id`, `request` | Response |
@@ -102,6 +102,9 @@ pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
     // Before any thread is there, so that every thread inherits it and only one of them waits for signals.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
     signals.thread_block().map_err(io::Error::from)?;
+    // A file that may not grow any more (setrlimit(2), RLIMIT_FSIZE) is then an error of the write, as a full disk is.
+    let too_large = SigSet::from_iter([Signal::SIGXFSZ]);
+    too_large.thread_block().map_err(io::Error::from)?;
     // Each call in flight holds a few descriptors; where more are not to be had, calls are answered `overloaded`.
     drop(rlimit::increase_nofile_limit(u64::MAX));
     let log = log::start(options.format, options.level)?;

@@ -95,7 +95,13 @@ impl Session {
         match message::parse(line) {
             Ok(call) => self.start(call, line.len()),
             Err((id, fault)) => {
-                tracing::warn!(code = fault.code, reason = fault.message, "bad message");
+                let known = id.as_ref().map(tracing::field::display);
+                tracing::warn!(
+                    id = known,
+                    code = fault.code,
+                    reason = fault.message,
+                    "bad message"
+                );
                 self.send(answer::<()>(id.as_ref(), Err(&fault)));
             }
         }
@@ -248,6 +254,15 @@ impl Session {
     }
 
     pub(super) fn answer_with<T: Serialize>(&self, id: Option<&Id>, result: Result<T, Fault>) {
+        if let Err(fault) = &result {
+            let known = id.map(tracing::field::display);
+            tracing::warn!(
+                id = known,
+                code = fault.code,
+                reason = fault.message,
+                "call refused"
+            );
+        }
         if id.is_some() {
             self.send(answer(id, result.as_ref()));
         }

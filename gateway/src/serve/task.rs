@@ -62,7 +62,8 @@ pub(super) enum Long {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Register {
-    pub(super) package: String,
+    /// A package's folder, or a manifest without its package.
+    pub(super) package: Value,
     #[serde(default)]
     pub(super) signature: Option<Value>,
     #[serde(default)]
@@ -89,6 +90,28 @@ pub(super) struct TrustAdd {
     pub(super) key: String,
     #[serde(default)]
     pub(super) label: String,
+}
+
+impl Long {
+    /// The request that is in it, as the host sent it.
+    pub(super) fn request(&self) -> Option<&Value> {
+        match self {
+            Self::Invoke(Invoke { request, .. })
+            | Self::OperatorInvoke(Invoke { request, .. })
+            | Self::Pipeline(Pipeline { request, .. }) => Some(request),
+            Self::ValidateManifest(_)
+            | Self::Register(_)
+            | Self::OperatorRegister(_)
+            | Self::Enable(_)
+            | Self::Disable(_)
+            | Self::List
+            | Self::ExportProof(_)
+            | Self::VerifyLedger
+            | Self::TrustAdd(_)
+            | Self::TrustRemove(_)
+            | Self::Erase(_) => None,
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -14,39 +14,37 @@ use crate::api::{Gateway, Registration};
 use crate::error::Error;
 use crate::ledger;
 use crate::operator::{Registered, Told, TrustChange};
-use crate::registry::PublicKey;
+use crate::registry::{MANIFEST_FILE, PublicKey};
 use crate::sandbox::Cancel;
 
 /// Carries out `task` and gives the line that answers it.
 pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel) -> Vec<u8> {
-    let (id, gateway) = (id.as_ref(), &hub.gateway);
+    let (line, gateway) = (
+        Line {
+            id: id.as_ref(),
+            task,
+        },
+        &hub.gateway,
+    );
     match task {
-        Long::ValidateManifest(manifest) => line(
-            id,
-            Ok(Gateway::validate_manifest(&canonical::bytes(manifest))),
-        ),
-        Long::Register(asked) => line(
-            id,
-            register(gateway, asked).map(|registered| registered.info),
-        ),
-        Long::OperatorRegister(asked) => line(id, register(gateway, asked)),
+        Long::ValidateManifest(manifest) => line.of(Ok::<_, Fault>(Gateway::validate_manifest(
+            &canonical::bytes(manifest),
+        ))),
+        Long::Register(asked) => {
+            line.of(register(gateway, asked).map(|registered| registered.info))
+        }
+        Long::OperatorRegister(asked) => line.of(register(gateway, asked)),
         Long::Enable(plugin_id) => {
             let known = registered_id(plugin_id);
-            line(
-                id,
-                known.and_then(|plugin| Ok(gateway.enable_plugin(&plugin)?)),
-            )
+            line.of(known.and_then(|plugin| Ok(gateway.enable_plugin(&plugin)?)))
         }
         Long::Disable(plugin_id) => {
             let known = registered_id(plugin_id);
-            line(
-                id,
-                known.and_then(|plugin| Ok(gateway.disable_plugin(&plugin)?)),
-            )
+            line.of(known.and_then(|plugin| Ok(gateway.disable_plugin(&plugin)?)))
         }
-        Long::List => line(id, Ok(gateway.list_plugins())),
-        Long::Invoke(asked) => line(id, invoke(gateway, asked, cancel).map(|told| told.response)),
-        Long::OperatorInvoke(asked) => line(id, invoke(gateway, asked, cancel)),
+        Long::List => line.of(Ok::<_, Fault>(gateway.list_plugins())),
+        Long::Invoke(asked) => line.of(invoke(gateway, asked, cancel).map(|told| told.response)),
+        Long::OperatorInvoke(asked) => line.of(invoke(gateway, asked, cancel)),
         Long::Pipeline(Pipeline { policy, request }) => {
             let response = gateway.invoke_pipeline(policy, request, Some(cancel));
             if let Ok(response) = &response {
@@ -55,44 +53,35 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
                     .iter()
                     .for_each(|step| log(request, &step.response));
             }
-            line(id, response.map_err(Fault::from))
+            line.of(response)
         }
-        Long::ExportProof(run_id) => line(id, gateway.export_proof(run_id).map_err(Fault::from)),
-        Long::VerifyLedger => line(
-            id,
-            ledger::verify(&hub.state, gateway.anchor(), &|_, _| {})
-                .map_err(|error| Error::from(error).into()),
-        ),
-        Long::TrustAdd(asked) => line(id, trust_add(gateway, &asked.key, &asked.label)),
+        Long::ExportProof(run_id) => line.of(gateway.export_proof(run_id)),
+        Long::VerifyLedger => {
+            line.of(ledger::verify(&hub.state, gateway.anchor(), &|_, _| {}).map_err(Error::from))
+        }
+        Long::TrustAdd(asked) => line.of(trust_add(gateway, &asked.key, &asked.label)),
         Long::TrustRemove(key_id) => {
-            let changed = gateway.trust_remove(*key_id);
-            line(
-                id,
-                changed
-                    .map(|changed| TrustChange {
-                        key_id: *key_id,
-                        changed,
-                    })
-                    .map_err(Fault::from),
-            )
+            let key_id = *key_id;
+            let changed = gateway.trust_remove(key_id);
+            line.of(changed.map(|changed| TrustChange { key_id, changed }))
         }
-        Long::Erase(run_id) => line(id, gateway.erase_evidence(run_id).map_err(Fault::from)),
+        Long::Erase(run_id) => line.of(gateway.erase_evidence(run_id)),
     }
 }
 
 /// The answer to a call for which there is no room; none where the call costs so little that it is carried out all the same.
 pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) -> Option<Vec<u8>> {
-    let told = |Invoke { plugin_id, request }: &Invoke| {
+    let told = |Invoke { plugin_id, request }: &Invoke| -> Result<Told, Error> {
         let outcome = hub.gateway.overloaded(plugin_id, request, reason)?;
         log(request, &outcome.response);
         Ok(Told::of(outcome.into_inner()))
     };
+    let line = Line { id, task };
     match task {
-        Long::Invoke(asked) => Some(line(id, told(asked).map(|told| told.response))),
-        Long::OperatorInvoke(asked) => Some(line(id, told(asked))),
+        Long::Invoke(asked) => Some(line.of(told(asked).map(|told| told.response))),
+        Long::OperatorInvoke(asked) => Some(line.of(told(asked))),
         Long::Pipeline(Pipeline { policy, request }) => {
-            let response = hub.gateway.pipeline_overloaded(policy, request, reason);
-            Some(line(id, response.map_err(Fault::from)))
+            Some(line.of(hub.gateway.pipeline_overloaded(policy, request, reason)))
         }
         Long::ValidateManifest(_)
         | Long::Register(_)
@@ -108,11 +97,30 @@ pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) 
     }
 }
 
-fn line<T: Serialize>(id: Option<&Id>, result: Result<T, Fault>) -> Vec<u8> {
-    if let Err(fault) = &result {
-        tracing::warn!(code = fault.code, reason = fault.message, "call failed");
+/// The line to write for one call.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    id: Option<&'a Id>,
+    task: &'a Long,
+}
+
+impl Line<'_> {
+    /// The answer; one that is an error is logged with the names that the host knows the call by.
+    fn of<T: Serialize>(self, result: Result<T, impl Into<Fault>>) -> Vec<u8> {
+        let result = result.map_err(Into::into);
+        if let Err(fault) = &result {
+            let name = |name| self.task.request()?.get(name)?.as_str();
+            tracing::warn!(
+                id = self.id.map(tracing::field::display),
+                request_id = name("request_id"),
+                run_id = name("run_id"),
+                code = fault.code,
+                reason = fault.message,
+                "call failed"
+            );
+        }
+        answer(self.id, result.as_ref())
     }
-    answer(id, result.as_ref())
 }
 
 fn invoke(gateway: &Gateway, asked: &Invoke, cancel: &Cancel) -> Result<Told, Fault> {
@@ -144,12 +152,49 @@ fn register(gateway: &Gateway, asked: &Register) -> Result<Registered, Fault> {
             ));
         }
     };
-    let registered = gateway.register(Registration {
-        package: Path::new(&asked.package),
+    let alone;
+    let package = match &asked.package {
+        Value::String(folder) => Path::new(folder),
+        Value::Object(_) => {
+            alone = manifest_alone(&asked.package)?;
+            alone.path()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+            return Err(Fault::params(
+                "package must be the path of a package's folder, or a manifest",
+            ));
+        }
+    };
+    let registered = Registered::of(gateway.register(Registration {
+        package,
         signature: signature.as_deref(),
         replace: asked.replace,
-    });
-    Ok(registered.map(Registered::of)?)
+    })?);
+    if let Some(rejection) = &registered.rejection {
+        let plugin_id = registered.info.plugin_id.as_str();
+        tracing::warn!(plugin_id, reason = rejection.reason, "package rejected");
+    }
+    Ok(registered)
+}
+
+/// A manifest without its package, as a package of one file for as long as it takes to register it. What it starts is
+/// not there, so that it is recorded as rejected.
+fn manifest_alone(manifest: &Value) -> Result<tempfile::TempDir, Error> {
+    let folder = tempfile::Builder::new()
+        .prefix("plugin-gateway-manifest-")
+        .tempdir()
+        .and_then(|folder| {
+            std::fs::write(
+                folder.path().join(MANIFEST_FILE),
+                canonical::bytes(manifest),
+            )?;
+            Ok(folder)
+        });
+    folder.map_err(|source| Error::File {
+        action: "write a manifest in",
+        path: std::env::temp_dir(),
+        source,
+    })
 }
 
 fn trust_add(gateway: &Gateway, key: &str, label: &str) -> Result<TrustChange, Fault> {

@@ -57,9 +57,17 @@ pub(crate) fn receive(listener: BorrowedFd<'_>) -> io::Result<Option<Notificatio
     let mut notification = Notification::default();
     match control(listener, RECEIVE, &mut notification) {
         Ok(()) => Ok(Some(notification)),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => Ok(None),
+        Err(error) if is_gone(&error) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether there is nothing to receive, or not any more: the caller died between the look and the taking.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOENT | libc::EAGAIN | libc::EINTR)
+    )
 }
 
 /// Whether the notified call is still waiting, so that what was read from its pid was read from its caller.

@@ -39,6 +39,13 @@ fn main() {
         })
         .collect();
     report::print(&rows);
+    let fan_out = ours::fan_out();
+    println!(
+        "\nfan-out over {} plugins that take {} ms each: {} ms in all",
+        ours::FAN_OUT,
+        ours::SLEEP.as_millis(),
+        fan_out.as_millis()
+    );
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench/report.json");
-    report::write(&file, &rows).expect("the report can be written");
+    report::write(&file, &rows, fan_out).expect("the report can be written");
 }

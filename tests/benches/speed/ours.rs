@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use campaigns::Host;
+use campaigns::answers::slow;
 use campaigns::package::Package;
 use campaigns::program::PRELUDE;
 use plugin_gateway::Gateway;
 use plugin_protocol::message::Status;
+use plugin_protocol::report::PipelinePolicy;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -95,4 +98,33 @@ impl Installed {
             outcome.response.notes
         );
     }
+}
+
+/// How many plugins a fan-out asks at once, and how long each sleeps before it answers.
+pub(crate) const FAN_OUT: usize = 20;
+pub(crate) const SLEEP: Duration = Duration::from_millis(100);
+
+/// The middle time of a fan-out over twenty sleeping plugins, each with its two durable events.
+pub(crate) fn fan_out() -> Duration {
+    const ROUNDS: usize = 7;
+    let host = Host::new();
+    let sleep_ms = u32::try_from(SLEEP.as_millis()).expect("a short time");
+    let plugin_ids: Vec<String> = (0..FAN_OUT)
+        .map(|at| host.install(&slow(&format!("p.bench.sleeps{at}"), sleep_ms)))
+        .collect();
+    let gateway = Gateway::open(&host.state()).expect("the state can be opened");
+    let policy = json!({ "strategy": "fan_out", "plugin_ids": plugin_ids, "timeout_ms": 60_000, "stop_on_failure": true });
+    let policy: PipelinePolicy = serde_json::from_value(policy).expect("a policy");
+    let mut times: Vec<Duration> = (0..ROUNDS)
+        .map(|_| {
+            let begun = Instant::now();
+            let response = gateway
+                .invoke_pipeline(&policy, &request(), None)
+                .expect("the ledger is there");
+            assert_eq!(response.overall_status, Status::Ok);
+            begun.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    times[ROUNDS / 2]
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::measure::{Contest, Figures};
+use crate::ours::{FAN_OUT, SLEEP};
 
 /// One line of the table.
 pub(crate) struct Row {
@@ -63,11 +64,13 @@ pub(crate) fn print(rows: &[Row]) {
 }
 
 /// Writes the report.
-pub(crate) fn write(file: &Path, rows: &[Row]) -> io::Result<()> {
+pub(crate) fn write(file: &Path, rows: &[Row], fan_out: Duration) -> io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
-    let document = json!({ "rows": rows.iter().map(Row::json).collect::<Vec<_>>() });
+    let fan_out = json!({ "plugins": FAN_OUT, "each_ms": SLEEP.as_millis(), "in_all_ms": fan_out.as_millis() });
+    let rows: Vec<Value> = rows.iter().map(Row::json).collect();
+    let document = json!({ "rows": rows, "fan_out": fan_out });
     fs::write(file, format!("{document:#}\n"))?;
     println!("\nwritten: target/bench/report.json");
     Ok(())

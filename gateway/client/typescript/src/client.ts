@@ -4,7 +4,6 @@ import { resolve } from 'node:path';
 
 import type { CallOptions } from './channel.js';
 import type { Subscription } from './events.js';
-import { asPackage } from './manifest.js';
 import * as results from './results.js';
 import { settle } from './settings.js';
 import type { GatewayOptions } from './settings.js';
@@ -63,8 +62,7 @@ export class Gateway {
   /**
    * Registers the package in a folder, with the signature in it or the one given.
    *
-   * A manifest alone is registered as a package of one file: what it starts is not there, so the gateway
-   * records it as rejected.
+   * A manifest alone is a package of one file: what it starts is not there, so the gateway records it as rejected.
    */
   async registerPlugin(
     plugin: string | Manifest | JsonObject,
@@ -72,9 +70,8 @@ export class Gateway {
     options: RegisterOptions = {},
   ): Promise<PluginInfo> {
     const { replace, ...call } = options;
-    const register = (folder: string): Promise<PluginInfo> =>
-      this.#call('registerPlugin', { package: folder, signature, replace }, results.pluginInfo, call);
-    return typeof plugin === 'string' ? register(resolve(plugin)) : asPackage(plugin, register);
+    const offered = typeof plugin === 'string' ? resolve(plugin) : plugin;
+    return await this.#call('registerPlugin', { package: offered, signature, replace }, results.pluginInfo, call);
   }
 
   /** Lets a registered plugin be invoked. */

@@ -1,0 +1,373 @@
+//! The ten checks: each looks at the evidence and says what it means, in words that help to mend it.
+
+use std::collections::BTreeSet;
+
+use plugin_protocol::event::EventKind;
+use plugin_protocol::manifest::DeterminismMode;
+use plugin_protocol::message::Status;
+use plugin_protocol::report::Severity;
+
+use super::Outcome::{self, Fail, NotChecked, Pass};
+use super::evidence::{Evidence, Seen};
+use crate::sandbox::{End, Layer};
+
+/// A judgement with its detail.
+type Verdict = (Outcome, String);
+
+/// A check: its invariant, its name and its judge.
+type Row = (&'static str, &'static str, fn(&Evidence) -> Verdict);
+
+pub(super) const CHECKS: [Row; 10] = [
+    (
+        "INV-PNP-01",
+        "the package is valid and can be registered",
+        valid,
+    ),
+    (
+        "INV-PNP-02",
+        "a call gives one answer and leaves nothing",
+        data_only,
+    ),
+    (
+        "INV-PNP-03",
+        "the same input gives the same result",
+        deterministic,
+    ),
+    (
+        "INV-PNP-04",
+        "inputs and results are of the declared kinds",
+        typed,
+    ),
+    ("INV-PNP-05", "every layer of the sandbox held it", isolated),
+    (
+        "INV-PNP-06",
+        "it tries nothing beyond its capabilities",
+        capable,
+    ),
+    (
+        "INV-PNP-07",
+        "every call is in the ledger and can be proved",
+        traced,
+    ),
+    (
+        "INV-PNP-08",
+        "it keeps its limits, alone and many at once",
+        bounded,
+    ),
+    ("INV-PNP-09", "its versions fit this gateway", compatible),
+    ("INV-PNP-10", "what is wrong is refused", closed),
+];
+
+/// What is said where nothing could be asked of the plugin.
+const NOT_ASKED: &str = "the plugin could not be asked: see INV-PNP-01";
+
+/// What is said where no call succeeded.
+const NO_ANSWER: &str =
+    "no sample was answered `ok`: pass a payload that it takes with --text or --input";
+
+fn valid(evidence: &Evidence) -> Verdict {
+    let errors: Vec<String> = evidence
+        .report
+        .issues
+        .iter()
+        .filter(|issue| issue.severity == Severity::Error)
+        .map(|issue| format!("{}: {}", issue.field, issue.message))
+        .collect();
+    match (&evidence.installed, errors.as_slice()) {
+        (_, [_, ..]) => (Fail, errors.join("; ")),
+        (Err(reason), []) => (Fail, reason.clone()),
+        (Ok(()), []) => (Pass, with_warnings(evidence)),
+    }
+}
+
+fn with_warnings(evidence: &Evidence) -> String {
+    let warnings = evidence
+        .report
+        .issues
+        .iter()
+        .filter(|issue| issue.severity == Severity::Warning);
+    let words: Vec<&str> = warnings.map(|issue| issue.message.as_str()).collect();
+    if words.is_empty() {
+        "no finding".to_owned()
+    } else {
+        format!("no error; warned of: {}", words.join("; "))
+    }
+}
+
+fn data_only(evidence: &Evidence) -> Verdict {
+    let talkative = |seen: &&Seen| {
+        let end = seen.outcome.report.as_ref().map(|report| &report.end);
+        matches!(end, Some(End::ExtraOutput))
+    };
+    if let Some(seen) = evidence.calls().find(talkative) {
+        return (Fail, seen.told());
+    }
+    if evidence.digest != evidence.digest_after {
+        return (
+            Fail,
+            "the package is not what it was before: something wrote to it".to_owned(),
+        );
+    }
+    match evidence.calls().filter(|seen| seen.ran()).count() {
+        0 => (NotChecked, NOT_ASKED.to_owned()),
+        calls => (
+            Pass,
+            format!("{calls} calls, at most one line each; the package is unchanged"),
+        ),
+    }
+}
+
+fn deterministic(evidence: &Evidence) -> Verdict {
+    let Some(manifest) = &evidence.manifest else {
+        return (NotChecked, NOT_ASKED.to_owned());
+    };
+    match manifest.determinism.mode {
+        DeterminismMode::Probabilistic => {
+            return (
+                NotChecked,
+                "the manifest says `probabilistic`: results may differ".to_owned(),
+            );
+        }
+        DeterminismMode::Deterministic => {}
+    }
+    let Some(first) = evidence.samples.iter().find(|seen| seen.is_ok()) else {
+        return unanswered(evidence);
+    };
+    let hash = |seen: &Seen| seen.outcome.response.evidence_hashes.output_hash;
+    let again = || evidence.repeats.iter().chain(&evidence.crowd);
+    if let Some(seen) = again().find(|seen| !seen.is_ok()) {
+        return (
+            Fail,
+            format!("the same input ended otherwise: {}", seen.told()),
+        );
+    }
+    let hashes: BTreeSet<String> = again()
+        .chain([first])
+        .filter_map(hash)
+        .map(|hash| hash.to_string())
+        .collect();
+    match hashes.len() {
+        1 => (
+            Pass,
+            format!("{} runs in new processes, one result", 1 + again().count()),
+        ),
+        count => {
+            let words = format!(
+                "{count} different results in {} runs: leave out times, addresses and random numbers, or say `probabilistic`",
+                1 + again().count()
+            );
+            (Fail, words)
+        }
+    }
+}
+
+fn typed(evidence: &Evidence) -> Verdict {
+    // A failed schema, a kind that is not declared, no UTF-8, another request's name: the gateway calls all of them a bad answer.
+    if let Some(seen) = evidence
+        .calls()
+        .find(|seen| seen.outcome.cause == "bad_answer")
+    {
+        return (Fail, seen.told());
+    }
+    if !evidence.samples.iter().any(Seen::is_ok) {
+        return unanswered(evidence);
+    }
+    let told: Vec<String> = evidence.samples.iter().map(Seen::told).collect();
+    (Pass, told.join("; "))
+}
+
+fn isolated(evidence: &Evidence) -> Verdict {
+    let in_force = match &evidence.layers {
+        Ok(layers) => layers,
+        Err(reason) => return (Fail, reason.clone()),
+    };
+    let mut runs = 0;
+    for (seen, report) in evidence
+        .calls()
+        .filter_map(|seen| Some((seen, seen.outcome.report.as_ref()?)))
+    {
+        runs += 1;
+        // An interpreter is the operator's own file, and no copy of it is sealed.
+        let lacks =
+            |layer: &&Layer| **layer != Layer::SealedImage && !report.layers.contains(layer);
+        let missing: Vec<&str> = in_force
+            .iter()
+            .filter(lacks)
+            .map(|layer| layer.as_str())
+            .collect();
+        if !missing.is_empty() {
+            return (
+                Fail,
+                format!("{}: without {}", seen.name, missing.join(" ")),
+            );
+        }
+    }
+    let names: Vec<&str> = in_force.iter().map(|layer| layer.as_str()).collect();
+    match runs {
+        0 => (NotChecked, NOT_ASKED.to_owned()),
+        _ => (Pass, format!("{runs} runs under {}", names.join(" "))),
+    }
+}
+
+fn capable(evidence: &Evidence) -> Verdict {
+    let denied = |seen: &Seen| {
+        seen.outcome
+            .report
+            .as_ref()?
+            .denied
+            .as_ref()
+            .map(ToString::to_string)
+    };
+    if let Some((seen, call)) = evidence
+        .calls()
+        .find_map(|seen| Some((seen, denied(seen)?)))
+    {
+        return (Fail, format!("{}: it tried {call}", seen.name));
+    }
+    match &evidence.manifest {
+        Some(manifest) if evidence.calls().any(Seen::ran) => (
+            Pass,
+            format!("{}, and no forbidden call", manifest.capabilities.join(" ")),
+        ),
+        Some(_) | None => (NotChecked, NOT_ASKED.to_owned()),
+    }
+}
+
+fn traced(evidence: &Evidence) -> Verdict {
+    if evidence.events.is_empty() {
+        return (NotChecked, NOT_ASKED.to_owned());
+    }
+    let mut calls = 0;
+    for seen in evidence.calls().chain(&evidence.wrong) {
+        calls += 1;
+        let mine = evidence.events.iter().filter(|event| {
+            event
+                .request_id
+                .as_ref()
+                .is_some_and(|id| id.as_str() == seen.request_id)
+        });
+        let kinds: Vec<EventKind> = mine.map(|event| event.kind).collect();
+        let closing = closing(seen.outcome.response.status);
+        let expected = if seen.ran() {
+            vec![EventKind::Invoke, closing]
+        } else {
+            vec![closing]
+        };
+        if kinds != expected {
+            return (Fail, format!("{}: its events are {kinds:?}", seen.name));
+        }
+    }
+    if !evidence.ledger_fault.is_empty() {
+        return (Fail, evidence.ledger_fault.clone());
+    }
+    match &evidence.proof {
+        Some(proof) if proof.valid => (
+            Pass,
+            format!("{calls} calls; the ledger and the run's exported proof are valid"),
+        ),
+        Some(_) | None => (Fail, "the run's exported proof is not valid".to_owned()),
+    }
+}
+
+fn closing(status: Status) -> EventKind {
+    match status {
+        Status::Ok => EventKind::Result,
+        Status::Rejected => EventKind::Reject,
+        Status::Error | Status::Timeout => EventKind::Error,
+    }
+}
+
+fn bounded(evidence: &Evidence) -> Verdict {
+    let over = |seen: &&Seen| {
+        let end = seen.outcome.report.as_ref().map(|report| &report.end);
+        matches!(
+            end,
+            Some(End::TimedOut | End::CpuLimit | End::MemoryLimit | End::AnswerTooLarge)
+        )
+    };
+    if let Some(seen) = evidence.calls().find(over) {
+        return (Fail, seen.told());
+    }
+    if let Some(seen) = evidence.crowd.iter().find(|seen| !seen.is_ok()) {
+        return (Fail, seen.told());
+    }
+    let reports = || {
+        evidence
+            .calls()
+            .filter_map(|seen| seen.outcome.report.as_ref())
+    };
+    let (time, memory) = (
+        reports().map(|report| report.usage.wall.as_millis()).max(),
+        reports().map(|report| report.usage.peak_memory_bytes).max(),
+    );
+    match (time, memory) {
+        (Some(time), Some(memory)) => {
+            const KIB: u64 = 1024;
+            let (at_once, memory_kib) = (evidence.crowd.len(), memory / KIB);
+            (
+                Pass,
+                format!("at most {time} ms and {memory_kib} KiB; {at_once} at once"),
+            )
+        }
+        (None, _) | (_, None) => (NotChecked, NOT_ASKED.to_owned()),
+    }
+}
+
+fn compatible(evidence: &Evidence) -> Verdict {
+    const FIELDS: [&str; 3] = ["/version", "/api_version", "/supported_omega_api_versions"];
+    let wrong =
+        evidence.report.issues.iter().find(|issue| {
+            issue.severity == Severity::Error && FIELDS.contains(&issue.field.as_str())
+        });
+    match (wrong, &evidence.manifest) {
+        (Some(issue), _) => (Fail, format!("{}: {}", issue.field, issue.message)),
+        (None, Some(manifest)) => (
+            Pass,
+            format!(
+                "api_version {} and {} take in {}",
+                manifest.api_version,
+                manifest.supported_omega_api_versions,
+                plugin_protocol::OMEGA_PLUGIN_API_VERSION
+            ),
+        ),
+        (None, None) => (NotChecked, NOT_ASKED.to_owned()),
+    }
+}
+
+fn closed(evidence: &Evidence) -> Verdict {
+    if evidence.installed.is_err() {
+        return (NotChecked, NOT_ASKED.to_owned());
+    }
+    if let Some((name, _)) = evidence.signatures.iter().find(|(_, refused)| !refused) {
+        return (Fail, format!("it was registered with {name}"));
+    }
+    if let Some(seen) = evidence
+        .wrong
+        .iter()
+        .find(|seen| seen.ran() || seen.outcome.response.status != Status::Rejected)
+    {
+        return (Fail, seen.told());
+    }
+    // The plugin's own no is an answer; falling over is not.
+    let fell = |seen: &&Seen| seen.ran() && seen.outcome.cause != "answer";
+    if let Some(seen) = evidence.odd.iter().find(fell) {
+        return (Fail, seen.told());
+    }
+    let (signatures, requests) = (evidence.signatures.len(), evidence.wrong.len());
+    (
+        Pass,
+        format!(
+            "{signatures} bad signatures and {requests} bad requests refused, {} odd payloads withstood",
+            evidence.odd.len()
+        ),
+    )
+}
+
+/// Why nothing can be said without an `ok` answer.
+fn unanswered(evidence: &Evidence) -> Verdict {
+    let told: Vec<String> = evidence.samples.iter().map(Seen::told).collect();
+    match told.as_slice() {
+        [] => (NotChecked, NOT_ASKED.to_owned()),
+        [..] => (Fail, format!("{NO_ANSWER}; {}", told.join("; "))),
+    }
+}

@@ -1,0 +1,278 @@
+//! `new`: a plugin that works as it is, for its author to change. What it writes are the samples themselves.
+
+mod templates;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use plugin_protocol::ids::PluginId;
+use serde::Serialize;
+
+use self::templates::{BUILD, Template};
+use crate::error::Error;
+
+/// The start of a plugin's id where the author gave only a name.
+const DOMAIN: &str = "p.example.";
+
+/// How much of a failing build's words is shown, in bytes from the end: a compiler says the reason last.
+const SHOWN_BYTES: usize = 4 * 1024;
+
+/// A language that a plugin can be begun in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Language {
+    C,
+    Node,
+    Python,
+    Rust,
+    Sh,
+    Worker,
+}
+
+/// What was made.
+#[derive(Debug, Serialize)]
+pub(crate) struct Made {
+    pub(crate) plugin_id: PluginId,
+    /// The package: what is checked, signed and registered.
+    pub(crate) package: PathBuf,
+    /// The file to change.
+    pub(crate) program: PathBuf,
+    /// What makes the program anew after a change; none where nothing is to be made.
+    pub(crate) build: Option<PathBuf>,
+}
+
+impl Language {
+    fn template(self) -> &'static Template {
+        match self {
+            Self::C => &templates::C,
+            Self::Node => &templates::NODE,
+            Self::Python => &templates::PYTHON,
+            Self::Rust => &templates::RUST,
+            Self::Sh => &templates::SH,
+            Self::Worker => &templates::WORKER,
+        }
+    }
+}
+
+/// Makes the package folder `place`, whose last part names the plugin; for a compiled language also `place` with `-src` behind
+/// it, and builds the program from there. `sdk` is the folder of the Rust SDK, looked for where it is not given.
+pub(crate) fn scaffold(
+    place: &Path,
+    language: Language,
+    sdk: Option<&Path>,
+) -> Result<Made, Error> {
+    let (name, plugin_id) = names(place)?;
+    let template = language.template();
+    let sources = place.with_file_name(format!("{name}-src"));
+    let sdk = match language {
+        Language::Rust => rust_sdk(sdk)?,
+        Language::C | Language::Node | Language::Python | Language::Sh | Language::Worker => {
+            PathBuf::new()
+        }
+    };
+    let filled = |text: &str| {
+        text.replace("{name}", &name)
+            .replace("{sdk}", &sdk.display().to_string())
+    };
+    begin(place)?;
+    write(
+        place,
+        "plugin.json",
+        &manifest(template.manifest, &plugin_id, &name),
+    )?;
+    for (path, text) in template.package {
+        write(place, path, text)?;
+    }
+    if template.sources.is_empty() {
+        let program = place.join(template.program);
+        return Ok(Made {
+            plugin_id,
+            package: place.to_owned(),
+            program,
+            build: None,
+        });
+    }
+    begin(&sources)?;
+    for (path, text) in template.sources {
+        write(&sources, path, &filled(text))?;
+    }
+    if language == Language::Rust {
+        take_lock(&sdk, &sources)?;
+    }
+    let build = sources.join(BUILD);
+    run(&build)?;
+    let program = sources.join(template.program);
+    Ok(Made {
+        plugin_id,
+        package: place.to_owned(),
+        program,
+        build: Some(build),
+    })
+}
+
+/// The plugin's short name and its id: the name itself where it is a whole id, else one in the domain of examples.
+fn names(place: &Path) -> Result<(String, PluginId), Error> {
+    let name = place
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let whole = if name.contains('.') {
+        name.to_owned()
+    } else {
+        format!("{DOMAIN}{name}")
+    };
+    match PluginId::parse(&whole) {
+        Ok(id) if !name.is_empty() => Ok((name.to_owned(), id)),
+        Ok(_) | Err(_) => Err(Error::Usage {
+            message: format!("'{}' cannot name a plugin", place.display()),
+            hint: "use a-z, 0-9, '-' and '_', as in `word-count`; with dots it is the whole id, as in `p.text.word-count`".to_owned(),
+        }),
+    }
+}
+
+/// The manifest of a sample as this plugin's own.
+fn manifest(text: &str, plugin_id: &PluginId, name: &str) -> String {
+    let own = [
+        ("plugin_id", plugin_id.as_str()),
+        ("name", name),
+        ("vendor", "Me"),
+    ];
+    let mut lines = String::with_capacity(text.len());
+    for line in text.lines() {
+        let field = own
+            .iter()
+            .find(|(field, _)| line.starts_with(&format!("  \"{field}\": ")));
+        match field {
+            Some((field, value)) => lines.push_str(&format!("  \"{field}\": \"{value}\",")),
+            None => lines.push_str(line),
+        }
+        lines.push('\n');
+    }
+    lines
+}
+
+/// The folder of the Rust SDK: the one given, or the one of the checkout that this command was built in.
+fn rust_sdk(given: Option<&Path>) -> Result<PathBuf, Error> {
+    let is_sdk = |folder: &Path| folder.join("src/sdk.rs").is_file();
+    let found = match given {
+        Some(folder) => Some(folder.to_owned()),
+        None => std::env::current_exe().ok().and_then(|own| {
+            own.ancestors()
+                .map(|folder| folder.join("plugin-protocol"))
+                .find(|folder| is_sdk(folder))
+        }),
+    };
+    let missing = || Error::Usage {
+        message: "the Rust SDK was not found".to_owned(),
+        hint: "name its folder with --sdk: it is `plugin-protocol` of this project".to_owned(),
+    };
+    let sdk = found.filter(|folder| is_sdk(folder)).ok_or_else(missing)?;
+    fs::canonicalize(&sdk).map_err(failed("find", &sdk))
+}
+
+/// Takes the versions of the libraries that the SDK was tested with, where they are known.
+fn take_lock(sdk: &Path, sources: &Path) -> Result<(), Error> {
+    let lock = sdk.with_file_name("Cargo.lock");
+    if lock.is_file() {
+        fs::copy(&lock, sources.join("Cargo.lock")).map_err(failed("copy", &lock))?;
+    }
+    Ok(())
+}
+
+/// A new folder; one that is there belongs to somebody.
+fn begin(folder: &Path) -> Result<(), Error> {
+    fs::create_dir(folder).map_err(|source| {
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            Error::Usage {
+                message: format!("'{}' exists already", folder.display()),
+                hint: "choose another name: nothing is written over".to_owned(),
+            }
+        } else {
+            failed("make folder", folder)(source)
+        }
+    })
+}
+
+fn write(folder: &Path, path: &str, text: &str) -> Result<(), Error> {
+    use io::Write as _;
+    let file = folder.join(path);
+    let mode = if path == BUILD { 0o755 } else { 0o644 };
+    let written = || {
+        fs::create_dir_all(file.parent().unwrap_or(folder))?;
+        let mut out = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&file)?;
+        out.write_all(text.as_bytes())?;
+        // The mode that is signed does not depend on the author's mask.
+        out.set_permissions(fs::Permissions::from_mode(mode))
+    };
+    written().map_err(failed("write", &file))
+}
+
+/// Runs the build script, whose words are shown only where it fails.
+fn run(build: &Path) -> Result<(), Error> {
+    let program = fs::canonicalize(build).map_err(failed("find", build))?;
+    let said = Command::new(&program)
+        .output()
+        .map_err(failed("run", build))?;
+    if said.status.success() {
+        return Ok(());
+    }
+    let last = said.stderr.len().saturating_sub(SHOWN_BYTES);
+    let words = String::from_utf8_lossy(said.stderr.get(last..).unwrap_or_default()).into_owned();
+    Err(failed("build with", build)(io::Error::other(
+        words.trim().to_owned(),
+    )))
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::File {
+        action,
+        path,
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_manifest_is_valid_under_its_new_name() {
+        for language in [
+            Language::C,
+            Language::Node,
+            Language::Python,
+            Language::Rust,
+            Language::Sh,
+            Language::Worker,
+        ] {
+            let (name, id) = names(Path::new("some/where/word-count")).unwrap();
+            let text = manifest(language.template().manifest, &id, &name);
+            let (report, manifest) = crate::validator::check_manifest(text.as_bytes());
+            assert!(report.valid, "{language:?}: {report:?}");
+            let manifest = manifest.unwrap();
+            assert_eq!(manifest.plugin_id.as_str(), "p.example.word-count");
+            assert_eq!(
+                (manifest.name.as_str(), manifest.vendor.as_str()),
+                ("word-count", "Me")
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_is_a_plugin_s_or_refused() {
+        assert_eq!(
+            names(Path::new("p.text.count")).unwrap().1.as_str(),
+            "p.text.count"
+        );
+        for wrong in ["", "/", "Big", "a b", "..", "x$(y)", "ümlaut", ".hidden"] {
+            assert!(names(Path::new(wrong)).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! What a plugin's author has: `new` makes a plugin that works, `certify` says whether one keeps the ten invariants.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use campaigns::answers::{babbling, hostile, prompt};
+use campaigns::command::{Said, binary, finish};
+use campaigns::program::{Link, c};
+use campaigns::{Host, Package, skip};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const IDS: [&str; 10] = [
+    "INV-PNP-01",
+    "INV-PNP-02",
+    "INV-PNP-03",
+    "INV-PNP-04",
+    "INV-PNP-05",
+    "INV-PNP-06",
+    "INV-PNP-07",
+    "INV-PNP-08",
+    "INV-PNP-09",
+    "INV-PNP-10",
+];
+
+/// Where cargo builds this project.
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")
+}
+
+/// The command in `folder`, without any state.
+fn say(folder: &Path, arguments: &[&str]) -> Said {
+    let mut command = Command::new(binary());
+    // With the SDK's libraries as `scripts/packages` compiled them, so that a plugin in Rust takes no minute.
+    command
+        .env("CARGO_TARGET_DIR", target())
+        .current_dir(folder)
+        .args(arguments);
+    finish(command, b"")
+}
+
+/// Whether a program of that name is on the path and works.
+fn has(program: &str) -> bool {
+    let said = Command::new(program).arg("--version").output();
+    said.is_ok_and(|said| said.status.success())
+}
+
+/// The checks by their outcome.
+fn with_outcome(report: &Value, outcome: &str) -> Vec<String> {
+    let checks = report["checks"].as_array().unwrap();
+    let ids: Vec<&str> = checks
+        .iter()
+        .map(|check| check["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids, IDS);
+    let found = checks.iter().filter(|check| check["outcome"] == outcome);
+    found
+        .map(|check| check["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// "`new NAME --lang LANG` | a plugin that passes `certify` untouched"
+#[track_caller]
+fn begins_and_complies(language: &str, needs: &str) {
+    if !has(needs) {
+        return skip(&format!("{needs} is not installed"));
+    }
+    let folder = TempDir::new().unwrap();
+    let made = say(
+        folder.path(),
+        &["--json", "new", "word-count", "--lang", language],
+    )
+    .expect(0)
+    .json();
+    assert_eq!(made["plugin_id"], "p.example.word-count");
+    assert!(
+        folder
+            .path()
+            .join(made["program"].as_str().unwrap())
+            .is_file(),
+        "{made}"
+    );
+    let report = say(folder.path(), &["--json", "certify", "word-count"])
+        .expect(0)
+        .json();
+    assert_eq!(report["compliant"], true, "{report:#}");
+    assert_eq!(with_outcome(&report, "pass"), IDS, "{report:#}");
+    assert_eq!(report["plugin_id"], "p.example.word-count");
+}
+
+#[test]
+fn inv_pnp_01_a_plugin_in_c_is_begun_and_complies() {
+    begins_and_complies("c", "cc");
+}
+
+#[test]
+fn inv_pnp_01_a_plugin_for_node_is_begun_and_complies() {
+    begins_and_complies("node", "node");
+}
+
+#[test]
+fn inv_pnp_01_a_plugin_in_python_is_begun_and_complies() {
+    begins_and_complies("python", "python3");
+}
+
+#[test]
+fn inv_pnp_01_a_plugin_in_the_shell_is_begun_and_complies() {
+    begins_and_complies("sh", "true");
+}
+
+#[test]
+fn inv_pnp_01_a_worker_is_begun_and_complies() {
+    begins_and_complies("worker", "node");
+}
+
+#[test]
+fn inv_pnp_01_a_plugin_in_rust_is_begun_and_complies() {
+    if TempDir::new_in(target()).is_err() {
+        return skip("this user may not build here");
+    }
+    begins_and_complies("rust", "cargo");
+}
+
+/// What `new` made is the author's own from the first line: it can be signed and used, and nothing is ever written over.
+#[test]
+fn inv_pnp_10_what_new_made_is_registered_and_never_written_over() {
+    let host = Host::new();
+    let folder = host.folder();
+    say(folder, &["new", "p.text.greeter", "--lang", "sh"]).expect(0);
+    let package = folder.join("p.text.greeter");
+    assert_eq!(host.install_folder(&package), "p.text.greeter");
+    assert_eq!(
+        host.ask("p.text.greeter", "three short words")["result"]["data"]["word_count"],
+        3
+    );
+    let mode = |name: &str| {
+        fs::metadata(package.join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!((mode("plugin.json"), mode("hello.sh")), (0o644, 0o644));
+    let again = say(folder, &["new", "p.text.greeter", "--lang", "python"]).expect(2);
+    assert!(again.stderr.contains("exists already"), "{again:?}");
+    assert!(!package.join("hello.py").exists());
+    for name in ["Upper", "a b", "..", "x/.."] {
+        let said = say(folder, &["new", name, "--lang", "sh"]).expect(2);
+        assert!(said.stderr.contains("cannot name a plugin"), "{said:?}");
+    }
+    say(folder, &["new", "fine", "--lang", "cobol"]).expect(2);
+    let said = say(
+        folder,
+        &["new", "fine", "--lang", "rust", "--sdk", "nowhere"],
+    )
+    .expect(2);
+    assert!(
+        said.stderr.contains("--sdk") && !folder.join("fine").exists(),
+        "{said:?}"
+    );
+}
+
+/// Certifies a package, and gives its report with the exit code that must go with it.
+fn certify(package: &Package, arguments: &[&str]) -> Value {
+    let folder = TempDir::new().unwrap();
+    package.write(folder.path());
+    let path = folder.path().to_str().unwrap();
+    let said = say(
+        folder.path(),
+        &[&["--json", "certify", path], arguments].concat(),
+    );
+    let report = said.json();
+    assert_eq!(
+        said.code,
+        i32::from(report["compliant"] != true),
+        "{said:?}"
+    );
+    report
+}
+
+fn native(id: &str, body: &str) -> Package {
+    Package::native(id, &c(body, Link::Static))
+}
+
+/// "`certify PACKAGE` | the ten compliance checks": each is failed by a plugin that breaks its invariant, and by it alone or with
+/// those that follow from it. Exit code 1: "the answer is no".
+#[test]
+fn inv_pnp_10_each_broken_invariant_is_found() {
+    let fails = |package: &Package, expected: &[&str]| {
+        let report = certify(package, &[]);
+        assert_eq!(with_outcome(&report, "fail"), expected, "{report:#}");
+    };
+    fails(&prompt("p.test.fine"), &[]);
+    // Nothing could be asked of it, and nothing is claimed of it.
+    let missing = prompt("p.test.missing")
+        .with(|manifest| manifest["entrypoint"]["command"] = json!(["./none"]));
+    fails(&missing, &["INV-PNP-01"]);
+    let report = certify(&missing, &[]);
+    assert_eq!(with_outcome(&report, "pass"), ["INV-PNP-09"], "{report:#}");
+    fails(
+        &babbling("p.test.babbles"),
+        &["INV-PNP-02", "INV-PNP-03", "INV-PNP-04", "INV-PNP-10"],
+    );
+    let clock = "int main(void) { read_line(); struct timespec now; clock_gettime(CLOCK_MONOTONIC, &now); \
+        char data[64]; snprintf(data, sizeof data, \"{\\\"now\\\":\\\"%ld.%ld\\\"}\", now.tv_sec, now.tv_nsec); answer(data); }";
+    fails(&native("p.test.clock", clock), &["INV-PNP-03"]);
+    let untyped = prompt("p.test.untyped")
+        .with(|manifest| manifest["io"]["outputs"][0]["kind"] = json!("text"));
+    fails(&untyped, &["INV-PNP-03", "INV-PNP-04", "INV-PNP-10"]);
+    fails(
+        &hostile("p.test.hostile"),
+        &["INV-PNP-03", "INV-PNP-04", "INV-PNP-06", "INV-PNP-10"],
+    );
+    let slow = native("p.test.slow", "int main(void) { read_line(); pause(); }")
+        .with(|manifest| manifest["limits"]["max_ms"] = json!(100));
+    fails(
+        &slow,
+        &["INV-PNP-03", "INV-PNP-04", "INV-PNP-08", "INV-PNP-10"],
+    );
+    let old = prompt("p.test.old").with(|manifest| manifest["api_version"] = json!("2.0.0"));
+    fails(&old, &["INV-PNP-01", "INV-PNP-09"]);
+    let fragile = "int main(void) { read_line(); if (strstr(line, \"\\\"content\\\":\\\"\\\"\")) abort(); answer(\"{}\"); }";
+    fails(&native("p.test.fragile", fragile), &["INV-PNP-10"]);
+}
+
+/// "`probabilistic`": a plugin that promises nothing is not held to it.
+#[test]
+fn inv_pnp_03_a_promise_that_was_not_made_is_not_checked() {
+    let package = prompt("p.test.dice")
+        .with(|manifest| manifest["determinism"]["mode"] = json!("probabilistic"));
+    let report = certify(&package, &[]);
+    assert_eq!(report["compliant"], true, "{report:#}");
+    assert_eq!(with_outcome(&report, "not_checked"), ["INV-PNP-03"]);
+}
+
+/// A plugin that wants more than a sample can know is asked what its author says.
+#[test]
+fn inv_pnp_04_the_author_may_say_what_to_ask() {
+    let picky =
+        "int main(void) { read_line(); if (!strstr(line, \"sesame\")) return 3; answer(\"{}\"); }";
+    let package = native("p.test.picky", picky).with(|manifest| {
+        manifest["io"]["inputs"][0]["schema_ref"] = json!("word/1");
+    });
+    let without = certify(&package, &[]);
+    assert!(
+        with_outcome(&without, "fail").contains(&"INV-PNP-04".to_owned()),
+        "{without:#}"
+    );
+    let detail = without["checks"][3]["detail"].as_str().unwrap();
+    assert!(detail.contains("--text"), "{detail}");
+    let with = certify(&package, &["--text", "open sesame"]);
+    assert!(
+        !with_outcome(&with, "fail").contains(&"INV-PNP-04".to_owned()),
+        "{with:#}"
+    );
+}
+
+/// The package stays as it was, signed or not, and no state is touched.
+#[test]
+fn inv_pnp_02_certify_changes_nothing() {
+    let host = Host::new();
+    let package = host.signed(&prompt("p.test.kept"));
+    let before = host.events().len();
+    let listed = |folder: &Path| -> Vec<_> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    let names = listed(&package);
+    host.say(["certify", package.to_str().unwrap()]).expect(0);
+    assert_eq!((listed(&package), host.events().len()), (names, before));
+}
