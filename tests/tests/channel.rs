@@ -477,7 +477,7 @@ fn inv_pnp_08_a_host_that_does_not_read_loses_nothing() {
     let gateway = channel.pid();
     let while_unread = std::thread::spawn(move || {
         std::thread::sleep(unread * 4 / 5);
-        descendants_of(gateway)
+        plugins_of(gateway)
     });
     let begun = Instant::now();
     let ids: Vec<_> = (0..CALLS)
@@ -490,7 +490,11 @@ fn inv_pnp_08_a_host_that_does_not_read_loses_nothing() {
         begun.elapsed() >= unread,
         "the gateway does not read on while nobody reads its answers"
     );
-    assert_eq!(while_unread.join().unwrap(), Vec::<u32>::new());
+    assert_eq!(
+        while_unread.join().unwrap(),
+        Vec::<u32>::new(),
+        "no plugin waits for a host"
+    );
     let mut ran = Vec::new();
     for (call, id) in ids.iter().enumerate() {
         let answer = channel.answer(id);

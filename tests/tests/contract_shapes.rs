@@ -31,7 +31,10 @@ fn inv_pnp_09_the_gateway_says_its_version() {
     let host = Host::new();
     let mut channel = Channel::open(&host);
     let pong = channel.call("ping", json!({}));
-    assert_eq!(names(&pong), ["api_version", "pid", "state", "version"]);
+    assert_eq!(
+        names(&pong),
+        ["anchor", "api_version", "pid", "state", "version"]
+    );
     assert_eq!(pong["api_version"], "1.0.0");
     assert_eq!(pong["pid"], channel.pid());
     let exactly = prompt("p.test.exactly")
@@ -90,7 +93,7 @@ fn inv_pnp_05_a_process_serves_one_request() {
         assert_eq!(told["result"]["data"], json!({ "served": 1 }), "{told}");
     }
     assert_eq!(
-        campaigns::processes::descendants_of(channel.pid()),
+        campaigns::processes::plugins_of(channel.pid()),
         Vec::<u32>::new(),
         "ended and reaped"
     );

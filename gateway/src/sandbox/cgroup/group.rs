@@ -237,8 +237,15 @@ fn number(text: &str) -> io::Result<u64> {
     text.trim().parse().map_err(io::Error::other)
 }
 
-/// Removes an empty group. One that will not go is left for the next gateway, which looks for such.
+/// Removes an empty group of this gateway's. One that will not go is left for the next gateway, which looks for such.
 pub(super) fn remove(folder: &Path) {
+    if !try_remove(folder) {
+        tracing::warn!(folder = %folder.display(), "a control group cannot be removed");
+    }
+}
+
+/// Removes an empty group; false when it stays busy.
+pub(super) fn try_remove(folder: &Path) -> bool {
     // A group whose last process has only just been reaped may be busy for a moment.
     const TRIES: u32 = 10;
     for _ in 0..TRIES {
@@ -246,8 +253,8 @@ pub(super) fn remove(folder: &Path) {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
                 std::thread::sleep(std::time::Duration::from_millis(1));
             }
-            Ok(()) | Err(_) => return,
+            Ok(()) | Err(_) => return true,
         }
     }
-    tracing::warn!(folder = %folder.display(), "a control group cannot be removed");
+    false
 }

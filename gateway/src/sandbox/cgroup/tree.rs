@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{FlockOperation, flock, getxattr};
 
-use super::group::remove;
+use super::group::{remove, try_remove};
 
 /// What the names of gateways' folders begin with.
 const PREFIX: &str = "plugin-gateway-";
@@ -390,10 +390,17 @@ fn sweep(base: &Path) {
         }
         for group in fs::read_dir(&folder).into_iter().flatten().flatten() {
             if group.file_type().is_ok_and(|kind| kind.is_dir()) {
-                remove(&group.path());
+                sweep_one(&group.path());
             }
         }
-        remove(&folder);
+        sweep_one(&folder);
+    }
+}
+
+/// Plugins that were killed with their gateway may still be on their way out; then the next gateway removes it.
+fn sweep_one(folder: &Path) {
+    if !try_remove(folder) {
+        tracing::debug!(folder = %folder.display(), "a dead gateway's control group is still in use");
     }
 }
 
