@@ -133,6 +133,7 @@ fn ledger_kind(error: &ledger::Error) -> Kind {
         E::Unavailable { .. }
         | E::Note { .. }
         | E::AnchorMoved { .. }
+        | E::AnchorGone { .. }
         | E::Locked { .. }
         | E::Broken { .. }
         | E::TooLong { .. }

@@ -1,7 +1,8 @@
 //! The anchor: the last checkpoint, kept where a copy of the state put back does not reach. It only ever moves on from
 //! what this ledger last put there (compare-and-swap).
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,10 @@ use super::checkpoint::{Checkpoint, LogKey};
 use super::error::Error;
 use super::init::read_small;
 use super::io::{Disk, write_whole};
+use super::layout::Layout;
+
+/// The file of the note.
+const HEAD: &str = "head";
 
 /// The anchor as this ledger knows it.
 #[derive(Debug)]
@@ -16,21 +21,38 @@ pub(crate) struct Anchor {
     folder: PathBuf,
     /// The note that is there; none before the first checkpoint.
     note: Option<String>,
+    /// Where a ledger that was anchored inside its state before has its old anchor, until this one has a note.
+    old: Option<PathBuf>,
 }
 
 impl Anchor {
-    /// Reads the anchor in `folder`, which need not be there yet.
-    pub(crate) fn read(folder: &Path) -> Result<Self, Error> {
-        let anchor = Self {
-            folder: folder.to_owned(),
+    /// Reads the anchor in the folder that the operator names, or else inside the state.
+    ///
+    /// # Errors
+    /// When a named one has nothing although this ledger has checkpoints, which then were anchored there: an absent volume must not
+    /// make an old copy of the state look new. A ledger that was anchored inside its state until now may move.
+    pub(crate) fn read(layout: &Layout, named: Option<&Path>) -> Result<Self, Error> {
+        let inside = layout.anchor();
+        let mut anchor = Self {
+            folder: named.unwrap_or(&inside).to_owned(),
             note: None,
+            old: None,
         };
-        let note = anchor.current()?;
-        Ok(Self { note, ..anchor })
+        anchor.note = anchor.current()?;
+        if named.is_some() && anchor.note.is_none() {
+            let old = inside.join(HEAD);
+            if !old.exists() && has_checkpoints(layout)? {
+                return Err(Error::AnchorGone {
+                    path: anchor.path(),
+                });
+            }
+            anchor.old = Some(old);
+        }
+        Ok(anchor)
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.folder.join("head")
+        self.folder.join(HEAD)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -80,6 +102,20 @@ impl Anchor {
             .map_err(Error::io("write", &self.path()))?;
         self.note = Some(note.to_owned());
         drop(held);
-        Ok(())
+        match self.old.take().map(|old| (fs::remove_file(&old), old)) {
+            Some((Err(error), old)) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::io("remove", &old)(error))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
+}
+
+fn has_checkpoints(layout: &Layout) -> Result<bool, Error> {
+    let folder = layout.checkpoints();
+    let entries = fs::read_dir(&folder).map_err(Error::io("read", &folder))?;
+    let notes = entries.flatten().map(|entry| entry.path());
+    Ok(notes
+        .into_iter()
+        .any(|path| path.extension().is_some_and(|end| end == "note")))
 }

@@ -57,6 +57,14 @@ pub enum Error {
         /// The anchor's file.
         path: PathBuf,
     },
+    /// The anchor that the operator names has nothing, and this ledger was anchored elsewhere than in its state.
+    #[error(
+        "anchor '{path}' is not there, so an old copy of this ledger could not be told from the true one: mount its volume, or name the folder where the ledger was anchored"
+    )]
+    AnchorGone {
+        /// The anchor's file.
+        path: PathBuf,
+    },
     /// The run has no events.
     #[error("run '{run}' has no events in the ledger")]
     NoSuchRun {

@@ -167,7 +167,7 @@ pub(super) fn open(
     let lock = Lock::take(&layout.lock())?;
     let signer = signer(&layout)?;
     let key = signer.public();
-    let anchor = Anchor::read(options.anchor.as_deref().unwrap_or(&layout.anchor()))?;
+    let anchor = Anchor::read(&layout, options.anchor.as_deref())?;
     let claims = Claims::gather(&layout, &key, Some(&anchor))?;
     let checkpoint = claims.checkpoints().next_back().copied();
     let mut survey = Survey::make(&layout, &key, claims, options.check_bytes, registry_events)?;

@@ -58,7 +58,7 @@ pub(crate) fn verify(
     let layout = Layout::existing(state)?;
     let key = public_key(&layout)?;
     // Checkpoints first: what they are about was durable before they were written, so a running writer cannot mislead.
-    let gathered = Anchor::read(anchor.unwrap_or(&layout.anchor()))
+    let gathered = Anchor::read(&layout, anchor)
         .and_then(|anchor| Claims::gather(&layout, &key, Some(&anchor)));
     let claims = match gathered {
         Ok(claims) => claims,

@@ -132,6 +132,32 @@ fn an_old_copy_of_the_whole_state_is_refused_when_the_anchor_is_elsewhere() {
 }
 
 #[test]
+fn an_anchor_elsewhere_that_is_gone_is_not_taken_for_a_new_one() {
+    let volume = tempfile::tempdir().unwrap();
+    let anchor = volume.path().join("anchor");
+    let options = Options {
+        anchor: Some(anchor.clone()),
+        ..Options::default()
+    };
+    // A ledger that was anchored inside its state moves, and its old anchor with it.
+    let state = filled_with(2, Options::default());
+    let inside = state.path().join("anchor/head");
+    assert!(inside.is_file());
+    let (ledger, _) = open_with(state.path(), options.clone()).unwrap();
+    ledger.record(draft(EventKind::Result, "r", "q")).unwrap();
+    drop(ledger);
+    assert!(!inside.exists() && anchor.join("head").is_file());
+    let gone = volume.path().join("unmounted");
+    std::fs::rename(&anchor, &gone).unwrap();
+    let error = open_with(state.path(), options.clone()).unwrap_err();
+    assert!(matches!(error, Error::AnchorGone { .. }), "{error}");
+    let looked = crate::ledger::verify(state.path(), Some(&anchor), &|_, _| {});
+    assert!(matches!(looked, Err(Error::AnchorGone { .. })));
+    std::fs::rename(&gone, &anchor).unwrap();
+    open_with(state.path(), options).unwrap();
+}
+
+#[test]
 fn two_copies_at_one_anchor_cannot_both_go_on() {
     let anchor = tempfile::tempdir().unwrap();
     let options = Options {
