@@ -20,7 +20,7 @@ use super::streams::above_stdio;
 use super::uids::{Loan, Uids};
 use crate::sys::launcher::PROGRAM;
 use crate::sys::launcher::wire::Step;
-use crate::sys::wait::{self, Death};
+use crate::sys::wait::Death;
 
 /// The namespaces, with their layers. That of process ids is made anew for each run; the others are the launcher's.
 pub(super) const NAMESPACES: [(i32, Layer); 6] = [
@@ -54,8 +54,6 @@ pub(super) struct Host {
     pub(super) reported: bool,
     /// The launcher's program, sealed.
     pub(super) launcher: Arc<Image>,
-    /// The gateway's own process, to see it end.
-    pub(super) gateway: OwnedFd,
     /// An empty folder without a name, in which nobody can make anything.
     pub(super) folder: OwnedFd,
 }
@@ -75,7 +73,6 @@ impl Host {
             cgroups: Err("not tried".to_owned()),
             reported: true,
             launcher: Arc::new(launcher_program()?),
-            gateway: own_process()?,
             folder,
         };
         if host.rehearse_with(host.all_namespaces()).is_ok() {
@@ -187,7 +184,7 @@ impl Host {
             birthplace: group.and_then(cgroup::Loan::birthplace),
             doors: group.map(cgroup::Loan::doors).unwrap_or_default(),
         })?;
-        let reaped = wait::reap(&child.pidfd).during("reap a rehearsal")?;
+        let reaped = launcher.reap(&child)?;
         if reaped.end == Death::Exited(0) {
             Ok(())
         } else {
@@ -256,12 +253,6 @@ pub(super) fn random_halves() -> Result<[u32; 2], Error> {
 fn launcher_program() -> Result<Image, Error> {
     use sha2::{Digest, Sha256};
     Image::seal_as("launcher", PROGRAM, &Sha256::digest(PROGRAM).into())
-}
-
-/// A descriptor of this very process.
-fn own_process() -> Result<OwnedFd, Error> {
-    use rustix::process::{PidfdFlags, getpid, pidfd_open};
-    pidfd_open(getpid(), PidfdFlags::empty()).during("open the gateway's own process")
 }
 
 fn open_null() -> Result<OwnedFd, Error> {

@@ -12,17 +12,17 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::children::Children;
 use super::error::{Error, While};
 use super::filter::{Filter, Wanted};
 use super::host::{self, Host};
-use super::image::Image;
 use super::layout::Layout;
 use super::letter::{Letter, read_reply};
 use super::reports::Reports;
 use super::streams::above_stdio;
 use crate::sys::launcher::wire::{Reply, Step};
 use crate::sys::spawn::{self, Child};
-use crate::sys::wait;
+use crate::sys::wait::{self, Reaped};
 
 /// How long a launcher may take to answer. Starting takes it less than a millisecond; one that does not answer after this
 /// was stopped by somebody, and is replaced.
@@ -79,6 +79,7 @@ pub(super) struct Launcher {
     process: Arc<OwnedFd>,
     reports: Option<Arc<Reports>>,
     replies: Mutex<Vec<ReplySocket>>,
+    children: Arc<Children>,
     keeper: Option<JoinHandle<()>>,
 }
 
@@ -96,15 +97,17 @@ impl Launcher {
     /// With the step that failed.
     pub(super) fn start(host: &Host, outfit: &Outfit) -> Result<Self, Error> {
         let (control, theirs) = socket_pair()?;
-        let (keeper, process, watched) = keep(Arc::clone(&host.launcher), theirs)?;
+        let children = Arc::<Children>::default();
+        let (kept, watched) = keep(host, theirs, Arc::clone(&children))?;
         let mut launcher = Self {
             control,
-            process,
+            process: kept.process,
             reports: None,
             replies: Mutex::default(),
-            keeper: Some(keeper),
+            children,
+            keeper: Some(kept.thread),
         };
-        let dressed = launcher.dress(host, outfit);
+        let dressed = launcher.dress(host, outfit, kept.lifeline.as_fd());
         // Also when it failed: the keeper waits for this, and whoever drops the launcher for the keeper.
         let told = watched.send(launcher.reports.clone());
         debug_assert!(told.is_ok(), "the keeper waits for what to watch");
@@ -112,12 +115,15 @@ impl Launcher {
     }
 
     /// Tells the launcher what to put on, and waits until it has.
-    fn dress(&mut self, host: &Host, outfit: &Outfit) -> Result<(), Error> {
+    fn dress(
+        &mut self,
+        host: &Host,
+        outfit: &Outfit,
+        lifeline: BorrowedFd<'_>,
+    ) -> Result<(), Error> {
         let mark = host::random()?;
         let program = Filter::build(&outfit.wanted)?.with_mark(mark);
-        outfit
-            .letter(host, mark, &program)?
-            .send(self.control.as_fd())?;
+        self.send(&outfit.letter(host, lifeline, mark, &program)?)?;
         let (reply, listener) = self.answer(self.control.as_fd())?;
         check(&reply)?;
         if outfit.wanted.reported {
@@ -135,25 +141,54 @@ impl Launcher {
     /// With the step that failed; no process is left then.
     pub(super) fn launch(&self, start: &Start<'_>) -> Result<Child, Error> {
         let socket = self.borrow_reply()?;
-        start
-            .letter(socket.theirs.as_fd())
-            .send(self.control.as_fd())?;
-        let (reply, pidfd) = self.answer(socket.ours.as_fd())?;
-        self.give_back(socket);
-        let child = pidfd.map(|pidfd| Child {
-            pid: reply.pid,
-            pidfd,
-        });
-        match (check(&reply), child) {
-            (Ok(()), Some(child)) => Ok(child),
-            (Ok(()), None) => Err(Error::LauncherGone),
-            (Err(error), None) => Err(error),
-            (Err(error), Some(child)) => {
-                wait::kill(&child.pidfd).during("kill a process that did not start")?;
-                wait::reap(&child.pidfd).during("reap a process that did not start")?;
-                Err(error)
+        let asked = self.children.ask();
+        self.send(&start.letter(socket.theirs.as_fd()))?;
+        let (reply, pidfd) = match self.answer(socket.ours.as_fd()) {
+            Ok(answer) => answer,
+            Err(error) => {
+                // A plugin may have been made all the same; its keeper finds it once the launcher is gone.
+                drop(asked);
+                wait::kill(&self.process).during("kill a launcher")?;
+                self.children.wait_for_sweep();
+                return Err(error);
             }
+        };
+        self.give_back(socket);
+        let child = self.handed_over(&reply, pidfd)?;
+        asked.know(child.pid);
+        Ok(child)
+    }
+
+    /// The child of an answer that says that all went well; any other is ended.
+    fn handed_over(&self, reply: &Reply, pidfd: Option<OwnedFd>) -> Result<Child, Error> {
+        let failed = match (check(reply), pidfd) {
+            (Ok(()), Some(pidfd)) => {
+                return Ok(Child {
+                    pid: reply.pid,
+                    pidfd,
+                });
+            }
+            (Err(error), _) => error,
+            // The kernel lets go of a descriptor for which this process has no number left.
+            (Ok(()), None) => Error::Io {
+                action: "receive a plugin's descriptor",
+                source: rustix::io::Errno::MFILE.into(),
+            },
+        };
+        if reply.pid > 0 {
+            wait::end_child(reply.pid).during("end a process that did not start")?;
         }
+        Err(failed)
+    }
+
+    /// Waits for a plugin of this launcher's to end and takes it off the kernel's table.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(super) fn reap(&self, child: &Child) -> Result<Reaped, Error> {
+        let reaped = wait::reap(&child.pidfd).during("reap a plugin");
+        self.children.forget(child.pid);
+        reaped
     }
 
     /// Where forbidden calls are reported, if they are.
@@ -168,16 +203,33 @@ impl Launcher {
 
     /// Whether it has ended.
     pub(super) fn is_gone(&self) -> bool {
-        wait_for([self.process.as_fd()], Duration::ZERO).is_ok_and(|[ended]| ended)
+        let ended = (self.process.as_fd(), PollFlags::IN);
+        wait_for([ended], Duration::ZERO).is_ok_and(|[ended]| ended)
+    }
+
+    /// Sends a letter, once there is room for it.
+    fn send(&self, letter: &Letter<'_>) -> Result<(), Error> {
+        while !letter.send(self.control.as_fd())? {
+            let room = (self.control.as_fd(), PollFlags::OUT);
+            let ended = (self.process.as_fd(), PollFlags::IN);
+            self.in_time(wait_for([room, ended], ANSWER_TIME)?)?;
+        }
+        Ok(())
     }
 
     /// Waits for the answer at a socket.
     fn answer(&self, socket: BorrowedFd<'_>) -> Result<(Reply, Option<OwnedFd>), Error> {
-        let [answered, _] = wait_for([socket, self.process.as_fd()], ANSWER_TIME)?;
-        if answered {
-            return read_reply(socket);
+        let answer = (socket, PollFlags::IN);
+        let ended = (self.process.as_fd(), PollFlags::IN);
+        self.in_time(wait_for([answer, ended], ANSWER_TIME)?)?;
+        read_reply(socket)
+    }
+
+    /// That what was waited for has come. A launcher that ended, or was stopped, is for all who wait for it the same from now on.
+    fn in_time(&self, [come, _]: [bool; 2]) -> Result<(), Error> {
+        if come {
+            return Ok(());
         }
-        // Ended or stopped: for those who wait for it too, it is now the same.
         wait::kill(&self.process).during("kill a launcher")?;
         Err(Error::LauncherGone)
     }
@@ -219,6 +271,7 @@ impl Outfit {
     fn letter<'a>(
         &'a self,
         host: &'a Host,
+        lifeline: BorrowedFd<'a>,
         mark: u64,
         filter: &[libc::sock_filter],
     ) -> Result<Letter<'a>, Error> {
@@ -236,7 +289,7 @@ impl Outfit {
         letter.root(self.root.as_ref());
         letter.limits(&self.limits);
         letter.filter(filter);
-        letter.descriptor(host.gateway.as_fd());
+        letter.descriptor(lifeline);
         letter.descriptor(host.folder.as_fd());
         if let Some(ruleset) = &self.ruleset {
             letter.descriptor(ruleset.as_fd());
@@ -288,45 +341,74 @@ fn check(reply: &Reply) -> Result<(), Error> {
 
 type Watched = SyncSender<Option<Arc<Reports>>>;
 
-/// Starts the thread that keeps a launcher: its handle, the process, and where to say what to watch.
-fn keep(
-    program: Arc<Image>,
-    control: OwnedFd,
-) -> Result<(JoinHandle<()>, Arc<OwnedFd>, Watched), Error> {
-    let (started, process) = mpsc::sync_channel(1);
+/// A launcher's process, and the thread that keeps it.
+struct Kept {
+    thread: JoinHandle<()>,
+    process: Arc<OwnedFd>,
+    /// Readable once the thread has ended, and so nobody keeps what the launcher makes.
+    lifeline: OwnedFd,
+}
+
+/// Starts the thread that keeps a launcher. Returns also where to say what to watch.
+fn keep(host: &Host, control: OwnedFd, children: Arc<Children>) -> Result<(Kept, Watched), Error> {
+    let (started, kept) = mpsc::sync_channel(1);
     let (watched, to_watch) = mpsc::sync_channel(1);
-    let keeper = std::thread::Builder::new()
+    let program = Arc::clone(&host.launcher);
+    let thread = std::thread::Builder::new()
         .name("plugin-keeper".to_owned())
         .stack_size(KEEPER_STACK_BYTES)
         .spawn(move || {
-            let launched = spawn::launcher(program.file(), control.as_fd());
+            let launched = lifeline().and_then(|lifeline| {
+                let child = spawn::launcher(program.file(), control.as_fd());
+                let child = child.during("start a launcher")?;
+                Ok((Arc::new(child.pidfd), lifeline))
+            });
             // The launcher has its own copy, and its end must show at ours.
             drop((control, program));
-            let process = launched.map(|child| Arc::new(child.pidfd));
-            let kept = process.as_ref().ok().map(Arc::clone);
-            if started.send(process.during("start a launcher")).is_ok()
-                && let Some(process) = kept
+            let process = launched
+                .as_ref()
+                .ok()
+                .map(|(process, _)| Arc::clone(process));
+            if started.send(launched).is_ok()
+                && let Some(process) = process
             {
                 watch(&process, &to_watch);
+                children.sweep();
             }
         })
         .during("start a thread")?;
-    let process = process.recv().unwrap_or(Err(Error::LauncherGone))?;
-    Ok((keeper, process, watched))
+    let (process, lifeline) = kept.recv().unwrap_or(Err(Error::LauncherGone))?;
+    let kept = Kept {
+        thread,
+        process,
+        lifeline,
+    };
+    Ok((kept, watched))
+}
+
+/// A descriptor of the calling thread, which is readable once that has ended. Before Linux 6.9, of the whole process.
+fn lifeline() -> Result<OwnedFd, Error> {
+    use rustix::process::{PidfdFlags, getpid, pidfd_open};
+    /// `PIDFD_THREAD` of pidfd_open(2).
+    const THREAD: PidfdFlags = PidfdFlags::from_bits_retain(libc::O_EXCL.cast_unsigned());
+    let own = pidfd_open(rustix::thread::gettid(), THREAD);
+    let own = own.or_else(|_| pidfd_open(getpid(), PidfdFlags::empty()));
+    above_stdio(own.during("open a thread of the gateway's own")?)
 }
 
 /// Takes reports until the launcher has ended, then reaps it.
 fn watch(process: &OwnedFd, to_watch: &Receiver<Option<Arc<Reports>>>) {
     // Nothing to watch comes from a launcher that did not get ready and was dropped.
     let reports = to_watch.recv().ok().flatten();
+    let ended = (process.as_fd(), PollFlags::IN);
     loop {
         let ready = match &reports {
-            Some(reports) => wait_for([process.as_fd(), reports.listener()], FOREVER),
-            None => wait_for([process.as_fd()], FOREVER).map(|[ended]| [ended, false]),
+            Some(reports) => wait_for([ended, (reports.listener(), PollFlags::IN)], FOREVER),
+            None => wait_for([ended], FOREVER).map(|[ended]| [ended, false]),
         };
         match ready {
             Ok([false, true]) => {
-                let taken = reports.as_ref().map(|reports| reports.take_all());
+                let taken = reports.as_ref().map(|reports| reports.take_some());
                 if let Some(Err(error)) = taken {
                     tracing::error!(%error, "reports of forbidden calls cannot be taken");
                 }
@@ -342,9 +424,12 @@ fn watch(process: &OwnedFd, to_watch: &Receiver<Option<Arc<Reports>>>) {
 /// Until something happens.
 const FOREVER: Duration = Duration::MAX;
 
-/// Waits until one of these is readable or the time is over.
-fn wait_for<const N: usize>(fds: [BorrowedFd<'_>; N], time: Duration) -> Result<[bool; N], Error> {
-    let mut polled = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+/// Waits until one of these is ready or the time is over.
+fn wait_for<const N: usize>(
+    sources: [(BorrowedFd<'_>, PollFlags); N],
+    time: Duration,
+) -> Result<[bool; N], Error> {
+    let mut polled = sources.map(|(fd, wanted)| PollFd::from_borrowed_fd(fd, wanted));
     let timeout = Timespec::try_from(time).ok();
     loop {
         match poll(&mut polled, timeout.as_ref()) {

@@ -3,6 +3,7 @@
 
 mod advice;
 mod cgroup;
+mod children;
 mod denial;
 mod elf;
 mod error;

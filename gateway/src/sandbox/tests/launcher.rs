@@ -54,7 +54,16 @@ fn calls_in_flight_end_with_their_launcher() {
 }
 
 fn try_run(sandbox: &Sandbox<Permit>, entry: &Entry, folder: &Path) -> Result<Report, Error> {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    try_run_within(sandbox, entry, folder, Duration::from_secs(60))
+}
+
+pub(super) fn try_run_within(
+    sandbox: &Sandbox<Permit>,
+    entry: &Entry,
+    folder: &Path,
+    time: Duration,
+) -> Result<Report, Error> {
+    let deadline = Instant::now() + time;
     sandbox.run(
         &Permit,
         &Job {
