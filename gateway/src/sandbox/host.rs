@@ -22,7 +22,11 @@ use crate::sys::launcher::PROGRAM;
 use crate::sys::launcher::wire::Step;
 use crate::sys::wait::Death;
 
-/// The namespaces, with their layers. That of process ids is made anew for each run; the others are the launcher's.
+/// The namespaces that are made anew for each run; the others are the launcher's. Where control-group namespaces are borders of
+/// delegation (`nsdelegate`, as systemd mounts them), a launcher in one of its own could not start a plugin in the run's group, which lies outside.
+pub(super) const NAMESPACES_OF_EACH: i32 = libc::CLONE_NEWPID | libc::CLONE_NEWCGROUP;
+
+/// The namespaces, with their layers.
 pub(super) const NAMESPACES: [(i32, Layer); 6] = [
     (libc::CLONE_NEWNS, Layer::MountNs),
     (libc::CLONE_NEWPID, Layer::PidNs),

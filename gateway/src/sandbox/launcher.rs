@@ -276,8 +276,8 @@ impl Outfit {
         filter: &[libc::sock_filter],
     ) -> Result<Letter<'a>, Error> {
         let mut letter = Letter::default();
-        letter.flags(self.namespaces & !libc::CLONE_NEWPID);
-        letter.flags(self.namespaces & (libc::CLONE_NEWPID | libc::CLONE_NEWUSER));
+        letter.flags(self.namespaces & !host::NAMESPACES_OF_EACH);
+        letter.flags(self.namespaces & (host::NAMESPACES_OF_EACH | libc::CLONE_NEWUSER));
         letter.word(std::process::id());
         letter.yes(host.uids.is_some());
         letter.long(mark);

@@ -1,15 +1,17 @@
 //! What could go wrong between gateway, launcher and plugin at an unlucky moment, each brought about on purpose.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::support::{
-    Link, alone, children, children_of, launchers_of, limits, package, program, run, run_within,
-    sandbox, text, wait_for,
+    Link, alone, alone_under, children, children_of, compile, is_root, launchers_of, limits,
+    package, program, run, run_within, sandbox, text, wait_for,
 };
 use crate::sandbox::error::Error;
 use crate::sandbox::filter::Wanted;
@@ -18,6 +20,7 @@ use crate::sandbox::image::Class;
 use crate::sandbox::launcher::{Launcher, Outfit, Start};
 use crate::sandbox::layout::Layout;
 use crate::sandbox::rules::Places;
+use crate::sandbox::uids::Loan;
 use crate::sandbox::{End, Entry, Image, Limits, Settings, plan};
 use crate::sys::spawn::Child;
 use crate::sys::wait::{self, Death};
@@ -108,25 +111,31 @@ fn endless() -> std::sync::Arc<Image> {
     image
 }
 
-/// Starts the program, as a run without a control group would, after the doors that are given.
-fn start(
+/// Starts the program, as a run without a control group would.
+fn start(launcher: &Launcher, host: &Host, image: &Image) -> Result<Child, Error> {
+    start_in(launcher, host, image, None, Vec::new())
+}
+
+/// Starts it in a group of version 2, or behind doors of version 1.
+fn start_in<'a>(
     launcher: &Launcher,
     host: &Host,
-    image: &Image,
-    doors: &[OwnedFd],
+    image: &'a Image,
+    birthplace: Option<BorrowedFd<'a>>,
+    doors: Vec<BorrowedFd<'a>>,
 ) -> Result<Child, Error> {
     let null = std::fs::File::open("/dev/null").unwrap();
     let loan = host.identity().unwrap();
     launcher.launch(&Start {
-        user: loan.as_ref().map(crate::sandbox::uids::Loan::id),
+        user: loan.as_ref().map(Loan::id),
         cookies: [1, 2],
         descriptors: 16,
         limits: &[],
         arguments: &[CString::new("plugin").unwrap()],
         stdio: [null.as_fd(); 3],
         program: Some(image.file()),
-        birthplace: None,
-        doors: doors.iter().map(AsFd::as_fd).collect(),
+        birthplace,
+        doors,
     })
 }
 
@@ -142,15 +151,15 @@ fn out_of_descriptors() {
     let image = endless();
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     // So that the socket for replies is there.
-    let first = start(&launcher, &host, &image, &[]).unwrap();
+    let first = start(&launcher, &host, &image).unwrap();
     end(&launcher, &first);
     let mut failed = 0;
     // One is for what the plugin reads from.
-    for more in 1..4 {
+    for more in 1..32 {
         let free = std::fs::File::open("/dev/null").unwrap().as_raw_fd();
         let most = u64::try_from(free).unwrap() + more;
         setrlimit(Resource::RLIMIT_NOFILE, most, hard).unwrap();
-        let started = start(&launcher, &host, &image, &[]);
+        let started = start(&launcher, &host, &image);
         setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
         match started {
             Ok(child) => end(&launcher, &child),
@@ -158,7 +167,7 @@ fn out_of_descriptors() {
         }
         assert!(children().is_empty(), "{more}: {:?}", children());
     }
-    assert!((1..3).contains(&failed), "{failed}");
+    assert!((1..31).contains(&failed), "{failed}");
     assert!(!launcher.is_gone(), "it does what it can for the others");
 }
 
@@ -178,10 +187,10 @@ fn no_plugin_is_lost_with_its_launcher() {
 fn lost_with_its_launcher() {
     let (host, launcher) = launcher();
     let image = endless();
-    let known = start(&launcher, &host, &image, &[]).unwrap();
+    let known = start(&launcher, &host, &image).unwrap();
     let (drain, door) = full_pipe();
     std::thread::scope(|scope| {
-        let call = scope.spawn(|| start(&launcher, &host, &image, &[door]));
+        let call = scope.spawn(|| start_in(&launcher, &host, &image, None, vec![door.as_fd()]));
         // The launcher itself, and the child that waits at the door.
         let found = wait_for(
             || launchers_of(std::process::id()),
@@ -217,4 +226,103 @@ fn full_pipe() -> (OwnedFd, OwnedFd) {
     while rustix::io::write(&write, &[0; 4096]).is_ok() {}
     nonblocking(false);
     (read, write)
+}
+
+#[test]
+fn a_plugin_is_born_in_a_group_that_is_not_its_launchers() {
+    let name = "races::a_plugin_is_born_in_a_group_that_is_not_its_launchers";
+    alone(name, born_elsewhere);
+}
+
+/// As in a delegated group of version 2: the gateway in one leaf, its plugins in others.
+fn born_elsewhere() {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let mut mounts = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>());
+    let Some(mount) = mounts.find(|fields| fields[2] == "cgroup2") else {
+        return println!("skipped: no cgroup2 is mounted");
+    };
+    if !mount[3].contains("nsdelegate") {
+        println!("less is tested where namespaces are no borders of delegation");
+    }
+    let root = Path::new(mount[1]);
+    let base = root.join(format!("launcher-test-{}", std::process::id()));
+    let (own, other) = (base.join("own"), base.join("other"));
+    if std::fs::create_dir(&base).is_err() {
+        return println!("skipped: no group can be made");
+    }
+    std::fs::create_dir(&own).unwrap();
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(own.join("cgroup.procs"), "0").unwrap();
+    let (host, launcher) = launcher();
+    let place = std::fs::File::open(&other).unwrap();
+    let image = endless();
+    let started = start_in(&launcher, &host, &image, Some(place.as_fd()), Vec::new());
+    let born = std::fs::read_to_string(other.join("cgroup.procs")).unwrap();
+    if let Ok(child) = &started {
+        end(&launcher, child);
+    }
+    drop((launcher, host));
+    std::fs::write(root.join("cgroup.procs"), "0").unwrap();
+    for folder in [&own, &other, &base] {
+        wait_for(|| std::fs::remove_dir(folder).is_ok(), |gone| *gone);
+    }
+    assert_eq!(born.trim(), started.unwrap().pid.to_string());
+}
+
+/// A plugin's standing among processes: scheduling policy, nice value, and how its memory is laid out.
+const STANDING: &str = r#"int main(void) {
+    request();
+    int policy = syscall(SYS_sched_getscheduler, 0);
+    printf("%d %d %d\n", policy, getpriority(PRIO_PROCESS, 0), (int)syscall(SYS_personality, 0xffffffff));
+}"#;
+
+#[test]
+fn a_privileged_gateway_has_ordinary_plugins() {
+    let name = "races::a_privileged_gateway_has_ordinary_plugins";
+    let words = ["setarch", "-R", "nice", "-n", "-5", "chrt", "-r", "1"];
+    let can = Command::new(words[0])
+        .args(&words[1..])
+        .arg("true")
+        .status();
+    if is_root() && can.is_ok_and(|status| status.success()) {
+        alone_under(&words, name, privileged);
+    } else {
+        println!("skipped: a gateway cannot be given such privileges here");
+    }
+}
+
+fn privileged() {
+    // Not every container lets root do that.
+    let spared = std::fs::write("/proc/self/oom_score_adj", "-1000");
+    println!("spared when memory is short: {spared:?}");
+    let folder = package(&[]);
+    let outside = Command::new(compile(folder.path(), STANDING, Link::Static))
+        .stdin(std::fs::File::open("/proc/self/status").unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&outside.stdout), "2 -5 262144\n");
+    let sandbox = sandbox();
+    let standing = program(STANDING, Link::Static);
+    assert_eq!(
+        text(&run(&sandbox, &standing, folder.path(), "{}\n")),
+        "0 0 0\n"
+    );
+    let endless = program("int main(void) { for (;;) pause(); }", Link::Static);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            run_within(
+                &sandbox,
+                &endless,
+                folder.path(),
+                "{}\n",
+                Duration::from_secs(2),
+                limits(),
+            )
+        });
+        let plugins = wait_for(|| children_of(std::process::id()), |found| found.len() == 1);
+        let score = std::fs::read_to_string(format!("/proc/{}/oom_score_adj", plugins[0]));
+        assert_eq!(score.unwrap(), "0\n");
+    });
 }

@@ -236,10 +236,17 @@ const ALONE: &str = "SANDBOX_TEST_ALONE";
 /// Runs `body` in a process of its own, so that what it counts there is not the doing of other tests.
 /// `test` is the calling test's name without [`PREFIX`].
 pub(crate) fn alone(test: &str, body: fn()) {
+    alone_under(&["env"], test, body);
+}
+
+/// As [`alone`], started by these words, which run what follows them.
+pub(crate) fn alone_under(words: &[&str], test: &str, body: fn()) {
     if std::env::var_os(ALONE).is_some() {
         return body();
     }
-    let output = Command::new(std::env::current_exe().unwrap())
+    let output = Command::new(words[0])
+        .args(&words[1..])
+        .arg(std::env::current_exe().unwrap())
         .args(["--exact", &format!("{PREFIX}{test}"), "--test-threads=1"])
         .env(ALONE, "1")
         .output()
