@@ -307,6 +307,34 @@ fn memory_that_no_limit_counts() {
 }
 
 #[test]
+fn huge_pages_of_the_hosts() {
+    // Outside, the kernel says whether there are any; inside, nobody asks it.
+    let source = "int main(void) { request(); void *at = mmap(0, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0); return at == MAP_FAILED && errno == EACCES ? 7 : 0; }";
+    works_outside(source, Link::Static);
+    for link in [Link::Static, Link::Dynamic] {
+        assert_eq!(run_c(&sandbox(), source, link).end, End::Exited(7));
+    }
+}
+
+#[test]
+fn descriptors_of_each_thread() {
+    let source = r#"
+static int count;
+static void *hoard(void *at) { if (syscall(SYS_close_range, 4095, 4095, 2)) return 0; while (dup(0) >= 0) __atomic_fetch_add(&count, 1, __ATOMIC_SEQ_CST); pause(); }
+int main(void) {
+    request();
+    struct rlimit few = {16, 16};
+    setrlimit(RLIMIT_NOFILE, &few);
+    pthread_t thread;
+    for (int i = 0; i < 4; i++) pthread_create(&thread, 0, hoard, 0);
+    for (int i = 0; i < 100 && count < 4 * 13; i++) usleep(1000);
+    return count <= 16;
+}
+"#;
+    fails_inside(source);
+}
+
+#[test]
 fn escaping_the_death_signal_or_a_limit() {
     fails_inside("int main(void) { request(); return prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0); }");
     fails_inside(
