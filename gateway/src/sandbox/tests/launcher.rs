@@ -177,7 +177,7 @@ fn odd_gateway() {
     blocked.add(Signal::SIGUSR1);
     pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&blocked), None).unwrap();
     raise(Signal::SIGUSR1).unwrap();
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o777));
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     let left_open = std::fs::File::open("/").unwrap();
     rustix::io::fcntl_setfd(&left_open, rustix::io::FdFlags::empty()).unwrap();
     let words = "trap '' HUP; echo '{}' | \"$0\"";
