@@ -20,7 +20,7 @@ use super::streams::above_stdio;
 use super::uids::{Loan, Uids};
 use crate::sys::launcher::PROGRAM;
 use crate::sys::launcher::wire::Step;
-use crate::sys::wait::Death;
+use crate::sys::wait::{self, Death};
 
 /// The namespaces that are made anew for each run; the others are the launcher's. Where control-group namespaces are borders of
 /// delegation (`nsdelegate`, as systemd mounts them), a launcher in one of its own could not start a plugin in the run's group, which lies outside.
@@ -69,6 +69,8 @@ impl Host {
     /// When even the layers that nothing can replace do not work.
     pub(super) fn probe(settings: &Settings) -> Result<Self, Error> {
         let root = rustix::process::geteuid().is_root();
+        // Where that signal is ignored, children vanish before anybody has seen how they ended, and their numbers become others'.
+        wait::keep_children().during("keep children until they are reaped")?;
         let folder = empty_folder()?;
         let mut host = Self {
             uids: root.then(|| Uids::new(settings.uid_pool.clone())),
@@ -188,7 +190,13 @@ impl Host {
             birthplace: group.and_then(cgroup::Loan::birthplace),
             doors: group.map(cgroup::Loan::doors).unwrap_or_default(),
         })?;
+        // It has exited, but is asked for permission all the same: what cannot be killed must not be started.
+        let killed = wait::kill(&child.pidfd);
         let reaped = launcher.reap(&child)?;
+        killed.map_err(|_| Error::Missing {
+            layer: Layer::Uid,
+            remedy: "run the gateway as an ordinary user, or as root with CAP_KILL".to_owned(),
+        })?;
         if reaped.end == Death::Exited(0) {
             Ok(())
         } else {

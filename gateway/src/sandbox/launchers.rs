@@ -64,17 +64,22 @@ impl Launchers {
     /// The place of a kind, now the last. Another may have to go for it; its launcher ends when nobody uses it any more.
     fn place(&self, kind: &Kind) -> Arc<Place> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kept.iter().position(|(known, _)| known == kind);
-        let oldest = (known.is_none() && kept.len() >= KEPT_MAX).then(|| kept.remove(0));
-        let entry = match known {
-            Some(at) => kept.remove(at),
-            None => (kind.clone(), Arc::default()),
-        };
-        let place = Arc::clone(&entry.1);
-        kept.push(entry);
+        if let Some(at) = kept.iter().position(|(known, _)| known == kind) {
+            let entry = kept.remove(at);
+            let place = Arc::clone(&entry.1);
+            kept.push(entry);
+            return place;
+        }
+        let is_old = |(known, _): &mut (Kind, _)| kind.replaces(known);
+        let mut gone: Vec<_> = kept.extract_if(.., is_old).collect();
+        if kept.len() >= KEPT_MAX {
+            gone.push(kept.remove(0));
+        }
+        let place = Arc::default();
+        kept.push((kind.clone(), Arc::clone(&place)));
         drop(kept);
-        // Not under the lock, as it waits for the launcher's end.
-        drop(oldest);
+        // Not under the lock, as it waits for the launchers' ends.
+        drop(gone);
         place
     }
 }
@@ -93,6 +98,16 @@ impl Kind {
             package,
             identities,
         })
+    }
+
+    /// Whether the other was of places of the same names which have been replaced: nobody will ask for it again, and its
+    /// launcher would keep them from being freed.
+    fn replaces(&self, other: &Self) -> bool {
+        let now = Self {
+            identities: self.identities.clone(),
+            ..other.clone()
+        };
+        now == *self
     }
 
     fn outfit(&self, host: &Host) -> Result<Outfit, Error> {

@@ -37,8 +37,29 @@ pub(crate) fn reap(pidfd: &OwnedFd) -> io::Result<Reaped> {
     wait_for(libc::P_PIDFD, pidfd.as_raw_fd().cast_unsigned())
 }
 
+/// Makes sure that children stay until they are reaped, which this process may have been started not to want.
+pub(crate) fn keep_children() -> io::Result<()> {
+    // SAFETY: all-zero is a valid value of this plain structure, and means the default action without flags.
+    let (default, mut now): (libc::sigaction, libc::sigaction) = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes one structure of ours.
+    if unsafe { libc::sigaction(libc::SIGCHLD, std::ptr::null(), &raw mut now) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if now.sa_sigaction != libc::SIG_IGN && now.sa_flags & libc::SA_NOCLDWAIT == 0 {
+        return Ok(());
+    }
+    // SAFETY: the kernel reads one structure of ours, which names no function.
+    if unsafe { libc::sigaction(libc::SIGCHLD, &raw const default, std::ptr::null_mut()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Kills and reaps a child of which there is no descriptor. Its number is its own until it is reaped, which nobody else may do.
 pub(crate) fn end_child(pid: i32) -> io::Result<Reaped> {
+    if !has_child(libc::P_PID, pid.cast_unsigned(), 0) {
+        return Err(io::Error::from_raw_os_error(libc::ECHILD));
+    }
     // SAFETY: kill takes numbers only.
     if unsafe { libc::kill(pid, libc::SIGKILL) } != 0 {
         return Err(io::Error::last_os_error());
@@ -48,21 +69,21 @@ pub(crate) fn end_child(pid: i32) -> io::Result<Reaped> {
 
 /// The children of the calling thread that are not reaped. Where there is no /proc none are found.
 pub(crate) fn children_of_thread() -> Vec<i32> {
-    if !has_child(libc::P_ALL, 0) {
+    if !has_child(libc::P_ALL, 0, libc::__WNOTHREAD) {
         return Vec::new();
     }
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| has_child(libc::P_PID, pid.cast_unsigned()))
+        .filter(|pid| has_child(libc::P_PID, pid.cast_unsigned(), libc::__WNOTHREAD))
         .collect()
 }
 
-/// Whether the calling thread has such a child.
-fn has_child(kind: libc::idtype_t, id: libc::id_t) -> bool {
+/// Whether this process has such a child, or with `__WNOTHREAD` the calling thread.
+fn has_child(kind: libc::idtype_t, id: libc::id_t, whose: i32) -> bool {
     // SAFETY: all-zero is a valid value of this plain structure.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL | libc::__WNOTHREAD;
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL | whose;
     // SAFETY: the structure is ours, and nothing is taken off the table.
     unsafe { libc::waitid(kind, id, &raw mut info, options) == 0 }
 }

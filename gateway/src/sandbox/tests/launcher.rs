@@ -139,6 +139,31 @@ fn a_plugins_peak_memory_is_its_own() {
     assert!(peak > 0 && peak < held.len() / 8, "{peak}");
 }
 
+#[test]
+fn a_package_that_was_replaced_is_let_go() {
+    alone("launcher::a_package_that_was_replaced_is_let_go", || {
+        let sandbox = sandbox();
+        let base = package(&[]);
+        let echo = program(ECHO, Link::Dynamic);
+        let place = base.path().join("package");
+        let mut launchers = Vec::new();
+        for name in ["one", "two", "three"] {
+            // A rename puts another folder in its place, as an update does.
+            let next = base.path().join(name);
+            std::fs::create_dir(&next).unwrap();
+            if place.exists() {
+                std::fs::rename(&place, base.path().join("old")).unwrap();
+                std::fs::remove_dir(base.path().join("old")).unwrap();
+            }
+            std::fs::rename(&next, &place).unwrap();
+            assert_eq!(text(&run(&sandbox, &echo, &place, "{}\n")), "{}\n");
+            let now = launchers_of(std::process::id());
+            assert!(now.len() == 1 && now != launchers, "{now:?} {launchers:?}");
+            launchers = now;
+        }
+    });
+}
+
 /// What comes down from maker to child, but for limits: descriptors, signals ignored, blocked and pending, the file mask, timers,
 /// session, group and privileges.
 const INHERITED: &str = r#"int main(void) {
