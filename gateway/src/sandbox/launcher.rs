@@ -1,35 +1,29 @@
-//! One launcher process: started by a thread that keeps it, asked to start plugins, ended when nobody needs it.
-//!
-//! The keeper is a thread because the kernel ties a death signal to a thread: launcher and plugins are children of
-//! that one, which lives as long as they, and not of whichever thread of the host asked for a run.
+//! One launcher process: told what to put on, asked to start plugins, ended when nobody needs it.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 
 use super::children::Children;
 use super::error::{Error, While};
 use super::filter::{Filter, Wanted};
 use super::host::{self, Host};
+use super::keeper::{keep, wait_for};
 use super::layout::Layout;
 use super::letter::{Letter, read_reply};
 use super::reports::Reports;
 use super::streams::above_stdio;
 use crate::sys::launcher::wire::{Reply, Step};
-use crate::sys::spawn::{self, Child};
+use crate::sys::spawn::Child;
 use crate::sys::wait::{self, Reaped};
 
 /// How long a launcher may take to answer. Starting takes it less than a millisecond; one that does not answer after this
 /// was stopped by somebody, and is replaced.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
-
-/// Stack of the keeper thread in bytes: it only waits, and takes reports.
-const KEEPER_STACK_BYTES: usize = 256 * 1024;
 
 /// The most idle sockets for replies that are kept for the next runs; more runs at once make their own.
 const REPLIES_KEPT: usize = 64;
@@ -337,107 +331,6 @@ fn check(reply: &Reply) -> Result<(), Error> {
         step: step.as_str(),
         source: std::io::Error::from_raw_os_error(reply.errno),
     })
-}
-
-type Watched = SyncSender<Option<Arc<Reports>>>;
-
-/// A launcher's process, and the thread that keeps it.
-struct Kept {
-    thread: JoinHandle<()>,
-    process: Arc<OwnedFd>,
-    /// Readable once the thread has ended, and so nobody keeps what the launcher makes.
-    lifeline: OwnedFd,
-}
-
-/// Starts the thread that keeps a launcher. Returns also where to say what to watch.
-fn keep(host: &Host, control: OwnedFd, children: Arc<Children>) -> Result<(Kept, Watched), Error> {
-    let (started, kept) = mpsc::sync_channel(1);
-    let (watched, to_watch) = mpsc::sync_channel(1);
-    let program = Arc::clone(&host.launcher);
-    let thread = std::thread::Builder::new()
-        .name("plugin-keeper".to_owned())
-        .stack_size(KEEPER_STACK_BYTES)
-        .spawn(move || {
-            let launched = lifeline().and_then(|lifeline| {
-                let child = spawn::launcher(program.file(), control.as_fd());
-                let child = child.during("start a launcher")?;
-                Ok((Arc::new(child.pidfd), lifeline))
-            });
-            // The launcher has its own copy, and its end must show at ours.
-            drop((control, program));
-            let process = launched
-                .as_ref()
-                .ok()
-                .map(|(process, _)| Arc::clone(process));
-            if started.send(launched).is_ok()
-                && let Some(process) = process
-            {
-                watch(&process, &to_watch);
-                children.sweep();
-            }
-        })
-        .during("start a thread")?;
-    let (process, lifeline) = kept.recv().unwrap_or(Err(Error::LauncherGone))?;
-    let kept = Kept {
-        thread,
-        process,
-        lifeline,
-    };
-    Ok((kept, watched))
-}
-
-/// A descriptor of the calling thread, which is readable once that has ended. Before Linux 6.9, of the whole process.
-fn lifeline() -> Result<OwnedFd, Error> {
-    use rustix::process::{PidfdFlags, getpid, pidfd_open};
-    /// `PIDFD_THREAD` of pidfd_open(2).
-    const THREAD: PidfdFlags = PidfdFlags::from_bits_retain(libc::O_EXCL.cast_unsigned());
-    let own = pidfd_open(rustix::thread::gettid(), THREAD);
-    let own = own.or_else(|_| pidfd_open(getpid(), PidfdFlags::empty()));
-    above_stdio(own.during("open a thread of the gateway's own")?)
-}
-
-/// Takes reports until the launcher has ended, then reaps it.
-fn watch(process: &OwnedFd, to_watch: &Receiver<Option<Arc<Reports>>>) {
-    // Nothing to watch comes from a launcher that did not get ready and was dropped.
-    let reports = to_watch.recv().ok().flatten();
-    let ended = (process.as_fd(), PollFlags::IN);
-    loop {
-        let ready = match &reports {
-            Some(reports) => wait_for([ended, (reports.listener(), PollFlags::IN)], FOREVER),
-            None => wait_for([ended], FOREVER).map(|[ended]| [ended, false]),
-        };
-        match ready {
-            Ok([false, true]) => {
-                let taken = reports.as_ref().map(|reports| reports.take_some());
-                if let Some(Err(error)) = taken {
-                    tracing::error!(%error, "reports of forbidden calls cannot be taken");
-                }
-            }
-            Ok([false, false]) => {}
-            Ok([true, _]) | Err(_) => break,
-        }
-    }
-    let reaped = wait::kill(process).and_then(|()| wait::reap(process));
-    tracing::debug!(?reaped, "a launcher has ended");
-}
-
-/// Until something happens.
-const FOREVER: Duration = Duration::MAX;
-
-/// Waits until one of these is ready or the time is over.
-fn wait_for<const N: usize>(
-    sources: [(BorrowedFd<'_>, PollFlags); N],
-    time: Duration,
-) -> Result<[bool; N], Error> {
-    let mut polled = sources.map(|(fd, wanted)| PollFd::from_borrowed_fd(fd, wanted));
-    let timeout = Timespec::try_from(time).ok();
-    loop {
-        match poll(&mut polled, timeout.as_ref()) {
-            Ok(_) => return Ok(polled.map(|source| !source.revents().is_empty())),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno).during("wait for a launcher"),
-        }
-    }
 }
 
 /// A socket pair that keeps messages apart: (ours, the launcher's).

@@ -11,6 +11,7 @@ mod filter;
 mod host;
 mod image;
 mod job;
+mod keeper;
 mod launch;
 mod launcher;
 mod launchers;
