@@ -4,7 +4,7 @@
 //! run on without supervision, under a user id and in a control group that the next run gets. So nobody gives those back
 //! before the launcher's strangers are gone.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::sys::wait;
 
@@ -24,6 +24,10 @@ struct State {
     /// The launcher is gone, and so is every child that nobody knew of.
     swept: bool,
 }
+
+/// What the thread holds that all of the children are of. It ends those that nobody knows of when it is dropped.
+#[derive(Debug)]
+pub(super) struct Keeping(pub(super) Arc<Children>);
 
 /// One request under way.
 #[derive(Debug)]
@@ -46,9 +50,8 @@ impl Children {
         }
     }
 
-    /// Ends the children that nobody knows of. The launcher must have been reaped, so that there will be no more, and this must be
-    /// the thread whose children they are.
-    pub(super) fn sweep(&self) {
+    /// Ends the children that nobody knows of, the launcher among them if it has not been reaped.
+    fn sweep(&self) {
         let none_asked = |state: &mut State| state.asked > 0;
         let waited = self.changed.wait_while(self.lock(), none_asked);
         // A copy that is older than the look at each process: what is in neither is a stranger for good.
@@ -74,6 +77,13 @@ impl Children {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        // Also when the thread panics, or those who wait for this would wait for ever.
+        self.0.sweep();
     }
 }
 

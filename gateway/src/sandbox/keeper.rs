@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::children::Children;
+use super::children::{Children, Keeping};
 use super::error::{Error, While};
 use super::host::Host;
 use super::reports::Reports;
@@ -47,6 +47,7 @@ pub(super) fn keep(
         .name("plugin-keeper".to_owned())
         .stack_size(KEEPER_STACK_BYTES)
         .spawn(move || {
+            let keeping = Keeping(children);
             let launched = lifeline().and_then(|lifeline| {
                 let child = spawn::launcher(program.file(), control.as_fd());
                 let child = child.during("start a launcher")?;
@@ -62,8 +63,8 @@ pub(super) fn keep(
                 && let Some(process) = process
             {
                 watch(&process, &to_watch);
-                children.sweep();
             }
+            drop(keeping);
         })
         .during("start a thread")?;
     let (process, lifeline) = kept.recv().unwrap_or(Err(Error::LauncherGone))?;

@@ -87,6 +87,16 @@ fn sockets_of_every_kind() {
 }
 
 #[test]
+fn a_forbidden_call_of_any_thread_is_its_plugins() {
+    refused(
+        "static void *ask(void *at) { return (void *)(long)(socket(AF_INET, SOCK_STREAM, 0) < 0); }
+        int main(void) { request(); pthread_t thread; void *failed; pthread_create(&thread, 0, ask, 0); pthread_join(thread, &failed); return failed != 0; }",
+        "socket",
+        "AF_INET, SOCK_STREAM",
+    );
+}
+
+#[test]
 fn processes_by_every_call() {
     let fork = "int main(void) { request(); int pid = syscall(SYS_fork); if (pid == 0) _exit(0); return pid < 0; }";
     refused(fork, "fork", "");
