@@ -22,7 +22,11 @@ use crate::sys::launcher::PROGRAM;
 use crate::sys::launcher::wire::Step;
 use crate::sys::wait::{self, Death};
 
-/// The namespaces, with their layers. That of process ids is made anew for each run; the others are the launcher's.
+/// The namespaces that are made anew for each run; the others are the launcher's. Where control-group namespaces are borders of
+/// delegation (`nsdelegate`, as systemd mounts them), a launcher in one of its own could not start a plugin in the run's group, which lies outside.
+pub(super) const NAMESPACES_OF_EACH: i32 = libc::CLONE_NEWPID | libc::CLONE_NEWCGROUP;
+
+/// The namespaces, with their layers.
 pub(super) const NAMESPACES: [(i32, Layer); 6] = [
     (libc::CLONE_NEWNS, Layer::MountNs),
     (libc::CLONE_NEWPID, Layer::PidNs),
@@ -54,8 +58,6 @@ pub(super) struct Host {
     pub(super) reported: bool,
     /// The launcher's program, sealed.
     pub(super) launcher: Arc<Image>,
-    /// The gateway's own process, to see it end.
-    pub(super) gateway: OwnedFd,
     /// An empty folder without a name, in which nobody can make anything.
     pub(super) folder: OwnedFd,
 }
@@ -67,6 +69,8 @@ impl Host {
     /// When even the layers that nothing can replace do not work.
     pub(super) fn probe(settings: &Settings) -> Result<Self, Error> {
         let root = rustix::process::geteuid().is_root();
+        // Where that signal is ignored, children vanish before anybody has seen how they ended, and their numbers become others'.
+        wait::keep_children().during("keep children until they are reaped")?;
         let folder = empty_folder()?;
         let mut host = Self {
             uids: root.then(|| Uids::new(settings.uid_pool.clone())),
@@ -75,7 +79,6 @@ impl Host {
             cgroups: Err("not tried".to_owned()),
             reported: true,
             launcher: Arc::new(launcher_program()?),
-            gateway: own_process()?,
             folder,
         };
         if host.rehearse_with(host.all_namespaces()).is_ok() {
@@ -187,7 +190,13 @@ impl Host {
             birthplace: group.and_then(cgroup::Loan::birthplace),
             doors: group.map(cgroup::Loan::doors).unwrap_or_default(),
         })?;
-        let reaped = wait::reap(&child.pidfd).during("reap a rehearsal")?;
+        // It has exited, but is asked for permission all the same: what cannot be killed must not be started.
+        let killed = wait::kill(&child.pidfd);
+        let reaped = launcher.reap(&child)?;
+        killed.map_err(|_| Error::Missing {
+            layer: Layer::Uid,
+            remedy: "run the gateway as an ordinary user, or as root with CAP_KILL".to_owned(),
+        })?;
         if reaped.end == Death::Exited(0) {
             Ok(())
         } else {
@@ -256,12 +265,6 @@ pub(super) fn random_halves() -> Result<[u32; 2], Error> {
 fn launcher_program() -> Result<Image, Error> {
     use sha2::{Digest, Sha256};
     Image::seal_as("launcher", PROGRAM, &Sha256::digest(PROGRAM).into())
-}
-
-/// A descriptor of this very process.
-fn own_process() -> Result<OwnedFd, Error> {
-    use rustix::process::{PidfdFlags, getpid, pidfd_open};
-    pidfd_open(getpid(), PidfdFlags::empty()).during("open the gateway's own process")
 }
 
 fn open_null() -> Result<OwnedFd, Error> {

@@ -1,35 +1,29 @@
-//! One launcher process: started by a thread that keeps it, asked to start plugins, ended when nobody needs it.
-//!
-//! The keeper is a thread because the kernel ties a death signal to a thread: launcher and plugins are children of
-//! that one, which lives as long as they, and not of whichever thread of the host asked for a run.
+//! One launcher process: told what to put on, asked to start plugins, ended when nobody needs it.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 
+use super::children::Children;
 use super::error::{Error, While};
 use super::filter::{Filter, Wanted};
 use super::host::{self, Host};
-use super::image::Image;
+use super::keeper::{keep, wait_for};
 use super::layout::Layout;
 use super::letter::{Letter, read_reply};
 use super::reports::Reports;
 use super::streams::above_stdio;
 use crate::sys::launcher::wire::{Reply, Step};
-use crate::sys::spawn::{self, Child};
-use crate::sys::wait;
+use crate::sys::spawn::Child;
+use crate::sys::wait::{self, Reaped};
 
 /// How long a launcher may take to answer. Starting takes it less than a millisecond; one that does not answer after this
 /// was stopped by somebody, and is replaced.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
-
-/// Stack of the keeper thread in bytes: it only waits, and takes reports.
-const KEEPER_STACK_BYTES: usize = 256 * 1024;
 
 /// The most idle sockets for replies that are kept for the next runs; more runs at once make their own.
 const REPLIES_KEPT: usize = 64;
@@ -79,6 +73,7 @@ pub(super) struct Launcher {
     process: Arc<OwnedFd>,
     reports: Option<Arc<Reports>>,
     replies: Mutex<Vec<ReplySocket>>,
+    children: Arc<Children>,
     keeper: Option<JoinHandle<()>>,
 }
 
@@ -96,15 +91,17 @@ impl Launcher {
     /// With the step that failed.
     pub(super) fn start(host: &Host, outfit: &Outfit) -> Result<Self, Error> {
         let (control, theirs) = socket_pair()?;
-        let (keeper, process, watched) = keep(Arc::clone(&host.launcher), theirs)?;
+        let children = Arc::<Children>::default();
+        let (kept, watched) = keep(host, theirs, Arc::clone(&children))?;
         let mut launcher = Self {
             control,
-            process,
+            process: kept.process,
             reports: None,
             replies: Mutex::default(),
-            keeper: Some(keeper),
+            children,
+            keeper: Some(kept.thread),
         };
-        let dressed = launcher.dress(host, outfit);
+        let dressed = launcher.dress(host, outfit, kept.lifeline.as_fd());
         // Also when it failed: the keeper waits for this, and whoever drops the launcher for the keeper.
         let told = watched.send(launcher.reports.clone());
         debug_assert!(told.is_ok(), "the keeper waits for what to watch");
@@ -112,12 +109,15 @@ impl Launcher {
     }
 
     /// Tells the launcher what to put on, and waits until it has.
-    fn dress(&mut self, host: &Host, outfit: &Outfit) -> Result<(), Error> {
+    fn dress(
+        &mut self,
+        host: &Host,
+        outfit: &Outfit,
+        lifeline: BorrowedFd<'_>,
+    ) -> Result<(), Error> {
         let mark = host::random()?;
         let program = Filter::build(&outfit.wanted)?.with_mark(mark);
-        outfit
-            .letter(host, mark, &program)?
-            .send(self.control.as_fd())?;
+        self.send(&outfit.letter(host, lifeline, mark, &program)?)?;
         let (reply, listener) = self.answer(self.control.as_fd())?;
         check(&reply)?;
         if outfit.wanted.reported {
@@ -135,25 +135,54 @@ impl Launcher {
     /// With the step that failed; no process is left then.
     pub(super) fn launch(&self, start: &Start<'_>) -> Result<Child, Error> {
         let socket = self.borrow_reply()?;
-        start
-            .letter(socket.theirs.as_fd())
-            .send(self.control.as_fd())?;
-        let (reply, pidfd) = self.answer(socket.ours.as_fd())?;
-        self.give_back(socket);
-        let child = pidfd.map(|pidfd| Child {
-            pid: reply.pid,
-            pidfd,
-        });
-        match (check(&reply), child) {
-            (Ok(()), Some(child)) => Ok(child),
-            (Ok(()), None) => Err(Error::LauncherGone),
-            (Err(error), None) => Err(error),
-            (Err(error), Some(child)) => {
-                wait::kill(&child.pidfd).during("kill a process that did not start")?;
-                wait::reap(&child.pidfd).during("reap a process that did not start")?;
-                Err(error)
+        let asked = self.children.ask();
+        self.send(&start.letter(socket.theirs.as_fd()))?;
+        let (reply, pidfd) = match self.answer(socket.ours.as_fd()) {
+            Ok(answer) => answer,
+            Err(error) => {
+                // A plugin may have been made all the same; its keeper finds it once the launcher is gone.
+                drop(asked);
+                wait::kill(&self.process).during("kill a launcher")?;
+                self.children.wait_for_sweep();
+                return Err(error);
             }
+        };
+        self.give_back(socket);
+        let child = self.handed_over(&reply, pidfd)?;
+        asked.know(child.pid);
+        Ok(child)
+    }
+
+    /// The child of an answer that says that all went well; any other is ended.
+    fn handed_over(&self, reply: &Reply, pidfd: Option<OwnedFd>) -> Result<Child, Error> {
+        let failed = match (check(reply), pidfd) {
+            (Ok(()), Some(pidfd)) => {
+                return Ok(Child {
+                    pid: reply.pid,
+                    pidfd,
+                });
+            }
+            (Err(error), _) => error,
+            // The kernel lets go of a descriptor for which this process has no number left.
+            (Ok(()), None) => Error::Io {
+                action: "receive a plugin's descriptor",
+                source: rustix::io::Errno::MFILE.into(),
+            },
+        };
+        if reply.pid > 0 {
+            wait::end_child(reply.pid).during("end a process that did not start")?;
         }
+        Err(failed)
+    }
+
+    /// Waits for a plugin of this launcher's to end and takes it off the kernel's table.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(super) fn reap(&self, child: &Child) -> Result<Reaped, Error> {
+        let reaped = wait::reap(&child.pidfd).during("reap a plugin");
+        self.children.forget(child.pid);
+        reaped
     }
 
     /// Where forbidden calls are reported, if they are.
@@ -168,16 +197,33 @@ impl Launcher {
 
     /// Whether it has ended.
     pub(super) fn is_gone(&self) -> bool {
-        wait_for([self.process.as_fd()], Duration::ZERO).is_ok_and(|[ended]| ended)
+        let ended = (self.process.as_fd(), PollFlags::IN);
+        wait_for([ended], Duration::ZERO).is_ok_and(|[ended]| ended)
+    }
+
+    /// Sends a letter, once there is room for it.
+    fn send(&self, letter: &Letter<'_>) -> Result<(), Error> {
+        while !letter.send(self.control.as_fd())? {
+            let room = (self.control.as_fd(), PollFlags::OUT);
+            let ended = (self.process.as_fd(), PollFlags::IN);
+            self.in_time(wait_for([room, ended], ANSWER_TIME)?)?;
+        }
+        Ok(())
     }
 
     /// Waits for the answer at a socket.
     fn answer(&self, socket: BorrowedFd<'_>) -> Result<(Reply, Option<OwnedFd>), Error> {
-        let [answered, _] = wait_for([socket, self.process.as_fd()], ANSWER_TIME)?;
-        if answered {
-            return read_reply(socket);
+        let answer = (socket, PollFlags::IN);
+        let ended = (self.process.as_fd(), PollFlags::IN);
+        self.in_time(wait_for([answer, ended], ANSWER_TIME)?)?;
+        read_reply(socket)
+    }
+
+    /// That what was waited for has come. A launcher that ended, or was stopped, is for all who wait for it the same from now on.
+    fn in_time(&self, [come, _]: [bool; 2]) -> Result<(), Error> {
+        if come {
+            return Ok(());
         }
-        // Ended or stopped: for those who wait for it too, it is now the same.
         wait::kill(&self.process).during("kill a launcher")?;
         Err(Error::LauncherGone)
     }
@@ -219,12 +265,13 @@ impl Outfit {
     fn letter<'a>(
         &'a self,
         host: &'a Host,
+        lifeline: BorrowedFd<'a>,
         mark: u64,
         filter: &[libc::sock_filter],
     ) -> Result<Letter<'a>, Error> {
         let mut letter = Letter::default();
-        letter.flags(self.namespaces & !libc::CLONE_NEWPID);
-        letter.flags(self.namespaces & (libc::CLONE_NEWPID | libc::CLONE_NEWUSER));
+        letter.flags(self.namespaces & !host::NAMESPACES_OF_EACH);
+        letter.flags(self.namespaces & (host::NAMESPACES_OF_EACH | libc::CLONE_NEWUSER));
         letter.word(std::process::id());
         letter.yes(host.uids.is_some());
         letter.long(mark);
@@ -236,7 +283,7 @@ impl Outfit {
         letter.root(self.root.as_ref());
         letter.limits(&self.limits);
         letter.filter(filter);
-        letter.descriptor(host.gateway.as_fd());
+        letter.descriptor(lifeline);
         letter.descriptor(host.folder.as_fd());
         if let Some(ruleset) = &self.ruleset {
             letter.descriptor(ruleset.as_fd());
@@ -284,75 +331,6 @@ fn check(reply: &Reply) -> Result<(), Error> {
         step: step.as_str(),
         source: std::io::Error::from_raw_os_error(reply.errno),
     })
-}
-
-type Watched = SyncSender<Option<Arc<Reports>>>;
-
-/// Starts the thread that keeps a launcher: its handle, the process, and where to say what to watch.
-fn keep(
-    program: Arc<Image>,
-    control: OwnedFd,
-) -> Result<(JoinHandle<()>, Arc<OwnedFd>, Watched), Error> {
-    let (started, process) = mpsc::sync_channel(1);
-    let (watched, to_watch) = mpsc::sync_channel(1);
-    let keeper = std::thread::Builder::new()
-        .name("plugin-keeper".to_owned())
-        .stack_size(KEEPER_STACK_BYTES)
-        .spawn(move || {
-            let launched = spawn::launcher(program.file(), control.as_fd());
-            // The launcher has its own copy, and its end must show at ours.
-            drop((control, program));
-            let process = launched.map(|child| Arc::new(child.pidfd));
-            let kept = process.as_ref().ok().map(Arc::clone);
-            if started.send(process.during("start a launcher")).is_ok()
-                && let Some(process) = kept
-            {
-                watch(&process, &to_watch);
-            }
-        })
-        .during("start a thread")?;
-    let process = process.recv().unwrap_or(Err(Error::LauncherGone))?;
-    Ok((keeper, process, watched))
-}
-
-/// Takes reports until the launcher has ended, then reaps it.
-fn watch(process: &OwnedFd, to_watch: &Receiver<Option<Arc<Reports>>>) {
-    // Nothing to watch comes from a launcher that did not get ready and was dropped.
-    let reports = to_watch.recv().ok().flatten();
-    loop {
-        let ready = match &reports {
-            Some(reports) => wait_for([process.as_fd(), reports.listener()], FOREVER),
-            None => wait_for([process.as_fd()], FOREVER).map(|[ended]| [ended, false]),
-        };
-        match ready {
-            Ok([false, true]) => {
-                let taken = reports.as_ref().map(|reports| reports.take_all());
-                if let Some(Err(error)) = taken {
-                    tracing::error!(%error, "reports of forbidden calls cannot be taken");
-                }
-            }
-            Ok([false, false]) => {}
-            Ok([true, _]) | Err(_) => break,
-        }
-    }
-    let reaped = wait::kill(process).and_then(|()| wait::reap(process));
-    tracing::debug!(?reaped, "a launcher has ended");
-}
-
-/// Until something happens.
-const FOREVER: Duration = Duration::MAX;
-
-/// Waits until one of these is readable or the time is over.
-fn wait_for<const N: usize>(fds: [BorrowedFd<'_>; N], time: Duration) -> Result<[bool; N], Error> {
-    let mut polled = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-    let timeout = Timespec::try_from(time).ok();
-    loop {
-        match poll(&mut polled, timeout.as_ref()) {
-            Ok(_) => return Ok(polled.map(|source| !source.revents().is_empty())),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno).during("wait for a launcher"),
-        }
-    }
 }
 
 /// A socket pair that keeps messages apart: (ours, the launcher's).

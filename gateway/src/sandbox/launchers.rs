@@ -21,8 +21,12 @@ const KEPT_MAX: usize = 16;
 /// The launchers, most recently used last.
 #[derive(Debug, Default)]
 pub(super) struct Launchers {
-    kept: Mutex<Vec<(Kind, Arc<Launcher>)>>,
+    kept: Mutex<Vec<(Kind, Arc<Place>)>>,
 }
+
+/// The launcher of one kind, if there is one. Locked while one is started, so that those who need the same wait for it, and
+/// nobody else does.
+type Place = Mutex<Option<Arc<Launcher>>>;
 
 /// What all plugins of one launcher have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,27 +51,36 @@ impl Launchers {
         job: &Job<'_>,
     ) -> Result<Arc<Launcher>, Error> {
         let kind = Kind::of(host, plan, job)?;
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut old = Vec::new();
-        if let Some(at) = kept.iter().position(|(known, _)| *known == kind) {
-            let (kind, launcher) = kept.remove(at);
-            if launcher.is_gone() {
-                old.push(launcher);
-            } else {
-                kept.push((kind, Arc::clone(&launcher)));
-                return Ok(launcher);
-            }
-        }
-        if kept.len() >= KEPT_MAX {
-            let (_, oldest) = kept.remove(0);
-            old.push(oldest);
+        let place = self.place(&kind);
+        let mut there = place.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(launcher) = there.as_ref().filter(|launcher| !launcher.is_gone()) {
+            return Ok(Arc::clone(launcher));
         }
         let launcher = Arc::new(Launcher::start(host, &kind.outfit(host)?)?);
-        kept.push((kind, Arc::clone(&launcher)));
-        drop(kept);
-        // Ended here where nobody uses them, and not under the lock.
-        drop(old);
+        *there = Some(Arc::clone(&launcher));
         Ok(launcher)
+    }
+
+    /// The place of a kind, now the last. Another may have to go for it; its launcher ends when nobody uses it any more.
+    fn place(&self, kind: &Kind) -> Arc<Place> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = kept.iter().position(|(known, _)| known == kind) {
+            let entry = kept.remove(at);
+            let place = Arc::clone(&entry.1);
+            kept.push(entry);
+            return place;
+        }
+        let is_old = |(known, _): &mut (Kind, _)| kind.replaces(known);
+        let mut gone: Vec<_> = kept.extract_if(.., is_old).collect();
+        if kept.len() >= KEPT_MAX {
+            gone.push(kept.remove(0));
+        }
+        let place = Arc::default();
+        kept.push((kind.clone(), Arc::clone(&place)));
+        drop(kept);
+        // Not under the lock, as it waits for the launchers' ends.
+        drop(gone);
+        place
     }
 }
 
@@ -85,6 +98,16 @@ impl Kind {
             package,
             identities,
         })
+    }
+
+    /// Whether the other was of places of the same names which have been replaced: nobody will ask for it again, and its
+    /// launcher would keep them from being freed.
+    fn replaces(&self, other: &Self) -> bool {
+        let now = Self {
+            identities: self.identities.clone(),
+            ..other.clone()
+        };
+        now == *self
     }
 
     fn outfit(&self, host: &Host) -> Result<Outfit, Error> {

@@ -124,11 +124,11 @@ impl<'a> Letter<'a> {
         self.descriptors.extend(fd);
     }
 
-    /// Sends the message.
+    /// Sends the message if it can be sent now; false when the launcher has too many others before it.
     ///
     /// # Errors
     /// When it is too long, or when nobody listens any more.
-    pub(super) fn send(&self, socket: BorrowedFd<'_>) -> Result<(), Error> {
+    pub(super) fn send(&self, socket: BorrowedFd<'_>) -> Result<bool, Error> {
         if self.bytes.len() > MESSAGE_BYTES {
             return Err(Error::Unusable {
                 subject: "set of arguments and paths, of more than 64 KiB",
@@ -145,8 +145,10 @@ impl<'a> Letter<'a> {
             );
         }
         let parts = [IoSlice::new(&self.bytes)];
-        match sendmsg(socket, &parts, &mut control, SendFlags::NOSIGNAL) {
-            Ok(_) => Ok(()),
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        match sendmsg(socket, &parts, &mut control, flags) {
+            Ok(_) => Ok(true),
+            Err(rustix::io::Errno::AGAIN) => Ok(false),
             Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Err(Error::LauncherGone),
             Err(errno) => Err(errno).during("write to a launcher"),
         }

@@ -3,6 +3,7 @@
 
 mod advice;
 mod cgroup;
+mod children;
 mod denial;
 mod elf;
 mod error;
@@ -10,6 +11,7 @@ mod filter;
 mod host;
 mod image;
 mod job;
+mod keeper;
 mod launch;
 mod launcher;
 mod launchers;

@@ -39,7 +39,7 @@ const DESCRIPTORS_PROGRAM: u64 = 16;
 /// Descriptors: module systems and event loops open some thirty.
 const DESCRIPTORS_RUNTIME: u64 = 64;
 /// Threads: Node starts eleven, Go about one a processor; 64 end a thread bomb early.
-const THREADS: u64 = 64;
+pub(super) const THREADS_MAX: usize = 64;
 /// Memory in bytes that the kernel takes on a plugin's behalf: page tables, stacks of 64 threads, full pipes, and the part of libraries and
 /// interpreters in the page cache that the plugin was the first to read, which the kernel takes back before it kills.
 const KERNEL_BYTES: u64 = 16 << 20;
@@ -328,7 +328,7 @@ fn caps(job: &Job<'_>, overhead: u64) -> Caps {
     let memory = job.limits.memory_bytes.saturating_add(overhead);
     Caps {
         memory_bytes: memory.saturating_add(KERNEL_BYTES),
-        tasks: THREADS,
+        tasks: THREADS_MAX as u64,
         processors: processors(job.limits.cpu, time),
     }
 }
@@ -364,7 +364,7 @@ fn limits(limits: &Limits, overhead: u64, reserve: u64) -> Vec<(u32, u64)> {
     let memory = limits.memory_bytes.saturating_add(overhead);
     vec![
         (libc::RLIMIT_SIGPENDING, SIGNALS),
-        (libc::RLIMIT_NPROC, THREADS),
+        (libc::RLIMIT_NPROC, THREADS_MAX as u64),
         // The supervisor's own look at the clock is finer; this holds should the supervisor be stopped.
         (libc::RLIMIT_CPU, whole_seconds(limits.cpu)),
         (libc::RLIMIT_DATA, memory),

@@ -95,7 +95,7 @@ fn state(host: &Host, layer: Layer) -> (bool, String) {
         | Layer::SealedImage => (true, "rehearsed in a child that went up to exec".to_owned()),
         Layer::DeathSignal => (
             true,
-            "set, and the gateway looked for afterwards".to_owned(),
+            "set, and the keeping thread looked for afterwards".to_owned(),
         ),
         Layer::Uid if root => (
             true,

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::denial::{self, Judgement};
 use super::error::{Error, While};
+use super::plan::THREADS_MAX;
 use super::report::Denial;
 use crate::sys::notify::{self, Notification};
 use crate::sys::spawn::Child;
@@ -17,6 +18,9 @@ use crate::sys::wait;
 /// The most reports that wait for a run to claim them. A plugin can make a report before the gateway has heard of its start;
 /// each waiting thread makes one, and a plugin has at most 64.
 const UNCLAIMED_MAX: usize = 1024;
+
+/// The most reports that the keeper takes before it looks whether its launcher is still there.
+const TAKEN_MAX: usize = 256;
 
 /// A started plugin and what was reported of it.
 #[derive(Debug)]
@@ -55,9 +59,16 @@ impl Run {
 }
 
 /// The listener of one launcher and the runs that it may report.
+///
+/// Plugins can report without end: each harmless question is answered, and asked again. So nobody waits for the listener to
+/// fall silent, and nothing is judged under the lock that every run needs.
 #[derive(Debug)]
 pub(super) struct Reports {
     listener: OwnedFd,
+    /// Held by whoever reads the listener, so that what was seen to be there is there still.
+    reading: Mutex<()>,
+    /// How many runs wait for that. The keeper lets them go first.
+    waiting: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -72,6 +83,8 @@ impl Reports {
     pub(super) fn new(listener: OwnedFd) -> Self {
         Self {
             listener,
+            reading: Mutex::default(),
+            waiting: AtomicUsize::new(0),
             state: Mutex::default(),
         }
     }
@@ -83,32 +96,62 @@ impl Reports {
 
     /// From now on, reports of this run's process are its own.
     pub(super) fn claim(&self, run: &Arc<Run>) -> Result<(), Error> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.runs.insert(run.child.pid, Arc::clone(run));
-        for report in std::mem::take(&mut state.unclaimed) {
-            self.place(&mut state, report)?;
-        }
-        Ok(())
+        let claimed = self.state().claim(run);
+        // Each of them, also when one fails: a thread whose report nobody judges waits for ever.
+        let judged = claimed.iter().map(|report| self.judge(run, report));
+        judged.fold(Ok(()), Result::and)
     }
 
     /// Ends that. It must come before the process is reaped, as its number may then be another's.
     pub(super) fn release(&self, run: &Run) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.runs.remove(&run.child.pid);
+        self.state().runs.remove(&run.child.pid);
     }
 
-    /// Takes every report that is there. When it returns, each that came before it was called has been dealt with.
+    /// Takes the reports that are there, also while more of them come. When it returns, each that came before it was called
+    /// has been dealt with: they come in order, and each thread of each run makes one.
     pub(super) fn take_all(&self) -> Result<(), Error> {
-        // Only whoever holds this reads the listener, so that what was seen to be there is there still.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while self.is_readable()? {
-            let received =
-                notify::receive(self.listener()).during("receive a report of a forbidden call")?;
-            if let Some(report) = received {
-                self.place(&mut state, report)?;
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let most = self.state().runs.len().saturating_mul(THREADS_MAX);
+        for _ in 0..most {
+            if !self.take_one(&reading)? {
+                break;
             }
         }
         Ok(())
+    }
+
+    /// Takes some of the reports that are there, and lets whoever waits for them go first.
+    pub(super) fn take_some(&self) -> Result<(), Error> {
+        for _ in 0..TAKEN_MAX {
+            if self.waiting.load(Ordering::Relaxed) > 0 {
+                std::thread::yield_now();
+                break;
+            }
+            let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+            if !self.take_one(&reading)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one report; false when there is none.
+    fn take_one(&self, _reading: &MutexGuard<'_, ()>) -> Result<bool, Error> {
+        if !self.is_readable()? {
+            return Ok(false);
+        }
+        let received =
+            notify::receive(self.listener()).during("receive a report of a forbidden call")?;
+        if let Some(report) = received {
+            self.place(report)?;
+        }
+        Ok(true)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_readable(&self) -> Result<bool, Error> {
@@ -123,19 +166,19 @@ impl Reports {
         }
     }
 
-    fn place(&self, state: &mut State, report: Notification) -> Result<(), Error> {
-        match state.find(report.pid) {
-            Some(run) => self.judge(&run, &report),
-            None => {
-                state
-                    .unclaimed
-                    .retain(|report| notify::is_valid(self.listener(), report.id));
-                if state.unclaimed.len() < UNCLAIMED_MAX {
-                    state.unclaimed.push(report);
-                }
-                Ok(())
+    fn place(&self, report: Notification) -> Result<(), Error> {
+        let mut state = self.state();
+        let Some(run) = state.find(report.pid) else {
+            state
+                .unclaimed
+                .retain(|report| notify::is_valid(self.listener(), report.id));
+            if state.unclaimed.len() < UNCLAIMED_MAX {
+                state.unclaimed.push(report);
             }
-        }
+            return Ok(());
+        };
+        drop(state);
+        self.judge(&run, &report)
     }
 
     fn judge(&self, run: &Run, report: &Notification) -> Result<(), Error> {
@@ -158,20 +201,25 @@ impl Reports {
 }
 
 impl State {
+    /// Adds a run; returns the reports that were waiting for it.
+    fn claim(&mut self, run: &Arc<Run>) -> Vec<Notification> {
+        self.runs.insert(run.child.pid, Arc::clone(run));
+        let its = |report: &mut Notification| is_of(run, report.pid);
+        self.unclaimed.extract_if(.., its).collect()
+    }
+
     /// The run that a thread belongs to. Most plugins have one thread, which has the process's number.
     fn find(&self, thread: u32) -> Option<Arc<Run>> {
-        let thread = i32::try_from(thread).ok()?;
-        let run = self
-            .runs
-            .get(&thread)
-            .or_else(|| self.runs.get(&process_of(thread)?));
+        let first = i32::try_from(thread)
+            .ok()
+            .and_then(|pid| self.runs.get(&pid));
+        let run = first.or_else(|| self.runs.values().find(|run| is_of(run, thread)));
         run.map(Arc::clone)
     }
 }
 
-/// The process of a thread. The thread is stopped in its call, or the report will be found to be no longer valid.
-fn process_of(thread: i32) -> Option<i32> {
-    let status = std::fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
-    line.trim().parse().ok()
+/// Whether a thread is of this run, whose process has not been reaped. The kernel is asked and not /proc, which may show other
+/// numbers than those of this process's pid namespace.
+fn is_of(run: &Run, thread: u32) -> bool {
+    i32::try_from(thread).is_ok_and(|thread| wait::has_thread(run.child.pid, thread))
 }

@@ -1,4 +1,4 @@
-//! Lends out user ids, so that no two runs on this host share one at the same time.
+//! Lends out user ids, so that no two runs of gateways in this network namespace share one at the same time.
 //!
 //! Ids are claimed from the pool in blocks. A claim is a bound socket name that no file stands for: the kernel lets one process
 //! have a name, and takes it back when that process ends, however it ends. Nobody can connect to it.

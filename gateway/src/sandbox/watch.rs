@@ -104,7 +104,7 @@ pub(super) fn watch<'a>(started: Started<'a>, job: &'a Job<'a>) -> Result<Seen, 
     if let Some(reports) = watch.started.launcher.reports() {
         reports.release(&watch.started.run);
     }
-    let reaped = wait::reap(pidfd).during("reap a plugin");
+    let reaped = watch.started.launcher.reap(&watch.started.run.child);
     let drained = watch.drain();
     watched?;
     killed?;

@@ -34,6 +34,67 @@ pub(crate) fn kill(pidfd: &OwnedFd) -> io::Result<()> {
 
 /// Waits for the process to end and takes it off the kernel's table.
 pub(crate) fn reap(pidfd: &OwnedFd) -> io::Result<Reaped> {
+    wait_for(libc::P_PIDFD, pidfd.as_raw_fd().cast_unsigned())
+}
+
+/// Makes sure that children stay until they are reaped, which this process may have been started not to want.
+pub(crate) fn keep_children() -> io::Result<()> {
+    // SAFETY: all-zero is a valid value of this plain structure, and means the default action without flags.
+    let (default, mut now): (libc::sigaction, libc::sigaction) = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes one structure of ours.
+    if unsafe { libc::sigaction(libc::SIGCHLD, std::ptr::null(), &raw mut now) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if now.sa_sigaction != libc::SIG_IGN && now.sa_flags & libc::SA_NOCLDWAIT == 0 {
+        return Ok(());
+    }
+    // SAFETY: the kernel reads one structure of ours, which names no function.
+    if unsafe { libc::sigaction(libc::SIGCHLD, &raw const default, std::ptr::null_mut()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Kills and reaps a child of which there is no descriptor. Its number is its own until it is reaped, which nobody else may do.
+pub(crate) fn end_child(pid: i32) -> io::Result<Reaped> {
+    if !has_child(libc::P_PID, pid.cast_unsigned(), 0) {
+        return Err(io::Error::from_raw_os_error(libc::ECHILD));
+    }
+    // SAFETY: kill takes numbers only.
+    if unsafe { libc::kill(pid, libc::SIGKILL) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    wait_for(libc::P_PID, pid.cast_unsigned())
+}
+
+/// The children of the calling thread that are not reaped. Where there is no /proc none are found.
+pub(crate) fn children_of_thread() -> Vec<i32> {
+    if !has_child(libc::P_ALL, 0, libc::__WNOTHREAD) {
+        return Vec::new();
+    }
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| has_child(libc::P_PID, pid.cast_unsigned(), libc::__WNOTHREAD))
+        .collect()
+}
+
+/// Whether this process has such a child, or with `__WNOTHREAD` the calling thread.
+fn has_child(kind: libc::idtype_t, id: libc::id_t, whose: i32) -> bool {
+    // SAFETY: all-zero is a valid value of this plain structure.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL | whose;
+    // SAFETY: the structure is ours, and nothing is taken off the table.
+    unsafe { libc::waitid(kind, id, &raw mut info, options) == 0 }
+}
+
+/// Whether a thread belongs to a process.
+pub(crate) fn has_thread(process: i32, thread: i32) -> bool {
+    // SAFETY: the call takes numbers only, and signal 0 is none.
+    unsafe { libc::syscall(libc::SYS_tgkill, process, thread, 0) == 0 }
+}
+
+fn wait_for(kind: libc::idtype_t, id: libc::id_t) -> io::Result<Reaped> {
     // SAFETY: all-zero is a valid value of this plain structure.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     // SAFETY: as above.
@@ -43,8 +104,8 @@ pub(crate) fn reap(pidfd: &OwnedFd) -> io::Result<Reaped> {
         let result = unsafe {
             libc::syscall(
                 libc::SYS_waitid,
-                libc::P_PIDFD,
-                pidfd.as_raw_fd(),
+                kind,
+                id,
                 &raw mut info,
                 libc::WEXITED | libc::__WALL,
                 &raw mut usage,
@@ -102,6 +163,32 @@ pub(crate) fn cpu_time(pid: i32) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_threads_children_are_its_own() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        assert!(children_of_thread().contains(&pid));
+        let elsewhere = std::thread::spawn(children_of_thread).join().unwrap();
+        assert!(elsewhere.is_empty(), "{elsewhere:?}");
+        assert_eq!(end_child(pid).unwrap().end, Death::Signalled(libc::SIGKILL));
+        assert!(child.wait().is_err() && !children_of_thread().contains(&pid));
+    }
+
+    #[test]
+    fn a_thread_belongs_to_one_process() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let thread = std::thread::spawn(rustix::thread::gettid).join().unwrap();
+        assert!(
+            !has_thread(own, thread.as_raw_nonzero().get()),
+            "it is gone"
+        );
+        let thread = rustix::thread::gettid().as_raw_nonzero().get();
+        assert!(has_thread(own, thread) && !has_thread(1, thread));
+    }
 
     #[test]
     fn a_process_has_a_clock_until_it_is_gone() {

@@ -54,6 +54,11 @@ const MAP_PRIVATE: u32 = 2;
 const MAP_ANONYMOUS: u32 = 0x20;
 /// Counted as stack and so not by the data limit.
 const MAP_GROWSDOWN: u32 = 0x100;
+/// Out of the host's own store of huge pages, which no control group of memory counts.
+const MAP_HUGETLB: u32 = 0x4_0000;
+
+/// close_range(2): a table of descriptors for this thread alone, so that each could have as many as the limit allows.
+const CLOSE_RANGE_UNSHARE: u32 = 2;
 
 /// `O_ACCMODE | O_CREAT | O_TRUNC | O_TMPFILE`'s own bit: everything that changes a file.
 const OPEN_FOR_CHANGE: u32 = 0x40_0243;
@@ -144,6 +149,10 @@ pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
             "mprotect",
             when(protections(wanted), Answer::Fail(libc::EACCES)),
         ),
+        (
+            "close_range",
+            when(vec![vec![masked(2, CLOSE_RANGE_UNSHARE, 0)]], unknown),
+        ),
         ("fcntl", when(one_of(1, &FCNTL_COMMANDS), unknown)),
         (
             "ioctl",
@@ -175,7 +184,7 @@ pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
 fn maps(wanted: &Wanted) -> Vec<Vec<Check>> {
     let counted = [
         unlike(3, MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED | MAP_ANONYMOUS),
-        masked(3, MAP_GROWSDOWN, 0),
+        masked(3, MAP_GROWSDOWN | MAP_HUGETLB, 0),
     ];
     if wanted.makes_code {
         return vec![counted.to_vec()];
@@ -189,7 +198,7 @@ fn maps(wanted: &Wanted) -> Vec<Vec<Check>> {
                 masked(2, PROT_EXEC | PROT_WRITE, PROT_EXEC),
                 masked(
                     3,
-                    MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN,
+                    MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_HUGETLB,
                     MAP_PRIVATE,
                 ),
             ];

@@ -244,10 +244,13 @@ mod tests {
     fn executable_memory_is_for_files_only_and_never_for_static_programs() {
         let (read, exec) = (1, 4);
         let (shared, private, anonymous, grows_down) = (1, 2, 0x20, 0x100);
+        // With a size of page beside it, as of MAP_HUGE_2MB.
+        let huge = 0x4_0000 | 21 << 26;
         let map =
             |class, protection, flags| verdict(class, "mmap", [0, 4096, protection, flags, 0, 0]);
         for class in [Class::Static, Class::Dynamic, Class::Runtime] {
             assert_eq!(map(class, read, private | anonymous), ALLOW);
+            assert_eq!(map(class, read, private | anonymous | huge), ERRNO | 13);
             assert_eq!(map(class, read | exec, private | anonymous), ERRNO | 13);
             assert_eq!(map(class, read | 2 | exec, private), ERRNO | 13);
             assert_eq!(map(class, read, shared | anonymous), ERRNO | 13);

@@ -5,8 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::support::{
-    Link, PREFIX, Permit, alone, children, children_of, descriptors, in_a_poorer_place, is_alive,
-    is_root, launchers_of, limits, package, program, run, sandbox, script, text, wait_for,
+    Link, PREFIX, Permit, alone, alone_under, children, children_of, descriptors,
+    in_a_poorer_place, is_alive, is_root, launchers_of, limits, package, program, run, sandbox,
+    script, text, wait_for,
 };
 use crate::sandbox::{End, Error, Job, Layer, Sandbox, Settings, examine, try_acts};
 
@@ -114,6 +115,38 @@ fn nothing_of_the_host_is_open(sandbox: &Sandbox<Permit>, folder: &std::path::Pa
         run(sandbox, &program(signal, Link::Static), folder, "{}\n").end,
         End::Exited(1)
     );
+}
+
+#[test]
+fn plugins_that_could_not_be_killed_are_not_started() {
+    if is_root() {
+        let words = ["setpriv", "--bounding-set", "-kill"];
+        let name = "host::plugins_that_could_not_be_killed_are_not_started";
+        alone_under(&words, name, without_the_right_to_kill);
+    }
+}
+
+fn without_the_right_to_kill() {
+    let error = Sandbox::<Permit>::open(Settings::default()).unwrap_err();
+    let Error::Missing { layer, remedy } = &error else {
+        panic!("{error}");
+    };
+    assert!(
+        *layer == Layer::Uid && remedy.contains("CAP_KILL"),
+        "{error}"
+    );
+}
+
+#[test]
+fn children_are_kept_for_a_gateway_that_was_started_to_ignore_them() {
+    let words = ["env", "--ignore-signal=CHLD"];
+    let name = "host::children_are_kept_for_a_gateway_that_was_started_to_ignore_them";
+    alone_under(&words, name, || {
+        let sandbox = sandbox();
+        let early = program("int main(void) { return 3; }", Link::Static);
+        let report = run(&sandbox, &early, package(&[]).path(), "");
+        assert_eq!(report.end, End::Exited(3));
+    });
 }
 
 #[test]

@@ -54,7 +54,16 @@ fn calls_in_flight_end_with_their_launcher() {
 }
 
 fn try_run(sandbox: &Sandbox<Permit>, entry: &Entry, folder: &Path) -> Result<Report, Error> {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    try_run_within(sandbox, entry, folder, Duration::from_secs(60))
+}
+
+pub(super) fn try_run_within(
+    sandbox: &Sandbox<Permit>,
+    entry: &Entry,
+    folder: &Path,
+    time: Duration,
+) -> Result<Report, Error> {
+    let deadline = Instant::now() + time;
     sandbox.run(
         &Permit,
         &Job {
@@ -128,4 +137,91 @@ fn a_plugins_peak_memory_is_its_own() {
     assert_eq!(report.end, End::Exited(3));
     let peak = usize::try_from(report.usage.peak_memory_bytes).unwrap();
     assert!(peak > 0 && peak < held.len() / 8, "{peak}");
+}
+
+#[test]
+fn a_package_that_was_replaced_is_let_go() {
+    alone("launcher::a_package_that_was_replaced_is_let_go", || {
+        let sandbox = sandbox();
+        let base = package(&[]);
+        let echo = program(ECHO, Link::Dynamic);
+        let place = base.path().join("package");
+        let mut launchers = Vec::new();
+        for name in ["one", "two", "three"] {
+            // A rename puts another folder in its place, as an update does.
+            let next = base.path().join(name);
+            std::fs::create_dir(&next).unwrap();
+            if place.exists() {
+                std::fs::rename(&place, base.path().join("old")).unwrap();
+                std::fs::remove_dir(base.path().join("old")).unwrap();
+            }
+            std::fs::rename(&next, &place).unwrap();
+            assert_eq!(text(&run(&sandbox, &echo, &place, "{}\n")), "{}\n");
+            let now = launchers_of(std::process::id());
+            assert!(now.len() == 1 && now != launchers, "{now:?} {launchers:?}");
+            launchers = now;
+        }
+    });
+}
+
+/// What comes down from maker to child, but for limits: descriptors, signals ignored, blocked and pending, the file mask, timers,
+/// session, group and privileges.
+const INHERITED: &str = r#"int main(void) {
+    request();
+    int open = 0, ignored = 0;
+    for (int fd = 0; fd < 4096; fd++) open += fcntl(fd, F_GETFD) >= 0;
+    for (int number = 1; number <= 64; number++) {
+        struct { void *handler; long flags, restorer, mask; } action = {0};
+        ignored += syscall(SYS_rt_sigaction, number, 0, &action, 8) == 0 && action.handler != 0;
+    }
+    unsigned long mask = 0, pending = 0;
+    syscall(SYS_rt_sigprocmask, 0, 0, &mask, 8);
+    syscall(SYS_rt_sigpending, &pending, 8);
+    struct itimerval timer;
+    getitimer(ITIMER_REAL, &timer);
+    printf("open %d ignored %d mask %lx pending %lx umask %o timer %ld leads %d groups %d secure %ld\n",
+        open, ignored, mask, pending, umask(0), (long)timer.it_value.tv_sec, getsid(0) == getpid() && getpgrp() == getpid(),
+        getgroups(0, 0), getauxval(23));
+}"#;
+
+#[test]
+fn what_comes_down_is_the_same_whoever_starts_the_gateway() {
+    alone(
+        "launcher::what_comes_down_is_the_same_whoever_starts_the_gateway",
+        odd_gateway,
+    );
+}
+
+/// A gateway that ignores and blocks signals, has one pending, a strict file mask and a descriptor that outlives exec.
+fn odd_gateway() {
+    use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask, raise};
+    let folder = package(&[]);
+    let attack = compile(folder.path(), INHERITED, Link::Static);
+    let program = super::support::seal(&attack);
+    let mut blocked = SigSet::empty();
+    blocked.add(Signal::SIGUSR1);
+    pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&blocked), None).unwrap();
+    raise(Signal::SIGUSR1).unwrap();
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let left_open = std::fs::File::open("/").unwrap();
+    rustix::io::fcntl_setfd(&left_open, rustix::io::FdFlags::empty()).unwrap();
+    let words = "trap '' HUP; echo '{}' | \"$0\"";
+    let outside = Command::new("sh")
+        .arg("-c")
+        .arg(words)
+        .arg(&attack)
+        .output();
+    let outside = String::from_utf8(outside.unwrap().stdout).unwrap();
+    let usual = ["open 3 ", "ignored 0 ", "mask 0 ", "umask 22 "];
+    assert!(
+        !usual.iter().any(|word| outside.contains(word)),
+        "nothing odd comes down outside: {outside}"
+    );
+    let sandbox = sandbox();
+    for _ in 0..2 {
+        assert_eq!(
+            text(&run(&sandbox, &program, folder.path(), "{}\n")),
+            "open 3 ignored 0 mask 0 pending 0 umask 22 timer 0 leads 1 groups 0 secure 0\n"
+        );
+    }
 }

@@ -6,6 +6,7 @@ mod every_call;
 mod host;
 mod launcher;
 mod limits;
+mod races;
 mod refuse;
 mod runtimes;
 mod support;

@@ -87,6 +87,16 @@ fn sockets_of_every_kind() {
 }
 
 #[test]
+fn a_forbidden_call_of_any_thread_is_its_plugins() {
+    refused(
+        "static void *ask(void *at) { return (void *)(long)(socket(AF_INET, SOCK_STREAM, 0) < 0); }
+        int main(void) { request(); pthread_t thread; void *failed; pthread_create(&thread, 0, ask, 0); pthread_join(thread, &failed); return failed != 0; }",
+        "socket",
+        "AF_INET, SOCK_STREAM",
+    );
+}
+
+#[test]
 fn processes_by_every_call() {
     let fork = "int main(void) { request(); int pid = syscall(SYS_fork); if (pid == 0) _exit(0); return pid < 0; }";
     refused(fork, "fork", "");
@@ -304,6 +314,34 @@ fn memory_that_no_limit_counts() {
     fails_inside(
         "int main(void) { request(); return mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0) == MAP_FAILED; }",
     );
+}
+
+#[test]
+fn huge_pages_of_the_hosts() {
+    // Outside, the kernel says whether there are any; inside, nobody asks it.
+    let source = "int main(void) { request(); void *at = mmap(0, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0); return at == MAP_FAILED && errno == EACCES ? 7 : 0; }";
+    works_outside(source, Link::Static);
+    for link in [Link::Static, Link::Dynamic] {
+        assert_eq!(run_c(&sandbox(), source, link).end, End::Exited(7));
+    }
+}
+
+#[test]
+fn descriptors_of_each_thread() {
+    let source = r#"
+static int count;
+static void *hoard(void *at) { if (syscall(SYS_close_range, 4095, 4095, 2)) return 0; while (dup(0) >= 0) __atomic_fetch_add(&count, 1, __ATOMIC_SEQ_CST); pause(); }
+int main(void) {
+    request();
+    struct rlimit few = {16, 16};
+    setrlimit(RLIMIT_NOFILE, &few);
+    pthread_t thread;
+    for (int i = 0; i < 4; i++) pthread_create(&thread, 0, hoard, 0);
+    for (int i = 0; i < 100 && count < 4 * 13; i++) usleep(1000);
+    return count <= 16;
+}
+"#;
+    fails_inside(source);
 }
 
 #[test]

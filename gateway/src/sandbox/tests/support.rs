@@ -79,6 +79,7 @@ const PRELUDE: &str = r#"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -88,6 +89,7 @@ const PRELUDE: &str = r#"
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -236,10 +238,17 @@ const ALONE: &str = "SANDBOX_TEST_ALONE";
 /// Runs `body` in a process of its own, so that what it counts there is not the doing of other tests.
 /// `test` is the calling test's name without [`PREFIX`].
 pub(crate) fn alone(test: &str, body: fn()) {
+    alone_under(&["env"], test, body);
+}
+
+/// As [`alone`], started by these words, which run what follows them.
+pub(crate) fn alone_under(words: &[&str], test: &str, body: fn()) {
     if std::env::var_os(ALONE).is_some() {
         return body();
     }
-    let output = Command::new(std::env::current_exe().unwrap())
+    let output = Command::new(words[0])
+        .args(&words[1..])
+        .arg(std::env::current_exe().unwrap())
         .args(["--exact", &format!("{PREFIX}{test}"), "--test-threads=1"])
         .env(ALONE, "1")
         .output()

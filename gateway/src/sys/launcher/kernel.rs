@@ -16,6 +16,7 @@ macro_rules! numbers {
 
 // System calls (`syscall_64.tbl`), by libc's names in capitals.
 numbers! {
+    SYS_READ = 0;
     SYS_WRITE = 1;
     SYS_CLOSE = 3;
     SYS_POLL = 7;
@@ -35,6 +36,11 @@ numbers! {
     SYS_SETRESUID = 117;
     SYS_SETRESGID = 119;
     SYS_CAPSET = 126;
+    SYS_PERSONALITY = 135;
+    SYS_GETPRIORITY = 140;
+    SYS_SETPRIORITY = 141;
+    SYS_SCHED_SETSCHEDULER = 144;
+    SYS_SCHED_GETSCHEDULER = 145;
     SYS_PIVOT_ROOT = 155;
     SYS_PRCTL = 157;
     SYS_UMOUNT2 = 166;
@@ -60,6 +66,7 @@ numbers! {
 }
 
 pub(crate) const EPERM: i32 = 1;
+pub(crate) const ENOENT: i32 = 2;
 pub(crate) const ESRCH: i32 = 3;
 pub(crate) const EINTR: i32 = 4;
 pub(crate) const EIO: i32 = 5;
@@ -69,6 +76,7 @@ pub(crate) const EINVAL: i32 = 22;
 pub(crate) const ENOSYS: i32 = 38;
 pub(crate) const EBADMSG: i32 = 74;
 
+pub(crate) const O_RDONLY: i32 = 0;
 pub(crate) const O_WRONLY: i32 = 1;
 pub(crate) const O_CREAT: i32 = 0o100;
 pub(crate) const O_EXCL: i32 = 0o200;
@@ -114,6 +122,7 @@ mod tests {
     fn constants_are_libcs() {
         let errors = [
             (EPERM, libc::EPERM),
+            (ENOENT, libc::ENOENT),
             (ESRCH, libc::ESRCH),
             (EINTR, libc::EINTR),
             (EIO, libc::EIO),
@@ -124,6 +133,7 @@ mod tests {
             (EBADMSG, libc::EBADMSG),
         ];
         let opens = [
+            (O_RDONLY, libc::O_RDONLY),
             (O_WRONLY, libc::O_WRONLY),
             (O_CREAT, libc::O_CREAT),
             (O_EXCL, libc::O_EXCL),

@@ -208,6 +208,13 @@ pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> Result<()> {
     unsafe { call(k::SYS_WRITE, args) }.map(drop)
 }
 
+/// Reads once from a file; returns how many bytes.
+pub(crate) fn read(fd: RawFd, bytes: &mut [u8]) -> Result<usize> {
+    let args = [register(fd), bytes.as_mut_ptr() as usize, bytes.len(), 0, 0];
+    // SAFETY: the kernel writes into the slice at most its length.
+    unsafe { call(k::SYS_READ, args) }
+}
+
 /// Makes the folder behind a descriptor the working directory.
 pub(crate) fn change_folder(directory: RawFd) -> Result<()> {
     // SAFETY: fchdir takes a number only.

@@ -2,6 +2,7 @@
 
 use super::bare::{Cookies, Errno, RawFd, Result, call, descriptor, register};
 use super::kernel as k;
+use super::{message, mount};
 
 /// `SECCOMP_FILTER_FLAG_NEW_LISTENER` of seccomp(2).
 const NEW_LISTENER: usize = 8;
@@ -108,6 +109,58 @@ pub(crate) fn fix_file_mask() -> Result<()> {
     unsafe { call(k::SYS_UMASK, [MASK, 0, 0, 0, 0]) }.map(drop)
 }
 
+/// Gives up a place before others when the processor is shared out: real-time policies and a raised priority. A lowered one stays.
+pub(crate) fn share_the_processor() -> Result<()> {
+    /// The policies that share fairly (sched(7)): other, batch and idle. The kernel adds a flag on high.
+    const FAIR: [usize; 3] = [0, 3, 5];
+    const OTHER: usize = 0;
+    const FLAGS: usize = 0x4000_0000;
+    /// What getpriority gives for the nice value 0: it counts down from 40 (getpriority(2)).
+    const ORDINARY: usize = 20;
+    // SAFETY: the call takes a number only; 0 is this thread.
+    let policy = unsafe { call(k::SYS_SCHED_GETSCHEDULER, [0; 5]) }? & !FLAGS;
+    if !FAIR.contains(&policy) {
+        let priority = 0_i32;
+        let args = [0, OTHER, &raw const priority as usize, 0, 0];
+        // SAFETY: the kernel reads one word, which lives through the call.
+        unsafe { call(k::SYS_SCHED_SETSCHEDULER, args) }?;
+    }
+    // SAFETY: the call takes numbers only; 0 and 0 are this thread.
+    if unsafe { call(k::SYS_GETPRIORITY, [0; 5]) }? > ORDINARY {
+        // SAFETY: as above; the third 0 is the nice value.
+        unsafe { call(k::SYS_SETPRIORITY, [0; 5]) }?;
+    }
+    Ok(())
+}
+
+/// Gives up protection from being killed where memory is short. With the strongest, a control group could not end a process
+/// that has used up its memory.
+pub(crate) fn share_the_memory() -> Result<()> {
+    let path = c"/proc/self/oom_score_adj";
+    let mut score = [0_u8; 8];
+    let file = match mount::open_at(k::AT_FDCWD, path, k::O_RDONLY, 0) {
+        // Without /proc nobody can have set it, and nobody can change it.
+        Err(Errno(k::ENOENT)) => return Ok(()),
+        opened => opened?,
+    };
+    let read = mount::read(file, &mut score);
+    message::close(file);
+    read?;
+    if score.first() != Some(&b'-') {
+        return Ok(());
+    }
+    let file = mount::open_at(k::AT_FDCWD, path, k::O_WRONLY, 0)?;
+    let written = mount::write(file, b"0");
+    message::close(file);
+    written
+}
+
+/// Gives up the ways in which this process's memory is laid out for debuggers and old programs, which exec would keep.
+pub(crate) fn be_laid_out_as_usual() -> Result<()> {
+    // SAFETY: personality takes a number only; 0 is that of Linux.
+    unsafe { call(k::SYS_PERSONALITY, [0; 5]) }.map(drop)
+}
+
 /// Gives the UTS namespace of the caller names that say nothing about the host.
 pub(crate) fn hide_host_name() -> Result<()> {
     const NAME: &[u8] = b"plugin";
@@ -120,7 +173,7 @@ pub(crate) fn hide_host_name() -> Result<()> {
 
 /// Moves the calling thread, which must be its process's only one, into the control group behind its open `tasks` file.
 pub(crate) fn enter_group(tasks: RawFd) -> Result<()> {
-    super::mount::write(tasks, b"0")
+    mount::write(tasks, b"0")
 }
 
 /// Sets a resource limit, soft and hard alike.

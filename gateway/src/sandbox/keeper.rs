@@ -1,0 +1,159 @@
+//! The thread that keeps one launcher: it starts the launcher, takes reports of its plugins, and reaps what it leaves.
+//!
+//! It is a thread because the kernel ties a death signal to a thread: launcher and plugins are children of that one, which
+//! lives as long as they, and not of whichever thread of the host asked for a run.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::children::{Children, Keeping};
+use super::error::{Error, While};
+use super::host::Host;
+use super::reports::Reports;
+use super::streams::above_stdio;
+use crate::sys::spawn;
+use crate::sys::wait;
+
+/// Stack of the keeper thread in bytes: it only waits, and takes reports.
+const KEEPER_STACK_BYTES: usize = 256 * 1024;
+
+/// Where to say what a keeper is to watch.
+pub(super) type Watched = SyncSender<Option<Arc<Reports>>>;
+
+/// A launcher's process, and the thread that keeps it.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) thread: JoinHandle<()>,
+    pub(super) process: Arc<OwnedFd>,
+    /// Readable once the thread has ended, and so nobody keeps what the launcher makes.
+    pub(super) lifeline: OwnedFd,
+}
+
+/// Starts the thread that keeps a launcher. Returns also where to say what to watch.
+pub(super) fn keep(
+    host: &Host,
+    control: OwnedFd,
+    children: Arc<Children>,
+) -> Result<(Kept, Watched), Error> {
+    let (started, kept) = mpsc::sync_channel(1);
+    let (watched, to_watch) = mpsc::sync_channel(1);
+    let program = Arc::clone(&host.launcher);
+    let thread = std::thread::Builder::new()
+        .name("plugin-keeper".to_owned())
+        .stack_size(KEEPER_STACK_BYTES)
+        .spawn(move || {
+            let keeping = Keeping(children);
+            let launched = lifeline().and_then(|lifeline| {
+                let child = spawn::launcher(program.file(), control.as_fd());
+                let child = child.during("start a launcher")?;
+                Ok((Arc::new(child.pidfd), lifeline))
+            });
+            // The launcher has its own copy, and its end must show at ours.
+            drop((control, program));
+            let process = launched
+                .as_ref()
+                .ok()
+                .map(|(process, _)| Arc::clone(process));
+            if started.send(launched).is_ok()
+                && let Some(process) = process
+            {
+                watch(&process, &to_watch);
+            }
+            drop(keeping);
+        })
+        .during("start a thread")?;
+    let (process, lifeline) = kept.recv().unwrap_or(Err(Error::LauncherGone))?;
+    let kept = Kept {
+        thread,
+        process,
+        lifeline,
+    };
+    Ok((kept, watched))
+}
+
+/// A descriptor of the calling thread, which is readable once that has ended. Before Linux 6.9, of the whole process.
+fn lifeline() -> Result<OwnedFd, Error> {
+    use rustix::process::{PidfdFlags, getpid, pidfd_open};
+    /// `PIDFD_THREAD` of pidfd_open(2).
+    const THREAD: PidfdFlags = PidfdFlags::from_bits_retain(libc::O_EXCL.cast_unsigned());
+    let own = pidfd_open(rustix::thread::gettid(), THREAD);
+    let own = own.or_else(|_| pidfd_open(getpid(), PidfdFlags::empty()));
+    above_stdio(own.during("open a thread of the gateway's own")?)
+}
+
+/// Takes reports until the launcher has ended, then reaps it.
+fn watch(process: &OwnedFd, to_watch: &Receiver<Option<Arc<Reports>>>) {
+    // Nothing to watch comes from a launcher that did not get ready and was dropped.
+    let reports = to_watch.recv().ok().flatten();
+    let ended = (process.as_fd(), PollFlags::IN);
+    loop {
+        let ready = match &reports {
+            Some(reports) => wait_for([ended, (reports.listener(), PollFlags::IN)], FOREVER),
+            None => wait_for([ended], FOREVER).map(|[ended]| [ended, false]),
+        };
+        match ready {
+            Ok([false, true]) => {
+                let taken = reports.as_ref().map(|reports| reports.take_some());
+                if let Some(Err(error)) = taken {
+                    tracing::error!(%error, "reports of forbidden calls cannot be taken");
+                }
+            }
+            Ok([false, false]) => {}
+            Ok([true, _]) | Err(_) => break,
+        }
+    }
+    let reaped = wait::kill(process).and_then(|()| wait::reap(process));
+    tracing::debug!(?reaped, "a launcher has ended");
+}
+
+/// Until something happens.
+const FOREVER: Duration = Duration::MAX;
+
+/// Waits until one of these is ready or the time is over.
+pub(super) fn wait_for<const N: usize>(
+    sources: [(BorrowedFd<'_>, PollFlags); N],
+    time: Duration,
+) -> Result<[bool; N], Error> {
+    let mut polled = sources.map(|(fd, wanted)| PollFd::from_borrowed_fd(fd, wanted));
+    let timeout = Timespec::try_from(time).ok();
+    loop {
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(_) => return Ok(polled.map(|source| !source.revents().is_empty())),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno).during("wait for a launcher"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lifeline_shows_the_end_of_its_thread_and_not_only_of_the_process() {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let (gave, given) = mpsc::channel();
+        let keeper = std::thread::spawn(move || {
+            gave.send(lifeline().unwrap()).unwrap();
+            stopped.recv().unwrap_err();
+        });
+        let line = given.recv().unwrap();
+        let seen = |time| wait_for([(line.as_fd(), PollFlags::IN)], time).unwrap();
+        assert_eq!(seen(Duration::ZERO), [false]);
+        drop(stop);
+        keeper.join().unwrap();
+        let whole = rustix::process::pidfd_open(
+            rustix::thread::gettid(),
+            rustix::process::PidfdFlags::from_bits_retain(libc::O_EXCL.cast_unsigned()),
+        );
+        if whole.is_err() {
+            return println!("skipped: before Linux 6.9 a thread has no descriptor");
+        }
+        assert_eq!(seen(Duration::from_secs(20)), [true]);
+    }
+}
