@@ -190,7 +190,8 @@ impl Host {
             birthplace: group.and_then(cgroup::Loan::birthplace),
             doors: group.map(cgroup::Loan::doors).unwrap_or_default(),
         })?;
-        // It has exited, but is asked for permission all the same: what cannot be killed must not be started.
+        // It has exited, but permission is asked for all the same: what cannot be killed must not be started. The death signal, which
+        // the kernel sends with the rights of the thread that ends, would not reach it either.
         let killed = wait::kill(&child.pidfd);
         let reaped = launcher.reap(&child)?;
         killed.map_err(|_| Error::Missing {

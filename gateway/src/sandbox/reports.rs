@@ -108,12 +108,13 @@ impl Reports {
     }
 
     /// Takes the reports that are there, also while more of them come. When it returns, each that came before it was called
-    /// has been dealt with: they come in order, and each thread of each run makes one.
+    /// has been dealt with: they come in order, and each thread makes one, of the runs that are known and of those to come.
     pub(super) fn take_all(&self) -> Result<(), Error> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-        let most = self.state().runs.len().saturating_mul(THREADS_MAX);
+        let of_runs = self.state().runs.len().saturating_mul(THREADS_MAX);
+        let most = of_runs.saturating_add(UNCLAIMED_MAX);
         for _ in 0..most {
             if !self.take_one(&reading)? {
                 break;
