@@ -206,13 +206,11 @@ int main(void) {
 #[test]
 fn one_line_and_no_more() {
     let crash = End::Signalled(libc::SIGSEGV);
+    // Each in one write: whether a second one comes before the end of an answer's grace is the scheduler's to say.
     let cases = [
         (r#"answer("one\ntwo\n");"#, End::ExtraOutput),
-        (r#"answer("one\n"); answer("t");"#, End::ExtraOutput),
-        (
-            r#"answer("one\n"); answer("two\n"); pause();"#,
-            End::ExtraOutput,
-        ),
+        (r#"answer("one\nt");"#, End::ExtraOutput),
+        (r#"answer("one\ntwo\n"); pause();"#, End::ExtraOutput),
         (r#"answer("one\n"); pause();"#, End::Answered),
         (r#"answer("one\n"); close(1); pause();"#, End::Answered),
         (r#"answer("one"); close(1); pause();"#, End::Answered),
