@@ -7,7 +7,7 @@ use super::output::Output;
 use super::words::{printable, table};
 use super::{Answer, request};
 use crate::error::Error;
-use crate::operator::{self, CertifyOutcome, ComplianceReport, Made};
+use crate::operator::{self, ComplianceReport, Made};
 
 pub(super) fn new(
     place: &Path,
@@ -63,11 +63,7 @@ pub(super) fn certify(
 
 fn describe(report: &ComplianceReport) -> String {
     let rows = report.checks.iter().map(|check| {
-        let word = match check.outcome {
-            CertifyOutcome::Pass => "pass",
-            CertifyOutcome::Fail => "FAIL",
-            CertifyOutcome::NotChecked => "not checked",
-        };
+        let word = check.outcome.word();
         let [id, name, word] = [check.id, check.name, word].map(ToOwned::to_owned);
         vec![id, name, word, check.detail.clone()]
     });

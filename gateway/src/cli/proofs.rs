@@ -11,7 +11,6 @@ use super::output::Output;
 use super::words::{printable, table};
 use super::{Answer, Place, open};
 use crate::error::Error;
-use crate::ledger::CheckOutcome;
 use crate::operator;
 
 pub(super) fn export(state: &Place, run: &str, file: &Path, out: Output) -> Result<Answer, Error> {
@@ -58,12 +57,8 @@ pub(super) fn verify(file: &Path, key: &Path, out: Output) -> Result<Answer, Err
     let report = operator::verify_proof(file, key)?;
     out.answer(&report, || {
         let rows = report.checks.iter().map(|check| {
-            let word = match check.outcome {
-                CheckOutcome::Pass => "pass",
-                CheckOutcome::Fail => "FAIL",
-                CheckOutcome::NotChecked => "not checked",
-            };
-            vec![check.name.to_owned(), word.to_owned(), check.detail.clone()]
+            let [name, word] = [check.name, check.outcome.word()].map(ToOwned::to_owned);
+            vec![name, word, check.detail.clone()]
         });
         let verdict = if report.valid { "valid" } else { "NOT VALID" };
         format!(

@@ -42,6 +42,17 @@ pub(crate) enum Outcome {
     NotChecked,
 }
 
+impl Outcome {
+    /// For people.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "FAIL",
+            Self::NotChecked => "not checked",
+        }
+    }
+}
+
 /// What no bundle can prove; said with every report.
 const BEYOND: &str = "a bundle does not prove that what the events say is true, that nothing of the run was recorded after the export, \
 or that the log shows everyone the same history: compare its checkpoint with the anchor or with other copies for that";

@@ -7,8 +7,8 @@ use plugin_protocol::manifest::DeterminismMode;
 use plugin_protocol::message::Status;
 use plugin_protocol::report::Severity;
 
-use super::Outcome::{self, Fail, NotChecked, Pass};
 use super::evidence::{Evidence, Seen};
+use crate::ledger::CheckOutcome::{self as Outcome, Fail, NotChecked, Pass};
 use crate::sandbox::{End, Layer};
 
 /// A judgement with its detail.

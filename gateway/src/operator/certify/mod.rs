@@ -15,6 +15,7 @@ use serde_json::Value;
 use self::checks::CHECKS;
 use self::evidence::Evidence;
 use crate::error::Error;
+use crate::ledger::CheckOutcome as Outcome;
 
 /// What became of the ten checks.
 #[derive(Debug, Serialize)]
@@ -39,18 +40,6 @@ pub(crate) struct Check {
     pub(crate) name: &'static str,
     pub(crate) outcome: Outcome,
     pub(crate) detail: String,
-}
-
-/// What came of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Outcome {
-    /// It holds.
-    Pass,
-    /// It does not.
-    Fail,
-    /// There was nothing to check it with.
-    NotChecked,
 }
 
 /// Certifies the package at `folder`, asking it `payload` where one is given, else samples made from its manifest.
