@@ -37,9 +37,7 @@ fn made(state: &Path, events: u64) {
 }
 
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> (T, f64) {
-    let start = Instant::now();
-    let done = work();
-    let seconds = start.elapsed().as_secs_f64();
+    let (done, seconds) = timed_quietly(work);
     println!("{what}: {seconds:.3} s");
     (done, seconds)
 }
@@ -70,42 +68,115 @@ fn large_ledgers() {
         until_indexed(folder.path())
     });
     drop(ledger);
-    let millions = events as f64 / 1e6;
-    for _ in 0..3 {
-        let before = processor_seconds();
-        let (found, seconds) = timed("verify", || verify(folder.path()));
-        assert!(found.valid, "{}", found.reason);
-        let threads = std::thread::available_parallelism().unwrap();
-        println!(
-            "  {:.2} million events/s on {threads} processors, {:.2} in a second of one; {} bytes an event",
-            millions / seconds,
-            millions / (processor_seconds() - before),
-            found.bytes / events
-        );
+    let steps = [
+        ("verify", None),
+        ("verify", Some("0")),
+        ("open", None),
+        ("export", None),
+        ("query", None),
+    ];
+    for (step, processor) in steps {
+        in_a_process_of_its_own(step, folder.path(), processor);
     }
-    for _ in 0..3 {
-        let ((ledger, opening), _) = timed("open", || open(folder.path()));
-        println!(
-            "  read from event {} of {}",
-            opening.checked_from, opening.events
-        );
-        let run = RunId::parse("run-7").unwrap();
-        timed("export of a run of 20 events", || {
-            ledger.export_proof(&run, Default::default()).unwrap()
-        });
-        drop(ledger);
-        let filter = crate::ledger::Filter {
-            run: Some(RunId::parse("run-9").unwrap()),
-            ..Default::default()
+}
+
+/// Where a step of the figure finds its ledger, and which step it is.
+const STATE: &str = "LEDGER_FIGURE_STATE";
+const STEP: &str = "LEDGER_FIGURE_STEP";
+
+/// Runs one step, on one processor alone where it is named, so that its memory is its own.
+fn in_a_process_of_its_own(step: &str, state: &Path, processor: Option<&str>) {
+    let this = std::env::current_exe().unwrap();
+    let mut command = match processor {
+        Some(number) => {
+            let mut command = std::process::Command::new("taskset");
+            command.args(["-c", number]).arg(this);
+            command
+        }
+        None => std::process::Command::new(this),
+    };
+    command.args(["--ignored", "--exact", "--nocapture"]);
+    command.arg("ledger::tests::speed::one_step");
+    let output = match command.env(STATE, state).env(STEP, step).output() {
+        Ok(output) => output,
+        Err(error) => return println!("skipped: {step} on one processor: {error}"),
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    // The first may follow the test's name in its line.
+    let begin = format!("{step}: ");
+    for line in text.lines() {
+        if let Some(at) = line.find(&begin) {
+            println!("{}", line.split_at(at).1);
+        }
+    }
+}
+
+#[test]
+#[ignore = "a step of the figure above"]
+fn one_step() {
+    const ROUNDS: usize = 3;
+    let (Some(state), Ok(step)) = (std::env::var_os(STATE), std::env::var(STEP)) else {
+        return;
+    };
+    let state = Path::new(&state);
+    for _ in 0..ROUNDS {
+        let detail = match step.as_str() {
+            "verify" => verify_all(state),
+            "open" => {
+                let ((_, opening), seconds) = timed_quietly(|| open(state));
+                format!(
+                    "{seconds:.3} s, read from event {} of {}",
+                    opening.checked_from, opening.events
+                )
+            }
+            "export" => {
+                let (ledger, _) = open(state);
+                let run = RunId::parse("run-7").unwrap();
+                let (_, seconds) =
+                    timed_quietly(|| ledger.export_proof(&run, Default::default()).unwrap());
+                format!("{seconds:.3} s for a run of 20 events")
+            }
+            _ => {
+                let filter = crate::ledger::Filter {
+                    run: Some(RunId::parse("run-9").unwrap()),
+                    ..Default::default()
+                };
+                let (found, seconds) =
+                    timed_quietly(|| crate::ledger::query(state, &filter).unwrap().count());
+                assert_eq!(found, 20);
+                format!("{seconds:.3} s for a run of 20 events")
+            }
         };
-        timed("query of a run of 20 events", || {
-            let found = crate::ledger::query(folder.path(), &filter).unwrap();
-            assert_eq!(found.count(), 20);
-        });
+        println!("{step}: {detail}");
     }
+    println!("{step}: {} of memory at most", peak_memory());
+}
+
+fn verify_all(state: &Path) -> String {
+    let before = processor_seconds();
+    let (found, seconds) = timed_quietly(|| verify(state));
+    assert!(found.valid, "{}", found.reason);
+    let millions = found.events as f64 / 1e6;
+    format!(
+        "{seconds:.3} s, {:.2} million events/s on {} processors, {:.2} in a second of one; {} bytes an event",
+        millions / seconds,
+        std::thread::available_parallelism().unwrap(),
+        millions / (processor_seconds() - before),
+        found.bytes / found.events
+    )
+}
+
+fn timed_quietly<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let start = Instant::now();
+    let done = work();
+    (done, start.elapsed().as_secs_f64())
+}
+
+fn peak_memory() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find(|line| line.starts_with("VmHWM"));
-    println!("peak memory of all this: {}", peak.unwrap());
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.unwrap().trim().to_owned()
 }
 
 /// What this process has used so far, in clock ticks of 10 ms (proc_pid_stat(5), fields 14 and 15).
