@@ -113,11 +113,17 @@ fn beside_peers(plan: Plan, echo: &Echo) -> Vec<Value> {
     let mut rows = Vec::new();
     for peer in &PEERS {
         let what = format!("cold start, jailed, 2 at once, against {}", peer.name);
-        rows.push(if installed(peer.words[0]) {
-            let bare = Bare::new(echo).behind(peer.words);
+        let bare = Bare::new(echo).behind(peer.words);
+        rows.push(if !installed(peer.words[0]) {
+            skipped("S5", &what, "skipped: not installed")
+        } else if bare.answers() {
             against(&what, Box::new(move || bare.call()), peer.target)
         } else {
-            skipped("S5", &what, "skipped: not installed")
+            skipped(
+                "S5",
+                &what,
+                "skipped: it is installed, but does not run the plugin here",
+            )
         });
     }
     let what = "cold start, jailed, 2 at once, against a Node worker thread for each call";
