@@ -10,7 +10,7 @@ use plugin_protocol::report::PluginStatus;
 use serde_json::Value;
 
 use crate::kit::measure::Figures;
-use crate::kit::{Contest, Plan, Target, Unit, row};
+use crate::kit::{Contest, Echo, Plan, Target, Unit, row};
 
 /// The small inventory.
 const FEW: usize = 100;
@@ -30,11 +30,11 @@ struct Inventory {
 }
 
 impl Inventory {
-    fn new(count: usize) -> Self {
+    fn new(count: usize, echo: &Echo) -> Self {
         let place = Some(Path::new(MEMORY)).filter(|place| place.is_dir());
         let host = Host::new_in(place.unwrap_or(&std::env::temp_dir()));
         let folders: Vec<_> = (0..count)
-            .map(|at| host.lay_out(&Package::native(&format!("p.bench.n{at}"), b"no program")))
+            .map(|at| host.lay_out(&Package::native(&format!("p.bench.n{at}"), &echo.bytes)))
             .collect();
         // Each is signed by the command, which is most of the work.
         let half = folders.len() / 2;
@@ -101,8 +101,8 @@ fn each(count: usize, work: impl Fn()) -> Figures {
     }
 }
 
-pub(crate) fn rows(plan: Plan, many: usize) -> Vec<Value> {
-    let (large, small) = (Inventory::new(many), Inventory::new(FEW));
+pub(crate) fn rows(plan: Plan, many: usize, echo: &Echo) -> Vec<Value> {
+    let (large, small) = (Inventory::new(many, echo), Inventory::new(FEW, echo));
     let line = |what: &str, look: fn(&Inventory) -> Figures| {
         let round = |_| vec![look(&large), look(&small)];
         let contest = Contest::of((0..plan.rounds()).map(round).collect());
