@@ -51,7 +51,7 @@ impl Inventory {
                 replace: false,
             };
             let info = gateway.register_plugin(registration).unwrap();
-            assert_eq!(info.status, PluginStatus::Disabled, "{info:?}");
+            assert_eq!(info.status, PluginStatus::Registered, "{info:?}");
         }
         let read = |folder: &Path| std::fs::read(folder.join("plugin.json")).unwrap();
         let step = count.div_ceil(VALIDATED);
