@@ -149,8 +149,13 @@ impl Drop for Host {
 impl Host {
     /// A fresh state; its key is made and trusted.
     pub fn new() -> Self {
+        Self::new_in(&std::env::temp_dir())
+    }
+
+    /// The same in a folder below `parent`.
+    pub fn new_in(parent: &Path) -> Self {
         let host = Self {
-            folder: TempDir::new().unwrap(),
+            folder: TempDir::new_in(parent).unwrap(),
             serving: Mutex::default(),
         };
         host.say(["init"]).expect(0);

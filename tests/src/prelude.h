@@ -47,16 +47,19 @@ static const char *string_token(const char *name) {
     return token;
 }
 
-// Writes an `ok` answer whose data is `data`, a JSON object.
-static void answer(const char *data) {
+// Writes an `ok` answer whose data is `data`, a JSON object, and in the same write what is more than an answer.
+static void answer_and(const char *data, const char *more) {
     char out[1 << 16];
     int length = snprintf(out, sizeof out,
         "{\"type\":\"result\",\"response\":{\"request_id\":%s,\"status\":\"ok\",\"result\":"
-        "{\"kind\":\"json\",\"schema_ref\":\"any/1\",\"data\":%s},\"notes\":\"\"}}\n",
-        string_token("request_id"), data);
+        "{\"kind\":\"json\",\"schema_ref\":\"any/1\",\"data\":%s},\"notes\":\"\"}}\n%s",
+        string_token("request_id"), data, more);
     for (int done = 0; done < length;) {
         ssize_t put = write(1, out + done, (size_t)(length - done));
         if (put <= 0) _exit(9);
         done += (int)put;
     }
 }
+
+// Writes an `ok` answer whose data is `data`.
+static void answer(const char *data) { answer_and(data, ""); }

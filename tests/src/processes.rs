@@ -39,10 +39,19 @@ pub fn exists(pid: u32) -> bool {
 
 /// The highest resident memory of a process so far, in KiB.
 pub fn peak_memory_kib(pid: u32) -> u64 {
+    status_kib(pid, "VmHWM:")
+}
+
+/// The resident memory of a process now, in KiB.
+pub fn memory_kib(pid: u32) -> u64 {
+    status_kib(pid, "VmRSS:")
+}
+
+fn status_kib(pid: u32, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let line = status.lines().find(|line| line.starts_with(field));
     line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
-        .expect("a process has a high-water mark")
+        .expect("a process that runs has this line")
 }
 
 /// The processes whose command line holds `word`.

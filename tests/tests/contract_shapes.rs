@@ -68,8 +68,7 @@ fn inv_pnp_05_a_plugin_is_given_one_line_and_then_the_end() {
 fn inv_pnp_10_anything_more_than_one_line_is_a_rejection() {
     let host = Host::new();
     for (name, more) in [("blank", "\\n"), ("byte", "x"), ("space", " ")] {
-        let body =
-            format!("int main(void) {{ read_line(); answer(\"{{}}\"); write(1, \"{more}\", 1); }}");
+        let body = format!("int main(void) {{ read_line(); answer_and(\"{{}}\", \"{more}\"); }}");
         let id = host.install(&native(&format!("p.test.{name}"), &body));
         let told = host.ask(&id, "x");
         assert_eq!(

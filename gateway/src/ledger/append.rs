@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use crossbeam_channel::{Sender, bounded};
 use plugin_protocol::event::Event;
 use plugin_protocol::ids::{EventId, RunId};
 
@@ -88,7 +88,7 @@ pub(crate) struct Ledger {
 struct Inner {
     layout: Layout,
     evidence: Store,
-    jobs: Option<Sender<Job>>,
+    jobs: Option<SyncSender<Job>>,
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
 }
@@ -112,7 +112,9 @@ impl Ledger {
         let indexer = Indexer::start(&layout, Arc::clone(&options.disk), closed)?;
         let evidence = Store::open(&layout, Arc::clone(&options.disk))?;
         let shared = Arc::new(Shared::new(writer.end()));
-        let (jobs, queue) = bounded(QUEUE_EVENTS);
+        // These channels sleep at once where nothing is there: a sync takes so long that trying again meanwhile, as crossbeam's do,
+        // only takes processor time from the plugins.
+        let (jobs, queue) = sync_channel(QUEUE_EVENTS);
         let thread = WriterThread::new(writer, queue, Arc::clone(&shared), &options, indexer, lock);
         let started = std::thread::Builder::new()
             .name("ledger".to_owned())
@@ -195,12 +197,12 @@ impl Ledger {
     }
 
     /// Hands a job to the writer and waits for what comes of it.
-    fn ask<T>(&self, job: impl FnOnce(Sender<Result<T, Error>>) -> Job) -> Result<T, Error> {
+    fn ask<T>(&self, job: impl FnOnce(SyncSender<Result<T, Error>>) -> Job) -> Result<T, Error> {
         let shared = &self.inner.shared;
         if shared.is_poisoned() {
             return Err(shared.unavailable());
         }
-        let (reply, answer) = bounded(1);
+        let (reply, answer) = sync_channel(1);
         let sent = self
             .inner
             .jobs

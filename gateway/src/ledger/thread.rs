@@ -1,9 +1,9 @@
 //! The writer's thread: it takes what waits, batch by batch, and keeps the times for syncs and checkpoints.
 
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use plugin_protocol::digest::FileHash;
 use plugin_protocol::event::Event;
 use plugin_protocol::ids::EventId;
@@ -64,18 +64,18 @@ pub(crate) enum Job {
     /// Record this.
     Append {
         draft: Draft,
-        reply: Sender<Result<Event, Error>>,
+        reply: SyncSender<Result<Event, Error>>,
     },
     /// Record the export of a run, and sign for it.
     Export {
         run: Box<RunSoFar>,
         proof_id: EventId,
         attachments: FileHash,
-        reply: Sender<Result<Exported, Error>>,
+        reply: SyncSender<Result<Exported, Error>>,
     },
     /// Sign for everything.
     Checkpoint {
-        reply: Sender<Result<Option<(Checkpoint, String)>, Error>>,
+        reply: SyncSender<Result<Option<(Checkpoint, String)>, Error>>,
     },
 }
 
@@ -131,7 +131,9 @@ impl WriterThread {
                     .queue
                     .recv()
                     .map_err(|_| RecvTimeoutError::Disconnected),
-                Some(due) => self.queue.recv_deadline(due),
+                Some(due) => self
+                    .queue
+                    .recv_timeout(due.saturating_duration_since(Instant::now())),
             };
             match first {
                 Ok(first) => self.work(first),
@@ -176,8 +178,7 @@ impl WriterThread {
     fn work(&mut self, first: Job) {
         let (mut drafts, mut replies) = (Vec::new(), Vec::new());
         let mut other = None;
-        let waiting = self.queue.clone();
-        for job in std::iter::once(first).chain(waiting.try_iter()) {
+        for job in std::iter::once(first).chain(self.queue.try_iter()) {
             match job {
                 Job::Append { draft, reply } => {
                     drafts.push(self.marked(draft));
@@ -212,7 +213,7 @@ impl WriterThread {
     }
 
     /// Everything that waits shares one write and one sync: batching without a timer.
-    fn batch(&mut self, drafts: Vec<Draft>, replies: &[Sender<Result<Event, Error>>]) {
+    fn batch(&mut self, drafts: Vec<Draft>, replies: &[SyncSender<Result<Event, Error>>]) {
         let durability = self.durability;
         let durable = self.guarded(|writer| {
             let outcomes = writer.write(drafts.into_iter())?;

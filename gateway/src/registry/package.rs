@@ -1,7 +1,6 @@
 //! A package: a folder read once, with the digest that a signature covers; it never judges what the files say.
 
 use std::io::Read as _;
-use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use plugin_protocol::canonical;
@@ -79,7 +78,7 @@ impl Package {
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let root = tree::open_root(path)?;
         let mut reader = Reader::new(path);
-        tree::walk(root.as_fd(), path, &mut |entry| reader.take(entry))?;
+        tree::walk(root, path, &mut |entry| reader.take(entry))?;
         reader.finish()
     }
 

@@ -12,7 +12,6 @@
 use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -147,13 +146,16 @@ impl Store {
             Some(seen) => Arc::clone(&seen.list),
             None => self.list(digest)?,
         };
-        if !root.is_dir() {
-            return Err(Error::PackageMissing(digest));
-        }
-        let folder = tree::open_root(&root)?;
+        let folder = tree::open_root(&root).map_err(|error| {
+            if root.is_dir() {
+                error
+            } else {
+                Error::PackageMissing(digest)
+            }
+        })?;
         let known = seen.map(|seen| seen.stamps).unwrap_or_default();
         let mut files = Files::new(&root, &list, &known);
-        tree::walk(folder.as_fd(), &root, &mut |entry| files.check(entry)).map_err(as_changed)?;
+        tree::walk(folder, &root, &mut |entry| files.check(entry)).map_err(as_changed)?;
         if let Some(stamps) = files.finish()? {
             self.remember(digest, &list, stamps);
         }
@@ -291,7 +293,7 @@ fn copy(package: &Package, target: &Path) -> Result<(), Error> {
     let list = package.list();
     let mut copied = 0;
     let mut budget = MAX_TOTAL_BYTES;
-    tree::walk(source.as_fd(), package.root(), &mut |entry| {
+    tree::walk(source, package.root(), &mut |entry| {
         if entry.is_folder || entry.path == SIGNATURE_FILE {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use plugin_protocol::digest::FileHash;
@@ -46,7 +46,7 @@ pub(super) fn open_root(path: &Path) -> Result<OwnedFd, Error> {
 
 /// Visits every folder and regular file below `root`, a folder before what is in it; the order is otherwise the system's.
 pub(super) fn walk(
-    root: BorrowedFd<'_>,
+    root: OwnedFd,
     shown: &Path,
     visit: &mut dyn FnMut(&Entry<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
@@ -65,9 +65,9 @@ struct Walker<'a> {
 }
 
 impl Walker<'_> {
-    fn folder(&mut self, folder: BorrowedFd<'_>, prefix: &str, depth: usize) -> Result<(), Error> {
-        let listing = Dir::read_from(folder).map_err(Error::io("list package", self.shown))?;
-        for item in listing {
+    fn folder(&mut self, folder: OwnedFd, prefix: &str, depth: usize) -> Result<(), Error> {
+        let mut listing = Dir::new(folder).map_err(Error::io("list package", self.shown))?;
+        while let Some(item) = listing.read() {
             let item = item.map_err(Error::io("list package", self.shown))?;
             let raw = item.file_name();
             if matches!(raw.to_bytes(), b"." | b"..") {
@@ -78,6 +78,9 @@ impl Walker<'_> {
                 return Err(self.too_large(MAX_ENTRIES, "files and folders"));
             }
             let name = checked_name(prefix, raw.to_bytes())?;
+            let folder = listing
+                .fd()
+                .map_err(Error::io("list package", self.shown))?;
             self.entry(folder, prefix, name, depth)?;
         }
         Ok(())
@@ -126,7 +129,7 @@ impl Walker<'_> {
                 };
                 (self.visit)(&entry)?;
                 let inner = entry.open_folder(self.shown)?;
-                self.folder(inner.as_fd(), &format!("{}/", entry.path), depth + 1)
+                self.folder(inner, &format!("{}/", entry.path), depth + 1)
             }
             FileType::Symlink => refuse("it is a symbolic link; put the file itself in its place"),
             FileType::Fifo

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -13,7 +14,13 @@ use super::report::Tail;
 /// The lowest number for descriptors that the launcher is given at its start, above the four that it begins with.
 const FIRST_SOURCE: i32 = 4;
 
-/// One read's size in bytes: a pipe's usual capacity.
+/// Space in bytes for a read from a stream that has said nothing yet: most answers fit.
+const FIRST_READ_BYTES: usize = 4 * 1024;
+
+/// The least space in bytes with which a read is worth making.
+const LEAST_READ_BYTES: usize = 1024;
+
+/// The most space in bytes that is made for one read: a pipe's usual capacity.
 const READ_BYTES: usize = 64 * 1024;
 
 /// A descriptor numbered [`FIRST_SOURCE`] or higher, which the launcher's own cannot collide with.
@@ -98,7 +105,7 @@ pub(super) struct Outlet {
 /// What one read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// Bytes, now in the buffer.
+    /// So many bytes, now at the end of the buffer.
     Bytes(usize),
     /// Nothing for now.
     Nothing,
@@ -119,12 +126,16 @@ impl Outlet {
         self.read.as_ref().map(AsFd::as_fd)
     }
 
-    /// Reads once.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<Progress, Error> {
+    /// Reads once, to the end of `bytes`. The space made for that grows with what was read before, so that a short answer
+    /// costs little memory and a long one few reads.
+    pub(super) fn read(&mut self, bytes: &mut Vec<u8>) -> Result<Progress, Error> {
         let Some(read) = &self.read else {
             return Ok(Progress::End);
         };
-        match rustix::io::read(read, buffer) {
+        if bytes.capacity() - bytes.len() < LEAST_READ_BYTES {
+            bytes.reserve(bytes.len().clamp(FIRST_READ_BYTES, READ_BYTES));
+        }
+        match rustix::io::read(read, spare_capacity(bytes)) {
             Ok(0) => {
                 self.read = None;
                 Ok(Progress::End)
@@ -136,11 +147,6 @@ impl Outlet {
     }
 }
 
-/// A buffer for [`Outlet::read`].
-pub(super) fn buffer() -> Vec<u8> {
-    vec![0; READ_BYTES]
-}
-
 /// Keeps the last bytes of a stream.
 #[derive(Debug, Default)]
 pub(super) struct TailBuffer {
@@ -149,12 +155,13 @@ pub(super) struct TailBuffer {
 }
 
 impl TailBuffer {
-    /// Adds bytes; memory stays below twice the tail and one read.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+    /// Reads once from `outlet`; memory stays below twice the tail and one read.
+    pub(super) fn read(&mut self, outlet: &mut Outlet) -> Result<Progress, Error> {
+        let progress = outlet.read(&mut self.bytes)?;
         if self.bytes.len() > 2 * STDERR_TAIL_BYTES {
             self.trim();
         }
+        Ok(progress)
     }
 
     fn trim(&mut self) {
@@ -180,8 +187,13 @@ mod tests {
     #[test]
     fn the_tail_keeps_the_last_bytes_and_counts_the_rest() {
         let mut tail = TailBuffer::default();
+        let (mut outlet, end) = Outlet::open().unwrap();
         for byte in 0..10_u8 {
-            tail.push(&vec![byte; 20_000]);
+            let mut left = 20_000;
+            while left > 0 {
+                left -= rustix::io::write(&end, &vec![byte; left]).unwrap();
+                while let Progress::Bytes(_) = tail.read(&mut outlet).unwrap() {}
+            }
         }
         let tail = tail.finish();
         assert_eq!(tail.bytes.len(), STDERR_TAIL_BYTES);

@@ -12,7 +12,7 @@ use super::job::Job;
 use super::launcher::Launcher;
 use super::report::{Denial, End, Tail, Usage};
 use super::reports::{Reports, Run};
-use super::streams::{self, Feed, Outlet, Progress, TailBuffer};
+use super::streams::{Feed, Outlet, Progress, TailBuffer};
 use crate::sys::wait::{self, Death, Reaped};
 
 /// How long a plugin that has answered may take to say more or to end by itself. Long enough for a second line that was
@@ -73,7 +73,6 @@ struct Ready {
 struct Watch<'a> {
     started: Started<'a>,
     job: &'a Job<'a>,
-    buffer: Vec<u8>,
     answer: Vec<u8>,
     newline_at: Option<usize>,
     stderr: TailBuffer,
@@ -90,7 +89,6 @@ pub(super) fn watch<'a>(started: Started<'a>, job: &'a Job<'a>) -> Result<Seen, 
     let mut watch = Watch {
         started,
         job,
-        buffer: streams::buffer(),
         answer: Vec::new(),
         newline_at: None,
         stderr: TailBuffer::default(),
@@ -189,7 +187,7 @@ impl Watch<'_> {
     }
 
     fn read_stdout(&mut self) -> Result<(), Error> {
-        match self.started.stdout.read(&mut self.buffer)? {
+        match self.started.stdout.read(&mut self.answer)? {
             Progress::Bytes(count) => self.take_output(count),
             Progress::Nothing => {}
             Progress::End => {
@@ -206,10 +204,10 @@ impl Watch<'_> {
         Ok(())
     }
 
+    /// Looks at the last `count` bytes of the answer, which are new.
     fn take_output(&mut self, count: usize) {
-        let bytes = self.buffer.get(..count).unwrap_or_default();
-        let before = self.answer.len();
-        self.answer.extend_from_slice(bytes);
+        let before = self.answer.len().saturating_sub(count);
+        let bytes = self.answer.get(before..).unwrap_or_default();
         if self.newline_at.is_some() {
             return self.end(Cause::ExtraOutput);
         }
@@ -228,11 +226,7 @@ impl Watch<'_> {
     }
 
     fn read_stderr(&mut self) -> Result<(), Error> {
-        if let Progress::Bytes(count) = self.started.stderr.read(&mut self.buffer)? {
-            self.stderr
-                .push(self.buffer.get(..count).unwrap_or_default());
-        }
-        Ok(())
+        self.stderr.read(&mut self.started.stderr).map(drop)
     }
 
     fn check_time(&mut self, cancelled: bool) {
@@ -261,16 +255,16 @@ impl Watch<'_> {
 
     /// Takes what is still in the pipes of a process that is gone.
     fn drain(&mut self) -> Result<(), Error> {
-        while let Progress::Bytes(count) = self.started.stdout.read(&mut self.buffer)? {
+        while let Progress::Bytes(count) = self.started.stdout.read(&mut self.answer)? {
             // A pipe holds little, but what was too large already need not grow.
             if self.cause.is_none() || self.cause == Some(Cause::Answered) {
                 self.take_output(count);
+            } else {
+                self.answer
+                    .truncate(self.answer.len().saturating_sub(count));
             }
         }
-        while let Progress::Bytes(count) = self.started.stderr.read(&mut self.buffer)? {
-            self.stderr
-                .push(self.buffer.get(..count).unwrap_or_default());
-        }
+        while let Progress::Bytes(_) = self.stderr.read(&mut self.started.stderr)? {}
         Ok(())
     }
 

@@ -1,51 +1,101 @@
-//! Measures the gateway beside what it is compared with, in the same run, and prints a table.
+//! Measures the gateway beside what it is compared with, in the same run and in turns, and prints one table of all measures.
 //!
-//! Every figure is a ratio of medians over interleaved rounds; absolute times of shared machines
-//! travel badly. It writes `target/bench/report.json`.
+//! `--quick` looks shorter; `--only ID` measures one line of the table. Rows that other programs of the bench measured are taken
+//! from the file that `BENCH_ROWS` names. It writes `target/bench/report.json`.
 
-mod baseline;
-mod measure;
-mod ours;
-mod report;
+mod fan_out;
+mod inventory;
+mod journal;
+#[expect(
+    dead_code,
+    reason = "the gateway's own tests use the other half of the kit"
+)]
+mod kit;
+mod served;
+mod table;
+mod whole;
 
 use std::path::Path;
 
-use crate::measure::{Contest, Plan};
-use crate::report::Row;
+use serde_json::Value;
 
-/// Calls at once that are measured.
-const AT_ONCE: [usize; 4] = [1, 2, 8, 32];
+use crate::kit::row::{QUICK, ROWS};
+use crate::kit::{Echo, Plan, skipped};
+
+/// One line of the table: its number, and how its rows are made.
+type Measure = (&'static str, fn(Extent) -> Vec<Value>);
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    plan: Plan,
+    quick: bool,
+}
+
+const MEASURES: [Measure; 7] = [
+    ("S3", |_| {
+        vec![skipped("S3", "warm: a pool of started processes", NO_POOL)]
+    }),
+    ("S4", |Extent { plan, .. }| {
+        let mut rows = whole::rows(plan, &Echo::freestanding());
+        rows.extend(whole::rows(plan, &Echo::hosted()));
+        rows
+    }),
+    ("S6", |_| {
+        vec![skipped("S6", "a Python plugin, warm", NO_POOL)]
+    }),
+    ("S7", |Extent { plan, .. }| {
+        vec![served::channel(plan, &Echo::freestanding())]
+    }),
+    ("S9", |Extent { plan, .. }| served::memory(plan)),
+    ("S11", |Extent { plan, quick }| {
+        let many = if quick { 1_000 } else { 10_000 };
+        inventory::rows(plan, many, &Echo::freestanding())
+    }),
+    ("F1", |Extent { plan, .. }| {
+        fan_out::rows(plan.with_fewer_calls(50))
+    }),
+];
+
+const NO_POOL: &str = "not built: every call starts a new process";
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     // `cargo test` runs benches too, with this flag; speed is no test's business.
-    if std::env::args().any(|argument| argument == "--test") {
+    if has("--test") {
         return;
     }
-    let quick = std::env::args().any(|argument| argument == "--quick");
-    let plan = if quick { Plan::quick() } else { Plan::full() };
-    let program = ours::echo_program();
-    println!(
-        "plugin: {} static C program, {} bytes, one JSON line in, one out",
-        program.libc,
-        program.bytes.len()
-    );
-    let gateway = ours::Installed::new(&program);
-    let bare = baseline::Bare::new(&program.bytes);
-    let rows: Vec<Row> = AT_ONCE
-        .into_iter()
-        .map(|at_once| {
-            let contest = Contest::run(plan, at_once, &|| gateway.call(), &|| bare.call());
-            Row::new(at_once, &contest)
-        })
-        .collect();
-    report::print(&rows);
-    let fan_out = ours::fan_out();
-    println!(
-        "\nfan-out over {} plugins that take {} ms each: {} ms in all",
-        ours::FAN_OUT,
-        ours::SLEEP.as_millis(),
-        fan_out.as_millis()
-    );
+    let only = arguments.windows(2).find(|pair| pair[0] == "--only");
+    let quick = has("--quick") || std::env::var_os(QUICK).is_some();
+    let extent = Extent {
+        plan: Plan::new(quick),
+        quick,
+    };
+    let mut rows = handed_over();
+    for (id, measure) in MEASURES {
+        if only.is_none_or(|only| only[1] == id) {
+            rows.extend(measure(extent));
+        }
+    }
+    rows.sort_by_key(number);
+    table::print(&rows);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench/report.json");
-    report::write(&file, &rows, fan_out).expect("the report can be written");
+    table::write(&file, &rows).expect("the report can be written");
+}
+
+/// The rows that other programs of the bench left.
+fn handed_over() -> Vec<Value> {
+    let Some(file) = std::env::var_os(ROWS) else {
+        return Vec::new();
+    };
+    let text = std::fs::read_to_string(file).expect("the rows can be read");
+    let row = |line| serde_json::from_str(line).expect("a row is JSON");
+    text.lines().map(row).collect()
+}
+
+/// The number in a row's id, for the order of the table.
+fn number(row: &Value) -> u32 {
+    let id = row["id"].as_str().unwrap_or_default();
+    id.trim_start_matches('S').parse().unwrap_or(u32::MAX)
 }

@@ -112,7 +112,7 @@ ATTACK(pipe_memory) {
     return 0;
 }
 ATTACK(endless_line) { char *text = fill('x', 65536); for (;;) say(text); }
-ATTACK(endless_lines) { for (;;) say("x\n"); }
+ATTACK(endless_lines) { for (;;) say("x\nx\n"); }
 ATTACK(endless_stderr) { char *text = fill('e', 65536); for (;;) write(2, text, 65536); }
 ATTACK(loud_answer) {
     char *text = fill('e', 65536);

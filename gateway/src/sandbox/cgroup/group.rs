@@ -1,7 +1,7 @@
 //! One group: its files, what they mean in each version of control groups, and its removal.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use crate::sandbox::streams::above_stdio;
 /// The kernel's scheduling period in microseconds, its own default.
 const PERIOD_US: u64 = 100_000;
 
-/// The longest number that a file of a group holds, with its newline: 20 digits and one.
-const DIGITS_MAX: usize = 21;
+/// More than a counter's file holds, in bytes: at most ten names with numbers of up to 20 digits.
+const TEXT_MAX: usize = 512;
 
 /// What one run may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,16 +26,37 @@ pub(in crate::sandbox) struct Caps {
     pub(in crate::sandbox) processors: u32,
 }
 
-/// The highest use of memory since a moment. In version 2 that moment belongs to the open file.
+/// What is read of a group at each run, kept open: looking up its path and opening it costs more than the reading.
 #[derive(Debug)]
-pub(super) struct Peak(File);
+struct Counters {
+    /// Says how often the kernel has killed.
+    kills: File,
+    /// Memory in use now.
+    bytes: File,
+    /// The highest use of memory since `0` was last written to it, which in version 2 each open file has for itself. None
+    /// where it cannot be written to (version 2 before Linux 6.12).
+    peak: Option<File>,
+}
 
-impl Peak {
-    /// The highest use until now, in bytes.
-    pub(super) fn bytes(&self) -> Option<u64> {
-        let mut digits = [0; DIGITS_MAX];
-        let length = self.0.read_at(&mut digits, 0).ok()?;
-        number(std::str::from_utf8(digits.get(..length)?).ok()?).ok()
+impl Counters {
+    fn open(folder: &Path, version: Version) -> io::Result<Self> {
+        let [kills, bytes, peak] = match version {
+            Version::One => [
+                "memory.oom_control",
+                "memory.usage_in_bytes",
+                "memory.max_usage_in_bytes",
+            ],
+            Version::Two => ["memory.events", "memory.current", "memory.peak"],
+        };
+        let peak = File::options()
+            .read(true)
+            .write(true)
+            .open(folder.join(peak));
+        Ok(Self {
+            kills: File::open(folder.join(kills))?,
+            bytes: File::open(folder.join(bytes))?,
+            peak: peak.ok(),
+        })
     }
 }
 
@@ -47,6 +68,8 @@ struct Part {
     folder: PathBuf,
     /// Version 1: the open `tasks` file. Version 2: the folder.
     door: OwnedFd,
+    /// Where memory is counted.
+    counters: Option<Counters>,
 }
 
 /// A group, which may have a part in each of several hierarchies.
@@ -97,53 +120,46 @@ impl Group {
 
     /// How often the kernel has killed here for lack of memory, since the group was made.
     pub(super) fn kills(&self) -> io::Result<u64> {
-        let part = self.memory()?;
-        let text = part.read(match part.version {
-            Version::One => "memory.oom_control",
-            Version::Two => "memory.events",
-        })?;
-        let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        let text = Text::read(&self.counters()?.kills)?;
+        let mut lines = text.as_str()?.lines();
+        let line = lines.find_map(|line| line.strip_prefix("oom_kill "));
         number(line.ok_or(io::ErrorKind::InvalidData)?)
     }
 
     /// Memory in use now, in bytes.
     pub(super) fn bytes(&self) -> io::Result<u64> {
-        let part = self.memory()?;
-        number(&part.read(match part.version {
-            Version::One => "memory.usage_in_bytes",
-            Version::Two => "memory.current",
-        })?)
+        number(Text::read(&self.counters()?.bytes)?.as_str()?)
     }
 
-    /// Lets the highest use be counted anew. `None` where the kernel cannot (version 2 before Linux 6.12).
-    pub(super) fn start_peak(&self) -> Option<Peak> {
-        let part = self.memory().ok()?;
-        let name = match part.version {
-            Version::One => "memory.max_usage_in_bytes",
-            Version::Two => "memory.peak",
-        };
-        let path = part.folder.join(name);
-        let file = File::options().read(true).write(true).open(path).ok()?;
-        (&file).write_all(b"0").ok()?;
-        Some(Peak(file))
+    /// Lets the highest use be counted anew; says whether the kernel can.
+    pub(super) fn start_peak(&self) -> bool {
+        let peak = self.counters().ok().and_then(|files| files.peak.as_ref());
+        peak.is_some_and(|peak| peak.write_all_at(b"0", 0).is_ok())
     }
 
-    fn memory(&self) -> io::Result<&Part> {
-        let has = |part: &&Part| part.controllers.contains(&Controller::Memory);
-        self.parts
-            .iter()
-            .find(has)
+    /// The highest use since then, in bytes.
+    pub(super) fn peak(&self) -> Option<u64> {
+        let peak = self.counters().ok()?.peak.as_ref()?;
+        number(Text::read(peak).ok()?.as_str().ok()?).ok()
+    }
+
+    fn counters(&self) -> io::Result<&Counters> {
+        let mut counters = self.parts.iter().filter_map(|part| part.counters.as_ref());
+        counters
+            .next()
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     #[cfg(test)]
     pub(super) fn limit(&self) -> io::Result<String> {
-        let part = self.memory()?;
-        part.read(match part.version {
+        let part = self.parts.iter().find(|part| part.counters.is_some());
+        let part = part.ok_or(io::ErrorKind::NotFound)?;
+        let name = match part.version {
             Version::One => "memory.limit_in_bytes",
             Version::Two => "memory.max",
-        })
-        .map(|text| text.trim().to_owned())
+        };
+        let text = fs::read_to_string(part.folder.join(name))?;
+        Ok(text.trim().to_owned())
     }
 }
 
@@ -151,23 +167,25 @@ impl Part {
     fn make(home: &Home, number: u32) -> io::Result<Self> {
         let folder = home.folder().join(number.to_string());
         fs::create_dir(&folder)?;
-        let opened = match home.version() {
+        Self::open(home, &folder).inspect_err(|_| remove(&folder))
+    }
+
+    fn open(home: &Home, folder: &Path) -> io::Result<Self> {
+        let version = home.version();
+        let door = match version {
             Version::One => File::options().write(true).open(folder.join("tasks")),
-            Version::Two => File::open(&folder),
+            Version::Two => File::open(folder),
         };
-        let door = opened.and_then(|file| above_stdio(file.into()).map_err(io::Error::other));
-        match door {
-            Ok(door) => Ok(Self {
-                version: home.version(),
-                controllers: home.controllers().to_vec(),
-                folder,
-                door,
-            }),
-            Err(error) => {
-                remove(&folder);
-                Err(error)
-            }
-        }
+        let counts = home.controllers().contains(&Controller::Memory);
+        Ok(Self {
+            version,
+            controllers: home.controllers().to_vec(),
+            folder: folder.to_owned(),
+            door: above_stdio(door?.into()).map_err(io::Error::other)?,
+            counters: counts
+                .then(|| Counters::open(folder, version))
+                .transpose()?,
+        })
     }
 
     fn set(&self, caps: Caps) -> io::Result<()> {
@@ -206,10 +224,6 @@ impl Part {
         self.write_if_there("memory.memsw.limit_in_bytes", &bytes)
     }
 
-    fn read(&self, name: &str) -> io::Result<String> {
-        fs::read_to_string(self.folder.join(name))
-    }
-
     fn write(&self, name: &str, value: &str) -> io::Result<()> {
         fs::write(self.folder.join(name), value)
     }
@@ -226,6 +240,25 @@ impl Part {
 impl Drop for Part {
     fn drop(&mut self) {
         remove(&self.folder);
+    }
+}
+
+/// What a counter's file says, read from its start.
+struct Text {
+    bytes: [u8; TEXT_MAX],
+    length: usize,
+}
+
+impl Text {
+    fn read(file: &File) -> io::Result<Self> {
+        let mut bytes = [0; TEXT_MAX];
+        let length = file.read_at(&mut bytes, 0)?;
+        Ok(Self { bytes, length })
+    }
+
+    fn as_str(&self) -> io::Result<&str> {
+        let bytes = self.bytes.get(..self.length).unwrap_or_default();
+        std::str::from_utf8(bytes).map_err(io::Error::other)
     }
 }
 

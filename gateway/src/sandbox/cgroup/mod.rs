@@ -8,11 +8,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) use self::group::Caps;
-use self::group::{Group, Peak};
+use self::group::Group;
 use self::tree::Home;
 use super::error::{Error, While};
 
-/// How many groups are kept for later runs. Each holds up to three descriptors; more runs than this at once are rare, and then
+/// How many groups are kept for later runs. Each holds up to six descriptors; more runs than this at once are rare, and then
 /// a group is made and removed for each.
 const IDLE_MAX: usize = 32;
 
@@ -40,7 +40,8 @@ struct State {
 pub(super) struct Loan {
     group: Option<Group>,
     pool: Arc<Pool>,
-    peak: Option<Peak>,
+    /// Whether the highest use of memory is counted for this run alone.
+    has_peak: bool,
     kills_before: u64,
     bytes_before: u64,
 }
@@ -81,11 +82,11 @@ impl Cgroups {
         group
             .set(caps)
             .during("set the limits of a control group")?;
-        let peak = group.start_peak();
+        let has_peak = group.start_peak();
         let kills_before = group.kills().during("read a control group")?;
         let bytes_before = group.bytes().during("read a control group")?;
         Ok(Loan {
-            peak,
+            has_peak,
             group: Some(group),
             pool: Arc::clone(&self.pool),
             kills_before,
@@ -130,7 +131,8 @@ impl Loan {
     /// The most memory in bytes that the run held at once, the kernel's own on its behalf included.
     /// What an earlier run left in the page cache is taken off.
     pub(super) fn peak_bytes(&self) -> Option<u64> {
-        let peak = self.peak.as_ref()?.bytes()?;
+        let group = self.group.as_ref().filter(|_| self.has_peak)?;
+        let peak = group.peak()?;
         Some(peak.saturating_sub(self.bytes_before))
     }
 }

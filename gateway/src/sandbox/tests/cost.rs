@@ -4,29 +4,23 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-use tempfile::TempDir;
 
 use super::super::host::{self, Host};
 use super::super::launcher::{Launcher, Outfit, Start};
 use super::super::layout::Layout;
-use super::super::plan::{self, Plan};
+use super::super::plan;
 use super::super::rules::Places;
 use super::super::uids::Loan;
 use super::super::{cgroup, runtimes::Runtimes};
-use super::support::{Link, Permit, compile, limits, package, run, sandbox, seal};
-use crate::sandbox::{Entry, Job, Sandbox, Settings};
+use super::alone::Alone;
+use super::kit::row::QUICK;
+use super::kit::{self, Bare, Call, Contest, Echo, Plan as Measure, Undisturbed};
+use super::support::{limits, package, seal_bytes};
+use crate::sandbox::{Job, Settings};
 use crate::sys::wait;
 
-const ROUNDS: usize = 7;
-/// Calls of one round of one way.
-const CALLS: usize = 200;
 const AT_ONCE: [usize; 3] = [1, 2, 8];
-const LINE: &[u8] = b"{\"type\":\"invoke\",\"request\":{}}\n";
-const ECHO: &str = "int main(void) { request(); answer(line); return 0; }";
 
 /// What is put on, each including all before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,70 +53,56 @@ const LADDER: [(Layers, &str); 7] = [
     ),
 ];
 
-type Call<'a> = Box<dyn Fn() + Sync + 'a>;
-
 struct Bench {
     host: Host,
-    plan: Plan,
-    path: std::path::PathBuf,
+    plan: plan::Plan,
+    line: String,
     ways: Vec<(Layers, Launcher)>,
-    sandbox: Sandbox<Permit>,
-    entry: Entry,
-    package: TempDir,
-    _folder: TempDir,
 }
 
 #[test]
 #[ignore = "measures, and judges nothing: scripts/bench runs it"]
 fn layer_by_layer() {
-    let bench = Bench::new();
-    let mut contestants: Vec<(&str, Call<'_>)> =
-        vec![("a bare posix_spawn", Box::new(|| bench.bare()))];
+    let _undisturbed = Undisturbed::begin();
+    let echo = Echo::freestanding();
+    let (bench, bare, alone) = (Bench::new(&echo), Bare::new(&echo), Alone::new(&echo));
+    let mut names = vec!["a bare posix_spawn"];
+    let mut contestants: Vec<Call<'_>> = vec![Box::new(|| bare.call())];
     for ((_, name), (layers, launcher)) in LADDER.iter().zip(&bench.ways) {
-        contestants.push((name, Box::new(|| bench.through(*layers, launcher))));
+        names.push(name);
+        contestants.push(Box::new(|| bench.through(*layers, launcher)));
     }
-    contestants.push((
-        "the sandbox: the same, watched and reported",
-        Box::new(|| bench.whole()),
-    ));
+    names.push("the sandbox: the same, watched and reported");
+    contestants.push(Box::new(|| alone.call()));
     println!("\nlayer by layer: start, one line in, one line out, reaped; no ledger");
     println!(
         "{:>9} {:>9} {:>9} {:>9}  ",
         "p50 at 1", "/s at 1", "/s at 2", "/s at 8"
     );
-    let mut rounds = vec![Vec::new(); contestants.len()];
-    for _ in 0..ROUNDS {
-        for (results, (_, call)) in rounds.iter_mut().zip(&contestants) {
-            results.push(AT_ONCE.map(|at_once| round(at_once, call)));
-        }
-    }
-    for (results, (name, _)) in rounds.iter().zip(&contestants) {
-        let rates = [0, 1, 2].map(|at| median(results.iter().map(|round| round[at].1)));
-        let p50 = median(results.iter().map(|round| round[0].0));
-        let [one, two, eight] = rates;
-        println!(
-            "{:>6.0} µs {one:>9.0} {two:>9.0} {eight:>9.0}  {name}",
-            p50 * 1e6
-        );
+    let measure = Measure::new(std::env::var_os(QUICK).is_some()).with_fewer_calls(2);
+    let contests = AT_ONCE.map(|at_once| Contest::run(measure, at_once, &contestants));
+    for (at, name) in names.iter().enumerate() {
+        let p50 = contests[0].p50(at, 0).ours;
+        let [one, two, eight] = contests.each_ref().map(|contest| contest.rate(at, 0).ours);
+        println!("{p50:>6.0} µs {one:>9.0} {two:>9.0} {eight:>9.0}  {name}");
     }
 }
 
 impl Bench {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = compile(folder.path(), ECHO, Link::Static);
-        let entry = seal(&path);
+    fn new(echo: &Echo) -> Self {
+        let entry = seal_bytes(&echo.bytes);
         let package = package(&[]);
+        let line = kit::echo::line();
         let job = Job {
             entry: &entry,
             package: package.path(),
-            input: LINE,
+            input: line.as_bytes(),
             deadline: Instant::now() + Duration::from_secs(60),
             limits: limits(),
             cancel: None,
         };
         let host = Host::probe(&Settings::default()).unwrap();
-        let plan = Plan::new(&job, &Runtimes::default(), true).unwrap();
+        let plan = plan::Plan::new(&job, &Runtimes::default(), true).unwrap();
         let ways = LADDER
             .map(|(layers, _)| {
                 (
@@ -131,36 +111,12 @@ impl Bench {
                 )
             })
             .into();
-        let sandbox = sandbox();
         Self {
             host,
             plan,
-            path,
+            line,
             ways,
-            sandbox,
-            entry,
-            package,
-            _folder: folder,
         }
-    }
-
-    fn bare(&self) {
-        let mut child = Command::new(&self.path)
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(LINE).unwrap();
-        let mut answer = Vec::new();
-        child
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_end(&mut answer)
-            .unwrap();
-        assert_eq!(answer, LINE);
-        child.wait().unwrap();
     }
 
     fn through(&self, layers: Layers, launcher: &Launcher) {
@@ -195,21 +151,15 @@ impl Bench {
             })
             .unwrap();
         drop((their_in, their_out));
-        File::from(our_in).write_all(LINE).unwrap();
+        File::from(our_in).write_all(self.line.as_bytes()).unwrap();
         let mut answer = Vec::new();
         File::from(our_out).read_to_end(&mut answer).unwrap();
-        assert_eq!(answer, LINE);
+        assert!(answer.ends_with(b"\n"));
         wait::reap(&child.pidfd).unwrap();
-    }
-
-    fn whole(&self) {
-        let line = std::str::from_utf8(LINE).unwrap();
-        let report = run(&self.sandbox, &self.entry, self.package.path(), line);
-        assert_eq!(report.answer, LINE, "{report:?}");
     }
 }
 
-fn outfit(host: &Host, plan: &Plan, layers: Layers) -> Outfit {
+fn outfit(host: &Host, plan: &plan::Plan, layers: Layers) -> Outfit {
     let private = layers >= Layers::PrivateRoot && host.private_root();
     let namespaces = match layers {
         Layers::Filters | Layers::Limits | Layers::User | Layers::Landlock => 0,
@@ -236,36 +186,4 @@ fn outfit(host: &Host, plan: &Plan, layers: Layers) -> Outfit {
 
 fn pipe() -> (OwnedFd, OwnedFd) {
     rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap()
-}
-
-/// The middle latency in seconds, and calls a second.
-fn round(at_once: usize, call: &(dyn Fn() + Sync)) -> (f64, f64) {
-    let next = AtomicUsize::new(0);
-    let start = Instant::now();
-    let work = || {
-        let mut mine = Vec::new();
-        while next.fetch_add(1, Ordering::Relaxed) < CALLS {
-            let begun = Instant::now();
-            call();
-            mine.push(begun.elapsed().as_secs_f64());
-        }
-        mine
-    };
-    let latencies: Vec<f64> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..at_once).map(|_| scope.spawn(work)).collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect()
-    });
-    (
-        median(latencies.into_iter()),
-        CALLS as f64 / start.elapsed().as_secs_f64(),
-    )
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut all: Vec<f64> = values.collect();
-    all.sort_by(f64::total_cmp);
-    all[all.len() / 2]
 }

@@ -99,10 +99,13 @@ static void request(void) { if (!fgets(line, sizeof line, stdin)) _exit(3); }
 "#;
 
 pub(crate) fn seal(program: &Path) -> Entry {
-    let bytes = fs::read(program).unwrap();
-    let digest: [u8; 32] = Sha256::digest(&bytes).into();
+    seal_bytes(&fs::read(program).unwrap())
+}
+
+pub(crate) fn seal_bytes(program: &[u8]) -> Entry {
+    let digest: [u8; 32] = Sha256::digest(program).into();
     Entry::Program {
-        image: Arc::new(Image::seal(&bytes, &digest).unwrap()),
+        image: Arc::new(Image::seal(program, &digest).unwrap()),
         args: Vec::new(),
     }
 }

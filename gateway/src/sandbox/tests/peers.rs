@@ -1,0 +1,160 @@
+//! Other ways to keep a plugin apart, with their usual full flags, for comparison. What is not installed is skipped.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use super::kit::echo::line;
+
+/// A command that runs one program in a sandbox.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) name: &'static str,
+    /// How it is called, with `{}` in place of the program.
+    pub(super) words: &'static [&'static str],
+    /// How many times its throughput is hoped for.
+    pub(super) target: f64,
+}
+
+pub(super) const PEERS: [Peer; 4] = [
+    Peer {
+        name: "bubblewrap",
+        words: &[
+            "bwrap",
+            "--unshare-all",
+            "--die-with-parent",
+            "--new-session",
+            "--cap-drop",
+            "ALL",
+            "--clearenv",
+            "--ro-bind",
+            "{}",
+            "/program",
+            "/program",
+        ],
+        target: 30.0,
+    },
+    Peer {
+        name: "nsjail",
+        words: &[
+            "nsjail",
+            "--mode",
+            "o",
+            "--really_quiet",
+            "--user",
+            "65534",
+            "--group",
+            "65534",
+            "--chroot",
+            "/",
+            "--",
+            "{}",
+        ],
+        target: 40.0,
+    },
+    Peer {
+        name: "minijail",
+        words: &[
+            "minijail0",
+            "-p",
+            "-v",
+            "-l",
+            "-e",
+            "-N",
+            "-n",
+            "-u",
+            "nobody",
+            "-g",
+            "nogroup",
+            "--",
+            "{}",
+        ],
+        target: 16.0,
+    },
+    Peer {
+        name: "firejail",
+        words: &[
+            "firejail",
+            "--quiet",
+            "--noprofile",
+            "--net=none",
+            "--seccomp",
+            "--nonewprivs",
+            "--caps.drop=all",
+            "{}",
+        ],
+        target: 1.0,
+    },
+];
+
+/// Whether a program of that name is on the path.
+pub(super) fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// Node hosts that run the plugin's work in a worker thread of its own for each call. Each host has one call at a time.
+#[derive(Debug, Default)]
+pub(super) struct Worker {
+    idle: Mutex<Vec<NodeHost>>,
+}
+
+#[derive(Debug)]
+struct NodeHost {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+/// The host's program: a worker for each line, whose answer counts once the worker is gone.
+const HOST: &str = r"
+const { Worker } = require('node:worker_threads');
+const plugin = `
+    const { parentPort, workerData } = require('node:worker_threads');
+    const { request } = JSON.parse(workerData);
+    const result = { kind: 'json', schema_ref: 'any/1', data: {} };
+    const response = { request_id: request.request_id, status: 'ok', result, notes: '' };
+    parentPort.postMessage(JSON.stringify({ type: 'result', response }));
+`;
+require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
+    const worker = new Worker(plugin, { eval: true, workerData: line });
+    worker.on('message', (answer) => worker.on('exit', () => process.stdout.write(answer + '\n')));
+});
+";
+
+impl Worker {
+    pub(super) fn call(&self) {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = idle().pop();
+        let mut host = taken.unwrap_or_else(NodeHost::start);
+        host.stdin.write_all(line().as_bytes()).unwrap();
+        let mut answer = String::new();
+        host.stdout.read_line(&mut answer).unwrap();
+        assert!(answer.contains(r#""status":"ok""#), "{answer}");
+        idle().push(host);
+    }
+}
+
+impl NodeHost {
+    fn start() -> Self {
+        let mut child = Command::new("node")
+            .args(["-e", HOST])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Self {
+            child,
+            stdin,
+            stdout: BufReader::new(stdout),
+        }
+    }
+}
+
+impl Drop for NodeHost {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
