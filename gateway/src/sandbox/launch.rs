@@ -33,12 +33,13 @@ pub(super) fn launch(
     // Held until the plugin is reaped.
     let loan = host.identity()?;
     let group = host.group(plan.caps)?;
-    let launcher = launchers.get(host, plan, job)?;
+    let turn = launchers.get(host, plan, job)?;
+    let launcher = Arc::clone(turn.launcher());
     let run = {
         let stdio = [feed.child_end()?, stdout_end.as_fd(), stderr_end.as_fd()];
         start(&launcher, plan, stdio, loan.as_ref(), group.as_ref())?
     };
-    drop((stdout_end, stderr_end));
+    drop((turn, stdout_end, stderr_end));
     feed.close_if_done();
     watch::watch(
         Started {

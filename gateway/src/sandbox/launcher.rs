@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -75,6 +76,34 @@ pub(super) struct Launcher {
     replies: Mutex<Vec<ReplySocket>>,
     children: Arc<Children>,
     keeper: Option<JoinHandle<()>>,
+    turns: AtomicUsize,
+}
+
+/// A plugin's turn to be started by a launcher, which is the busier while it lasts.
+#[derive(Debug)]
+pub(super) struct Turn {
+    launcher: Arc<Launcher>,
+}
+
+impl Turn {
+    /// The next turn at this one.
+    pub(super) fn at(launcher: &Arc<Launcher>) -> Self {
+        launcher.turns.fetch_add(1, Ordering::Relaxed);
+        Self {
+            launcher: Arc::clone(launcher),
+        }
+    }
+
+    /// The launcher.
+    pub(super) fn launcher(&self) -> &Arc<Launcher> {
+        &self.launcher
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.launcher.turns.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Our end and the launcher's of the socket for the answer to one request.
@@ -100,6 +129,7 @@ impl Launcher {
             replies: Mutex::default(),
             children,
             keeper: Some(kept.thread),
+            turns: AtomicUsize::new(0),
         };
         let dressed = launcher.dress(host, outfit, kept.lifeline.as_fd());
         // Also when it failed: the keeper waits for this, and whoever drops the launcher for the keeper.
@@ -193,6 +223,11 @@ impl Launcher {
     /// Readable once the launcher has ended.
     pub(super) fn process(&self) -> BorrowedFd<'_> {
         self.process.as_fd()
+    }
+
+    /// How many plugins have their turn or wait for it.
+    pub(super) fn turns(&self) -> usize {
+        self.turns.load(Ordering::Relaxed)
     }
 
     /// Whether it has ended.

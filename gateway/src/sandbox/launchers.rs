@@ -1,32 +1,36 @@
-//! Keeps one launcher for each kind of plugin that was lately run: a class, its filter, and what it may see.
+//! Keeps launchers for each kind of plugin that was lately run: a class, its filter, and what it may see. A kind has one until
+//! that one is busy when another plugin is to be started, and at most as many as there are processors.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 
 use super::error::{Error, While};
 use super::filter::Wanted;
 use super::host::Host;
 use super::job::Job;
-use super::launcher::{Launcher, Outfit};
+use super::launcher::{Launcher, Outfit, Turn};
 use super::layout::Layout;
 use super::plan::{self, Plan};
 use super::rules::Places;
 
-/// The most launchers that are kept. One serves all static programs; each other package has its own, as it sees its own files. An
-/// idle one takes some 100 KiB and starting one a few milliseconds.
+/// The most kinds whose launchers are kept. One kind is all static programs; each other package is its own, as it sees its own files.
+/// An idle launcher takes some 100 KiB, and starting one a few milliseconds.
 const KEPT_MAX: usize = 16;
 
-/// The launchers, most recently used last.
+/// The most launchers of one kind, however many processors there are.
+const PER_KIND_MAX: usize = 8;
+
+/// The launchers by kind, most recently used last.
 #[derive(Debug, Default)]
 pub(super) struct Launchers {
     kept: Mutex<Vec<(Kind, Arc<Place>)>>,
 }
 
-/// The launcher of one kind, if there is one. Locked while one is started, so that those who need the same wait for it, and
-/// nobody else does.
-type Place = Mutex<Option<Arc<Launcher>>>;
+/// The launchers of one kind. Locked while one is started, so that those who need the same kind wait for it, and nobody else does.
+type Place = Mutex<Vec<Arc<Launcher>>>;
 
 /// What all plugins of one launcher have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,28 +44,28 @@ struct Kind {
 }
 
 impl Launchers {
-    /// The launcher for a planned job: one that is there, or a new one.
+    /// A turn at a launcher for a planned job: the least busy one, or a new one when all are busy and there may be more.
     ///
     /// # Errors
     /// When a new one cannot be started.
-    pub(super) fn get(
-        &self,
-        host: &Host,
-        plan: &Plan,
-        job: &Job<'_>,
-    ) -> Result<Arc<Launcher>, Error> {
+    pub(super) fn get(&self, host: &Host, plan: &Plan, job: &Job<'_>) -> Result<Turn, Error> {
         let kind = Kind::of(host, plan, job)?;
         let place = self.place(&kind);
         let mut there = place.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(launcher) = there.as_ref().filter(|launcher| !launcher.is_gone()) {
-            return Ok(Arc::clone(launcher));
+        there.retain(|launcher| !launcher.is_gone());
+        let least = there.iter().min_by_key(|launcher| launcher.turns());
+        if let Some(launcher) = least
+            && (launcher.turns() == 0 || there.len() >= per_kind())
+        {
+            return Ok(Turn::at(launcher));
         }
         let launcher = Arc::new(Launcher::start(host, &kind.outfit(host)?)?);
-        *there = Some(Arc::clone(&launcher));
-        Ok(launcher)
+        let turn = Turn::at(&launcher);
+        there.push(launcher);
+        Ok(turn)
     }
 
-    /// The place of a kind, now the last. Another may have to go for it; its launcher ends when nobody uses it any more.
+    /// The place of a kind, now the last. Another may have to go for it; its launchers end when nobody uses them any more.
     fn place(&self, kind: &Kind) -> Arc<Place> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = kept.iter().position(|(known, _)| known == kind) {
@@ -124,6 +128,16 @@ impl Kind {
             limits: plan::limits_of_all(),
         })
     }
+}
+
+/// A launcher starts one plugin at a time, on one processor. Asking for their number is slow, hence once.
+fn per_kind() -> usize {
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    *COUNT.get_or_init(|| {
+        thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(PER_KIND_MAX)
+    })
 }
 
 fn identity(path: &Path) -> Result<(u64, u64), Error> {

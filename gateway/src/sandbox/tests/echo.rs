@@ -212,7 +212,8 @@ fn many_runs() {
     assert_eq!(descriptors(), kept);
     burst();
     assert!(children().is_empty(), "{:?}", children());
-    assert_eq!(launchers_of(std::process::id()).len(), 1);
+    let processors = std::thread::available_parallelism().unwrap().get();
+    assert!((1..=processors).contains(&launchers_of(std::process::id()).len()));
     drop((sandbox, echo));
     assert_eq!(descriptors(), before);
     assert!(launchers_of(std::process::id()).is_empty());

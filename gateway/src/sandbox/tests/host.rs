@@ -202,7 +202,7 @@ fn the_gateways_own_death_leaves_no_plugin() {
         let mut helper = helper("host::the_gateways_own_death_leaves_no_plugin");
         let mut plugins = wait_for(|| children_of(helper.id()), |found| found.len() == 4);
         let launchers = launchers_of(helper.id());
-        assert_eq!(launchers.len(), 1);
+        assert!(!launchers.is_empty());
         plugins.extend(launchers);
         helper.kill().unwrap();
         helper.wait().unwrap();
