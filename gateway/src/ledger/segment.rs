@@ -1,7 +1,7 @@
 //! Segments: the files that hold the lines, found and read in order.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use plugin_protocol::event::MAX_EVENT_BYTES;
@@ -12,7 +12,7 @@ use super::layout::{Layout, SEGMENT_DIGITS, SEGMENT_SUFFIX};
 /// A new segment begins when a line would make the present one longer than this: 64 MiB, some 120,000 events.
 pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
 
-/// What is read ahead, in bytes.
+/// What is read ahead, in bytes: several of the longest lines.
 const READ_BYTES: usize = 256 << 10;
 
 /// A segment as the folder lists it.
@@ -67,11 +67,17 @@ pub(crate) enum Line<'a> {
     End,
 }
 
-/// Reads lines one after the other in constant memory.
+/// The longest line with its newline, in bytes.
+const LINE_BYTES: usize = MAX_EVENT_BYTES + 1;
+
+/// Reads lines one after the other in constant memory, and gives each where it was read to.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    reader: BufReader<File>,
-    line: Vec<u8>,
+    file: File,
+    /// [`READ_BYTES`], of which those from `start` to `end` were read and not yet given.
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
     /// Where the next line begins, in bytes from the start of the file.
     offset: u64,
 }
@@ -82,8 +88,10 @@ impl Lines {
         file.seek(SeekFrom::Start(offset))
             .map_err(Error::io("read", path))?;
         Ok(Self {
-            reader: BufReader::with_capacity(READ_BYTES, file),
-            line: Vec::new(),
+            file,
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            start: 0,
+            end: 0,
             offset,
         })
     }
@@ -94,24 +102,54 @@ impl Lines {
     }
 
     pub(crate) fn next(&mut self) -> io::Result<Line<'_>> {
-        const LIMIT: u64 = MAX_EVENT_BYTES as u64 + 1;
-        self.line.clear();
-        let read = self
-            .reader
-            .by_ref()
-            .take(LIMIT)
-            .read_until(b'\n', &mut self.line)?;
-        if read == 0 {
-            return Ok(Line::End);
+        let mut searched = 0;
+        loop {
+            let ahead = self.ahead();
+            let rest = ahead.get(searched..).unwrap_or_default();
+            if let Some(at) = memchr::memchr(b'\n', rest) {
+                return Ok(Line::Whole(self.take(searched + at)));
+            }
+            searched = ahead.len();
+            if searched == LINE_BYTES {
+                return Ok(Line::TooLong);
+            }
+            if !self.fill()? {
+                return Ok(if searched == 0 {
+                    Line::End
+                } else {
+                    Line::Fragment(self.ahead())
+                });
+            }
         }
-        if self.line.pop_if(|last| *last == b'\n').is_some() {
-            self.offset += read as u64;
-            return Ok(Line::Whole(&self.line));
-        }
-        Ok(if read as u64 == LIMIT {
-            Line::TooLong
-        } else {
-            Line::Fragment(&self.line)
-        })
+    }
+
+    /// What was read of the next line and perhaps those after it, no more than a line may have.
+    fn ahead(&self) -> &[u8] {
+        let end = self.end.min(self.start + LINE_BYTES);
+        self.buffer.get(self.start..end).unwrap_or_default()
+    }
+
+    /// The line of `length` bytes that comes next; behind its newline the one after it begins.
+    fn take(&mut self, length: usize) -> &[u8] {
+        let line = self.start..self.start + length;
+        self.start = line.end + 1;
+        self.offset += length as u64 + 1;
+        self.buffer.get(line).unwrap_or_default()
+    }
+
+    /// Reads on, moving to the front what has not been given; false at the end of the file.
+    fn fill(&mut self) -> io::Result<bool> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        let room = self.buffer.get_mut(self.end..).unwrap_or_default();
+        let read = loop {
+            match self.file.read(room) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other?,
+            }
+        };
+        self.end += read;
+        Ok(read > 0)
     }
 }

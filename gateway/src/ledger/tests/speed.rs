@@ -43,8 +43,8 @@ fn timed<T>(what: &str, work: impl FnOnce() -> T) -> (T, f64) {
 }
 
 /// Events that the writer itself appends at the end, so that checkpoints and marks stand there as a running gateway leaves
-/// them: more than one segment of them.
-const APPENDED: u64 = 200_000;
+/// them: more than two segments of them, since only a mark with 32 MiB behind it is used.
+const APPENDED: u64 = 300_000;
 
 #[test]
 #[ignore = "a figure, not a test"]
