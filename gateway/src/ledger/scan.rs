@@ -144,16 +144,30 @@ impl<'a> Cursor<'a> {
 
     fn hash(&mut self) -> Result<EventHash, Flaw> {
         let flaw = self.flaw("expected 64 lower-case hexadecimal digits");
-        let digits = self.bytes.get(self.at..self.at + 64).ok_or(flaw)?;
-        let mut hash = [0; 32];
-        let mut bad = 0;
-        for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
-            let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
-            bad |= high | low;
-            *byte = high << 4 | low & 15;
+        let digits: &[u8; 64] = self
+            .bytes
+            .get(self.at..)
+            .and_then(|rest| rest.first_chunk())
+            .ok_or(flaw)?;
+        // Without a table and without a way out of the loop, so that the compiler takes many digits at once.
+        let mut values = [0_u8; 64];
+        let mut good = true;
+        for (value, digit) in values.iter_mut().zip(digits) {
+            let (number, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
+            *value = if number < 10 {
+                number
+            } else {
+                letter.wrapping_add(10)
+            };
+            good &= (number < 10) | (letter < 6);
         }
-        if bad & NO_NIBBLE != 0 {
+        if !good {
             return Err(flaw);
+        }
+        let mut hash = [0; 32];
+        let (pairs, _) = values.as_chunks::<2>();
+        for (byte, [high, low]) in hash.iter_mut().zip(pairs) {
+            *byte = high << 4 | low;
         }
         self.at += 64;
         Ok(EventHash::from_bytes(hash))
@@ -296,6 +310,11 @@ impl<'a> Cursor<'a> {
         let from = self.at;
         let (mut chars, mut escaped) = (0, false);
         loop {
+            // Most strings are of such characters from end to end.
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            let plain = rest.iter().take_while(|byte| is_plain(**byte)).count();
+            self.at += plain;
+            chars += plain;
             let byte = self
                 .peek()
                 .ok_or(self.flaw("expected the end of a string"))?;
@@ -341,6 +360,11 @@ impl<'a> Cursor<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a byte is a whole character that stands for itself.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, 0x20..0x80) && !matches!(byte, b'"' | b'\\')
 }
 
 /// Whether `a` comes before `b` by UTF-16 code units.
