@@ -11,14 +11,13 @@ use serde_json::Value;
 
 use crate::config::{Config, Durability};
 use crate::error::Error;
-use crate::ledger::{self, Checkpoint, Erased, Ledger, Opening, ProofBundle, Recorded};
-use crate::registry::{Change, Package, PublicKey, RegistrationDecision, Registry, Store};
 use crate::router::{
     Call, Candidate, Outcome, Pipeline, RegistryEvent, Rejection, Router, proof_extras,
     sandbox_settings,
 };
-use crate::sandbox::{Cancel, Layer};
-use crate::validator;
+use ledger::{self, Checkpoint, Erased, Ledger, Opening, ProofBundle, Recorded};
+use registry::{Change, Package, PublicKey, RegistrationDecision, Registry, Store};
+use sandbox::{Cancel, Layer};
 
 /// A state folder that is open for writing. There is one at a time for each folder.
 ///
@@ -285,20 +284,20 @@ impl Gateway {
         };
         let recorded = self.ledger.record(event)?;
         registry.apply(recorded.event())?;
-        Ok((crate::registry::plugin_info(recorded.event())?, rejection))
+        Ok((registry::plugin_info(recorded.event())?, rejection))
     }
 
     fn switch(
         &self,
         id: &PluginId,
-        judge: fn(&Registry, &PluginId) -> Result<Change, crate::registry::Error>,
+        judge: fn(&Registry, &PluginId) -> Result<Change, registry::Error>,
     ) -> Result<PluginInfo, Error> {
         let mut registry = self.write();
         let change = judge(&registry, id)?;
         self.carry_out(&mut registry, Some(id.clone()), change)?;
         let plugin = registry
             .get(id)
-            .ok_or_else(|| crate::registry::Error::PluginNotFound(id.clone()))?;
+            .ok_or_else(|| registry::Error::PluginNotFound(id.clone()))?;
         Ok(plugin.info.clone())
     }
 
@@ -334,13 +333,10 @@ impl Gateway {
 
 /// The operator's settings as the ledger takes them.
 fn ledger_options(config: &Config) -> ledger::Options {
+    let durability = match config.ledger.durability {
+        Durability::Full => ledger::Durability::Full,
+        Durability::Relaxed => ledger::Durability::Relaxed,
+    };
     let anchor = config.ledger.anchor_folder();
-    ledger::Options {
-        durability: match config.ledger.durability {
-            Durability::Full => ledger::Durability::Full,
-            Durability::Relaxed => ledger::Durability::Relaxed,
-        },
-        anchor: anchor.map(Path::to_owned),
-        ..ledger::Options::default()
-    }
+    ledger::Options::new(durability, anchor.map(Path::to_owned))
 }

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sandbox::RuntimeChoice;
 use serde::{Deserialize, Serialize};
 
 /// The settings file inside the state folder.
@@ -31,7 +32,7 @@ pub(crate) struct Config {
     /// The bounds of the supervisor channel.
     pub channel: Channel,
     /// Runtimes beside those that are found by themselves, or in their place.
-    pub runtimes: BTreeMap<String, Runtime>,
+    pub runtimes: BTreeMap<String, RuntimeChoice>,
 }
 
 /// How the ledger is kept.
@@ -77,29 +78,6 @@ pub(crate) struct Channel {
     pub max_held_bytes: usize,
     /// How long calls in flight may go on after SIGTERM, in milliseconds.
     pub drain_ms: u64,
-}
-
-/// What an operator says of a runtime. What is left out is as for the usual runtime of that name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Runtime {
-    /// The interpreter's path; without it the usual places are searched.
-    pub(crate) interpreter: Option<PathBuf>,
-    /// Arguments before the script; `{mib}` stands for the plugin's memory limit.
-    pub(crate) args: Option<Vec<String>>,
-    /// Folders and files that the interpreter reads.
-    pub(crate) trees: Option<Vec<PathBuf>>,
-    /// Folders of shared libraries that the interpreter would look for beside itself; a jail without /proc cannot tell it
-    /// where that is.
-    pub(crate) libraries: Option<Vec<PathBuf>>,
-    /// System calls beyond the runtime class's list, by name.
-    pub(crate) extra_calls: Option<Vec<String>>,
-    /// Whether its C library asks its name service who the user is; that is then no violation.
-    pub(crate) asks_name_service: Option<bool>,
-    /// Memory in MiB that the interpreter takes for itself.
-    pub(crate) overhead_mib: Option<u32>,
-    /// Whether the interpreter makes code at run time.
-    pub(crate) makes_code: Option<bool>,
 }
 
 /// Why the settings cannot be used.
@@ -426,10 +404,10 @@ mod tests {
         let text = "[runtimes.lua]\ninterpreter = \"/usr/bin/lua\"\noverhead_mib = 8\n";
         fs::write(state.path().join(FILE), text).unwrap();
         let config = Config::load(state.path()).unwrap();
-        let expected = Runtime {
+        let expected = RuntimeChoice {
             interpreter: Some("/usr/bin/lua".into()),
             overhead_mib: Some(8),
-            ..Runtime::default()
+            ..RuntimeChoice::default()
         };
         assert_eq!(config.runtimes.get("lua"), Some(&expected));
     }

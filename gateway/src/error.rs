@@ -5,11 +5,10 @@ use std::path::PathBuf;
 
 use plugin_protocol::report::{Issue, Severity, ValidationReport};
 
-use crate::{config, ledger, registry, sandbox};
+use crate::config;
 
 /// What can go wrong in an operation. A refused call is not here: it is a response.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// The ledger cannot be opened, read or written.
     #[error(transparent)]

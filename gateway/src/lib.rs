@@ -45,18 +45,15 @@
 //! # }
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod api;
 mod cli;
 mod config;
 mod error;
-mod ledger;
 mod operator;
-mod registry;
 mod router;
-mod sandbox;
 mod serve;
-mod sys;
-mod validator;
 
 pub use api::{Gateway, Registration};
 pub use error::{Error, Kind};
@@ -74,6 +71,3 @@ pub mod testing {
 pub fn main() -> std::process::ExitCode {
     cli::main(serve::serve)
 }
-
-#[cfg(fuzzing)]
-pub use validator::fuzz;

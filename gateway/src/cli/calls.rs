@@ -12,7 +12,7 @@ use super::words::{printable, table};
 use super::{Answer, Place, existing, open, request};
 use crate::error::Error;
 use crate::operator::{self, Replay, Told, Trial, Verdict};
-use crate::sandbox::Report;
+use sandbox::Report;
 
 pub(super) fn invoke(state: &Place, id: &str, call: &Call, out: Output) -> Result<Answer, Error> {
     let request = request::build(call)?;

@@ -10,7 +10,7 @@ use super::words::table;
 use super::{Answer, Place, existing, open};
 use crate::error::Error;
 use crate::operator;
-use crate::registry::{self, PublicKey};
+use registry::{self, PublicKey};
 
 pub(super) fn init(state: &Place, out: Output) -> Result<Answer, Error> {
     let created = operator::init(state, state.anchor.as_deref())?;

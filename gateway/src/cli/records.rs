@@ -13,8 +13,8 @@ use super::progress::Progress;
 use super::words::printable;
 use super::{Answer, Place, existing, open};
 use crate::error::Error;
-use crate::ledger::{self, Filter, Stored};
 use crate::operator;
+use ledger::{self, Filter, Stored};
 
 pub(super) fn verify(state: &Place, out: Output) -> Result<Answer, Error> {
     let settings = operator::settings(existing(state)?)?.anchored(state.anchor.as_deref());

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::error::Error;
 use crate::router::sandbox_settings;
-use crate::sandbox::{self, Protection};
+use sandbox::{self, Protection};
 
 /// The host's health.
 #[derive(Debug, Serialize)]

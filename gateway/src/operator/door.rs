@@ -15,10 +15,10 @@ use super::live::{Live, methods};
 use crate::api::{Gateway, Registration};
 use crate::config::Config;
 use crate::error::Error;
-use crate::ledger::{self, Checkpoint, Erased};
-use crate::registry::PublicKey;
 use crate::router::Rejection;
 use crate::router::{CONTENT_TYPE, Counts, Outcome};
+use ledger::{self, Checkpoint, Erased};
+use registry::PublicKey;
 
 /// How `serve` was asked to work.
 #[derive(Debug, Clone)]

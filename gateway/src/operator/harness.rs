@@ -9,8 +9,7 @@ use tempfile::TempDir;
 use crate::api::{Gateway, Registration};
 use crate::config::{self, Config};
 use crate::error::Error;
-use crate::ledger;
-use crate::registry::{self, Package, SigningKey};
+use registry::{self, Package, SigningKey};
 
 /// A gateway in a temporary state, whose passing key vouches for whatever is installed.
 ///

@@ -8,8 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::ledger;
-use crate::registry::{self, Registry, Store};
+use registry::{self, Registry, Store};
 
 /// A plugin with everything that is known of it.
 #[derive(Debug, Serialize)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use plugin_protocol::digest::{KeyId, PackageDigest};
 
 use crate::error::Error;
-use crate::registry::{Package, SIGNATURE_FILE, SigningKey};
+use registry::{Package, SIGNATURE_FILE, SigningKey};
 
 /// What was signed, by whom, and where the signature is.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::error::Error;
-use crate::ledger::{self, LogKey, ProofBundle, ProofReport};
+use ledger::{self, LogKey, ProofBundle, ProofReport};
 
 /// The largest bundle that is read, in bytes: about a hundred thousand events.
 const MAX_BUNDLE_BYTES: u64 = 512 * 1024 * 1024;

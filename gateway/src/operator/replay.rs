@@ -17,9 +17,8 @@ use serde_json::Value;
 use super::harness::Harness;
 use super::inventory::inventory;
 use crate::error::{Error, chain};
-use crate::ledger::{self, Filter, REQUEST_LINK};
-use crate::registry::{Registry, Store};
-use crate::validator;
+use ledger::{self, Filter, REQUEST_LINK};
+use registry::{Registry, Store};
 
 /// What came of it.
 #[derive(Debug, Serialize)]

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::harness::Harness;
 use crate::error::Error;
-use crate::ledger::Recorded;
 use crate::router::Outcome;
+use ledger::Recorded;
 
 /// What came of it.
 #[derive(Debug)]

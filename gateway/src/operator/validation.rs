@@ -7,9 +7,8 @@ use std::path::Path;
 use plugin_protocol::report::{Severity, ValidationReport};
 
 use crate::error::Error;
-use crate::registry::Package;
 use crate::router::Offered;
-use crate::validator;
+use registry::Package;
 
 /// The largest manifest file that is read, in bytes; the validator refuses much smaller ones.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;

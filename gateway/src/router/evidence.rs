@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use plugin_protocol::manifest::{Evidence, LogLevel};
 use plugin_protocol::payload::{Payload, PayloadKind};
 
-use crate::ledger::Document;
-use crate::validator::Admitted;
+use ledger::Document;
+use validator::Admitted;
 
 /// What is kept of one request or result.
 #[derive(Debug, Clone, Default)]

@@ -13,7 +13,7 @@ use super::evidence::{self, Kept};
 use super::invocation::Ready;
 use super::judge::{Judgement, facts_of};
 use super::record::{Invoke, Outcome, Place};
-use crate::sandbox::{Cancel, Report};
+use sandbox::{Cancel, Report};
 
 /// One call as the host made it.
 #[derive(Debug, Clone, Copy)]

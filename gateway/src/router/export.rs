@@ -8,9 +8,8 @@ use plugin_protocol::event::EventKind;
 use plugin_protocol::ids::{PluginId, RunId};
 
 use crate::error::Error;
-use crate::ledger::{self, Filter, ManifestDigest, ProofExtras};
-use crate::registry::Store;
-use crate::validator;
+use ledger::{self, Filter, ManifestDigest, ProofExtras};
+use registry::Store;
 
 /// Gathers what belongs to `run` from the ledger below `state` and from the store.
 pub(crate) fn proof_extras(state: &Path, store: &Store, run: &RunId) -> Result<ProofExtras, Error> {

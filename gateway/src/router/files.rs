@@ -2,8 +2,8 @@
 
 use std::io;
 
-use crate::registry::{Package, StoredPackage};
-use crate::validator::PackageFiles;
+use registry::{Package, StoredPackage};
+use validator::PackageFiles;
 
 /// The files of a folder that was read, and is read again where the validator asks.
 #[derive(Debug, Clone, Copy)]

@@ -20,10 +20,10 @@ use super::refusal::{Turned, enabled, from_now, no_slot, open_circuit};
 use super::slots::{Slot, Slots};
 use crate::config::Config;
 use crate::error::{Error, chain};
-use crate::ledger::{Ledger, Record, Recorded};
-use crate::registry::{Registry, Store};
-use crate::sandbox::{Cancel, Job, Layer, Limits, Sandbox, Settings};
-use crate::validator::{self, Admitted};
+use ledger::{Ledger, Record, Recorded};
+use registry::{Registry, Store};
+use sandbox::{Cancel, Job, Layer, Limits, Sandbox, Settings};
+use validator::{self, Admitted};
 
 /// Everything that a call passes through.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use plugin_protocol::payload::Payload;
 use plugin_protocol::words;
 
 use crate::error::chain;
-use crate::sandbox::{self, End, Report};
-use crate::validator::{Misbehaviour, Verdict};
+use sandbox::{self, End, Report};
+use validator::{Misbehaviour, Verdict};
 
 /// The cause of a call that the host took back.
 pub(super) const CANCELLED: &str = "cancelled";

@@ -18,7 +18,7 @@ use super::exchange::{Call, whole_ms};
 use super::invocation::Router;
 use super::refusal::Turned;
 use crate::error::Error;
-use crate::sandbox::{self, Cancel};
+use sandbox::{self, Cancel};
 
 /// The most steps of one pipeline: a fan-out takes a thread for each.
 pub(crate) const MAX_STEPS: usize = 256;

@@ -10,9 +10,9 @@ use plugin_protocol::digest::{FileHash, PackageDigest};
 use super::files::Kept;
 use super::judge::Allowed;
 use crate::error::Error;
-use crate::registry::{MANIFEST_FILE, Store, StoredPackage};
-use crate::sandbox::{Entry, Image};
-use crate::validator::{self, CheckedManifest, Schemas};
+use registry::{MANIFEST_FILE, Store, StoredPackage};
+use sandbox::{Entry, Image};
+use validator::{self, CheckedManifest, Schemas};
 
 /// A plugin that can be started.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use plugin_protocol::ids::{EventId, PluginId, RequestId, RunId};
 use plugin_protocol::message::{Response, Status};
 
 use super::evidence::Kept;
-use crate::ledger::{Document, Draft, Record};
-use crate::sandbox::Report;
+use ledger::{Document, Draft, Record};
+use sandbox::Report;
 
 /// The intent to show a request to a plugin. Recorded, it is the permit to start the plugin.
 #[derive(Debug)]

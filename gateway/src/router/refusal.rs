@@ -11,7 +11,7 @@ use plugin_protocol::words;
 use super::breaker::Refused;
 use super::judge::{CANCELLED, CANCELLED_NOTES};
 use super::slots::NoSlot;
-use crate::registry::Registry;
+use registry::Registry;
 
 /// Why a call is answered without starting anything.
 #[derive(Debug)]

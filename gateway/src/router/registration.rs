@@ -12,9 +12,8 @@ use serde_json::Value;
 
 use super::files::Offered;
 use crate::error::Error;
-use crate::ledger::{Draft, Record};
-use crate::registry::{Package, RegistrationFacts};
-use crate::validator;
+use ledger::{Draft, Record};
+use registry::{Package, RegistrationFacts};
 
 /// One event of the registry, about to be recorded.
 pub(crate) struct RegistryEvent {

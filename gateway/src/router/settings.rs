@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::sandbox::{Layer, Settings};
+use sandbox::{Layer, Settings};
 
 /// The operator's settings for the sandbox over what was found on the host.
 pub(crate) fn sandbox_settings(config: &Config) -> Result<Settings, Error> {

@@ -10,7 +10,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select_biased};
 use plugin_protocol::ids::PluginId;
 
-use crate::sandbox::Cancel;
+use sandbox::Cancel;
 
 /// The places of all plugins.
 #[derive(Debug, Clone)]

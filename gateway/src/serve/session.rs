@@ -16,7 +16,7 @@ use super::task::{self, Caller, Long, Quick, Task};
 use super::{subscribe, work};
 use crate::error::rpc;
 use crate::operator::version;
-use crate::sandbox::Cancel;
+use sandbox::Cancel;
 
 /// How many answers wait for a host that does not read. Beyond it calls wait with their answer, and in the end reading stops.
 const WAITING_ANSWERS: usize = 64;

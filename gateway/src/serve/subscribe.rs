@@ -10,7 +10,7 @@ use super::latch::Latch;
 use super::message::{Fault, Id, notification};
 use super::session::Session;
 use crate::error::{Error, chain, rpc};
-use crate::ledger::{self, Events, Stored};
+use ledger::{self, Events, Stored};
 
 /// How often a follower at the end looks for new events.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -12,10 +12,9 @@ use super::message::{Fault, Id, answer};
 use super::task::{Invoke, Long, Pipeline, Register, registered_id};
 use crate::api::{Gateway, Registration};
 use crate::error::Error;
-use crate::ledger;
 use crate::operator::{Registered, Told, TrustChange};
-use crate::registry::{MANIFEST_FILE, PublicKey};
-use crate::sandbox::Cancel;
+use registry::{MANIFEST_FILE, PublicKey};
+use sandbox::Cancel;
 
 /// Carries out `task` and gives the line that answers it.
 pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel) -> Vec<u8> {

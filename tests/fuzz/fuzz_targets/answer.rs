@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| plugin_gateway::fuzz::answer(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| gateway_validator::fuzz::answer(bytes));

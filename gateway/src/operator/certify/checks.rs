@@ -8,8 +8,8 @@ use plugin_protocol::message::Status;
 use plugin_protocol::report::Severity;
 
 use super::evidence::{Evidence, Seen};
-use crate::ledger::CheckOutcome::{self as Outcome, Fail, NotChecked, Pass};
-use crate::sandbox::{End, Layer};
+use ledger::CheckOutcome::{self as Outcome, Fail, NotChecked, Pass};
+use sandbox::{End, Layer};
 
 /// A judgement with its detail.
 type Verdict = (Outcome, String);

@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use super::samples::{self, Sample};
 use crate::api::Registration;
 use crate::error::{Error, chain};
-use crate::ledger::{self, LogKey, ProofReport};
 use crate::operator::harness::Harness;
 use crate::operator::validation::validate;
-use crate::registry::{Package, SigningKey};
 use crate::router::Outcome;
-use crate::sandbox::Layer;
-use crate::validator::{self, CheckedManifest};
+use ledger::{self, LogKey, ProofReport};
+use registry::{Package, SigningKey};
+use sandbox::Layer;
+use validator::{self, CheckedManifest};
 
 /// How often one input is given: often enough for a clock, an address or a random number to show.
 const REPEATS: usize = 5;

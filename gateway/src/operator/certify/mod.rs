@@ -15,7 +15,7 @@ use serde_json::Value;
 use self::checks::CHECKS;
 use self::evidence::Evidence;
 use crate::error::Error;
-use crate::ledger::CheckOutcome as Outcome;
+use ledger::CheckOutcome as Outcome;
 
 /// What became of the ten checks.
 #[derive(Debug, Serialize)]

@@ -254,7 +254,7 @@ mod tests {
         ] {
             let (name, id) = names(Path::new("some/where/word-count")).unwrap();
             let text = manifest(language.template().manifest, &id, &name);
-            let (report, manifest) = crate::validator::check_manifest(text.as_bytes());
+            let (report, manifest) = validator::check_manifest(text.as_bytes());
             assert!(report.valid, "{language:?}: {report:?}");
             let manifest = manifest.unwrap();
             assert_eq!(manifest.plugin_id.as_str(), "p.example.word-count");

@@ -1,0 +1,186 @@
+//! The files: put in whole and durable, read back with their hash checked.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use plugin_protocol::digest::FileHash;
+use plugin_protocol::ids::RunId;
+
+use super::document::{Document, file_name};
+use crate::error::Error;
+use crate::io::{Disk, write_all_at};
+use crate::layout::Layout;
+
+/// The largest request or result that is kept, in bytes: far above what any line may hold, but not endless to read back.
+const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// The kept files of one state, for its one writer.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(super) layout: Layout,
+    pub(super) disk: Arc<dyn Disk>,
+    /// Shared from the keeping of a file to the recording of its event, alone for an erasure: no erasure comes between them.
+    turns: RwLock<()>,
+    /// Whether the folders are there; held while a folder is made, so that whoever finds one finds it durable.
+    ready: Mutex<bool>,
+    drawn: AtomicU64,
+}
+
+/// Holds erasures off until the event of what was kept is recorded.
+#[derive(Debug)]
+pub(crate) struct Held<'a> {
+    _turn: RwLockReadGuard<'a, ()>,
+}
+
+impl Store {
+    /// Clears away what a crash left half written.
+    pub(crate) fn open(layout: &Layout, disk: Arc<dyn Disk>) -> Result<Self, Error> {
+        let ready = layout.evidence_erasing().is_dir();
+        if ready {
+            for path in entries(&layout.evidence_new())? {
+                disk.remove(&path).map_err(Error::io("remove", &path))?;
+            }
+            // A run's folder that a killed process made may not be durable yet.
+            sync(disk.as_ref(), &layout.evidence_kept())?;
+        }
+        Ok(Self {
+            layout: layout.clone(),
+            disk,
+            turns: RwLock::new(()),
+            ready: Mutex::new(ready),
+            drawn: AtomicU64::new(0),
+        })
+    }
+
+    /// Keeps `document` for `run`; it is durable when this returns. Its event is to be recorded while the answer is held.
+    ///
+    /// # Errors
+    /// When the system refuses, for instance for want of space, or the document is too large to be read back.
+    pub(crate) fn keep(&self, run: &RunId, document: &Document) -> Result<Held<'_>, Error> {
+        let bytes = document.bytes().len() as u64;
+        if bytes > MAX_DOCUMENT_BYTES {
+            return Err(Error::EvidenceTooLarge { bytes });
+        }
+        let turn = self.turns.read().unwrap_or_else(PoisonError::into_inner);
+        let folder = self.folder(run)?;
+        let place = folder.join(document.name());
+        if !place.exists() {
+            let number = self.drawn.fetch_add(1, Ordering::Relaxed);
+            let beside = self.layout.evidence_new().join(number.to_string());
+            let written = self.write(&beside, document.bytes()).and_then(|()| {
+                self.disk
+                    .rename(&beside, &place)
+                    .map_err(Error::io("place evidence at", &place))
+            });
+            if let Err(error) = written {
+                // What cannot be removed now is removed at the next opening.
+                self.disk.remove(&beside).unwrap_or_default();
+                return Err(error);
+            }
+        }
+        // Also where another call placed it: that call may not have come so far.
+        sync(self.disk.as_ref(), &folder)?;
+        Ok(Held { _turn: turn })
+    }
+
+    /// Waits until no call is between its file and its event, and holds them off.
+    pub(super) fn alone(&self) -> RwLockWriteGuard<'_, ()> {
+        self.turns.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        let written = self.disk.create(path).and_then(|mut file| {
+            write_all_at(file.as_mut(), bytes, 0)?;
+            file.sync()
+        });
+        written.map_err(Error::io("write evidence to", path))
+    }
+
+    /// The run's folder, made where it is missing.
+    fn folder(&self, run: &RunId) -> Result<PathBuf, Error> {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*ready {
+            let layout = &self.layout;
+            // The last one says that the others are there.
+            for folder in [
+                layout.evidence(),
+                layout.evidence_kept(),
+                layout.evidence_new(),
+                layout.evidence_erasing(),
+            ] {
+                self.make(&folder)?;
+            }
+            *ready = true;
+        }
+        let folder = run_folder(&self.layout, run);
+        if !folder.exists() {
+            self.make(&folder)?;
+        }
+        Ok(folder)
+    }
+
+    fn make(&self, folder: &Path) -> Result<(), Error> {
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(Error::io("create", folder)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        sync(
+            self.disk.as_ref(),
+            folder.parent().unwrap_or(Path::new(".")),
+        )
+    }
+}
+
+/// The bytes of an unredacted document of `run` in the state folder; none where it is not there any more.
+///
+/// # Errors
+/// When it is not what was kept, or the system refuses.
+pub fn read(state: &Path, run: &RunId, hash: &FileHash) -> Result<Option<Vec<u8>>, Error> {
+    let folder = run_folder(&Layout::existing(state)?, run);
+    let path = folder.join(file_name(hash, false));
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(Error::io("read evidence", &path))?,
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_DOCUMENT_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(Error::io("read evidence", &path))?;
+    if FileHash::of(&bytes) == *hash {
+        Ok(Some(bytes))
+    } else {
+        Err(Error::EvidenceChanged { path })
+    }
+}
+
+pub(super) fn run_folder(layout: &Layout, run: &RunId) -> PathBuf {
+    layout.evidence_kept().join(run_name(run))
+}
+
+/// A run's name as a file: SHA-256 of its id.
+pub(super) fn run_name(run: &RunId) -> String {
+    FileHash::of(run.as_str().as_bytes()).to_string()
+}
+
+/// The paths in `folder`, none where there is no such folder.
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let listed = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed.and_then(|entries| {
+            entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<io::Result<Vec<_>>>()
+        }),
+    };
+    listed.map_err(Error::io("list", folder))
+}
+
+pub(super) fn sync(disk: &dyn Disk, folder: &Path) -> Result<(), Error> {
+    disk.sync_dir(folder).map_err(Error::io("sync", folder))
+}

@@ -1,0 +1,179 @@
+//! A disk that runs full: what has begun is closed, nothing new begins, and it goes on when there is space again.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::io::{Disk, DiskFile, RealDisk};
+
+/// A disk with so many bytes left. What was reserved in a file can be written without taking more.
+#[derive(Debug, Clone)]
+struct SmallDisk {
+    left: Arc<AtomicU64>,
+    reserved: Arc<Mutex<std::collections::HashMap<PathBuf, u64>>>,
+}
+
+impl SmallDisk {
+    fn new(left: u64) -> Self {
+        Self {
+            left: Arc::new(AtomicU64::new(left)),
+            reserved: Arc::default(),
+        }
+    }
+
+    /// Takes what `path` needs to reach `end`, beyond what it has.
+    fn take(&self, path: &Path, end: u64) -> io::Result<()> {
+        let mut reserved = self.reserved.lock().unwrap();
+        let has = reserved
+            .entry(path.to_owned())
+            .or_insert_with(|| std::fs::metadata(path).map_or(0, |file| file.len()));
+        let more = end.saturating_sub(*has);
+        let left = self.left.load(Ordering::Relaxed);
+        if more > left {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.left.store(left - more, Ordering::Relaxed);
+        *has = (*has).max(end);
+        Ok(())
+    }
+}
+
+impl Disk for SmallDisk {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(SmallFile(
+            self.clone(),
+            path.to_owned(),
+            RealDisk.open(path)?,
+        )))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(SmallFile(
+            self.clone(),
+            path.to_owned(),
+            RealDisk.create(path)?,
+        )))
+    }
+
+    fn replace(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.reserved.lock().unwrap().remove(path);
+        Ok(Box::new(SmallFile(
+            self.clone(),
+            path.to_owned(),
+            RealDisk.replace(path)?,
+        )))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct SmallFile(SmallDisk, PathBuf, Box<dyn DiskFile>);
+
+impl DiskFile for SmallFile {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.0.take(&self.1, offset + bytes.len() as u64)?;
+        self.2.write_at(bytes, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.2.truncate(len)
+    }
+
+    fn reserve(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        self.0.take(&self.1, offset + len)
+    }
+}
+
+fn long(kind: EventKind, request: &str) -> Draft {
+    let mut draft = draft(kind, "r", request);
+    draft.meta.insert("note".to_owned(), "x".repeat(60_000));
+    draft
+}
+
+#[test]
+fn on_a_full_disk_what_has_begun_is_closed_and_nothing_new_begins() {
+    let state = fresh();
+    let disk = SmallDisk::new(40 << 20);
+    let options = Options {
+        disk: Arc::new(disk.clone()),
+        segment_bytes: 1 << 20,
+        checkpoint_events: 16,
+        ..Options::default()
+    };
+    let (ledger, _) = open_with(state.path(), options.clone()).unwrap();
+    let mut begun = Vec::new();
+    let refused = loop {
+        let request = format!("{}", begun.len());
+        match ledger.record(long(EventKind::Invoke, &request)) {
+            Ok(_) => begun.push(request),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, Error::NoSpace { .. }), "{refused}");
+    assert!(begun.len() > 50, "{}", begun.len());
+    // Refusals to hosts may still be recorded while there is room, but never at the cost of what must be closed.
+    while ledger.record(long(EventKind::Reject, "other")).is_ok() {}
+    assert!(matches!(
+        ledger.record(long(EventKind::Register, "other")),
+        Err(Error::NoSpace { .. })
+    ));
+    for request in &begun {
+        ledger
+            .record(long(EventKind::Result, request))
+            .unwrap_or_else(|error| panic!("{request}: {error}"));
+    }
+    assert!(matches!(
+        ledger.record(long(EventKind::Invoke, "more")),
+        Err(Error::NoSpace { .. })
+    ));
+    // Someone frees space: no restart is needed.
+    disk.left.fetch_add(40 << 20, Ordering::Relaxed);
+    ledger.record(long(EventKind::Invoke, "more")).unwrap();
+    ledger.record(long(EventKind::Result, "more")).unwrap();
+    drop(ledger);
+    let (_, opening) = open_with(state.path(), options).unwrap();
+    assert_eq!(opening.closed, []);
+    let found = verify(state.path());
+    assert!(found.valid, "{}", found.reason);
+    assert!(
+        opening
+            .checkpoint
+            .is_some_and(|checkpoint| checkpoint.size == found.events)
+    );
+}
+
+#[test]
+fn the_reserve_is_given_back_at_the_end() {
+    use std::os::unix::fs::MetadataExt as _;
+    let state = fresh();
+    let (ledger, _) = open(state.path());
+    ledger.record(draft(EventKind::Result, "r", "q")).unwrap();
+    let path = segments(state.path()).remove(0);
+    let blocks = |path: &Path| std::fs::metadata(path).unwrap().blocks() * 512;
+    assert!(
+        blocks(&path) > 4 << 20,
+        "space is reserved while it is open"
+    );
+    assert!(
+        std::fs::metadata(&path).unwrap().len() < 1_000,
+        "and does not show in the length"
+    );
+    drop(ledger);
+    assert!(blocks(&path) <= 8_192);
+}

@@ -1,0 +1,239 @@
+//! What the registry's events hold in `meta`: writer and reader side by side, so that they cannot drift apart.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use plugin_protocol::digest::{KeyId, ManifestHash, PackageDigest};
+use plugin_protocol::event::{Event, EventKind};
+use plugin_protocol::report::{PluginInfo, PluginStatus};
+
+use super::{Error, PublicKey};
+
+/// Facts of an event by name.
+pub(super) type Meta = BTreeMap<String, String>;
+
+/// The longest name kept of a plugin, in characters (contract, section 4).
+const MAX_NAME_CHARS: usize = 128;
+/// The longest reason kept, in characters: enough for a sentence with names in it.
+const MAX_REASON_CHARS: usize = 1_024;
+/// The longest label of a key, in characters.
+pub(super) const MAX_LABEL_CHARS: usize = 128;
+/// The most capabilities kept of a refused manifest, and the longest of them: more than the contract has.
+const MAX_CAPABILITIES: usize = 32;
+const MAX_CAPABILITY_BYTES: usize = 64;
+
+/// The content of a REGISTER event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Registration {
+    /// Whether the plugin was taken in; otherwise it was rejected.
+    pub(super) accepted: bool,
+    pub(super) signature_valid: bool,
+    pub(super) manifest_hash: ManifestHash,
+    pub(super) package_digest: PackageDigest,
+    /// The signer, where the signature could be read.
+    pub(super) key_id: Option<KeyId>,
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) capabilities: Vec<String>,
+    /// Why it was rejected.
+    pub(super) reason: Option<String>,
+    /// The version that it takes the place of.
+    pub(super) replaces: Option<String>,
+}
+
+impl Registration {
+    /// The event's `meta`.
+    pub(super) fn to_meta(&self) -> Meta {
+        let status = if self.accepted {
+            PluginStatus::Registered
+        } else {
+            PluginStatus::Rejected
+        };
+        let capabilities: Vec<&str> = self
+            .capabilities
+            .iter()
+            .map(String::as_str)
+            .filter(|word| is_one_word(word))
+            .take(MAX_CAPABILITIES)
+            .collect();
+        let mut meta = Meta::from([
+            ("status".to_owned(), status.as_str().to_owned()),
+            (
+                "signature_valid".to_owned(),
+                self.signature_valid.to_string(),
+            ),
+            ("manifest_hash".to_owned(), self.manifest_hash.to_string()),
+            ("package_digest".to_owned(), self.package_digest.to_string()),
+            ("name".to_owned(), first_chars(&self.name, MAX_NAME_CHARS)),
+            (
+                "version".to_owned(),
+                first_chars(&self.version, MAX_NAME_CHARS),
+            ),
+            ("capabilities".to_owned(), capabilities.join(" ")),
+        ]);
+        let optional = [
+            ("key_id", self.key_id.map(|id| id.to_string())),
+            (
+                "reason",
+                self.reason
+                    .as_ref()
+                    .map(|why| first_chars(why, MAX_REASON_CHARS)),
+            ),
+            ("replaces", self.replaces.clone()),
+        ];
+        for (name, value) in optional {
+            meta.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        meta
+    }
+
+    /// Reads what [`Self::to_meta`] wrote.
+    pub(super) fn from_event(event: &Event) -> Result<Self, Error> {
+        let needed = |name: &str| {
+            let value = event.meta.get(name);
+            value
+                .cloned()
+                .ok_or_else(|| malformed(event, &format!("its meta has no `{name}`")))
+        };
+        let bad = |name: &str| malformed(event, &format!("its meta has a bad `{name}`"));
+        let key_id = event
+            .meta
+            .get("key_id")
+            .map(|id| KeyId::parse(id))
+            .transpose();
+        Ok(Self {
+            accepted: match needed("status")?.as_str() {
+                "registered" => true,
+                "rejected" => false,
+                _ => return Err(bad("status")),
+            },
+            signature_valid: needed("signature_valid")?
+                .parse()
+                .map_err(|_| bad("signature_valid"))?,
+            manifest_hash: ManifestHash::parse(&needed("manifest_hash")?)
+                .map_err(|_| bad("manifest_hash"))?,
+            package_digest: PackageDigest::parse(&needed("package_digest")?)
+                .map_err(|_| bad("package_digest"))?,
+            key_id: key_id.map_err(|_| bad("key_id"))?,
+            name: needed("name")?,
+            version: needed("version")?,
+            capabilities: needed("capabilities")?
+                .split(' ')
+                .filter(|word| !word.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            reason: event.meta.get("reason").cloned(),
+            replaces: event.meta.get("replaces").cloned(),
+        })
+    }
+}
+
+/// What an ENABLE or DISABLE event is about.
+#[derive(Debug)]
+pub(super) enum Subject {
+    /// The plugin of its `plugin_id`.
+    Plugin(plugin_protocol::ids::PluginId),
+    /// A key that becomes trusted.
+    TrustedKey { key: PublicKey, label: String },
+    /// A key that loses its trust.
+    RevokedKey(KeyId),
+    /// What is kept of a run was erased: nothing of the registry's.
+    Evidence,
+}
+
+impl Subject {
+    /// Reads the subject of an ENABLE (`enable`) or DISABLE event.
+    pub(super) fn from_event(event: &Event, enable: bool) -> Result<Self, Error> {
+        if let Some(id) = &event.plugin_id {
+            return Ok(Self::Plugin(id.clone()));
+        }
+        let meta = |name: &str| event.meta.get(name).map_or("", String::as_str);
+        if meta("subject") == "evidence" && !enable {
+            return Ok(Self::Evidence);
+        }
+        if meta("subject") != "key" {
+            return Err(malformed(event, "it names neither a plugin nor a key"));
+        }
+        let key_id =
+            KeyId::parse(meta("key_id")).map_err(|error| malformed(event, &error.to_string()))?;
+        if !enable {
+            return Ok(Self::RevokedKey(key_id));
+        }
+        let raw = STANDARD
+            .decode(meta("public_key"))
+            .ok()
+            .and_then(|raw| raw.try_into().ok());
+        let key = raw.and_then(|raw: [u8; 32]| PublicKey::from_raw(&raw).ok());
+        match key {
+            Some(key) if key.id() == key_id => Ok(Self::TrustedKey {
+                key,
+                label: meta("label").to_owned(),
+            }),
+            Some(_) | None => Err(malformed(
+                event,
+                "its `public_key` is not the key of its `key_id`",
+            )),
+        }
+    }
+}
+
+/// The `meta` of an ENABLE event for a key.
+pub(super) fn trusted_key_meta(key: &PublicKey, label: &str) -> Meta {
+    let mut meta = revoked_key_meta(key.id());
+    meta.insert("public_key".to_owned(), STANDARD.encode(key.raw()));
+    if !label.is_empty() {
+        meta.insert("label".to_owned(), first_chars(label, MAX_LABEL_CHARS));
+    }
+    meta
+}
+
+/// The `meta` of a DISABLE event for a key.
+pub(super) fn revoked_key_meta(key_id: KeyId) -> Meta {
+    Meta::from([
+        ("subject".to_owned(), "key".to_owned()),
+        ("key_id".to_owned(), key_id.to_string()),
+    ])
+}
+
+/// The inventory's row that a REGISTER event describes, as it stands right after that event.
+///
+/// # Errors
+/// When the event is no well-formed REGISTER event.
+pub fn plugin_info(event: &Event) -> Result<PluginInfo, Error> {
+    if event.kind != EventKind::Register {
+        return Err(malformed(event, "it is not a REGISTER event"));
+    }
+    let id = event.plugin_id.clone();
+    let plugin_id = id.ok_or_else(|| malformed(event, "it names no plugin"))?;
+    let registration = Registration::from_event(event)?;
+    Ok(PluginInfo {
+        plugin_id,
+        name: registration.name,
+        version: registration.version,
+        status: if registration.accepted {
+            PluginStatus::Registered
+        } else {
+            PluginStatus::Rejected
+        },
+        capabilities: registration.capabilities,
+        registered_at: event.ts.clone(),
+        signature_valid: registration.signature_valid,
+    })
+}
+
+pub(super) fn malformed(event: &Event, why: &str) -> Error {
+    Error::MalformedEvent {
+        event_id: event.event_id.to_string(),
+        why: why.to_owned(),
+    }
+}
+
+fn is_one_word(word: &str) -> bool {
+    (1..=MAX_CAPABILITY_BYTES).contains(&word.len())
+        && word.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn first_chars(text: &str, count: usize) -> String {
+    text.chars().take(count).collect()
+}

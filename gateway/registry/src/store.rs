@@ -1,0 +1,435 @@
+//! The content-addressed store of manifests and packages; what it hands out has the hash that was asked for, or is an error.
+//!
+//! ```text
+//! store/manifests/<manifest hash>.json   canonical manifests
+//! store/lists/<package digest>.json      the list whose SHA-256 is the digest
+//! store/packages/<package digest>/…      the files, read-only
+//! ```
+//! Happy path of a package: `mkdir` beside its place, per file `open`, `write`, `fsync`, then folders `fsync`,
+//! list `write` + `fsync` + `rename`, package `rename`, `fsync` of the parent. A crash before the last rename
+//! leaves a `.new-*` folder that no digest names; after it, a whole package.
+
+use std::collections::HashMap;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use plugin_protocol::digest::{ManifestHash, PackageDigest};
+
+use super::package::{Listed, Mode, list_bytes};
+use super::tree::{self, Entry, MAX_TOTAL_BYTES};
+use super::verified::{Files, Stamps};
+use super::{Error, Package, SIGNATURE_FILE};
+
+/// The most packages whose verification is remembered; beyond it the memory starts anew, which only costs re-reading.
+const MAX_REMEMBERED: usize = 16_384;
+/// The largest list in bytes: the most files with the longest paths.
+const MAX_LIST_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The store below a state folder.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    seen: Mutex<HashMap<PackageDigest, Seen>>,
+}
+
+/// What this process verified of a package.
+#[derive(Debug, Clone)]
+struct Seen {
+    list: Arc<[Listed]>,
+    stamps: Arc<Stamps>,
+}
+
+/// A package in the store, verified when it was opened.
+#[derive(Debug, Clone)]
+pub struct StoredPackage {
+    digest: PackageDigest,
+    root: PathBuf,
+    list: Arc<[Listed]>,
+}
+
+impl Store {
+    /// Opens the store below the folder `state`, making its folders where they are missing.
+    ///
+    /// # Errors
+    /// When a folder cannot be made.
+    pub fn open(state: &Path) -> Result<Self, Error> {
+        let root = state.join("store");
+        for part in ["manifests", "lists", "packages"] {
+            let folder = root.join(part);
+            fs::create_dir_all(&folder).map_err(Error::io("create folder", &folder))?;
+        }
+        sync_folder(&root)?;
+        Ok(Self {
+            root,
+            seen: Mutex::default(),
+        })
+    }
+
+    /// Keeps a manifest's canonical bytes under their hash.
+    ///
+    /// # Errors
+    /// When they cannot be made durable.
+    pub fn put_manifest(&self, canonical: &[u8]) -> Result<ManifestHash, Error> {
+        let hash = ManifestHash::of(canonical);
+        self.put_file(
+            &self.root.join("manifests"),
+            &format!("{hash}.json"),
+            canonical,
+        )?;
+        Ok(hash)
+    }
+
+    /// The canonical bytes of the manifest with this hash.
+    ///
+    /// # Errors
+    /// When it is missing, or the bytes on disk have another hash.
+    pub fn manifest(&self, hash: ManifestHash) -> Result<Vec<u8>, Error> {
+        let path = self.root.join(format!("manifests/{hash}.json"));
+        let bytes = read_bounded(&path).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                return Error::ManifestMissing(hash);
+            }
+            Error::io("read manifest", &path)(error)
+        })?;
+        if ManifestHash::of(&bytes) == hash {
+            Ok(bytes)
+        } else {
+            Err(Error::ManifestMissing(hash))
+        }
+    }
+
+    /// Copies a package in, hashing what is copied. A package that is there and whole is left alone; a damaged copy is replaced.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] when a file differs from what [`Package::read`] saw; else when something cannot be made durable.
+    pub fn put_package(&self, package: &Package) -> Result<StoredPackage, Error> {
+        let digest = package.digest();
+        if let Ok(stored) = self.open_package(digest) {
+            return Ok(stored);
+        }
+        let packages = self.root.join("packages");
+        let building = Building::new(&packages)?;
+        copy(package, &building.path)?;
+        seal(&building.path)?;
+        self.put_file(
+            &self.root.join("lists"),
+            &format!("{digest}.json"),
+            &list_bytes(&package.list()),
+        )?;
+        let place = packages.join(digest.to_string());
+        // A damaged copy moves into its own building folder, whose end removes it.
+        let damaged = Building::new(&packages)?;
+        match fs::rename(&place, damaged.path.join("old")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("move damaged package", &place)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        fs::rename(&building.path, &place).map_err(Error::io("place package", &place))?;
+        sync_folder(&packages)?;
+        self.forget(digest);
+        self.open_package(digest)
+    }
+
+    /// Opens a package and verifies it: every file is hashed again unless device, inode, size and both
+    /// times are those that this process verified before.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] for a changed, missing or additional file; [`Error::PackageMissing`] where there is none.
+    pub fn open_package(&self, digest: PackageDigest) -> Result<StoredPackage, Error> {
+        let root = self.root.join(format!("packages/{digest}"));
+        let seen = self.recall(digest);
+        let list = match &seen {
+            Some(seen) => Arc::clone(&seen.list),
+            None => self.list(digest)?,
+        };
+        let folder = tree::open_root(&root).map_err(|error| {
+            if root.is_dir() {
+                error
+            } else {
+                Error::PackageMissing(digest)
+            }
+        })?;
+        let known = seen.map(|seen| seen.stamps).unwrap_or_default();
+        let mut files = Files::new(&root, &list, &known);
+        tree::walk(folder, &root, &mut |entry| files.check(entry)).map_err(as_changed)?;
+        if let Some(stamps) = files.finish()? {
+            self.remember(digest, &list, stamps);
+        }
+        Ok(StoredPackage { digest, root, list })
+    }
+
+    fn list(&self, digest: PackageDigest) -> Result<Arc<[Listed]>, Error> {
+        let path = self.root.join(format!("lists/{digest}.json"));
+        let bytes = read_bounded(&path).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                return Error::PackageMissing(digest);
+            }
+            Error::io("read file list", &path)(error)
+        })?;
+        if PackageDigest::of(&bytes) != digest {
+            return Err(Error::PackageMissing(digest));
+        }
+        serde_json::from_slice::<Vec<Listed>>(&bytes)
+            .map(Arc::from)
+            .map_err(|_| Error::PackageMissing(digest))
+    }
+
+    /// Writes `bytes` beside their place and renames them in; does nothing when they are there.
+    fn put_file(&self, folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let place = folder.join(name);
+        if read_bounded(&place).is_ok_and(|there| there == bytes) {
+            return Ok(());
+        }
+        let action = Error::io("write", &place);
+        write_beside(folder, &place, bytes).map_err(action)?;
+        sync_folder(folder)
+    }
+
+    fn recall(&self, digest: PackageDigest) -> Option<Seen> {
+        self.seen().get(&digest).cloned()
+    }
+
+    fn remember(&self, digest: PackageDigest, list: &Arc<[Listed]>, stamps: Stamps) {
+        let mut seen = self.seen();
+        if seen.len() >= MAX_REMEMBERED {
+            seen.clear();
+        }
+        seen.insert(
+            digest,
+            Seen {
+                list: Arc::clone(list),
+                stamps: Arc::new(stamps),
+            },
+        );
+    }
+
+    fn forget(&self, digest: PackageDigest) {
+        self.seen().remove(&digest);
+    }
+
+    fn seen(&self) -> MutexGuard<'_, HashMap<PackageDigest, Seen>> {
+        // Each entry is put in whole, so a panic elsewhere leaves nothing half done.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StoredPackage {
+    /// The package's digest.
+    #[must_use]
+    pub fn digest(&self) -> PackageDigest {
+        self.digest
+    }
+
+    /// The folder, which is read-only.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether the package has the file `path`.
+    #[must_use]
+    pub fn contains(&self, path: &str) -> bool {
+        find(&self.list, path).is_some()
+    }
+
+    /// Whether the file `path` is there and executable.
+    #[must_use]
+    pub fn executable(&self, path: &str) -> bool {
+        find(&self.list, path).is_some_and(|file| file.mode == Mode::Executable)
+    }
+
+    /// The bytes of the file `path`, from a read whose hash is the signed one.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] when the file is missing or differs.
+    pub fn file(&self, path: &str) -> Result<Vec<u8>, Error> {
+        let changed = || Error::Changed {
+            path: path.to_owned(),
+        };
+        let listed = find(&self.list, path).ok_or_else(changed)?;
+        tree::verified_bytes(&self.root, path, listed.sha256)
+    }
+}
+
+/// The entry for `path` in a list, which is sorted by path.
+pub(super) fn find<'a>(list: &'a [Listed], path: &str) -> Option<&'a Listed> {
+    let at = list
+        .binary_search_by(|file| file.path.as_str().cmp(path))
+        .ok()?;
+    list.get(at)
+}
+
+/// A folder below the store that is removed again unless it was renamed away.
+struct Building {
+    path: PathBuf,
+}
+
+impl Building {
+    fn new(parent: &Path) -> Result<Self, Error> {
+        tempfile::Builder::new()
+            .prefix(".new-")
+            .tempdir_in(parent)
+            .map(|folder| Self {
+                path: folder.keep(),
+            })
+            .map_err(Error::io("create folder in", parent))
+    }
+}
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        // What cannot be removed is a leftover that no digest names.
+        drop(unseal(&self.path));
+        drop(fs::remove_dir_all(&self.path));
+    }
+}
+
+fn copy(package: &Package, target: &Path) -> Result<(), Error> {
+    let source = tree::open_root(package.root())?;
+    let list = package.list();
+    let mut copied = 0;
+    let mut budget = MAX_TOTAL_BYTES;
+    tree::walk(source, package.root(), &mut |entry| {
+        if entry.is_folder || entry.path == SIGNATURE_FILE {
+            return Ok(());
+        }
+        copied += 1;
+        copy_file(package.root(), entry, &list, target, &mut budget)
+    })?;
+    // Each path that was met is in the list and no path is met twice, so an equal count is an equal set.
+    match list.iter().find(|file| !target.join(&file.path).exists()) {
+        Some(missing) if copied != list.len() => Err(Error::Changed {
+            path: missing.path.clone(),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn copy_file(
+    root: &Path,
+    entry: &Entry<'_>,
+    list: &[Listed],
+    target: &Path,
+    budget: &mut u64,
+) -> Result<(), Error> {
+    let changed = || Error::Changed {
+        path: entry.path.clone(),
+    };
+    let listed = find(list, &entry.path).ok_or_else(changed)?;
+    let place = target.join(&entry.path);
+    let action = || Error::io("copy to", &place);
+    if let Some(parent) = place.parent() {
+        fs::create_dir_all(parent).map_err(action())?;
+    }
+    let mode = if listed.mode == Mode::Executable {
+        0o555
+    } else {
+        0o444
+    };
+    let mut out = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&place)
+        .map_err(action())?;
+    let (hash, _) = tree::hash_file(
+        &mut entry.open(root)?,
+        &root.join(&entry.path),
+        budget,
+        &mut |bytes| out.write_all(bytes),
+    )?;
+    if hash != listed.sha256 || Mode::of(entry.executable()) != listed.mode {
+        return Err(changed());
+    }
+    // The mode is set apart from creation, where the umask would narrow it.
+    out.set_permissions(Permissions::from_mode(mode))
+        .and_then(|()| out.sync_all())
+        .map_err(action())
+}
+
+/// Makes every folder read-only and durable.
+fn seal(root: &Path) -> Result<(), Error> {
+    each_folder(root, &mut |folder| {
+        fs::set_permissions(folder, Permissions::from_mode(0o555))?;
+        File::open(folder)?.sync_all()
+    })
+    .map_err(Error::io("seal package", root))
+}
+
+/// Makes every folder below `root` its owner's to change again: sealed ones refuse removal to all but root.
+pub fn unseal(root: &Path) -> io::Result<()> {
+    each_folder(root, &mut |folder| {
+        fs::set_permissions(folder, Permissions::from_mode(0o700))
+    })
+}
+
+fn each_folder(folder: &Path, act: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    act(folder)?;
+    for item in fs::read_dir(folder)? {
+        let item = item?;
+        if item.file_type()?.is_dir() {
+            each_folder(&item.path(), act)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_beside(folder: &Path, place: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file()
+        .set_permissions(Permissions::from_mode(0o444))?;
+    file.as_file().sync_all()?;
+    file.persist(place).map_err(|error| error.error)?;
+    Ok(())
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(MAX_LIST_BYTES)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn sync_folder(folder: &Path) -> Result<(), Error> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(Error::io("sync folder", folder))
+}
+
+/// In the store, what may not be in a package got there after it was signed.
+fn as_changed(error: Error) -> Error {
+    if let Error::Entry { path, .. } = error {
+        return Error::Changed { path };
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settled_files_are_remembered_and_fresh_ones_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("package");
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("plugin.json"), b"{}").unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let package = store.put_package(&Package::read(&root).unwrap()).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        store.open_package(package.digest()).unwrap();
+        let first = store.recall(package.digest()).unwrap().stamps;
+        assert!(first.contains_key("plugin.json"));
+        store.open_package(package.digest()).unwrap();
+        let second = store.recall(package.digest()).unwrap().stamps;
+        assert!(Arc::ptr_eq(&first, &second), "nothing was hashed again");
+    }
+}

@@ -1,0 +1,78 @@
+//! The sandbox's own faults; what a plugin does wrong is never here but in a report's `End`.
+
+use std::io;
+
+use super::layer::Layer;
+
+/// A fault of the host or of the gateway, never of the plugin.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A required layer is not to be had here.
+    #[error("the host lacks the required layer '{layer}': {remedy}")]
+    Missing {
+        /// The layer.
+        layer: Layer,
+        /// What the operator can do.
+        remedy: String,
+    },
+    /// A step of the launcher's or of its child's failed.
+    #[error("cannot start a plugin: step '{step}' failed")]
+    Step {
+        /// The step's name.
+        step: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The launcher of this kind of plugin is gone; the next run gets a new one.
+    #[error("the launcher ended while it was needed")]
+    LauncherGone,
+    /// No runtime has this name.
+    #[error("no runtime is called '{name}'")]
+    UnknownRuntime {
+        /// The name asked for.
+        name: String,
+    },
+    /// The bytes are not those whose digest was verified.
+    #[error("the program's bytes do not have the digest they were verified with")]
+    Digest,
+    /// The program cannot be run here.
+    #[error("cannot run the program: {reason}")]
+    Format {
+        /// Why.
+        reason: &'static str,
+    },
+    /// A path or argument that cannot be handed to the kernel or would leave the package.
+    #[error("unusable {subject} '{value}'")]
+    Unusable {
+        /// What it was meant for.
+        subject: &'static str,
+        /// What was given.
+        value: String,
+    },
+    /// Every user id of the pool is taken.
+    #[error("every user id of the pool is in use")]
+    UidsExhausted,
+    /// A system call of the supervisor failed.
+    #[error("cannot {action}")]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// Names what was being done when a system call fails.
+pub(super) trait While<T> {
+    /// Turns any system error into [`Error::Io`] with these words.
+    fn during(self, action: &'static str) -> Result<T, Error>;
+}
+
+impl<T, E: Into<io::Error>> While<T> for Result<T, E> {
+    fn during(self, action: &'static str) -> Result<T, Error> {
+        self.map_err(|source| Error::Io {
+            action,
+            source: source.into(),
+        })
+    }
+}

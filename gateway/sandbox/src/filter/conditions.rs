@@ -1,0 +1,217 @@
+//! The calls whose verdict depends on their arguments.
+//!
+//! Arguments that the kernel reads as ints are judged by their lower half alone, because that is all the kernel looks at:
+//! so nothing hides in the upper half.
+
+use super::program::{Check, Verdict};
+use super::{Wanted, plain};
+use crate::filter::policy::Answer;
+use crate::image::Class;
+
+/// Stand in for the two halves of a launcher's mark until it starts. No other constant of a filter has these values.
+pub(super) const MARK_LOWER: u32 = 0xc00c_1e01;
+/// See [`MARK_LOWER`].
+pub(super) const MARK_UPPER: u32 = 0xc00c_1e02;
+
+/// The calls that the launcher makes, and a child of its before exec, and that no plugin may make this way. They carry the
+/// mark in the sixth argument, which none of them has; the child's last filter kills whatever carries it.
+pub(super) const LAUNCHER_CALLS: [&str; 13] = [
+    // Requests come in, answers and the listener go out.
+    "recvmsg",
+    "sendmsg",
+    // A plugin is made.
+    "clone",
+    "clone3",
+    // The plugin's own user, without capabilities.
+    "setresgid",
+    "setresuid",
+    "capset",
+    // Death signal, session, limits.
+    "prctl",
+    "setsid",
+    "prlimit64",
+    // The plugin's own domain and last filter.
+    "landlock_restrict_self",
+    "seccomp",
+    // The one exec.
+    "execveat",
+];
+
+/// The check that a call carries the launcher's mark.
+pub(super) fn marked() -> Vec<Check> {
+    vec![equals(5, MARK_LOWER), upper_equals(5, MARK_UPPER)]
+}
+
+/// `CLONE_VM | FS | FILES | SIGHAND | THREAD | SYSVSEM`: what makes a thread and nothing else.
+const THREAD_FLAGS: u32 = 0x0005_0f00;
+/// `CLONE_SETTLS | PARENT_SETTID | CHILD_CLEARTID | DETACHED | CHILD_SETTID`: harmless beside them.
+const THREAD_EXTRAS: u32 = 0x0178_0000;
+
+const PROT_WRITE: u32 = 2;
+const PROT_EXEC: u32 = 4;
+const MAP_SHARED: u32 = 1;
+const MAP_PRIVATE: u32 = 2;
+const MAP_ANONYMOUS: u32 = 0x20;
+/// Counted as stack and so not by the data limit.
+const MAP_GROWSDOWN: u32 = 0x100;
+/// Out of the host's own store of huge pages, which no control group of memory counts.
+const MAP_HUGETLB: u32 = 0x4_0000;
+
+/// close_range(2): a table of descriptors for this thread alone, so that each could have as many as the limit allows.
+const CLOSE_RANGE_UNSHARE: u32 = 2;
+
+/// `O_ACCMODE | O_CREAT | O_TRUNC | O_TMPFILE`'s own bit: everything that changes a file.
+const OPEN_FOR_CHANGE: u32 = 0x40_0243;
+
+/// fcntl(2) commands on flags and copies of a descriptor. Locks, owners, leases and pipe sizes are not among them.
+const FCNTL_COMMANDS: [u32; 8] = [0, 1, 2, 3, 4, 1027, 1030, 1032];
+
+/// `FIONREAD`, `FIONBIO`, `FIONCLEX`, `FIOCLEX`: what event loops do to pipes. No terminal request is among them.
+const IOCTL_REQUESTS: [u32; 4] = [0x541b, 0x5421, 0x5450, 0x5451];
+
+/// prctl(2): dumpable, seccomp mode, bounding set and no_new_privs (read), name, timer slack (read), no_new_privs (set), name of a mapping, auxv.
+const PRCTL_OPTIONS: [u32; 10] = [3, 15, 16, 21, 23, 30, 38, 39, 0x5356_4d41, 0x4155_5856];
+
+/// madvise(2): normal, random, sequential, willneed, dontneed, free, fork and dump marks, huge pages or not, wiping on fork.
+/// `MADV_MERGEABLE` is not among them: pages merged across programs tell one what another holds.
+const MADVISE_ADVICE: [u32; 14] = [0, 1, 2, 3, 4, 8, 10, 11, 14, 15, 16, 17, 18, 19];
+
+/// arch_prctl(2): set and get the FS and GS bases.
+const ARCH_PRCTL_CODES: [u32; 4] = [0x1001, 0x1002, 0x1003, 0x1004];
+
+/// personality(2) with this value only asks.
+const PERSONALITY_QUERY: u32 = u32::MAX;
+
+const fn equals(argument: u8, value: u32) -> Check {
+    Check {
+        argument,
+        upper: false,
+        mask: u32::MAX,
+        equal: true,
+        value,
+    }
+}
+
+const fn upper_equals(argument: u8, value: u32) -> Check {
+    Check {
+        argument,
+        upper: true,
+        mask: u32::MAX,
+        equal: true,
+        value,
+    }
+}
+
+const fn masked(argument: u8, mask: u32, value: u32) -> Check {
+    Check {
+        argument,
+        upper: false,
+        mask,
+        equal: true,
+        value,
+    }
+}
+
+const fn unlike(argument: u8, mask: u32, value: u32) -> Check {
+    Check {
+        argument,
+        upper: false,
+        mask,
+        equal: false,
+        value,
+    }
+}
+
+/// Any of these values in one argument.
+fn one_of(argument: u8, values: &[u32]) -> Vec<Vec<Check>> {
+    values
+        .iter()
+        .map(|&value| vec![equals(argument, value)])
+        .collect()
+}
+
+/// Every conditional verdict, by the call's name.
+pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
+    let when = |lists, answer| Verdict::When(lists, Box::new(plain(answer, wanted.reported)));
+    let own_limit_asked = vec![equals(0, 0), equals(2, 0), upper_equals(2, 0)];
+    let not_permitted = Answer::Fail(libc::EPERM);
+    let unknown = Answer::Fail(libc::EINVAL);
+    let mut table = vec![
+        (
+            "clone",
+            when(
+                vec![vec![masked(0, !THREAD_EXTRAS, THREAD_FLAGS)]],
+                Answer::Report,
+            ),
+        ),
+        ("mmap", when(maps(wanted), Answer::Fail(libc::EACCES))),
+        (
+            "mprotect",
+            when(protections(wanted), Answer::Fail(libc::EACCES)),
+        ),
+        (
+            "close_range",
+            when(vec![vec![masked(2, CLOSE_RANGE_UNSHARE, 0)]], unknown),
+        ),
+        ("fcntl", when(one_of(1, &FCNTL_COMMANDS), unknown)),
+        (
+            "ioctl",
+            when(one_of(1, &IOCTL_REQUESTS), Answer::Fail(libc::ENOTTY)),
+        ),
+        ("madvise", when(one_of(2, &MADVISE_ADVICE), unknown)),
+        ("prctl", when(one_of(0, &PRCTL_OPTIONS), unknown)),
+        ("arch_prctl", when(one_of(0, &ARCH_PRCTL_CODES), unknown)),
+        (
+            "personality",
+            when(vec![vec![equals(0, PERSONALITY_QUERY)]], Answer::Report),
+        ),
+        ("prlimit64", when(vec![own_limit_asked], not_permitted)),
+    ];
+    if wanted.class != Class::Static {
+        table.push((
+            "open",
+            when(vec![vec![masked(1, OPEN_FOR_CHANGE, 0)]], Answer::Report),
+        ));
+        table.push((
+            "openat",
+            when(vec![vec![masked(2, OPEN_FOR_CHANGE, 0)]], Answer::Report),
+        ));
+    }
+    table
+}
+
+/// Private memory, without the ways around the data limit; executable as the class allows.
+fn maps(wanted: &Wanted) -> Vec<Vec<Check>> {
+    let counted = [
+        unlike(3, MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED | MAP_ANONYMOUS),
+        masked(3, MAP_GROWSDOWN | MAP_HUGETLB, 0),
+    ];
+    if wanted.makes_code {
+        return vec![counted.to_vec()];
+    }
+    let mut plain = vec![masked(2, PROT_EXEC, 0)];
+    plain.extend(counted);
+    match wanted.class {
+        Class::Static => vec![plain],
+        Class::Dynamic | Class::Runtime => {
+            let code_of_a_file = vec![
+                masked(2, PROT_EXEC | PROT_WRITE, PROT_EXEC),
+                masked(
+                    3,
+                    MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_HUGETLB,
+                    MAP_PRIVATE,
+                ),
+            ];
+            vec![plain, code_of_a_file]
+        }
+    }
+}
+
+/// Nothing becomes executable later, unless the runtime makes code.
+fn protections(wanted: &Wanted) -> Vec<Vec<Check>> {
+    if wanted.makes_code {
+        vec![Vec::new()]
+    } else {
+        vec![vec![masked(2, PROT_EXEC, 0)]]
+    }
+}

@@ -1,0 +1,318 @@
+//! Tries the forbidden acts from inside real jails of every class, and says of each what refused it.
+//!
+//! It proves what the rows about layers only claim. It never tries anything outside of a jail.
+
+mod acts;
+mod native;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use self::acts::{ACTS, ANSWER, Act, SCRIPTED, SPINNING};
+use super::elf;
+use super::error::{Error, While};
+use super::image::Image;
+use super::job::{Entry, Job, Limits};
+use super::layer::{Layer, Protection};
+use super::report::{End, Report};
+use super::runtimes::Runtimes;
+use super::{Sandbox, Settings};
+
+/// Long enough for an interpreter to start on a busy machine.
+const TIME: Duration = Duration::from_secs(20);
+/// Processor time of an act: none does more than start an interpreter, but for the one that must run into this limit.
+const CPU: Duration = Duration::from_secs(10);
+/// Processor time of the act that must use it up.
+const SPIN_CPU: Duration = Duration::from_millis(50);
+/// Memory in bytes: enough to start, far less than the act asks for that must run into this limit.
+const MEMORY_BYTES: u64 = 64 << 20;
+
+/// The permit of acts, which come from nobody's request.
+#[derive(Debug)]
+struct Trial;
+
+/// What became of an act in one kind of jail.
+#[derive(Debug)]
+struct Outcome {
+    jail: &'static str,
+    refused: bool,
+    answered: bool,
+    words: String,
+}
+
+/// One row for each act: refused in every kind of jail that this host can make, or not.
+///
+/// # Errors
+/// When a jail that was promised cannot be made.
+pub fn try_acts(settings: &Settings) -> Result<Vec<Protection>, Error> {
+    let mut bench = Bench::open(settings)?;
+    let mut rows = bench.answers()?;
+    for act in ACTS {
+        let outcomes = bench.outcomes(&act)?;
+        rows.push(bench.row(act.name, act.layer, &outcomes));
+    }
+    let spinning = bench.spin()?;
+    let name = "use more processor time than allowed";
+    rows.push(row(name, Layer::Rlimits, true, &[spinning]));
+    Ok(rows)
+}
+
+/// A sandbox and what acts run on.
+struct Bench {
+    sandbox: Sandbox<Trial>,
+    package: TempDir,
+    runtimes: Runtimes,
+    loader: Option<PathBuf>,
+    /// The runtimes that are installed and work, with the endings of their scripts' names.
+    scripted: Vec<(&'static str, &'static str)>,
+    grouped: bool,
+    waived: Vec<Layer>,
+}
+
+impl Bench {
+    fn open(settings: &Settings) -> Result<Self, Error> {
+        let package = TempDir::with_prefix("plugin-gateway-").during("make a folder for probes")?;
+        // Plugins have a user id of their own, whatever the umask.
+        set_mode(package.path(), 0o755).during("open a folder for probes to plugins")?;
+        let sandbox = Sandbox::open(settings.clone())?;
+        let grouped = sandbox
+            .protections
+            .iter()
+            .any(|row| row.layer == Layer::Cgroup && row.enforced);
+        let runtimes = settings.runtimes.clone();
+        Ok(Self {
+            loader: loader(&runtimes),
+            sandbox,
+            package,
+            runtimes,
+            scripted: Vec::new(),
+            grouped,
+            waived: settings.allow_missing.clone(),
+        })
+    }
+
+    fn row(&self, name: &'static str, layer: Layer, outcomes: &[Outcome]) -> Protection {
+        let required = !self.waived.contains(&layer);
+        // The layer that bounds memory is a group where there are groups.
+        let layer = if layer == Layer::Rlimits && self.grouped {
+            Layer::Cgroup
+        } else {
+            layer
+        };
+        row(name, layer, required, outcomes)
+    }
+
+    /// Whether each kind of program can run and answer at all. Runtimes that cannot are left out from then on.
+    fn answers(&mut self) -> Result<Vec<Protection>, Error> {
+        let mut outcomes = vec![self.native("static", &native::program(ANSWER, None), CPU)?];
+        if let Some(loader) = &self.loader {
+            outcomes.push(self.native("dynamic", &native::program(ANSWER, Some(loader)), CPU)?);
+        }
+        let programs = answering("programs run and answer", true, &outcomes);
+        let mut outcomes = Vec::new();
+        for (runtime, ending, source) in SCRIPTED {
+            if self.runtimes.get(runtime).is_none() {
+                continue;
+            }
+            let outcome = self.script(runtime, ending, source)?;
+            if outcome.answered {
+                self.scripted.push((runtime, ending));
+            }
+            outcomes.push(outcome);
+        }
+        let scripts = answering("scripts run and answer", false, &outcomes);
+        Ok(vec![programs, scripts])
+    }
+
+    fn outcomes(&self, act: &Act) -> Result<Vec<Outcome>, Error> {
+        let mut outcomes = vec![self.native("static", &native::program(act.code, None), CPU)?];
+        if let Some(loader) = &self.loader {
+            let program = native::program(act.code, Some(loader));
+            outcomes.push(self.native("dynamic", &program, CPU)?);
+        }
+        for &(runtime, ending) in &self.scripted {
+            let script = act.scripts.iter().find(|(name, _)| *name == runtime);
+            if let Some((_, source)) = script {
+                outcomes.push(self.script(runtime, ending, source)?);
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn spin(&self) -> Result<Outcome, Error> {
+        self.native("static", &native::program(SPINNING, None), SPIN_CPU)
+    }
+
+    fn native(&self, jail: &'static str, program: &[u8], cpu: Duration) -> Result<Outcome, Error> {
+        let digest: [u8; 32] = Sha256::digest(program).into();
+        let entry = Entry::Program {
+            image: Arc::new(Image::seal(program, &digest)?),
+            args: Vec::new(),
+        };
+        self.run(jail, &entry, cpu)
+    }
+
+    fn script(&self, runtime: &'static str, ending: &str, source: &str) -> Result<Outcome, Error> {
+        let script = PathBuf::from(format!("probe.{ending}"));
+        let path = self.package.path().join(&script);
+        fs::write(&path, format!("{source}\n")).during("write a probe")?;
+        set_mode(&path, 0o644).during("open a probe to plugins")?;
+        let entry = Entry::Runtime {
+            name: runtime.to_owned(),
+            script,
+            args: Vec::new(),
+        };
+        self.run(runtime, &entry, CPU)
+    }
+
+    fn run(&self, jail: &'static str, entry: &Entry, cpu: Duration) -> Result<Outcome, Error> {
+        let job = Job {
+            entry,
+            package: self.package.path(),
+            input: b"{}\n",
+            deadline: Instant::now() + TIME,
+            limits: Limits {
+                cpu,
+                memory_bytes: MEMORY_BYTES,
+                answer_bytes: 1024,
+            },
+            cancel: None,
+        };
+        let report = self.sandbox.run(&Trial, &job)?;
+        let (refused, words) = judge(&report);
+        Ok(Outcome {
+            jail,
+            refused,
+            answered: report.end == End::Answered,
+            words,
+        })
+    }
+}
+
+/// Whether an act was refused, and how.
+fn judge(report: &Report) -> (bool, String) {
+    match &report.end {
+        End::Violation(denial) => (true, format!("ended at {denial}")),
+        End::MemoryLimit => (true, "ended for its memory".to_owned()),
+        End::CpuLimit => (true, "ended for its processor time".to_owned()),
+        End::Exited(0) | End::Answered => (false, "IT WORKED".to_owned()),
+        End::Exited(_) => (true, "refused with an error".to_owned()),
+        End::Signalled(signal) => (true, format!("ended by signal {signal}")),
+        End::TimedOut => (false, "did not end".to_owned()),
+        End::ExtraOutput | End::AnswerTooLarge | End::Cancelled => {
+            (false, "ended otherwise".to_owned())
+        }
+    }
+}
+
+/// The outcomes of an act that must be refused, as a row.
+fn row(name: &'static str, layer: Layer, required: bool, outcomes: &[Outcome]) -> Protection {
+    let enforced = outcomes.iter().all(|outcome| outcome.refused);
+    let remedy = match (enforced, required) {
+        (true, _) => "",
+        (false, false) => "the layer that refuses this is waived in config.toml",
+        (false, true) => {
+            "run no plugins on this host, and report this: an act that must be refused was not"
+        }
+    };
+    Protection {
+        name,
+        layer,
+        required,
+        enforced,
+        detail: told(outcomes, |outcome| outcome.words.clone()),
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// The outcomes of programs that must answer, as a row. What they ran in is what the other rows speak of.
+fn answering(name: &'static str, required: bool, outcomes: &[Outcome]) -> Protection {
+    let enforced = outcomes.iter().all(|outcome| outcome.answered);
+    let remedy = if enforced {
+        ""
+    } else {
+        "describe the runtime in config.toml under [runtimes.NAME], or run one of its plugins with `run` to see what it lacks"
+    };
+    let words = |outcome: &Outcome| {
+        if outcome.answered {
+            "answered"
+        } else {
+            outcome.words.as_str()
+        }
+        .to_owned()
+    };
+    Protection {
+        name,
+        layer: Layer::ExecOnce,
+        required,
+        enforced,
+        detail: told(outcomes, words),
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// Jails with the same outcome together: `static, dynamic: failed; node: …`.
+fn told(outcomes: &[Outcome], words: impl Fn(&Outcome) -> String) -> String {
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for outcome in outcomes {
+        let words = words(outcome);
+        match groups.iter_mut().find(|(known, _)| *known == words) {
+            Some((_, jails)) => jails.push(outcome.jail),
+            None => groups.push((words, vec![outcome.jail])),
+        }
+    }
+    let groups = groups
+        .iter()
+        .map(|(words, jails)| format!("{}: {words}", jails.join(", ")));
+    groups.collect::<Vec<_>>().join("; ")
+}
+
+/// This host's loader, as the shell or the gateway itself names it.
+fn loader(runtimes: &Runtimes) -> Option<PathBuf> {
+    let shell = runtimes
+        .get("sh")
+        .map(|runtime| runtime.interpreter.clone());
+    let own = PathBuf::from("/proc/self/exe");
+    let named = |path: PathBuf| elf::loader(&fs::read(path).ok()?);
+    shell.and_then(named).or_else(|| named(own))
+}
+
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_act_that_worked_anywhere_is_a_failure() {
+        let outcome = |jail, refused| Outcome {
+            jail,
+            refused,
+            answered: !refused,
+            words: if refused { "refused" } else { "IT WORKED" }.to_owned(),
+        };
+        let good = row(
+            "x",
+            Layer::Seccomp,
+            true,
+            &[outcome("static", true), outcome("dynamic", true)],
+        );
+        assert!(good.enforced && good.detail == "static, dynamic: refused");
+        let bad = row(
+            "x",
+            Layer::Seccomp,
+            true,
+            &[outcome("static", true), outcome("dynamic", false)],
+        );
+        assert!(!bad.enforced && bad.required && bad.detail.contains("dynamic: IT WORKED"));
+    }
+}

@@ -1,0 +1,103 @@
+//! What an operator can choose about the sandbox, with defaults that need no choosing.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::layer::Layer;
+use super::runtimes::Runtimes;
+
+/// Size of the default pool: enough for several gateways that each run as many plugins at once as a manifest may name (100).
+const UID_POOL_COUNT: u32 = 448;
+
+/// First ids of the default pools, best first. The systemd table of user ids (UIDS-GIDS) leaves
+/// 1,879,048,192–2,147,483,647 unused, which also lies above every range that `useradd` gives out
+/// as subordinate ids; inside a container that maps only 65,536 ids, 60,706–61,183 is unused.
+const UID_POOL_FIRST: [u32; 2] = [2_000_000_000, 60_706];
+
+/// The operator's choices.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The interpreters that plugins may name.
+    pub runtimes: Runtimes,
+    /// User ids that plugins run under when the gateway is root; one run holds one id.
+    pub uid_pool: Range<u32>,
+    /// Required layers that the operator is willing to do without on this host.
+    pub allow_missing: Vec<Layer>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            runtimes: Runtimes::default(),
+            uid_pool: default_uid_pool(),
+            allow_missing: Vec::new(),
+        }
+    }
+}
+
+/// What an operator says of a runtime. What is left out is as for the usual runtime of that name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RuntimeChoice {
+    /// The interpreter's path; without it the usual places are searched.
+    pub interpreter: Option<PathBuf>,
+    /// Arguments before the script; `{mib}` stands for the plugin's memory limit.
+    pub args: Option<Vec<String>>,
+    /// Folders and files that the interpreter reads.
+    pub trees: Option<Vec<PathBuf>>,
+    /// Folders of shared libraries that the interpreter would look for beside itself; a jail without /proc cannot tell it
+    /// where that is.
+    pub libraries: Option<Vec<PathBuf>>,
+    /// System calls beyond the runtime class's list, by name.
+    pub extra_calls: Option<Vec<String>>,
+    /// Whether its C library asks its name service who the user is; that is then no violation.
+    pub asks_name_service: Option<bool>,
+    /// Memory in MiB that the interpreter takes for itself.
+    pub overhead_mib: Option<u32>,
+    /// Whether the interpreter makes code at run time.
+    pub makes_code: Option<bool>,
+}
+
+/// The first default pool whose ids exist in the gateway's own user namespace.
+fn default_uid_pool() -> Range<u32> {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let pools = UID_POOL_FIRST.map(|first| first..first + UID_POOL_COUNT);
+    let [best, narrow] = pools;
+    if is_mapped(&map, &best) { best } else { narrow }
+}
+
+/// Whether one line of a `uid_map` covers the whole pool (`inside outside count`, user_namespaces(7)).
+fn is_mapped(map: &str, pool: &Range<u32>) -> bool {
+    map.lines().any(|line| {
+        let mut fields = line
+            .split_whitespace()
+            .filter_map(|field| field.parse::<u64>().ok());
+        match (fields.next(), fields.next(), fields.next()) {
+            (Some(inside), Some(_), Some(count)) => {
+                inside <= u64::from(pool.start) && u64::from(pool.end) <= inside + count
+            }
+            (_, _, _) => false,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_is_mapped_only_when_one_line_covers_it() {
+        assert!(is_mapped(
+            "         0          0 4294967295\n",
+            &(2_000_000_000..2_000_000_448)
+        ));
+        assert!(!is_mapped(
+            "0 100000 65536\n",
+            &(2_000_000_000..2_000_000_448)
+        ));
+        assert!(is_mapped("0 100000 65536\n", &(60_706..61_154)));
+        assert!(!is_mapped("", &(60_706..61_154)));
+    }
+}

@@ -1,0 +1,161 @@
+//! S1, S2, S5 and S8: the sandbox alone, without ledger or checks, beside the bare way, its peers, and itself in a large process.
+//! `scripts/bench` runs this; it judges nothing.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::kit::row::{QUICK, ROWS};
+use super::kit::{Bare, Call, Contest, Echo, Plan, Target, Undisturbed, Unit, row, skipped};
+use super::peers::{PEERS, Worker, installed};
+use super::support::{Permit, package, run, sandbox, seal_bytes};
+use crate::{Entry, Sandbox};
+
+/// What the large process holds more than the small one: 1 GiB, every page of it touched.
+const BALLAST_BYTES: usize = 1 << 30;
+
+/// How many times fewer calls a peer makes, which takes some hundred times as long.
+const SLOWER: usize = 16;
+
+/// A sandbox and the plugin.
+pub(super) struct Alone {
+    sandbox: Sandbox<Permit>,
+    entry: Entry,
+    package: TempDir,
+    line: String,
+}
+
+impl Alone {
+    pub(super) fn new(echo: &Echo) -> Self {
+        Self {
+            sandbox: sandbox(),
+            entry: seal_bytes(&echo.bytes),
+            package: package(&[]),
+            line: super::kit::echo::line(),
+        }
+    }
+
+    pub(super) fn call(&self) {
+        let report = run(&self.sandbox, &self.entry, self.package.path(), &self.line);
+        assert!(report.answer.ends_with(b"\n"), "{report:?}");
+    }
+}
+
+#[test]
+#[ignore = "measures, and judges nothing: scripts/bench runs it"]
+fn the_sandbox_alone() {
+    let plan = Plan::new(std::env::var_os(QUICK).is_some());
+    let _undisturbed = Undisturbed::begin();
+    let mut rows = Vec::new();
+    for echo in [Echo::freestanding(), Echo::hosted()] {
+        rows.extend(beside_bare(plan, &echo));
+    }
+    rows.extend(beside_peers(plan, &Echo::freestanding()));
+    rows.push(in_a_large_process(plan, &Echo::freestanding()));
+    match std::env::var_os(ROWS) {
+        Some(file) => {
+            let mut file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(file)
+                .unwrap();
+            rows.iter().for_each(|row| writeln!(file, "{row}").unwrap());
+        }
+        None => rows.iter().for_each(|row| println!("{row}")),
+    }
+}
+
+fn beside_bare(plan: Plan, echo: &Echo) -> Vec<Value> {
+    let (alone, bare) = (Alone::new(echo), Bare::new(echo));
+    let contestants: [Call<'_>; 2] = [Box::new(|| alone.call()), Box::new(|| bare.call())];
+    let measure = |at_once| {
+        let contest = Contest::run(plan, at_once, &contestants);
+        let what = format!(
+            "cold start, jailed, {at_once} at once, {} plugin, against posix_spawn",
+            echo.name
+        );
+        if at_once == 1 {
+            row(
+                "S2",
+                &what,
+                Unit::Micros,
+                contest.p50(0, 1),
+                Target::RatioTo(1.2),
+            )
+        } else {
+            row(
+                "S1",
+                &what,
+                Unit::Rate,
+                contest.rate(0, 1),
+                Target::RatioFrom(1.0),
+            )
+        }
+    };
+    [1, 2, 8, 32].map(measure).into()
+}
+
+fn beside_peers(plan: Plan, echo: &Echo) -> Vec<Value> {
+    let alone = Alone::new(echo);
+    let against = |what: &str, call: Call<'_>, target: f64| {
+        let contestants: [Call<'_>; 2] = [Box::new(|| alone.call()), call];
+        let contest = Contest::run(plan.with_fewer_calls(SLOWER), 2, &contestants);
+        row(
+            "S5",
+            what,
+            Unit::Rate,
+            contest.rate(0, 1),
+            Target::RatioFrom(target),
+        )
+    };
+    let mut rows = Vec::new();
+    for peer in &PEERS {
+        let what = format!("cold start, jailed, 2 at once, against {}", peer.name);
+        let bare = Bare::new(echo).behind(peer.words);
+        rows.push(if !installed(peer.words[0]) {
+            skipped("S5", &what, "skipped: not installed")
+        } else if bare.answers() {
+            against(&what, Box::new(move || bare.call()), peer.target)
+        } else {
+            skipped(
+                "S5",
+                &what,
+                "skipped: it is installed, but does not run the plugin here",
+            )
+        });
+    }
+    let what = "cold start, jailed, 2 at once, against a Node worker thread for each call";
+    rows.push(if installed("node") {
+        let worker = Worker::default();
+        against(what, Box::new(move || worker.call()), 120.0)
+    } else {
+        skipped("S5", what, "skipped: not installed")
+    });
+    rows
+}
+
+fn in_a_large_process(plan: Plan, echo: &Echo) -> Value {
+    let alone = Alone::new(echo);
+    let call = || alone.call();
+    let small = |_: usize| plan.round(1, &call);
+    let large = |_: usize| {
+        // The byte is not zero, or the pages would not be touched.
+        let ballast = vec![1_u8; BALLAST_BYTES];
+        let figures = plan.round(1, &call);
+        drop(std::hint::black_box(ballast));
+        figures
+    };
+    small(0);
+    let rounds = (0..plan.rounds()).map(|at| vec![large(at), small(at)]);
+    let contest = Contest::of(rounds.collect());
+    let what = "cold start, jailed, in a process with 1 GiB resident, against without";
+    row(
+        "S8",
+        what,
+        Unit::Micros,
+        contest.p50(0, 1),
+        Target::RatioTo(1.1),
+    )
+}

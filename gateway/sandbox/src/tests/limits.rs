@@ -1,0 +1,348 @@
+//! The sandbox bounds time, processor, memory, threads and output, tells them apart, and never waits on a plugin.
+
+use std::time::{Duration, Instant};
+
+use super::support::{
+    Link, Permit, alone, children, children_of, limits, package, program, run_c, run_within,
+    sandbox, text, wait_for,
+};
+use crate::{Cancel, End, Job, Layer, Limits, STDERR_TAIL_BYTES, Settings, examine};
+
+fn within(source: &str, time: Duration, limits: Limits) -> crate::Report {
+    let folder = package(&[]);
+    run_within(
+        &sandbox(),
+        &program(source, Link::Static),
+        folder.path(),
+        "{}\n",
+        time,
+        limits,
+    )
+}
+
+const SHORT: Duration = Duration::from_millis(200);
+
+#[test]
+fn a_sleeper_is_ended_at_its_deadline() {
+    alone("limits::a_sleeper_is_ended_at_its_deadline", sleepers);
+}
+
+fn sleepers() {
+    for source in [
+        "int main(void) { pause(); }",
+        "int main(void) { request(); for (;;) sleep(1000); }",
+        "int main(void) { raise(SIGSTOP); pause(); }",
+        "int main(void) { close(1); close(2); pause(); }",
+        "int main(void) { sigset_t s; sigfillset(&s); sigprocmask(SIG_BLOCK, &s, 0); signal(SIGTERM, SIG_IGN); pause(); }",
+    ] {
+        let report = within(source, SHORT, limits());
+        assert_eq!(report.end, End::TimedOut, "{source}");
+        assert!(report.usage.wall >= SHORT);
+    }
+    assert!(children().is_empty(), "{:?}", children());
+}
+
+#[test]
+fn processor_time_is_told_from_time() {
+    let busy = "int main(void) { for (volatile long i = 0;; i++); }";
+    let report = within(
+        busy,
+        Duration::from_secs(20),
+        Limits {
+            cpu: Duration::from_millis(100),
+            ..limits()
+        },
+    );
+    assert_eq!(report.end, End::CpuLimit);
+    assert!(
+        report.usage.cpu >= Duration::from_millis(90),
+        "{:?}",
+        report.usage
+    );
+    assert_eq!(within(busy, SHORT, limits()).end, End::TimedOut);
+}
+
+#[test]
+fn memory_is_bounded_and_its_lack_is_told() {
+    let grouped = has_groups();
+    let source = r#"int main(void) { request(); char *at = malloc(64 << 20); if (!at) return 9; for (long i = 0; i < 64 << 20; i += 4096) ((volatile char *)at)[i] = 1; answer("fine\n"); return 0; }"#;
+    for link in [Link::Static, Link::Dynamic] {
+        let folder = package(&[]);
+        let entry = program(source, link);
+        let sandbox = sandbox();
+        let run = |memory_bytes| {
+            let limits = Limits {
+                memory_bytes,
+                ..limits()
+            };
+            run_within(
+                &sandbox,
+                &entry,
+                folder.path(),
+                "{}\n",
+                Duration::from_secs(20),
+                limits,
+            )
+        };
+        // A group counts what is used and tells; without one the allocation fails.
+        let lack = if grouped {
+            End::MemoryLimit
+        } else {
+            End::Exited(9)
+        };
+        assert_eq!(run(32 << 20).end, lack);
+        let enough = run(96 << 20);
+        assert_eq!(enough.end, End::Answered);
+        assert!(
+            enough.usage.peak_memory_bytes >= 64 << 20,
+            "{:?}",
+            enough.usage
+        );
+    }
+}
+
+/// Whether this host lets the gateway make control groups; says so when not, as tests then prove less.
+fn has_groups() -> bool {
+    let rows = examine(&Settings::default()).unwrap();
+    let row = rows.iter().find(|row| row.layer == Layer::Cgroup).unwrap();
+    if !row.enforced {
+        println!("less is tested without control groups: {}", row.detail);
+    }
+    row.enforced
+}
+
+#[test]
+fn memory_of_every_kind_is_counted() {
+    if !has_groups() {
+        return;
+    }
+    // Neither data, nor stack, nor resident: page tables and pipes are the kernel's own memory.
+    let tables = r#"int main(void) { request(); for (long at = 0; at < 7L << 30; at += 2 << 20) { char *page = mmap((void *)(1L << 40) + at, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0); if (page == MAP_FAILED) return 9; (void)*(volatile char *)page; } answer("fine\n"); }"#;
+    let limits = |memory_bytes| Limits {
+        memory_bytes,
+        ..limits()
+    };
+    let time = Duration::from_secs(20);
+    let enough = within(tables, time, limits(64 << 20));
+    assert_eq!(enough.end, End::Answered);
+    assert!(
+        enough.usage.peak_memory_bytes > 12 << 20,
+        "{:?}",
+        enough.usage
+    );
+    let stack = r#"static int deep(int n) { volatile char block[65536]; for (int i = 0; i < 65536; i += 4096) block[i] = 1; return n ? deep(n - 1) + block[0] : 0; }
+        int main(void) { request(); deep(100); answer("fine\n"); }"#;
+    let report = within(stack, time, limits(64 << 20));
+    assert_eq!(report.end, End::Answered);
+    assert!(
+        report.usage.peak_memory_bytes > 6 << 20,
+        "{:?}",
+        report.usage
+    );
+}
+
+#[test]
+fn one_runs_lack_of_memory_is_not_the_next_ones() {
+    let name = "limits::one_runs_lack_of_memory_is_not_the_next_ones";
+    alone(name, lack_and_kill);
+}
+
+fn lack_and_kill() {
+    let sandbox = sandbox();
+    let folder = package(&[]);
+    let hungry = "int main(void) { request(); for (;;) memset(malloc(1 << 20), 1, 1 << 20); }";
+    let hungry = program(hungry, Link::Static);
+    let idle = program(
+        "int main(void) { request(); for (;;) pause(); }",
+        Link::Static,
+    );
+    let limits = Limits {
+        memory_bytes: 16 << 20,
+        ..limits()
+    };
+    let time = Duration::from_secs(20);
+    let run = |entry| run_within(&sandbox, entry, folder.path(), "{}\n", time, limits).end;
+    let lack = if has_groups() {
+        End::MemoryLimit
+    } else {
+        End::Signalled(libc::SIGSEGV)
+    };
+    for _ in 0..3 {
+        assert_eq!(run(&hungry), lack);
+        // The same signal from somebody else, in the same group.
+        let end = std::thread::scope(|scope| {
+            let running = scope.spawn(|| run(&idle));
+            let plugins = wait_for(|| children_of(std::process::id()), |found| found.len() == 1);
+            let pid = nix::unistd::Pid::from_raw(plugins[0].try_into().unwrap());
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+            running.join().unwrap()
+        });
+        assert_eq!(end, End::Signalled(libc::SIGKILL));
+    }
+}
+
+#[test]
+fn a_thread_bomb_ends_at_its_limit() {
+    let source = r#"
+static void *work(void *at) { pause(); return 0; }
+int main(void) {
+    request();
+    int count = 0;
+    pthread_t thread;
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 65536);
+    while (count < 1000 && pthread_create(&thread, &attr, work, 0) == 0) count++;
+    printf("%d\n", count);
+    fflush(stdout);
+    pause();
+}
+"#;
+    let report = run_c(&sandbox(), source, Link::Static);
+    let count: u32 = text(&report).trim().parse().unwrap();
+    assert!((1..=64).contains(&count), "{count}");
+}
+
+#[test]
+fn one_line_and_no_more() {
+    let crash = End::Signalled(libc::SIGSEGV);
+    // Each in one write: whether a second one comes before the end of an answer's grace is the scheduler's to say.
+    let cases = [
+        (r#"answer("one\ntwo\n");"#, End::ExtraOutput),
+        (r#"answer("one\nt");"#, End::ExtraOutput),
+        (r#"answer("one\ntwo\n"); pause();"#, End::ExtraOutput),
+        (r#"answer("one\n"); pause();"#, End::Answered),
+        (r#"answer("one\n"); close(1); pause();"#, End::Answered),
+        (r#"answer("one"); close(1); pause();"#, End::Answered),
+        (r#"answer("one\n"); *(volatile int *)8 = 1;"#, End::Answered),
+        ("return 7;", End::Exited(7)),
+        ("*(volatile int *)8 = 1;", crash.clone()),
+        (r#"answer("half a li"); *(volatile int *)8 = 1;"#, crash),
+        ("return 0;", End::Exited(0)),
+    ];
+    let cases = cases.map(|(body, end)| {
+        (
+            format!("int main(void) {{ request(); {body} return 0; }}"),
+            end,
+        )
+    });
+    for (source, end) in cases {
+        assert_eq!(
+            run_c(&sandbox(), &source, Link::Static).end,
+            end,
+            "{source}"
+        );
+    }
+}
+
+#[test]
+fn output_is_capped() {
+    let endless = "int main(void) { char b[4096]; memset(b, 'x', sizeof b); for (;;) write(1, b, sizeof b); }";
+    let report = within(
+        endless,
+        Duration::from_secs(20),
+        Limits {
+            answer_bytes: 10_000,
+            ..limits()
+        },
+    );
+    assert_eq!(
+        (report.end, report.answer.len()),
+        (End::AnswerTooLarge, 10_001)
+    );
+    let exact = "int main(void) { char b[101]; memset(b, 'x', 100); b[100] = '\\n'; write(1, b, 101); pause(); }";
+    assert_eq!(
+        within(
+            exact,
+            Duration::from_secs(20),
+            Limits {
+                answer_bytes: 100,
+                ..limits()
+            }
+        )
+        .end,
+        End::Answered
+    );
+    assert_eq!(
+        within(
+            exact,
+            Duration::from_secs(20),
+            Limits {
+                answer_bytes: 99,
+                ..limits()
+            }
+        )
+        .end,
+        End::AnswerTooLarge
+    );
+}
+
+#[test]
+fn stderr_keeps_its_tail() {
+    let source = r#"int main(void) { request(); char b[1000]; memset(b, 'e', sizeof b); for (int i = 0; i < 200; i++) write(2, b, sizeof b); write(2, "last", 4); answer("fine\n"); }"#;
+    let report = run_c(&sandbox(), source, Link::Static);
+    assert_eq!(report.end, End::Answered);
+    assert_eq!(report.stderr.bytes.len(), STDERR_TAIL_BYTES);
+    assert!(report.stderr.bytes.ends_with(b"elast"));
+    assert_eq!(report.stderr.dropped, 200_004 - 65_536);
+}
+
+#[test]
+fn an_unread_request_blocks_nobody() {
+    let folder = package(&[]);
+    let input = format!("{}\n", "x".repeat(4 << 20));
+    let sandbox = sandbox();
+    for (source, end) in [
+        (
+            r#"int main(void) { answer("fine\n"); pause(); }"#,
+            End::Answered,
+        ),
+        (
+            r#"int main(void) { close(0); usleep(20000); answer("fine\n"); }"#,
+            End::Answered,
+        ),
+        ("int main(void) { pause(); }", End::TimedOut),
+        ("int main(void) { return 4; }", End::Exited(4)),
+    ] {
+        let report = run_within(
+            &sandbox,
+            &program(source, Link::Static),
+            folder.path(),
+            &input,
+            SHORT * 2,
+            limits(),
+        );
+        assert_eq!(report.end, end, "{source}");
+    }
+}
+
+#[test]
+fn a_caller_can_give_up() {
+    let folder = package(&[]);
+    let entry = program("int main(void) { pause(); }", Link::Static);
+    let cancel = Cancel::new().unwrap();
+    let sandbox = sandbox();
+    let job = Job {
+        entry: &entry,
+        package: folder.path(),
+        input: b"{}\n",
+        deadline: Instant::now() + Duration::from_secs(60),
+        limits: limits(),
+        cancel: Some(&cancel),
+    };
+    let report = std::thread::scope(|scope| {
+        let running = scope.spawn(|| sandbox.run(&Permit, &job).unwrap());
+        std::thread::sleep(Duration::from_millis(50));
+        cancel.cancel();
+        running.join().unwrap()
+    });
+    assert_eq!(report.end, End::Cancelled);
+    // A thrown switch stays thrown.
+    assert_eq!(sandbox.run(&Permit, &job).unwrap().end, End::Cancelled);
+}
+
+#[test]
+fn files_cannot_grow_and_cores_are_not_written() {
+    let source = r#"int main(void) { request(); struct rlimit l; int sum = 0; int kinds[] = {RLIMIT_CORE, RLIMIT_FSIZE, RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE, RLIMIT_RTPRIO}; for (int i = 0; i < 5; i++) { getrlimit(kinds[i], &l); sum += l.rlim_max != 0; } printf("%d\n", sum); }"#;
+    assert_eq!(text(&run_c(&sandbox(), source, Link::Static)), "0\n");
+}

@@ -1,0 +1,255 @@
+//! Plugins of the usual runtimes run with no policy written, their standard libraries included. A runtime that is not
+//! installed here is skipped, and the reason printed.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use super::support::{package, run, sandbox, script, text};
+use crate::{End, Report, Runtimes};
+
+const LINE: &str = "{\"type\":\"invoke\"}\n";
+
+fn has(name: &str) -> bool {
+    let found = Runtimes::default().get(name).is_some();
+    if !found {
+        println!("skipped: {name} is not installed");
+    }
+    found
+}
+
+fn answers(report: &Report, expected: &str) {
+    let errors = String::from_utf8_lossy(&report.stderr.bytes);
+    assert_eq!(
+        (&report.end, text(report).as_str()),
+        (&End::Answered, expected),
+        "{errors}"
+    );
+}
+
+/// Runs one script under a runtime, if it is installed, and compares its answer.
+fn script_answers(runtime: &str, files: &[(&str, &str)], expected: &str) {
+    if !has(runtime) {
+        return;
+    }
+    let folder = package(files);
+    let entry = script(runtime, files.first().unwrap().0);
+    answers(&run(&sandbox(), &entry, folder.path(), LINE), expected);
+}
+
+#[test]
+fn python_with_its_standard_library() {
+    let source = r#"
+import sys, json, re, hashlib, decimal, unicodedata, datetime, collections, random, struct, base64, zlib, math, itertools, functools, dataclasses, typing, statistics, string, textwrap, uuid, enum, copy, csv, io, fractions, threading
+request = json.loads(sys.stdin.readline())
+facts = [
+    request["type"],
+    re.sub("[aeiou]", "*", "gateway"),
+    hashlib.sha256(b"abc").hexdigest()[:8],
+    str(decimal.Decimal("0.1") + decimal.Decimal("0.2")),
+    unicodedata.normalize("NFC", "e\u0301"),
+    len(zlib.compress(b"x" * 1000)) < 100,
+]
+thread = threading.Thread(target=lambda: facts.append("thread"))
+thread.start()
+thread.join()
+print(json.dumps(facts, ensure_ascii=False))
+"#;
+    let expected = "[\"invoke\", \"g*t*w*y\", \"ba7816bf\", \"0.3\", \"é\", true, \"thread\"]\n";
+    script_answers("python3", &[("main.py", source)], expected);
+}
+
+#[test]
+fn python_with_packages_of_its_own() {
+    let files = [
+        (
+            "app/main.py",
+            "import json\nfrom words import count\nfrom words.deep import VALUE\nprint(json.dumps([count('a b c'), VALUE]))\n",
+        ),
+        (
+            "app/words/__init__.py",
+            "def count(text):\n    return len(text.split())\n",
+        ),
+        (
+            "app/words/deep.py",
+            "from . import count\nVALUE = count('x y')\n",
+        ),
+    ];
+    script_answers("python3", &files, "[3, 2]\n");
+}
+
+#[test]
+fn node_with_its_standard_library() {
+    let source = r#"
+const crypto = require("node:crypto");
+const zlib = require("node:zlib");
+const { Buffer } = require("node:buffer");
+let text = "";
+process.stdin.setEncoding("utf8").on("data", (part) => { text += part; }).on("end", async () => {
+  const packed = zlib.gzipSync(Buffer.alloc(1000, "x"));
+  const inflated = await new Promise((done) => zlib.gunzip(packed, (error, data) => done(error ?? data.length)));
+  const key = await new Promise((done) => crypto.scrypt("a", "b", 16, (error, data) => done(error ?? data.length)));
+  console.log(JSON.stringify([
+    JSON.parse(text).type,
+    crypto.createHash("sha256").update("abc").digest("hex").slice(0, 8),
+    crypto.randomBytes(8).length,
+    inflated,
+    key,
+    "e\u0301".normalize("NFC"),
+    new Intl.NumberFormat("de").format(1234.5),
+  ]));
+});
+"#;
+    let expected = "[\"invoke\",\"ba7816bf\",8,1000,16,\"é\",\"1.234,5\"]\n";
+    script_answers("node", &[("main.js", source)], expected);
+}
+
+#[test]
+fn node_with_packages_of_its_own() {
+    let files = [
+        (
+            "main.mjs",
+            "import { readFileSync } from 'node:fs';\nimport { count } from './lib/count.mjs';\nimport pad from 'pad';\nconst names = JSON.parse(readFileSync(new URL('data.json', import.meta.url)));\nconsole.log(JSON.stringify([count('a b c'), pad('x'), names]));\n",
+        ),
+        (
+            "lib/count.mjs",
+            "export const count = (text) => text.split(' ').length;\n",
+        ),
+        (
+            "node_modules/pad/package.json",
+            "{\"name\":\"pad\",\"main\":\"index.js\"}",
+        ),
+        (
+            "node_modules/pad/index.js",
+            "module.exports = (text) => text.padStart(3, '.');\n",
+        ),
+        ("data.json", "[\"one\"]"),
+    ];
+    script_answers("node", &files, "[3,\"..x\",[\"one\"]]\n");
+}
+
+#[test]
+fn perl_with_its_standard_library() {
+    let source = r#"use strict; use warnings; use utf8; use lib "/package/lib"; use JSON::PP; use List::Util qw(sum); use Digest::SHA qw(sha256_hex); use Words;
+my $request = decode_json(scalar <STDIN>);
+print encode_json([$request->{type}, sum(1, 2), substr(sha256_hex("abc"), 0, 8), Words::count("a b c")]), "\n";
+"#;
+    let module =
+        "package Words; sub count { my @words = split / /, shift; return scalar @words } 1;\n";
+    let files = [("main.pl", source), ("lib/Words.pm", module)];
+    script_answers("perl", &files, "[\"invoke\",3,\"ba7816bf\",3]\n");
+}
+
+#[test]
+fn ruby_with_its_standard_library() {
+    let source = "require 'json'\nrequire 'digest'\nrequire_relative 'words'\nrequest = JSON.parse($stdin.gets)\nputs JSON.generate([request['type'], Digest::SHA256.hexdigest('abc')[0, 8], count('a b c')])\n";
+    let files = [
+        ("main.rb", source),
+        ("words.rb", "def count(text) = text.split.length\n"),
+    ];
+    script_answers("ruby", &files, "[\"invoke\",\"ba7816bf\",3]\n");
+}
+
+#[test]
+fn deno_with_packages_of_its_own() {
+    let source = "import { count } from './words.ts';\nlet text = '';\nfor await (const part of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) text += part;\nconsole.log(JSON.stringify([JSON.parse(text).type, count('a b c')]));\n";
+    let words = "export const count = (text: string): number => text.split(' ').length;\n";
+    script_answers(
+        "deno",
+        &[("main.ts", source), ("words.ts", words)],
+        "[\"invoke\",3]\n",
+    );
+}
+
+#[test]
+fn a_shell_with_its_builtins() {
+    let source = "read -r line\nset -- $line\ntotal=0\nfor number in 1 2 3; do total=$((total + number)); done\ncase $line in *invoke*) printf '%s %s\\n' \"$total\" yes ;; esac\n";
+    script_answers("sh", &[("main.sh", source)], "6 yes\n");
+}
+
+const JAVA: &str = r#"
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.math.BigDecimal;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.util.regex.Pattern;
+import java.util.stream.IntStream;
+public class Main {
+    public static void main(String[] args) throws Exception {
+        String line = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)).readLine();
+        byte[] digest = MessageDigest.getInstance("SHA-256").digest("abc".getBytes(StandardCharsets.UTF_8));
+        int[] sum = new int[1];
+        Thread thread = new Thread(() -> sum[0] = IntStream.rangeClosed(1, 100).sum());
+        thread.start();
+        thread.join();
+        boolean invoke = Pattern.compile("\"type\":\"invoke\"").matcher(line).find();
+        System.out.println(invoke + " " + String.format("%02x", digest[0]) + " " + new BigDecimal("0.1").add(new BigDecimal("0.2")) + " " + sum[0] + " " + System.getenv().size());
+    }
+}
+"#;
+
+#[test]
+fn java_with_its_standard_library() {
+    if !has("java") {
+        return;
+    }
+    let folder = package(&[("Main.java", JAVA), ("manifest", "Main-Class: Main\n")]);
+    if !built(folder.path(), "javac", &["Main.java"]) {
+        return;
+    }
+    assert!(built(
+        folder.path(),
+        "jar",
+        &["cfm", "main.jar", "manifest", "Main.class"]
+    ));
+    let jar = folder.path().join("main.jar");
+    fs::set_permissions(&jar, fs::Permissions::from_mode(0o644)).unwrap();
+    let report = run(&sandbox(), &script("java", "main.jar"), folder.path(), LINE);
+    answers(&report, "true ba 0.3 5050 0\n");
+}
+
+/// Runs a tool that builds a test's plugin; says why when it is not installed.
+fn built(folder: &Path, tool: &str, args: &[&str]) -> bool {
+    match Command::new(tool).args(args).current_dir(folder).output() {
+        Ok(output) => {
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            true
+        }
+        Err(error) => {
+            println!("skipped: {tool}: {error}");
+            false
+        }
+    }
+}
+
+#[test]
+fn asking_who_the_user_is_is_no_attack_but_a_socket_is() {
+    let python = "import os\nprint(os.path.expanduser('~'))\n";
+    script_answers("python3", &[("main.py", python)], "~\n");
+    let cases = [
+        (
+            "python3",
+            "main.py",
+            "import socket\nsocket.socket(socket.AF_UNIX)\n",
+        ),
+        (
+            "node",
+            "main.js",
+            "require('node:net').connect({ path: '/run/x' });\n",
+        ),
+    ];
+    for (runtime, name, source) in cases {
+        let folder = package(&[(name, source)]);
+        let report = run(&sandbox(), &script(runtime, name), folder.path(), LINE);
+        assert!(
+            matches!(&report.end, End::Violation(denial) if denial.call == "socket"),
+            "{report:?}"
+        );
+    }
+}

@@ -1,0 +1,352 @@
+//! What the sandbox's tests share: compiling hostile programs, running jobs, counting what is left behind.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::{Entry, Image, Job, Limits, Report, Sandbox, Settings};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+/// The permit of these tests.
+#[derive(Debug)]
+pub(crate) struct Permit;
+
+pub(crate) fn sandbox() -> Sandbox<Permit> {
+    Sandbox::open(Settings::default()).unwrap()
+}
+
+pub(crate) fn limits() -> Limits {
+    Limits {
+        cpu: Duration::from_secs(10),
+        memory_bytes: 128 << 20,
+        answer_bytes: 1 << 20,
+    }
+}
+
+/// A package folder that plugins of any user id can read, also when the tests' umask is strict.
+pub(crate) fn package(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    folder
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Link {
+    Static,
+    Dynamic,
+}
+
+/// Compiles a C program and returns its path.
+pub(crate) fn compile(folder: &Path, source: &str, link: Link) -> PathBuf {
+    let file = folder.join("program.c");
+    let program = folder.join(format!("program-{link:?}"));
+    fs::write(&file, format!("{PRELUDE}\n{source}")).unwrap();
+    let mut cc = Command::new("cc");
+    cc.args(["-O1", "-w", "-pthread", "-o"])
+        .arg(&program)
+        .arg(&file);
+    if link == Link::Static {
+        cc.arg("-static");
+    }
+    let output = cc.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    program
+}
+
+const PRELUDE: &str = r#"
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+static char line[1 << 20];
+static void answer(const char *text) { (void)!write(1, text, strlen(text)); }
+static void request(void) { if (!fgets(line, sizeof line, stdin)) _exit(3); }
+"#;
+
+pub(crate) fn seal(program: &Path) -> Entry {
+    seal_bytes(&fs::read(program).unwrap())
+}
+
+pub(crate) fn seal_bytes(program: &[u8]) -> Entry {
+    let digest: [u8; 32] = Sha256::digest(program).into();
+    Entry::Program {
+        image: Arc::new(Image::seal(program, &digest).unwrap()),
+        args: Vec::new(),
+    }
+}
+
+/// Compiles and seals.
+pub(crate) fn program(source: &str, link: Link) -> Entry {
+    let folder = tempfile::tempdir().unwrap();
+    seal(&compile(folder.path(), source, link))
+}
+
+pub(crate) fn script(runtime: &str, path: &str) -> Entry {
+    Entry::Runtime {
+        name: runtime.to_owned(),
+        script: PathBuf::from(path),
+        args: Vec::new(),
+    }
+}
+
+/// Runs a job with a generous deadline.
+pub(crate) fn run(sandbox: &Sandbox<Permit>, entry: &Entry, package: &Path, input: &str) -> Report {
+    run_within(
+        sandbox,
+        entry,
+        package,
+        input,
+        Duration::from_secs(20),
+        limits(),
+    )
+}
+
+pub(crate) fn run_within(
+    sandbox: &Sandbox<Permit>,
+    entry: &Entry,
+    package: &Path,
+    input: &str,
+    time: Duration,
+    limits: Limits,
+) -> Report {
+    let deadline = Instant::now() + time;
+    let job = Job {
+        entry,
+        package,
+        input: input.as_bytes(),
+        deadline,
+        limits,
+        cancel: None,
+    };
+    sandbox.run(&Permit, &job).unwrap()
+}
+
+/// Runs C source under the sandbox, without any package.
+pub(crate) fn run_c(sandbox: &Sandbox<Permit>, source: &str, link: Link) -> Report {
+    let folder = package(&[]);
+    run(sandbox, &program(source, link), folder.path(), "{}\n")
+}
+
+/// Descriptors of this process.
+pub(crate) fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Children of this process that are not reaped, but for launchers, by command name.
+pub(crate) fn children() -> Vec<String> {
+    let all = processes_of(std::process::id()).into_iter();
+    let mut names: Vec<String> = all.map(|(_, name)| name).collect();
+    names.retain(|name| name != LAUNCHER);
+    names
+}
+
+/// The launchers among a process's children.
+pub(crate) fn launchers_of(parent: u32) -> Vec<u32> {
+    let mut all = processes_of(parent);
+    all.retain(|(pid, name)| name == LAUNCHER && is_alive(*pid));
+    all.into_iter().map(|(pid, _)| pid).collect()
+}
+
+/// What a launcher, and a child of its that is not past exec, calls itself.
+const LAUNCHER: &str = "plugin-launcher";
+
+/// The children of a process that are not reaped, with their command names.
+fn processes_of(parent: u32) -> Vec<(u32, String)> {
+    let parent = parent.to_string();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let Some((name, rest)) = stat.rsplit_once(") ") else {
+            continue;
+        };
+        let Some((pid, name)) = name.split_once(" (") else {
+            continue;
+        };
+        if rest.split_whitespace().nth(1) == Some(&parent) {
+            found.push((pid.parse().unwrap(), name.to_owned()));
+        }
+    }
+    found
+}
+
+/// Text of an answer.
+pub(crate) fn text(report: &Report) -> String {
+    String::from_utf8_lossy(&report.answer).into_owned()
+}
+
+/// Whether this process is root.
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
+}
+
+/// Shows that an attack works without the sandbox: the program runs as an ordinary child and exits with 0.
+pub(crate) fn works_outside(source: &str, link: Link) {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile(folder.path(), source, link);
+    let mut child = Command::new(program)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    use std::io::Write;
+    child.stdin.take().unwrap().write_all(b"{}\n").unwrap();
+    let status = child.wait().unwrap();
+    assert!(
+        status.success(),
+        "the attack does not work outside: {status}"
+    );
+}
+
+/// What the names of these tests begin with in the test program.
+pub(crate) const PREFIX: &str = "sandbox::tests::";
+
+/// Set in a process that runs one test and no other.
+const ALONE: &str = "SANDBOX_TEST_ALONE";
+
+/// Runs `body` in a process of its own, so that what it counts there is not the doing of other tests.
+/// `test` is the calling test's name without [`PREFIX`].
+pub(crate) fn alone(test: &str, body: fn()) {
+    alone_under(&["env"], test, body);
+}
+
+/// As [`alone`], started by these words, which run what follows them.
+pub(crate) fn alone_under(words: &[&str], test: &str, body: fn()) {
+    if std::env::var_os(ALONE).is_some() {
+        return body();
+    }
+    let output = Command::new(words[0])
+        .args(&words[1..])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("{PREFIX}{test}"), "--test-threads=1"])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// The user that nobody is.
+const NOBODY: &str = "65534";
+
+/// Copies this test program to where every user can run it.
+pub(crate) fn public_copy() -> (TempDir, PathBuf) {
+    let folder = package(&[]);
+    let copy = folder.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    (folder, copy)
+}
+
+/// Runs every other test of the sandbox as a user without privileges. Does nothing when this is such a user already.
+pub(crate) fn again_as_an_ordinary_user() {
+    if !is_root() {
+        return;
+    }
+    let (_folder, copy) = public_copy();
+    let output = Command::new("setpriv")
+        .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"])
+        .arg(&copy)
+        .args([PREFIX, "--skip", "again_as_an_ordinary_user"])
+        .current_dir("/")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && !text.contains(" 0 passed"),
+        "{text}"
+    );
+}
+
+/// Runs one ignored test of this program as a user without privileges, in a place where no user namespace can be made.
+pub(crate) fn in_a_poorer_place(test: &str) {
+    let (_folder, copy) = public_copy();
+    let root = tempfile::tempdir().unwrap();
+    // In a changed root the kernel makes no user namespace (user_namespaces(7)).
+    let script = format!(
+        "mount --rbind / '{root}' && exec chroot --userspec={NOBODY}:{NOBODY} '{root}' '{copy}' --exact --ignored {PREFIX}{test}",
+        root = root.path().display(),
+        copy = copy.display(),
+    );
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", &script])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Asks again until the answer is as wanted, and fails after a long time.
+pub(crate) fn wait_for<T: std::fmt::Debug>(ask: impl Fn() -> T, wanted: impl Fn(&T) -> bool) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = ask();
+        if wanted(&answer) {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "still {answer:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether a process is there and no zombie.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+/// Whether a process is past exec and runs a sealed copy.
+fn is_plugin(pid: u32) -> bool {
+    fs::read_link(format!("/proc/{pid}/exe"))
+        .is_ok_and(|file| file.to_string_lossy().contains("memfd:plugin"))
+}
+
+/// The children of a process that are plugins past exec.
+pub(crate) fn children_of(parent: u32) -> Vec<u32> {
+    let pids = processes_of(parent).into_iter().map(|(pid, _)| pid);
+    pids.filter(|&pid| is_plugin(pid) && is_alive(pid))
+        .collect()
+}

@@ -1,0 +1,316 @@
+//! Requests before they run and answers before they count; it starts nothing and trusts no word that it has not checked.
+
+use plugin_protocol::digest::PayloadHash;
+use plugin_protocol::ids::{RequestId, RunId};
+use plugin_protocol::manifest::DeterminismMode;
+use plugin_protocol::message::{AnswerStatus, FromPlugin, Request, Status};
+use plugin_protocol::payload::Payload;
+use plugin_protocol::{canonical, json, words};
+use serde_json::Value;
+
+use super::ports::{Sized, fit};
+use super::schemas::told;
+use super::shape::{ANSWER, REQUEST, Shape};
+use super::words::{harmless, quoted};
+use super::{CheckedManifest, Schemas};
+
+/// The longest notes of a plugin that are passed on, in characters; what is cut is said.
+const MAX_NOTES_CHARS: usize = 2_000;
+/// The most findings that one refusal names; the rest is counted.
+const MAX_TOLD: usize = 5;
+
+/// A request that a plugin may see. Only [`admit`] and [`admit_value`] make one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admitted {
+    request: Request,
+    line: Vec<u8>,
+    input_hash: PayloadHash,
+    input_bytes: usize,
+}
+
+/// Why a request does not run, with what could be read of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why, in words; they begin with `Invalid request` where the request itself is wrong.
+    pub notes: String,
+    /// The request's name.
+    pub request_id: Option<RequestId>,
+    /// The request's run; none where it is unreadable or the gateway's own.
+    pub run_id: Option<RunId>,
+    /// SHA-256 of the canonical payload.
+    pub input_hash: Option<PayloadHash>,
+}
+
+/// An answer that counts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// `ok`, or the plugin's own `rejected` or `error`.
+    pub status: Status,
+    /// The result; none unless `ok`.
+    pub result: Option<Payload>,
+    /// SHA-256 of the canonical result.
+    pub output_hash: Option<PayloadHash>,
+    /// The canonical result's length; 0 where there is none.
+    pub output_bytes: usize,
+    /// The plugin's words, bounded and harmless.
+    pub notes: String,
+}
+
+/// Why an answer cannot be accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{words}")]
+pub struct Misbehaviour {
+    /// What the plugin did, and what it should have done.
+    pub words: String,
+}
+
+impl Admitted {
+    /// The request.
+    #[must_use]
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The line for the plugin's stdin, with its newline.
+    #[must_use]
+    pub fn line(&self) -> &[u8] {
+        &self.line
+    }
+
+    /// SHA-256 of the canonical payload.
+    #[must_use]
+    pub fn input_hash(&self) -> PayloadHash {
+        self.input_hash
+    }
+
+    /// The canonical payload's length.
+    #[must_use]
+    pub fn input_bytes(&self) -> usize {
+        self.input_bytes
+    }
+}
+
+/// Checks a request's bytes for one plugin (contract, section 6).
+///
+/// # Errors
+/// When it may not run, with why.
+pub(crate) fn admit(
+    request: &[u8],
+    manifest: &CheckedManifest,
+    schemas: &Schemas,
+) -> Result<Admitted, Refusal> {
+    match json::read(request) {
+        Ok(value) => admit_read(value, manifest, schemas),
+        Err(unreadable) => Err(Refusal {
+            notes: invalid(&unreadable.to_string()),
+            request_id: None,
+            run_id: None,
+            input_hash: None,
+        }),
+    }
+}
+
+/// Checks a request that a host made as a value; the JSON rules hold for it as for bytes.
+///
+/// # Errors
+/// When it may not run, with why.
+pub fn admit_value(
+    request: &Value,
+    manifest: &CheckedManifest,
+    schemas: &Schemas,
+) -> Result<Admitted, Refusal> {
+    admit(request.to_string().as_bytes(), manifest, schemas)
+}
+
+/// Takes a value that the strict reader made.
+fn admit_read(
+    value: Value,
+    manifest: &CheckedManifest,
+    schemas: &Schemas,
+) -> Result<Admitted, Refusal> {
+    let request = match typed::<Request>(&REQUEST, &value) {
+        Ok(request) => request,
+        Err(why) => return Err(partly_read(&value, invalid(&why))),
+    };
+    let payload = request.payload.canonical();
+    let input_hash = PayloadHash::of(&payload);
+    let refuse = |notes: String| Refusal {
+        notes,
+        request_id: Some(request.request_id.clone()),
+        run_id: Some(request.run_id.clone()),
+        input_hash: Some(input_hash),
+    };
+    let probabilistic = match manifest.determinism.mode {
+        DeterminismMode::Deterministic => false,
+        DeterminismMode::Probabilistic => true,
+    };
+    if request.policy.deterministic_only && probabilistic {
+        return Err(refuse(format!(
+            "plugin '{}' is {}, and the request asks for deterministic_only: ask another plugin or drop deterministic_only",
+            manifest.plugin_id,
+            words::PROBABILISTIC
+        )));
+    }
+    let sized = Sized {
+        payload: &request.payload,
+        value: value.get("payload").unwrap_or(&Value::Null),
+        bytes: payload.len(),
+    };
+    fit(&manifest.io.inputs, "io.inputs", &sized, schemas).map_err(|why| refuse(invalid(&why)))?;
+    let line = invoke_line(&request);
+    let bytes = line.len() - 1;
+    if bytes as u64 > manifest.limits.max_bytes {
+        let max_bytes = manifest.limits.max_bytes;
+        let why =
+            format!("its line has {bytes} bytes, more than the {max_bytes} that the plugin takes");
+        return Err(refuse(invalid(&why)));
+    }
+    Ok(Admitted {
+        request,
+        line,
+        input_hash,
+        input_bytes: payload.len(),
+    })
+}
+
+/// `{"type":"invoke","request":…}` and a newline; canonical JSON holds no newline of its own.
+fn invoke_line(request: &Request) -> Vec<u8> {
+    let mut line = br#"{"type":"invoke","request":"#.to_vec();
+    line.extend(canonical::bytes(request));
+    line.extend_from_slice(b"}\n");
+    line
+}
+
+fn invalid(why: &str) -> String {
+    format!("{}: {why}", words::INVALID_REQUEST)
+}
+
+fn partly_read(request: &Value, notes: String) -> Refusal {
+    let text = |field: &str| request.get(field).and_then(Value::as_str);
+    let run_id = text("run_id").and_then(|id| RunId::parse(id).ok());
+    let payload = request.get("payload").cloned();
+    let payload = payload.and_then(|value| serde_json::from_value::<Payload>(value).ok());
+    Refusal {
+        notes,
+        request_id: text("request_id").and_then(|id| RequestId::parse(id).ok()),
+        run_id: run_id.filter(|id| !id.is_system()),
+        input_hash: payload.map(|payload| payload.hash()),
+    }
+}
+
+/// Reads `value` as a `T` whose shape is `shape`; all that is wrong with it otherwise, as one sentence.
+fn typed<T: serde::de::DeserializeOwned>(shape: &Shape, value: &Value) -> Result<T, String> {
+    if shape.fits(value) {
+        return T::deserialize(value).map_err(|misfit| misfit.to_string());
+    }
+    let issues = shape.issues(value);
+    let mut clauses: Vec<String> = issues.iter().take(MAX_TOLD).map(told).collect();
+    if let Some(more) = issues.len().checked_sub(MAX_TOLD).filter(|more| *more > 0) {
+        clauses.push(format!("and {more} more"));
+    }
+    Err(clauses.join("; "))
+}
+
+/// Checks the line that a plugin wrote as its answer; its newline may be missing.
+///
+/// # Errors
+/// When it cannot be accepted, with why.
+pub fn check_answer(
+    line: &[u8],
+    admitted: &Admitted,
+    manifest: &CheckedManifest,
+    schemas: &Schemas,
+) -> Result<Verdict, Misbehaviour> {
+    judge_answer(line, admitted, manifest, schemas).map_err(|words| Misbehaviour { words })
+}
+
+fn judge_answer(
+    line: &[u8],
+    admitted: &Admitted,
+    manifest: &CheckedManifest,
+    schemas: &Schemas,
+) -> Result<Verdict, String> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let max_bytes = manifest.limits.max_bytes;
+    if line.len() as u64 > max_bytes {
+        return Err(format!(
+            "the answer has {} bytes, more than the {max_bytes} of limits.max_bytes",
+            line.len()
+        ));
+    }
+    if line.contains(&b'\n') {
+        return Err("the answer is more than one line: write exactly one".to_owned());
+    }
+    let value =
+        json::read(line).map_err(|unread| format!("the answer cannot be read: {unread}"))?;
+    let FromPlugin::Result { response: answer } =
+        typed(&ANSWER, &value).map_err(|why| format!("the answer is malformed: {why}"))?;
+    let asked = admitted.request.request_id.as_str();
+    if answer.request_id != asked {
+        return Err(format!(
+            "the answer is for another request: its request_id is {}, not {}",
+            quoted(&answer.request_id),
+            quoted(asked)
+        ));
+    }
+    let given = value.pointer("/response/result").unwrap_or(&Value::Null);
+    match (answer.status, answer.result) {
+        (AnswerStatus::Ok, Some(result)) => {
+            let canonical = result.canonical();
+            let sized = Sized {
+                payload: &result,
+                value: given,
+                bytes: canonical.len(),
+            };
+            fit(&manifest.io.outputs, "io.outputs", &sized, schemas)
+                .map_err(|why| format!("the answer's result is refused: {why}"))?;
+            Ok(Verdict {
+                status: Status::Ok,
+                output_hash: Some(PayloadHash::of(&canonical)),
+                output_bytes: canonical.len(),
+                result: Some(result),
+                notes: passed_on(&answer.notes, ""),
+            })
+        }
+        (AnswerStatus::Ok, None) => {
+            Err("the answer says ok without a result: give a payload, or another status".to_owned())
+        }
+        (AnswerStatus::Rejected, result) => Ok(without_result(
+            Status::Rejected,
+            &answer.notes,
+            result.as_ref(),
+        )),
+        (AnswerStatus::Error, result) => Ok(without_result(
+            Status::Error,
+            &answer.notes,
+            result.as_ref(),
+        )),
+    }
+}
+
+fn without_result(status: Status, notes: &str, dropped: Option<&Payload>) -> Verdict {
+    let remark = if dropped.is_some() {
+        " (the result that came with it was dropped)"
+    } else {
+        ""
+    };
+    Verdict {
+        status,
+        result: None,
+        output_hash: None,
+        output_bytes: 0,
+        notes: passed_on(notes, remark),
+    }
+}
+
+/// A plugin's words, with every character that could steer a terminal replaced and any cut marked.
+fn passed_on(notes: &str, remark: &str) -> String {
+    let mut text: String = notes.chars().take(MAX_NOTES_CHARS).map(harmless).collect();
+    let count = notes.chars().count();
+    if count > MAX_NOTES_CHARS {
+        text.push_str(&format!(
+            "… (cut after {MAX_NOTES_CHARS} of {count} characters)"
+        ));
+    }
+    text + remark
+}

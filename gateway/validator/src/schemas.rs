@@ -1,0 +1,166 @@
+//! The JSON Schemas that a package brings, compiled once a package and used from memory; nothing is ever fetched.
+
+use std::collections::BTreeMap;
+
+use jsonschema::{Draft, PatternOptions};
+use plugin_protocol::json;
+use plugin_protocol::report::Issue;
+use serde_json::Value;
+
+use super::entry::inside;
+use super::schema_cost::measure;
+use super::shape::Shape;
+use super::words::{cut, error, pointer, quoted, shown};
+use super::{CheckedManifest, PackageFiles};
+
+/// The largest schema file in bytes.
+const MAX_SCHEMA_BYTES: usize = 256 * 1024;
+/// The most schemas of one package.
+const MAX_SCHEMAS: usize = 64;
+/// The largest compiled form of one regular expression, and of its automaton, in bytes.
+const MAX_REGEX_BYTES: usize = 1024 * 1024;
+/// The most findings about one payload that an answer names.
+const MAX_TOLD: usize = 3;
+/// The longest message of the schema library that is passed on, in characters.
+const MAX_FOREIGN_CHARS: usize = 200;
+
+/// A package's compiled schemas by `schema_ref`.
+#[derive(Debug, Default)]
+pub struct Schemas {
+    by_ref: BTreeMap<String, Compiled>,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    shape: Shape,
+    /// Whether each error may be named, which can cost far more than finding that there is one.
+    explained: bool,
+}
+
+impl Schemas {
+    /// Compiles every schema that the manifest names.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files, by `schema_ref`.
+    pub fn compile(
+        manifest: &CheckedManifest,
+        files: &dyn PackageFiles,
+    ) -> Result<Self, Vec<Issue>> {
+        let named = manifest.schemas.iter().flatten();
+        let mut by_ref = BTreeMap::new();
+        let mut issues = Vec::new();
+        for (count, (name, path)) in named.enumerate() {
+            let field = pointer("/schemas", name);
+            if count == MAX_SCHEMAS {
+                let message =
+                    format!("more than {MAX_SCHEMAS} schemas: join them or leave some out");
+                issues.push(error(field, message));
+                break;
+            }
+            match compile_file(path, files) {
+                Ok(compiled) => drop(by_ref.insert(name.clone(), compiled)),
+                Err(why) => issues.push(error(field, why)),
+            }
+        }
+        if issues.is_empty() {
+            Ok(Self { by_ref })
+        } else {
+            Err(issues)
+        }
+    }
+
+    /// Whether there is a schema called `name`.
+    #[must_use]
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.by_ref.contains_key(name)
+    }
+
+    /// Checks `value` against the schema called `name`; without one, everything fits.
+    pub(super) fn check(&self, name: &str, value: &Value) -> Result<(), String> {
+        let Some(compiled) = self.by_ref.get(name) else {
+            return Ok(());
+        };
+        if compiled.shape.fits(value) {
+            return Ok(());
+        }
+        let start = format!("the payload does not follow its schema {}", quoted(name));
+        if !compiled.explained {
+            return Err(start);
+        }
+        let issues = compiled.shape.issues(value);
+        let told: Vec<String> = issues.iter().take(MAX_TOLD).map(told).collect();
+        Err(format!("{start}: {}", told.join("; ")))
+    }
+}
+
+/// A finding as one clause.
+pub(super) fn told(issue: &Issue) -> String {
+    let place = if issue.field.is_empty() {
+        "the whole"
+    } else {
+        &issue.field
+    };
+    format!("{} {}", cut(place, MAX_FOREIGN_CHARS), issue.message)
+}
+
+fn compile_file(path: &str, files: &dyn PackageFiles) -> Result<Compiled, String> {
+    let shown_path = quoted(path);
+    let place = inside(path)?;
+    if !files.contains(&place) {
+        return Err(format!(
+            "{shown_path} is not in the package: add the file, or name another"
+        ));
+    }
+    let bytes = files
+        .read(&place)
+        .map_err(|unread| format!("{shown_path} cannot be read: {unread}"))?;
+    compile(&bytes).map_err(|why| format!("{shown_path} is not a usable JSON Schema: {why}"))
+}
+
+fn compile(bytes: &[u8]) -> Result<Compiled, String> {
+    let schema =
+        json::read_bounded(bytes, MAX_SCHEMA_BYTES).map_err(|unread| unread.to_string())?;
+    let draft = draft(&schema)?;
+    let cost = measure(&schema)?;
+    // The linear engine has no look-around, and no pattern that takes exponential time.
+    let patterns = PatternOptions::regex()
+        .size_limit(MAX_REGEX_BYTES)
+        .dfa_size_limit(MAX_REGEX_BYTES);
+    let validator = jsonschema::options()
+        .with_draft(draft)
+        .with_pattern_options(patterns)
+        .should_validate_formats(true)
+        .offline()
+        .build(&schema)
+        .map_err(|misfit| {
+            let at = misfit.instance_path().as_str();
+            cut(
+                &format!("at '{at}': {}", misfit.masked()),
+                MAX_FOREIGN_CHARS,
+            )
+        })?;
+    Ok(Compiled {
+        shape: Shape::new(schema, validator),
+        explained: cost.explained,
+    })
+}
+
+/// The draft that `$schema` names; 2020-12 where it names none.
+fn draft(schema: &Value) -> Result<Draft, String> {
+    if !(schema.is_object() || schema.is_boolean()) {
+        return Err(format!("it is {}: write an object", shown(schema)));
+    }
+    let Some(named) = schema.get("$schema") else {
+        return Ok(Draft::Draft202012);
+    };
+    match named.as_str().unwrap_or_default().trim_end_matches('#') {
+        "https://json-schema.org/draft/2020-12/schema" => Ok(Draft::Draft202012),
+        "http://json-schema.org/draft-07/schema" | "https://json-schema.org/draft-07/schema" => {
+            Ok(Draft::Draft7)
+        }
+        _ => Err(format!(
+            "$schema {} is not supported: write \"https://json-schema.org/draft/2020-12/schema\" or \"http://json-schema.org/draft-07/schema#\"",
+            shown(named)
+        )),
+    }
+}
