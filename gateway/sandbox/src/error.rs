@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::layer::Layer;
+use crate::layer::Layer;
 
 /// A fault of the host or of the gateway, never of the plugin.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ pub enum Error {
 }
 
 /// Names what was being done when a system call fails.
-pub(super) trait While<T> {
+pub(crate) trait While<T> {
     /// Turns any system error into [`Error::Io`] with these words.
     fn during(self, action: &'static str) -> Result<T, Error>;
 }

@@ -1,14 +1,11 @@
-//! What a caller asks the sandbox to run, and how it may take that back.
+//! What a caller asks the sandbox to run.
 
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
-use super::image::Image;
+use crate::cancel::Cancel;
+use crate::image::Image;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -22,7 +19,7 @@ pub enum Entry {
     },
     /// A script of the package under one of the operator's runtimes.
     Runtime {
-        /// The runtime's name in [`super::Runtimes`].
+        /// The runtime's name in [`crate::Runtimes`].
         name: String,
         /// The script, relative to the package folder.
         script: PathBuf,
@@ -64,63 +61,4 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// The longest answer line in bytes, its newline not counted.
     pub answer_bytes: usize,
-}
-
-/// A switch that ends a run from another thread. Once thrown it stays thrown.
-#[derive(Debug)]
-pub struct Cancel {
-    event: OwnedFd,
-    /// Dropped when the switch is thrown, which wakes those who wait on `thrown`.
-    armed: Mutex<Option<Sender<()>>>,
-    thrown: Receiver<()>,
-}
-
-impl Cancel {
-    /// Makes a switch that is not thrown.
-    ///
-    /// # Errors
-    /// When the kernel has no descriptor to give.
-    pub fn new() -> io::Result<Self> {
-        use rustix::event::{EventfdFlags, eventfd};
-        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let (armed, thrown) = bounded(0);
-        Ok(Self {
-            event,
-            armed: Mutex::new(Some(armed)),
-            thrown,
-        })
-    }
-
-    /// Ends the run that watches this switch, now or as soon as it starts.
-    pub fn cancel(&self) {
-        drop(
-            self.armed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
-        let thrown = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
-        // A full counter means that the switch is already thrown, and nothing else can fail.
-        debug_assert!(
-            matches!(thrown, Ok(_) | Err(rustix::io::Errno::AGAIN)),
-            "an event can be counted"
-        );
-    }
-
-    /// Nothing ever comes on this channel; it is disconnected once the switch is thrown.
-    pub fn thrown(&self) -> &Receiver<()> {
-        &self.thrown
-    }
-
-    /// Whether the switch was thrown.
-    pub fn is_thrown(&self) -> bool {
-        matches!(
-            self.thrown.try_recv(),
-            Err(crossbeam_channel::TryRecvError::Disconnected)
-        )
-    }
-
-    pub(super) fn event(&self) -> BorrowedFd<'_> {
-        self.event.as_fd()
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::layer::Layer;
+use crate::layer::Layer;
 
 /// Everything the supervisor learnt from one run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,9 @@
 //! What an operator can choose about the sandbox, with defaults that need no choosing.
 
 use std::ops::Range;
-use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
-use super::layer::Layer;
-use super::runtimes::Runtimes;
+use crate::layer::Layer;
+use crate::plan::runtimes::Runtimes;
 
 /// Size of the default pool: enough for several gateways that each run as many plugins at once as a manifest may name (100).
 const UID_POOL_COUNT: u32 = 448;
@@ -35,29 +32,6 @@ impl Default for Settings {
             allow_missing: Vec::new(),
         }
     }
-}
-
-/// What an operator says of a runtime. What is left out is as for the usual runtime of that name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RuntimeChoice {
-    /// The interpreter's path; without it the usual places are searched.
-    pub interpreter: Option<PathBuf>,
-    /// Arguments before the script; `{mib}` stands for the plugin's memory limit.
-    pub args: Option<Vec<String>>,
-    /// Folders and files that the interpreter reads.
-    pub trees: Option<Vec<PathBuf>>,
-    /// Folders of shared libraries that the interpreter would look for beside itself; a jail without /proc cannot tell it
-    /// where that is.
-    pub libraries: Option<Vec<PathBuf>>,
-    /// System calls beyond the runtime class's list, by name.
-    pub extra_calls: Option<Vec<String>>,
-    /// Whether its C library asks its name service who the user is; that is then no violation.
-    pub asks_name_service: Option<bool>,
-    /// Memory in MiB that the interpreter takes for itself.
-    pub overhead_mib: Option<u32>,
-    /// Whether the interpreter makes code at run time.
-    pub makes_code: Option<bool>,
 }
 
 /// The first default pool whose ids exist in the gateway's own user namespace.

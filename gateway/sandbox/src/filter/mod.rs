@@ -1,6 +1,6 @@
 //! The system-call filter: which calls a plugin of each class may make. It only builds programs; the child attaches them.
 
-pub(super) mod calls;
+pub(crate) mod calls;
 mod conditions;
 mod policy;
 mod program;
@@ -11,27 +11,27 @@ use libc::sock_filter;
 
 use self::policy::{Answer, Row};
 use self::program::Verdict;
-use super::error::Error;
-use super::image::Class;
+use crate::error::Error;
+use crate::image::Class;
 
 /// What decides a filter, apart from the launcher's mark.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// The kind of program.
-    pub(super) class: Class,
+    pub(crate) class: Class,
     /// Whether it makes code at run time.
-    pub(super) makes_code: bool,
+    pub(crate) makes_code: bool,
     /// Whether it has a root of its own.
-    pub(super) private_root: bool,
+    pub(crate) private_root: bool,
     /// Whether forbidden calls are reported; else they kill.
-    pub(super) reported: bool,
+    pub(crate) reported: bool,
     /// Further calls that are let through.
-    pub(super) extra_calls: Vec<String>,
+    pub(crate) extra_calls: Vec<String>,
 }
 
 /// A filter program with places for the mark of one launcher.
 #[derive(Debug)]
-pub(super) struct Filter {
+pub(crate) struct Filter {
     program: Vec<sock_filter>,
 }
 
@@ -40,7 +40,7 @@ impl Filter {
     ///
     /// # Errors
     /// When an extra call has a name that no call has.
-    pub(super) fn build(wanted: &Wanted) -> Result<Self, Error> {
+    pub(crate) fn build(wanted: &Wanted) -> Result<Self, Error> {
         let mut verdicts = BTreeMap::new();
         for row in tables(wanted).into_iter().flatten() {
             for number in row.calls.split_whitespace().filter_map(calls::number) {
@@ -74,7 +74,7 @@ impl Filter {
         clippy::cast_possible_truncation,
         reason = "the halves are wanted apart"
     )]
-    pub(super) fn with_mark(&self, mark: u64) -> Vec<sock_filter> {
+    pub(crate) fn with_mark(&self, mark: u64) -> Vec<sock_filter> {
         let mut program = self.program.clone();
         for instruction in &mut program {
             match instruction.k {

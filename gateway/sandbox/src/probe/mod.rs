@@ -16,14 +16,14 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use self::acts::{ACTS, ANSWER, Act, SCRIPTED, SPINNING};
-use super::elf;
-use super::error::{Error, While};
-use super::image::Image;
-use super::job::{Entry, Job, Limits};
-use super::layer::{Layer, Protection};
-use super::report::{End, Report};
-use super::runtimes::Runtimes;
-use super::{Sandbox, Settings};
+use crate::error::{Error, While};
+use crate::image::Image;
+use crate::image::elf;
+use crate::job::{Entry, Job, Limits};
+use crate::layer::{Layer, Protection};
+use crate::plan::runtimes::Runtimes;
+use crate::report::{End, Report};
+use crate::{Sandbox, Settings};
 
 /// Long enough for an interpreter to start on a busy machine.
 const TIME: Duration = Duration::from_secs(20);
@@ -83,7 +83,7 @@ impl Bench {
         set_mode(package.path(), 0o755).during("open a folder for probes to plugins")?;
         let sandbox = Sandbox::open(settings.clone())?;
         let grouped = sandbox
-            .protections
+            .protections()
             .iter()
             .any(|row| row.layer == Layer::Cgroup && row.enforced);
         let runtimes = settings.runtimes.clone();

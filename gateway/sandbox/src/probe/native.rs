@@ -202,8 +202,8 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::elf;
     use crate::image::Class;
+    use crate::image::elf;
 
     fn run(code: Code, loader: Option<&Path>) -> Option<i32> {
         let bytes = program(code, loader);

@@ -6,17 +6,19 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use super::super::host::{self, Host};
-use super::super::launcher::{Launcher, Outfit, Start};
-use super::super::layout::Layout;
-use super::super::plan;
-use super::super::rules::Places;
-use super::super::uids::Loan;
-use super::super::{cgroup, runtimes::Runtimes};
 use super::alone::Alone;
 use super::kit::row::QUICK;
 use super::kit::{self, Bare, Call, Contest, Echo, Plan as Measure, Undisturbed};
 use super::support::{limits, package, seal_bytes};
+use crate::host::rehearsal;
+use crate::launch::cgroup;
+use crate::launch::launcher::{Launcher, Outfit, Start};
+use crate::launch::means;
+use crate::launch::uids::Loan;
+use crate::plan::layout::Layout;
+use crate::plan::limits::limits_of_all;
+use crate::plan::places::Places;
+use crate::plan::runtimes::Runtimes;
 use crate::sys::wait;
 use crate::{Job, Settings};
 
@@ -54,8 +56,8 @@ const LADDER: [(Layers, &str); 7] = [
 ];
 
 struct Bench {
-    host: Host,
-    plan: plan::Plan,
+    host: means::Means,
+    plan: crate::plan::Plan,
     line: String,
     ways: Vec<(Layers, Launcher)>,
 }
@@ -101,8 +103,8 @@ impl Bench {
             limits: limits(),
             cancel: None,
         };
-        let host = Host::probe(&Settings::default()).unwrap();
-        let plan = plan::Plan::new(&job, &Runtimes::default(), true).unwrap();
+        let host = rehearsal::means(&Settings::default()).unwrap();
+        let plan = crate::plan::Plan::new(&job, &Runtimes::default(), true).unwrap();
         let ways = LADDER
             .map(|(layers, _)| {
                 (
@@ -136,7 +138,7 @@ impl Bench {
         let child = launcher
             .launch(&Start {
                 user: loan.as_ref().map(Loan::id),
-                cookies: host::random_halves().unwrap(),
+                cookies: means::random_halves().unwrap(),
                 descriptors: self.plan.descriptors,
                 limits: if layers >= Layers::Limits {
                     &child_limits
@@ -159,7 +161,7 @@ impl Bench {
     }
 }
 
-fn outfit(host: &Host, plan: &plan::Plan, layers: Layers) -> Outfit {
+fn outfit(host: &means::Means, plan: &crate::plan::Plan, layers: Layers) -> Outfit {
     let private = layers >= Layers::PrivateRoot && host.private_root();
     let namespaces = match layers {
         Layers::Filters | Layers::Limits | Layers::User | Layers::Landlock => 0,
@@ -177,7 +179,7 @@ fn outfit(host: &Host, plan: &plan::Plan, layers: Layers) -> Outfit {
         wanted: plan.wanted(private, host.reported),
         ruleset,
         limits: if layers >= Layers::Limits {
-            plan::limits_of_all()
+            limits_of_all()
         } else {
             Vec::new()
         },

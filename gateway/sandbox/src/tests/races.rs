@@ -15,15 +15,17 @@ use super::support::{
 };
 use crate::error::Error;
 use crate::filter::Wanted;
-use crate::host::Host;
+use crate::host::rehearsal;
 use crate::image::Class;
-use crate::launcher::{Launcher, Outfit, Start};
-use crate::layout::Layout;
-use crate::rules::Places;
+use crate::launch::launcher::{Launcher, Outfit, Start};
+use crate::launch::means::Means;
+use crate::launch::uids::Loan;
+use crate::plan::layout::Layout;
+use crate::plan::limits::limits_of_all;
+use crate::plan::places::Places;
 use crate::sys::spawn::Child;
 use crate::sys::wait::{self, Death};
-use crate::uids::Loan;
-use crate::{End, Entry, Image, Limits, Settings, plan};
+use crate::{End, Entry, Image, Limits, Settings};
 
 /// Sixty threads that ask for harmless files without end, each question of which is a report to the gateway.
 const FLOOD: &str = r#"
@@ -82,8 +84,8 @@ fn flood() {
 }
 
 /// A launcher of static programs, and what it needs.
-fn launcher() -> (Host, Launcher) {
-    let host = Host::probe(&Settings::default()).unwrap();
+fn launcher() -> (Means, Launcher) {
+    let host = rehearsal::means(&Settings::default()).unwrap();
     let private_root = host.private_root();
     let outfit = Outfit {
         namespaces: host.namespaces,
@@ -96,7 +98,7 @@ fn launcher() -> (Host, Launcher) {
             extra_calls: Vec::new(),
         },
         ruleset: host.ruleset(&Places::default()).unwrap(),
-        limits: plan::limits_of_all(),
+        limits: limits_of_all(),
     };
     let launcher = Launcher::start(&host, &outfit).unwrap();
     (host, launcher)
@@ -112,14 +114,14 @@ fn endless() -> std::sync::Arc<Image> {
 }
 
 /// Starts the program, as a run without a control group would.
-fn start(launcher: &Launcher, host: &Host, image: &Image) -> Result<Child, Error> {
+fn start(launcher: &Launcher, host: &Means, image: &Image) -> Result<Child, Error> {
     start_in(launcher, host, image, None, Vec::new())
 }
 
 /// Starts it in a group of version 2, or behind doors of version 1.
 fn start_in<'a>(
     launcher: &Launcher,
-    host: &Host,
+    host: &Means,
     image: &'a Image,
     birthplace: Option<BorrowedFd<'a>>,
     doors: Vec<BorrowedFd<'a>>,

@@ -233,7 +233,7 @@ pub(crate) fn works_outside(source: &str, link: Link) {
 }
 
 /// What the names of these tests begin with in the test program.
-pub(crate) const PREFIX: &str = "sandbox::tests::";
+pub(crate) const PREFIX: &str = "tests::";
 
 /// Set in a process that runs one test and no other.
 const ALONE: &str = "SANDBOX_TEST_ALONE";

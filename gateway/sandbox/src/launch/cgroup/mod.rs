@@ -7,10 +7,10 @@ mod tree;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(super) use self::group::Caps;
 use self::group::Group;
 use self::tree::Home;
-use super::error::{Error, While};
+use crate::error::{Error, While};
+use crate::plan::limits::Caps;
 
 /// How many groups are kept for later runs. Each holds up to six descriptors; more runs than this at once are rare, and then
 /// a group is made and removed for each.
@@ -18,7 +18,7 @@ const IDLE_MAX: usize = 32;
 
 /// This gateway's groups.
 #[derive(Debug, Clone)]
-pub(super) struct Cgroups {
+pub(crate) struct Cgroups {
     pool: Arc<Pool>,
 }
 
@@ -37,7 +37,7 @@ struct State {
 
 /// A group on loan to one run; it goes back when dropped.
 #[derive(Debug)]
-pub(super) struct Loan {
+pub(crate) struct Loan {
     group: Option<Group>,
     pool: Arc<Pool>,
     /// Whether the highest use of memory is counted for this run alone.
@@ -51,7 +51,7 @@ impl Cgroups {
     ///
     /// # Errors
     /// With words for an operator when there is no such place.
-    pub(super) fn open() -> Result<Self, String> {
+    pub(crate) fn open() -> Result<Self, String> {
         let homes = tree::open()?;
         Ok(Self {
             pool: Arc::new(Pool {
@@ -62,7 +62,7 @@ impl Cgroups {
     }
 
     /// What there is to say about the place.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let homes = self.pool.homes.iter().map(Home::describe);
         homes.collect::<Vec<_>>().join(" and ")
     }
@@ -73,7 +73,7 @@ impl Cgroups {
     ///
     /// # Errors
     /// When the kernel refuses: a run never goes on without its caps.
-    pub(super) fn borrow(&self, caps: Caps) -> Result<Loan, Error> {
+    pub(crate) fn borrow(&self, caps: Caps) -> Result<Loan, Error> {
         let idle = self.pool.lock().idle.pop();
         let mut group = match idle {
             Some(group) => group,
@@ -112,25 +112,25 @@ impl Pool {
 
 impl Loan {
     /// The group to be born in, where the kernel can do that.
-    pub(super) fn birthplace(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn birthplace(&self) -> Option<BorrowedFd<'_>> {
         self.group.as_ref()?.birthplace()
     }
 
     /// The files into which a child writes `0` to enter.
-    pub(super) fn doors(&self) -> Vec<BorrowedFd<'_>> {
+    pub(crate) fn doors(&self) -> Vec<BorrowedFd<'_>> {
         let doors = self.group.iter().flat_map(Group::doors);
         doors.map(AsFd::as_fd).collect()
     }
 
     /// Whether the kernel killed something in the group for lack of memory.
-    pub(super) fn out_of_memory(&self) -> bool {
+    pub(crate) fn out_of_memory(&self) -> bool {
         let kills = self.group.as_ref().and_then(|group| group.kills().ok());
         kills.is_some_and(|kills| kills > self.kills_before)
     }
 
     /// The most memory in bytes that the run held at once, the kernel's own on its behalf included.
     /// What an earlier run left in the page cache is taken off.
-    pub(super) fn peak_bytes(&self) -> Option<u64> {
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
         let group = self.group.as_ref().filter(|_| self.has_peak)?;
         let peak = group.peak()?;
         Some(peak.saturating_sub(self.bytes_before))

@@ -7,17 +7,17 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use super::error::{Error, While};
+use crate::error::{Error, While};
 
 /// Where a package is seen from inside.
-pub(super) const PACKAGE_FOLDER: &str = "/package";
+pub(crate) const PACKAGE_FOLDER: &str = "/package";
 
 /// As many symbolic links as the kernel itself follows on one path (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
 /// One step in building a private root. Paths are relative to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(crate) enum Operation {
     /// Make a folder.
     Folder(CString),
     /// Make a symbolic link.
@@ -40,7 +40,7 @@ pub(super) enum Operation {
 
 /// The steps that build one private root, parents first.
 #[derive(Debug, Default)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     operations: Vec<Operation>,
 }
 
@@ -58,7 +58,7 @@ impl Layout {
     ///
     /// # Errors
     /// When a path cannot be looked up.
-    pub(super) fn plan(paths: &[PathBuf], package: Option<&Path>) -> Result<Self, Error> {
+    pub(crate) fn plan(paths: &[PathBuf], package: Option<&Path>) -> Result<Self, Error> {
         let mut tree = Tree::default();
         for path in paths {
             tree.covers
@@ -86,7 +86,7 @@ impl Layout {
     }
 
     /// The steps, in order.
-    pub(super) fn operations(&self) -> &[Operation] {
+    pub(crate) fn operations(&self) -> &[Operation] {
         &self.operations
     }
 }
@@ -182,7 +182,7 @@ impl Node {
 }
 
 /// A path as the kernel takes it.
-pub(super) fn c_path(path: &Path) -> Result<CString, Error> {
+pub(crate) fn c_path(path: &Path) -> Result<CString, Error> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::Unusable {
         subject: "path",
         value: path.display().to_string(),

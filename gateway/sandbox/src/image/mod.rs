@@ -1,14 +1,15 @@
 //! A program as a sealed copy in memory, so that what was verified is what runs.
 
+pub(crate) mod elf;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use sha2::{Digest, Sha256};
 
-use super::elf;
-use super::error::{Error, While};
-use super::streams::above_stdio;
+use crate::descriptor::above_stdio;
+use crate::error::{Error, While};
 
 /// What kind of program an entry starts, which decides its jail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,7 +40,7 @@ impl Image {
     }
 
     /// As [`Self::seal`], with a name for whoever looks at a list of processes.
-    pub(super) fn seal_as(
+    pub(crate) fn seal_as(
         name: &'static str,
         bytes: &[u8],
         sha256_expected: &[u8; 32],
@@ -71,11 +72,11 @@ impl Image {
         self.class
     }
 
-    pub(super) fn loader(&self) -> Option<&Path> {
+    pub(crate) fn loader(&self) -> Option<&Path> {
         self.loader.as_deref()
     }
 
-    pub(super) fn file(&self) -> BorrowedFd<'_> {
+    pub(crate) fn file(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
 }

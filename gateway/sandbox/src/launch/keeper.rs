@@ -3,19 +3,19 @@
 //! It is a thread because the kernel ties a death signal to a thread: launcher and plugins are children of that one, which
 //! lives as long as they, and not of whichever thread of the host asked for a run.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 
-use super::children::{Children, Keeping};
-use super::error::{Error, While};
-use super::host::Host;
-use super::reports::Reports;
-use super::streams::above_stdio;
+use crate::denial::reports::Reports;
+use crate::descriptor::above_stdio;
+use crate::descriptor::{FOREVER, wait_for};
+use crate::error::{Error, While};
+use crate::image::Image;
+use crate::launch::children::{Children, Keeping};
 use crate::sys::spawn;
 use crate::sys::wait;
 
@@ -23,26 +23,25 @@ use crate::sys::wait;
 const KEEPER_STACK_BYTES: usize = 256 * 1024;
 
 /// Where to say what a keeper is to watch.
-pub(super) type Watched = SyncSender<Option<Arc<Reports>>>;
+pub(crate) type Watched = SyncSender<Option<Arc<Reports>>>;
 
 /// A launcher's process, and the thread that keeps it.
 #[derive(Debug)]
-pub(super) struct Kept {
-    pub(super) thread: JoinHandle<()>,
-    pub(super) process: Arc<OwnedFd>,
+pub(crate) struct Kept {
+    pub(crate) thread: JoinHandle<()>,
+    pub(crate) process: Arc<OwnedFd>,
     /// Readable once the thread has ended, and so nobody keeps what the launcher makes.
-    pub(super) lifeline: OwnedFd,
+    pub(crate) lifeline: OwnedFd,
 }
 
 /// Starts the thread that keeps a launcher. Returns also where to say what to watch.
-pub(super) fn keep(
-    host: &Host,
+pub(crate) fn keep(
+    program: Arc<Image>,
     control: OwnedFd,
     children: Arc<Children>,
 ) -> Result<(Kept, Watched), Error> {
     let (started, kept) = mpsc::sync_channel(1);
     let (watched, to_watch) = mpsc::sync_channel(1);
-    let program = Arc::clone(&host.launcher);
     let thread = std::thread::Builder::new()
         .name("plugin-keeper".to_owned())
         .stack_size(KEEPER_STACK_BYTES)
@@ -92,11 +91,10 @@ fn watch(process: &OwnedFd, to_watch: &Receiver<Option<Arc<Reports>>>) {
     let reports = to_watch.recv().ok().flatten();
     let ended = (process.as_fd(), PollFlags::IN);
     loop {
-        let ready = match &reports {
-            Some(reports) => wait_for([ended, (reports.listener(), PollFlags::IN)], FOREVER),
-            None => wait_for([ended], FOREVER).map(|[ended]| [ended, false]),
-        };
-        match ready {
+        let reported = reports
+            .as_ref()
+            .map(|reports| (reports.listener(), PollFlags::IN));
+        match wait_for([Some(ended), reported], FOREVER) {
             Ok([false, true]) => {
                 let taken = reports.as_ref().map(|reports| reports.take_some());
                 if let Some(Err(error)) = taken {
@@ -111,27 +109,10 @@ fn watch(process: &OwnedFd, to_watch: &Receiver<Option<Arc<Reports>>>) {
     tracing::debug!(?reaped, "a launcher has ended");
 }
 
-/// Until something happens.
-const FOREVER: Duration = Duration::MAX;
-
-/// Waits until one of these is ready or the time is over.
-pub(super) fn wait_for<const N: usize>(
-    sources: [(BorrowedFd<'_>, PollFlags); N],
-    time: Duration,
-) -> Result<[bool; N], Error> {
-    let mut polled = sources.map(|(fd, wanted)| PollFd::from_borrowed_fd(fd, wanted));
-    let timeout = Timespec::try_from(time).ok();
-    loop {
-        match poll(&mut polled, timeout.as_ref()) {
-            Ok(_) => return Ok(polled.map(|source| !source.revents().is_empty())),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno).during("wait for a launcher"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -143,7 +124,7 @@ mod tests {
             stopped.recv().unwrap_err();
         });
         let line = given.recv().unwrap();
-        let seen = |time| wait_for([(line.as_fd(), PollFlags::IN)], time).unwrap();
+        let seen = |time| wait_for([Some((line.as_fd(), PollFlags::IN))], time).unwrap();
         assert_eq!(seen(Duration::ZERO), [false]);
         drop(stop);
         keeper.join().unwrap();

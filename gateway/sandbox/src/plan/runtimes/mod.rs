@@ -9,13 +9,36 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::settings::RuntimeChoice;
+use serde::{Deserialize, Serialize};
 
 /// What runs the older form of entry: it reads the request, calls the exported function with it and wraps what that returns.
-pub(super) const WORKER_SHIM: &str = include_str!("worker_shim.js");
+pub(crate) const WORKER_SHIM: &str = include_str!("worker_shim.js");
 
 /// The runtime that runs the older form of entry.
-pub(super) const WORKER_RUNTIME: &str = "node";
+pub(crate) const WORKER_RUNTIME: &str = "node";
+
+/// What an operator says of a runtime. What is left out is as for the usual runtime of that name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RuntimeChoice {
+    /// The interpreter's path; without it the usual places are searched.
+    pub interpreter: Option<PathBuf>,
+    /// Arguments before the script; `{mib}` stands for the plugin's memory limit.
+    pub args: Option<Vec<String>>,
+    /// Folders and files that the interpreter reads.
+    pub trees: Option<Vec<PathBuf>>,
+    /// Folders of shared libraries that the interpreter would look for beside itself; a jail without /proc cannot tell it
+    /// where that is.
+    pub libraries: Option<Vec<PathBuf>>,
+    /// System calls beyond the runtime class's list, by name.
+    pub extra_calls: Option<Vec<String>>,
+    /// Whether its C library asks its name service who the user is; that is then no violation.
+    pub asks_name_service: Option<bool>,
+    /// Memory in MiB that the interpreter takes for itself.
+    pub overhead_mib: Option<u32>,
+    /// Whether the interpreter makes code at run time.
+    pub makes_code: Option<bool>,
+}
 
 /// One interpreter, found and ready to be used.
 #[derive(Debug, Clone, PartialEq, Eq)]

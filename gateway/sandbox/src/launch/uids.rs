@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
 
-use super::error::{Error, While};
+use crate::error::{Error, While};
 
 /// Ids in one claim: most gateways need one claim, and even the small default pool has room for several gateways.
 const BLOCK_COUNT: u32 = 32;
 
 /// User ids that nobody uses.
 #[derive(Debug, Clone)]
-pub(super) struct Uids {
+pub(crate) struct Uids {
     state: Arc<Mutex<State>>,
 }
 
@@ -31,14 +31,14 @@ struct State {
 
 /// A user id on loan; it goes back when dropped.
 #[derive(Debug)]
-pub(super) struct Loan {
+pub(crate) struct Loan {
     id: u32,
     state: Arc<Mutex<State>>,
 }
 
 impl Uids {
     /// Lends ids of this range. Id 0 is never lent.
-    pub(super) fn new(pool: Range<u32>) -> Self {
+    pub(crate) fn new(pool: Range<u32>) -> Self {
         let start = pool.start.max(1);
         let blocks = (start..pool.end).step_by(BLOCK_COUNT as usize);
         let unclaimed = blocks
@@ -57,7 +57,7 @@ impl Uids {
     ///
     /// # Errors
     /// When none is free.
-    pub(super) fn borrow(&self) -> Result<Loan, Error> {
+    pub(crate) fn borrow(&self) -> Result<Loan, Error> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.free.is_empty() {
             state.claim_a_block()?;
@@ -111,7 +111,7 @@ fn claim(first: u32) -> Result<Option<OwnedFd>, Error> {
 
 impl Loan {
     /// The id.
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.id
     }
 }

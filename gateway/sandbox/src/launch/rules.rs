@@ -8,28 +8,20 @@ use landlock::{
     Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
 };
 
-use super::error::{Error, While};
+use crate::error::{Error, While};
+use crate::plan::places::Places;
 
 /// The lowest version that scopes signals and abstract sockets; below it a plugin could signal the gateway.
-pub(super) const VERSION_MIN: u32 = 6;
+pub(crate) const VERSION_MIN: u32 = 6;
 
 /// The versions whose access rights this file has been tested with, newest last.
 const VERSIONS: [(u32, ABI); 2] = [(6, ABI::V6), (7, ABI::V7)];
-
-/// Places that a plugin may use; everything else is closed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Places {
-    /// Files and folders that may be read.
-    pub(super) read: Vec<PathBuf>,
-    /// Files that may be executed, and read.
-    pub(super) execute: Vec<PathBuf>,
-}
 
 /// Builds the ruleset for a kernel of the given Landlock version.
 ///
 /// # Errors
 /// When a place cannot be opened or the kernel refuses: nothing is skipped silently.
-pub(super) fn build(version: u32, places: &Places) -> Result<OwnedFd, Error> {
+pub(crate) fn build(version: u32, places: &Places) -> Result<OwnedFd, Error> {
     let abi = tested(version)?;
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)

@@ -5,8 +5,8 @@ use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::error::Error;
-use super::image::Class;
+use crate::error::Error;
+use crate::image::Class;
 
 /// `e_ident` of a 64-bit, little-endian ELF file.
 const IDENT: [u8; 6] = [0x7f, b'E', b'L', b'F', 2, 1];
@@ -36,7 +36,7 @@ const HEADERS_MAX: usize = 128;
 ///
 /// # Errors
 /// When it is no x86-64 program, or when it asks for memory that is writable and executable at once.
-pub(super) fn class(bytes: &[u8]) -> Result<Class, Error> {
+pub(crate) fn class(bytes: &[u8]) -> Result<Class, Error> {
     if bytes.get(..IDENT.len()) != Some(&IDENT[..]) {
         return refuse("it is not a 64-bit ELF file");
     }
@@ -62,7 +62,7 @@ pub(super) fn class(bytes: &[u8]) -> Result<Class, Error> {
 }
 
 /// The loader that the headers name; `None` for static programs and for damaged or foreign files.
-pub(super) fn loader(bytes: &[u8]) -> Option<PathBuf> {
+pub(crate) fn loader(bytes: &[u8]) -> Option<PathBuf> {
     let header = headers(bytes)?.find(|header| word(header, 0) == Some(PT_INTERP))?;
     let start = usize::try_from(u64::from_le_bytes(header.get(8..16)?.try_into().ok()?)).ok()?;
     let length = usize::try_from(u64::from_le_bytes(header.get(32..40)?.try_into().ok()?)).ok()?;

@@ -4,24 +4,24 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::cgroup;
-use super::error::Error;
-use super::host::{self, Host};
-use super::job::Job;
-use super::launcher::{Launcher, Start};
-use super::launchers::Launchers;
-use super::plan::Plan;
-use super::reports::Run;
-use super::streams::{Feed, Outlet};
-use super::uids::Loan;
-use super::watch::{self, Seen, Started};
+use crate::denial::reports::Run;
+use crate::error::Error;
+use crate::job::Job;
+use crate::launch::cgroup;
+use crate::launch::launcher::{Launcher, Start};
+use crate::launch::launchers::Launchers;
+use crate::launch::means::{self, Means};
+use crate::launch::uids::Loan;
+use crate::plan::Plan;
+use crate::watch::streams::{Feed, Outlet};
+use crate::watch::watching::{Seen, Started, watch};
 
 /// Starts the planned job and watches it to its end.
 ///
 /// # Errors
 /// When the gateway or the host fails; no process is left then.
-pub(super) fn launch(
-    host: &Host,
+pub(crate) fn run(
+    means: &Means,
     launchers: &Launchers,
     plan: &Plan,
     job: &Job<'_>,
@@ -31,9 +31,9 @@ pub(super) fn launch(
     let (stdout, stdout_end) = Outlet::open()?;
     let (stderr, stderr_end) = Outlet::open()?;
     // Held until the plugin is reaped.
-    let loan = host.identity()?;
-    let group = host.group(plan.caps)?;
-    let turn = launchers.get(host, plan, job)?;
+    let loan = means.identity()?;
+    let group = means.group(plan.caps)?;
+    let turn = launchers.get(means, plan, job)?;
     let launcher = Arc::clone(turn.launcher());
     let run = {
         let stdio = [feed.child_end()?, stdout_end.as_fd(), stderr_end.as_fd()];
@@ -41,7 +41,7 @@ pub(super) fn launch(
     };
     drop((turn, stdout_end, stderr_end));
     feed.close_if_done();
-    watch::watch(
+    watch(
         Started {
             run,
             launcher: &launcher,
@@ -64,7 +64,7 @@ fn start(
 ) -> Result<Arc<Run>, Error> {
     let child = launcher.launch(&Start {
         user: loan.map(Loan::id),
-        cookies: host::random_halves()?,
+        cookies: means::random_halves()?,
         descriptors: plan.descriptors,
         limits: &plan.limits(group.is_some()),
         arguments: &plan.arguments,

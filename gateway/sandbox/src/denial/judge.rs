@@ -2,8 +2,8 @@
 
 use std::os::fd::BorrowedFd;
 
-use super::filter::calls;
-use super::report::Denial;
+use crate::filter::calls;
+use crate::report::Denial;
 use crate::sys::notify::{self, Notification};
 
 /// The longest path that is shown, in bytes; the rest is cut off with a mark.
@@ -34,7 +34,7 @@ const BENIGN_PREFIXES: &[(&str, &str)] = &[
 
 /// What to do about a reported call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Judgement {
+pub(crate) enum Judgement {
     /// A benign probe: answer with this error number and go on.
     Refuse(i32),
     /// The end of the plugin.
@@ -44,7 +44,7 @@ pub(super) enum Judgement {
 }
 
 /// Judges one report.
-pub(super) fn judge(
+pub(crate) fn judge(
     listener: BorrowedFd<'_>,
     report: &Notification,
     asks_name_service: bool,

@@ -10,7 +10,7 @@ use crate::sys::wait;
 
 /// The children of one launcher, as its keeper and those who ask for plugins know them.
 #[derive(Debug, Default)]
-pub(super) struct Children {
+pub(crate) struct Children {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -27,23 +27,23 @@ struct State {
 
 /// What the thread holds that all of the children are of. It ends those that nobody knows of when it is dropped.
 #[derive(Debug)]
-pub(super) struct Keeping(pub(super) Arc<Children>);
+pub(crate) struct Keeping(pub(crate) Arc<Children>);
 
 /// One request under way.
 #[derive(Debug)]
-pub(super) struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     children: &'a Children,
 }
 
 impl Children {
     /// A request is about to be sent.
-    pub(super) fn ask(&self) -> Asked<'_> {
+    pub(crate) fn ask(&self) -> Asked<'_> {
         self.lock().asked += 1;
         Asked { children: self }
     }
 
     /// A child that was handed over has been reaped.
-    pub(super) fn forget(&self, pid: i32) {
+    pub(crate) fn forget(&self, pid: i32) {
         let known = &mut self.lock().known;
         if let Some(at) = known.iter().position(|&other| other == pid) {
             known.swap_remove(at);
@@ -67,7 +67,7 @@ impl Children {
     }
 
     /// Waits until that has been done.
-    pub(super) fn wait_for_sweep(&self) {
+    pub(crate) fn wait_for_sweep(&self) {
         let state = self
             .changed
             .wait_while(self.lock(), |state| !state.swept)
@@ -89,7 +89,7 @@ impl Drop for Keeping {
 
 impl Asked<'_> {
     /// The child has come, and whoever asked will reap it.
-    pub(super) fn know(&self, pid: i32) {
+    pub(crate) fn know(&self, pid: i32) {
         self.children.lock().known.push(pid);
     }
 }

@@ -1,10 +1,10 @@
 //! Says of each layer whether it is in force on this host, for `doctor`, for the decision to open, and for each report.
 
-use super::advice;
-use super::host::{Host, NAMESPACES};
-use super::image::Class;
-use super::layer::{Layer, Protection};
-use super::rules::VERSION_MIN;
+use crate::host::advice;
+use crate::image::Class;
+use crate::launch::means::{Means, NAMESPACES};
+use crate::launch::rules::VERSION_MIN;
+use crate::layer::{Layer, Protection};
 
 /// How much depends on a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ fn facts(layer: Layer) -> (&'static str, Weight) {
 }
 
 /// The one row that there is when a layer is missing without which not even a rehearsal works.
-pub(super) fn missing(layer: Layer, remedy: String) -> Protection {
+pub(crate) fn missing(layer: Layer, remedy: String) -> Protection {
     let (name, _) = facts(layer);
     Protection {
         name,
@@ -56,10 +56,10 @@ pub(super) fn missing(layer: Layer, remedy: String) -> Protection {
 }
 
 /// One row for each layer. A layer that the operator waived is not required.
-pub(super) fn rows(host: &Host, waived: &[Layer]) -> Vec<Protection> {
+pub(crate) fn rows(means: &Means, waived: &[Layer]) -> Vec<Protection> {
     let row = |layer| {
         let (name, weight) = facts(layer);
-        let (enforced, detail) = state(host, layer);
+        let (enforced, detail) = state(means, layer);
         let required = match weight {
             Weight::Core => true,
             Weight::Waivable => !waived.contains(&layer),
@@ -83,8 +83,8 @@ pub(super) fn rows(host: &Host, waived: &[Layer]) -> Vec<Protection> {
 }
 
 /// Whether a layer is in force, and what there is to say about it.
-fn state(host: &Host, layer: Layer) -> (bool, String) {
-    let root = host.uids.is_some();
+fn state(means: &Means, layer: Layer) -> (bool, String) {
+    let root = means.uids.is_some();
     match layer {
         Layer::Seccomp
         | Layer::NoNewPrivs
@@ -106,14 +106,14 @@ fn state(host: &Host, layer: Layer) -> (bool, String) {
             "the gateway is not root, and plugins have its user id without capabilities".to_owned(),
         ),
         Layer::Landlock => (
-            host.landlock >= VERSION_MIN,
+            means.landlock >= VERSION_MIN,
             format!(
                 "version {}, {VERSION_MIN} or later is needed",
-                host.landlock
+                means.landlock
             ),
         ),
         Layer::PidNs => made(
-            host.namespaces & libc::CLONE_NEWPID != 0,
+            means.namespaces & libc::CLONE_NEWPID != 0,
             "each run has its own",
         ),
         Layer::MountNs | Layer::IpcNs | Layer::UtsNs | Layer::CgroupNs | Layer::NetNs => {
@@ -121,21 +121,21 @@ fn state(host: &Host, layer: Layer) -> (bool, String) {
                 .into_iter()
                 .find(|(_, known)| *known == layer)
                 .map_or(0, |(flag, _)| flag);
-            made(host.namespaces & flag != 0, "each launcher has its own")
+            made(means.namespaces & flag != 0, "each launcher has its own")
         }
         Layer::UserNs if root => (false, "not needed: the gateway is root".to_owned()),
         Layer::UserNs => made(
-            host.namespaces & libc::CLONE_NEWUSER != 0,
+            means.namespaces & libc::CLONE_NEWUSER != 0,
             "each launcher has its own, and each run one in it",
         ),
-        Layer::Cgroup => match &host.cgroups {
+        Layer::Cgroup => match &means.cgroups {
             Ok(groups) => (
                 true,
                 format!("each run is in a group that caps {}", groups.describe()),
             ),
             Err(reason) => (false, format!("resource limits stand in: {reason}")),
         },
-        Layer::Explained if host.reported => (true, "through a seccomp listener".to_owned()),
+        Layer::Explained if means.reported => (true, "through a seccomp listener".to_owned()),
         Layer::Explained => (false, "forbidden calls kill without a name".to_owned()),
     }
 }
@@ -150,7 +150,7 @@ fn made(works: bool, whose: &str) -> (bool, String) {
 }
 
 /// The layers in force for a program of this class.
-pub(super) fn engaged(rows: &[Protection], class: Class) -> Vec<Layer> {
+pub(crate) fn engaged(rows: &[Protection], class: Class) -> Vec<Layer> {
     // An interpreter is the operator's own file, opened once and run by that descriptor, and not a sealed copy.
     let applies = |layer| layer != Layer::SealedImage || class != Class::Runtime;
     rows.iter()

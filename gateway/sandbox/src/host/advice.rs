@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::layer::Layer;
+use crate::layer::Layer;
 
 /// Where Ubuntu keeps unprivileged programs without a profile from using user namespaces.
 const APPARMOR_SWITCH: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
@@ -18,7 +18,7 @@ const MODULES: &str = "/sys/kernel/security/lsm";
 const CONTAINER_MARKS: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
 
 /// The remedy for a layer that is not in force.
-pub(super) fn remedy(layer: Layer) -> String {
+pub(crate) fn remedy(layer: Layer) -> String {
     let facts = Facts::gather();
     let words = match layer {
         Layer::UserNs if facts.root => {

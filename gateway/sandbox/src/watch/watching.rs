@@ -1,19 +1,20 @@
 //! Watches one started plugin to its end: one deadline, one poll over everything, a kill by descriptor and a reap, always.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 
-use super::cgroup;
-use super::error::{Error, While};
-use super::job::Job;
-use super::launcher::Launcher;
-use super::report::{Denial, End, Tail, Usage};
-use super::reports::{Reports, Run};
-use super::streams::{Feed, Outlet, Progress, TailBuffer};
+use crate::denial::reports::{Reports, Run};
+use crate::descriptor::wait_for;
+use crate::error::{Error, While};
+use crate::job::Job;
+use crate::launch::cgroup;
+use crate::launch::launcher::Launcher;
+use crate::report::{Denial, End, Tail, Usage};
 use crate::sys::wait::{self, Death, Reaped};
+use crate::watch::streams::{Feed, Outlet, Progress, TailBuffer};
 
 /// How long a plugin that has answered may take to say more or to end by itself. Long enough for a second line that was
 /// already on its way, too short to be felt.
@@ -27,25 +28,25 @@ const CPU_LOOK: Duration = Duration::from_millis(5);
 
 /// A started plugin and our ends of everything between us.
 #[derive(Debug)]
-pub(super) struct Started<'a> {
-    pub(super) run: Arc<Run>,
-    pub(super) launcher: &'a Launcher,
-    pub(super) feed: Feed<'a>,
-    pub(super) stdout: Outlet,
-    pub(super) stderr: Outlet,
+pub(crate) struct Started<'a> {
+    pub(crate) run: Arc<Run>,
+    pub(crate) launcher: &'a Launcher,
+    pub(crate) feed: Feed<'a>,
+    pub(crate) stdout: Outlet,
+    pub(crate) stderr: Outlet,
     /// The control group that the plugin is in.
-    pub(super) group: Option<cgroup::Loan>,
-    pub(super) since: Instant,
+    pub(crate) group: Option<cgroup::Loan>,
+    pub(crate) since: Instant,
 }
 
 /// What watching came to.
 #[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) end: End,
-    pub(super) answer: Vec<u8>,
-    pub(super) stderr: Tail,
-    pub(super) usage: Usage,
-    pub(super) probes: u32,
+pub(crate) struct Seen {
+    pub(crate) end: End,
+    pub(crate) answer: Vec<u8>,
+    pub(crate) stderr: Tail,
+    pub(crate) usage: Usage,
+    pub(crate) probes: u32,
 }
 
 /// Why the supervisor ends a plugin.
@@ -85,7 +86,7 @@ struct Watch<'a> {
 ///
 /// # Errors
 /// When a system call of ours fails; the plugin is killed and reaped then too.
-pub(super) fn watch<'a>(started: Started<'a>, job: &'a Job<'a>) -> Result<Seen, Error> {
+pub(crate) fn watch<'a>(started: Started<'a>, job: &'a Job<'a>) -> Result<Seen, Error> {
     let mut watch = Watch {
         started,
         job,
@@ -163,7 +164,7 @@ impl Watch<'_> {
                 .map(|cancel| (cancel.event(), PollFlags::IN)),
         ];
         let [exited, stdin, stdout, stderr, orphaned, cancelled] =
-            ready(sources, self.time_left())?;
+            wait_for(sources, self.time_left())?;
         Ok(Ready {
             exited,
             stdin,
@@ -345,24 +346,4 @@ fn unreported() -> Denial {
         call: "forbidden system call".to_owned(),
         detail: "of a foreign ABI, or not reported on this host".to_owned(),
     }
-}
-
-/// Polls those of the sources that are there; says for each whether it is ready.
-fn ready<const N: usize>(
-    sources: [Option<(BorrowedFd<'_>, PollFlags)>; N],
-    timeout: Duration,
-) -> Result<[bool; N], Error> {
-    let mut polled: Vec<PollFd<'_>> = sources
-        .iter()
-        .flatten()
-        .map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
-        .collect();
-    let timeout = Timespec::try_from(timeout).ok();
-    match poll(&mut polled, timeout.as_ref()) {
-        Ok(_) => {}
-        Err(rustix::io::Errno::INTR) => return Ok([false; N]),
-        Err(errno) => return Err(errno).during("wait for a plugin"),
-    }
-    let mut results = polled.iter().map(|source| !source.revents().is_empty());
-    Ok(sources.map(|source| source.is_some() && results.next() == Some(true)))
 }

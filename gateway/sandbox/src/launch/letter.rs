@@ -10,59 +10,59 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
-use super::error::{Error, While};
-use super::layout::{Layout, Operation};
+use crate::error::{Error, While};
+use crate::plan::layout::{Layout, Operation};
 use crate::sys::launcher::wire::{
     DESCRIPTORS_MAX, MESSAGE_BYTES, REPLY_BYTES, Reply, instruction, operation,
 };
 
 /// One message, not yet sent.
 #[derive(Debug, Default)]
-pub(super) struct Letter<'a> {
+pub(crate) struct Letter<'a> {
     bytes: Vec<u8>,
     descriptors: Vec<BorrowedFd<'a>>,
 }
 
 impl<'a> Letter<'a> {
-    pub(super) fn word(&mut self, word: u32) {
+    pub(crate) fn word(&mut self, word: u32) {
         self.bytes.extend(word.to_ne_bytes());
     }
 
-    pub(super) fn long(&mut self, long: u64) {
+    pub(crate) fn long(&mut self, long: u64) {
         self.bytes.extend(long.to_ne_bytes());
     }
 
-    pub(super) fn yes(&mut self, yes: bool) {
+    pub(crate) fn yes(&mut self, yes: bool) {
         self.word(u32::from(yes));
     }
 
-    pub(super) fn flags(&mut self, flags: i32) {
+    pub(crate) fn flags(&mut self, flags: i32) {
         self.word(flags.cast_unsigned());
     }
 
     /// A length or a count. What does not fit is far beyond a message's size, which is refused when it is sent.
-    pub(super) fn count(&mut self, count: usize) {
+    pub(crate) fn count(&mut self, count: usize) {
         self.word(u32::try_from(count).unwrap_or(u32::MAX));
     }
 
     /// Bytes behind their length.
-    pub(super) fn text(&mut self, bytes: &[u8]) {
+    pub(crate) fn text(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
         self.bytes.extend_from_slice(bytes);
     }
 
-    pub(super) fn string(&mut self, string: &CStr) {
+    pub(crate) fn string(&mut self, string: &CStr) {
         self.text(string.to_bytes_with_nul());
     }
 
-    pub(super) fn strings(&mut self, strings: &[CString]) {
+    pub(crate) fn strings(&mut self, strings: &[CString]) {
         self.count(strings.len());
         for string in strings {
             self.string(string);
         }
     }
 
-    pub(super) fn limits(&mut self, limits: &[(u32, u64)]) {
+    pub(crate) fn limits(&mut self, limits: &[(u32, u64)]) {
         self.count(limits.len());
         for &(resource, value) in limits {
             self.word(resource);
@@ -71,7 +71,7 @@ impl<'a> Letter<'a> {
     }
 
     /// A private root's operations, or that there is none.
-    pub(super) fn root(&mut self, layout: Option<&Layout>) {
+    pub(crate) fn root(&mut self, layout: Option<&Layout>) {
         self.yes(layout.is_some());
         let operations = layout.map(Layout::operations).unwrap_or_default();
         self.count(operations.len());
@@ -106,7 +106,7 @@ impl<'a> Letter<'a> {
     }
 
     /// A filter program behind its length in bytes.
-    pub(super) fn filter(&mut self, program: &[libc::sock_filter]) {
+    pub(crate) fn filter(&mut self, program: &[libc::sock_filter]) {
         self.count(program.len().saturating_mul(8));
         for &libc::sock_filter { code, jt, jf, k } in program {
             self.bytes.extend(instruction(code, jt, jf, k));
@@ -114,12 +114,12 @@ impl<'a> Letter<'a> {
     }
 
     /// Adds a descriptor. They are read in the order in which they were added.
-    pub(super) fn descriptor(&mut self, fd: BorrowedFd<'a>) {
+    pub(crate) fn descriptor(&mut self, fd: BorrowedFd<'a>) {
         self.descriptors.push(fd);
     }
 
     /// Says whether there is a descriptor, and adds it.
-    pub(super) fn descriptor_if(&mut self, fd: Option<BorrowedFd<'a>>) {
+    pub(crate) fn descriptor_if(&mut self, fd: Option<BorrowedFd<'a>>) {
         self.yes(fd.is_some());
         self.descriptors.extend(fd);
     }
@@ -128,7 +128,7 @@ impl<'a> Letter<'a> {
     ///
     /// # Errors
     /// When it is too long, or when nobody listens any more.
-    pub(super) fn send(&self, socket: BorrowedFd<'_>) -> Result<bool, Error> {
+    pub(crate) fn send(&self, socket: BorrowedFd<'_>) -> Result<bool, Error> {
         if self.bytes.len() > MESSAGE_BYTES {
             return Err(Error::Unusable {
                 subject: "set of arguments and paths, of more than 64 KiB",
@@ -159,7 +159,7 @@ impl<'a> Letter<'a> {
 ///
 /// # Errors
 /// When the launcher is gone.
-pub(super) fn read_reply(socket: BorrowedFd<'_>) -> Result<(Reply, Option<OwnedFd>), Error> {
+pub(crate) fn read_reply(socket: BorrowedFd<'_>) -> Result<(Reply, Option<OwnedFd>), Error> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut bytes = [0_u8; REPLY_BYTES];

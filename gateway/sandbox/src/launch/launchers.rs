@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
-use super::error::{Error, While};
-use super::filter::Wanted;
-use super::host::Host;
-use super::job::Job;
-use super::launcher::{Launcher, Outfit, Turn};
-use super::layout::Layout;
-use super::plan::{self, Plan};
-use super::rules::Places;
+use crate::error::{Error, While};
+use crate::filter::Wanted;
+use crate::job::Job;
+use crate::launch::launcher::{Launcher, Outfit, Turn};
+use crate::launch::means::Means;
+use crate::plan::Plan;
+use crate::plan::layout::Layout;
+use crate::plan::limits::limits_of_all;
+use crate::plan::places::Places;
 
 /// The most kinds whose launchers are kept. One kind is all static programs; each other package is its own, as it sees its own files.
 /// An idle launcher takes some 100 KiB, and starting one a few milliseconds.
@@ -25,12 +26,12 @@ const PER_KIND_MAX: usize = 8;
 
 /// The launchers by kind, most recently used last.
 #[derive(Debug, Default)]
-pub(super) struct Launchers {
-    kept: Mutex<Vec<(Kind, Arc<Place>)>>,
+pub(crate) struct Launchers {
+    kept: Mutex<Vec<(Kind, Arc<Shelf>)>>,
 }
 
 /// The launchers of one kind. Locked while one is started, so that those who need the same kind wait for it, and nobody else does.
-type Place = Mutex<Vec<Arc<Launcher>>>;
+type Shelf = Mutex<Vec<Arc<Launcher>>>;
 
 /// What all plugins of one launcher have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,10 +49,10 @@ impl Launchers {
     ///
     /// # Errors
     /// When a new one cannot be started.
-    pub(super) fn get(&self, host: &Host, plan: &Plan, job: &Job<'_>) -> Result<Turn, Error> {
-        let kind = Kind::of(host, plan, job)?;
-        let place = self.place(&kind);
-        let mut there = place.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn get(&self, means: &Means, plan: &Plan, job: &Job<'_>) -> Result<Turn, Error> {
+        let kind = Kind::of(means, plan, job)?;
+        let shelf = self.shelf(&kind);
+        let mut there = shelf.lock().unwrap_or_else(PoisonError::into_inner);
         there.retain(|launcher| !launcher.is_gone());
         let least = there.iter().min_by_key(|launcher| launcher.turns());
         if let Some(launcher) = least
@@ -59,44 +60,44 @@ impl Launchers {
         {
             return Ok(Turn::at(launcher));
         }
-        let launcher = Arc::new(Launcher::start(host, &kind.outfit(host)?)?);
+        let launcher = Arc::new(Launcher::start(means, &kind.outfit(means)?)?);
         let turn = Turn::at(&launcher);
         there.push(launcher);
         Ok(turn)
     }
 
-    /// The place of a kind, now the last. Another may have to go for it; its launchers end when nobody uses them any more.
-    fn place(&self, kind: &Kind) -> Arc<Place> {
+    /// The shelf of a kind, now the last. Another may have to go for it; its launchers end when nobody uses them any more.
+    fn shelf(&self, kind: &Kind) -> Arc<Shelf> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = kept.iter().position(|(known, _)| known == kind) {
             let entry = kept.remove(at);
-            let place = Arc::clone(&entry.1);
+            let shelf = Arc::clone(&entry.1);
             kept.push(entry);
-            return place;
+            return shelf;
         }
         let is_old = |(known, _): &mut (Kind, _)| kind.replaces(known);
         let mut gone: Vec<_> = kept.extract_if(.., is_old).collect();
         if kept.len() >= KEPT_MAX {
             gone.push(kept.remove(0));
         }
-        let place = Arc::default();
-        kept.push((kind.clone(), Arc::clone(&place)));
+        let shelf = Arc::default();
+        kept.push((kind.clone(), Arc::clone(&shelf)));
         drop(kept);
         // Not under the lock, as it waits for the launchers' ends.
         drop(gone);
-        place
+        shelf
     }
 }
 
 impl Kind {
-    fn of(host: &Host, plan: &Plan, job: &Job<'_>) -> Result<Self, Error> {
+    fn of(means: &Means, plan: &Plan, job: &Job<'_>) -> Result<Self, Error> {
         let package = plan.sees_package.then(|| job.package.to_path_buf());
         let places = plan.places.read.iter().chain(&plan.places.execute);
         let identities = places
             .map(|path| identity(path))
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            wanted: plan.wanted(host.private_root(), host.reported),
+            wanted: plan.wanted(means.private_root(), means.reported),
             places: plan.places.clone(),
             visible: plan.visible.clone(),
             package,
@@ -114,18 +115,18 @@ impl Kind {
         now == *self
     }
 
-    fn outfit(&self, host: &Host) -> Result<Outfit, Error> {
-        let root = if host.private_root() {
+    fn outfit(&self, means: &Means) -> Result<Outfit, Error> {
+        let root = if means.private_root() {
             Some(Layout::plan(&self.visible, self.package.as_deref())?)
         } else {
             None
         };
         Ok(Outfit {
-            namespaces: host.namespaces,
+            namespaces: means.namespaces,
             root,
             wanted: self.wanted.clone(),
-            ruleset: host.ruleset(&self.places)?,
-            limits: plan::limits_of_all(),
+            ruleset: means.ruleset(&self.places)?,
+            limits: limits_of_all(),
         })
     }
 }

@@ -1,24 +1,26 @@
 //! Decides what is applied to one job: program, arguments, places, limits and filter. It starts nothing.
 
+pub(crate) mod interpreter;
+pub(crate) mod layout;
+pub(crate) mod limits;
+pub(crate) mod places;
+pub(crate) mod runtimes;
+
 use std::ffi::CString;
 use std::fs;
-use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use super::cgroup::Caps;
-use super::elf;
-use super::error::{Error, While};
-use super::filter::Wanted;
-use super::image::{Class, Image};
-use super::job::{Entry, Job, Limits};
-use super::layout::PACKAGE_FOLDER;
-use super::rules::Places;
-use super::runtimes::{Runtime, Runtimes, WORKER_RUNTIME, WORKER_SHIM};
-use super::streams::above_stdio;
+use crate::error::{Error, While};
+use crate::filter::Wanted;
+use crate::image::{Class, Image};
+use crate::job::{Entry, Job, Limits};
+use crate::plan::interpreter::Interpreter;
+use crate::plan::layout::PACKAGE_FOLDER;
+use crate::plan::limits::{Caps, caps_of_run, limits_of_run};
+use crate::plan::places::Places;
+use crate::plan::runtimes::{Runtime, Runtimes, WORKER_RUNTIME, WORKER_SHIM};
 
 /// The name that a native program is started under.
 const PROGRAM_NAME: &str = "plugin";
@@ -31,24 +33,10 @@ const LIBRARY_FOLDERS: [&str; 4] = [
     "/usr/lib64",
 ];
 
-/// How much of an interpreter is read to find its loader, in bytes; linkers put that into the first page.
-const HEADER_BYTES: u64 = 64 * 1024;
-
 /// Descriptors: three, and room for the event loops of Go and Rust programs.
 const DESCRIPTORS_PROGRAM: u64 = 16;
 /// Descriptors: module systems and event loops open some thirty.
 const DESCRIPTORS_RUNTIME: u64 = 64;
-/// Threads: Node starts eleven, Go about one a processor; 64 end a thread bomb early.
-pub(super) const THREADS_MAX: usize = 64;
-/// Memory in bytes that the kernel takes on a plugin's behalf: page tables, stacks of 64 threads, full pipes, and the part of libraries and
-/// interpreters in the page cache that the plugin was the first to read, which the kernel takes back before it kills.
-const KERNEL_BYTES: u64 = 16 << 20;
-/// More processors than any plugin has use for; it keeps the kernel's arithmetic on quotas far from overflow.
-const PROCESSORS_MAX: u32 = 64;
-/// Queued signals and timers.
-const SIGNALS: u64 = 64;
-/// Main stack in bytes, and so libc's default for threads: the usual 8 MiB.
-const STACK_BYTES: u64 = 8 << 20;
 /// Address space in bytes beyond the memory limit for programs, and for interpreters that make no code: Go reserves about 1 GiB without using it. It bounds page tables, which no other limit counts.
 const RESERVE_PROGRAM_BYTES: u64 = 8 << 30;
 /// Address space in bytes beyond the memory limit for interpreters that make code: V8 reserves tens of GiB for its cages.
@@ -56,7 +44,7 @@ const RESERVE_CODE_MAKER_BYTES: u64 = 128 << 30;
 
 /// The program behind an entry.
 #[derive(Debug)]
-pub(super) enum Program {
+pub(crate) enum Program {
     /// A sealed copy.
     Sealed(Arc<Image>),
     /// The operator's interpreter.
@@ -65,25 +53,25 @@ pub(super) enum Program {
 
 /// What is applied to one job.
 #[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) class: Class,
-    pub(super) program: Program,
-    pub(super) arguments: Vec<CString>,
+pub(crate) struct Plan {
+    pub(crate) class: Class,
+    pub(crate) program: Program,
+    pub(crate) arguments: Vec<CString>,
     /// Host paths seen from inside, the package not among them.
-    pub(super) visible: Vec<PathBuf>,
+    pub(crate) visible: Vec<PathBuf>,
     /// Whether the package is seen from inside.
-    pub(super) sees_package: bool,
+    pub(crate) sees_package: bool,
     /// What Landlock lets through.
-    pub(super) places: Places,
+    pub(crate) places: Places,
     /// What the control group caps, where there is one.
-    pub(super) caps: Caps,
+    pub(crate) caps: Caps,
     limits: Vec<(u32, u64)>,
     /// The limit on descriptors, which is set apart from the others.
-    pub(super) descriptors: u64,
-    pub(super) makes_code: bool,
+    pub(crate) descriptors: u64,
+    pub(crate) makes_code: bool,
     /// Whether its C library may ask its name service, in vain.
-    pub(super) asks_name_service: bool,
-    pub(super) extra_calls: Vec<String>,
+    pub(crate) asks_name_service: bool,
+    pub(crate) extra_calls: Vec<String>,
 }
 
 impl Plan {
@@ -91,7 +79,7 @@ impl Plan {
     ///
     /// # Errors
     /// When the entry names nothing that can be run.
-    pub(super) fn new(
+    pub(crate) fn new(
         job: &Job<'_>,
         runtimes: &Runtimes,
         private_root: bool,
@@ -134,8 +122,8 @@ impl Plan {
             visible,
             sees_package: class == Class::Dynamic,
             places,
-            caps: caps(job, 0),
-            limits: limits(&job.limits, 0, RESERVE_PROGRAM_BYTES),
+            caps: caps_of_run(job, 0),
+            limits: limits_of_run(&job.limits, 0, RESERVE_PROGRAM_BYTES),
             descriptors: DESCRIPTORS_PROGRAM,
             makes_code: false,
             asks_name_service: false,
@@ -178,8 +166,8 @@ impl Plan {
             visible,
             sees_package: true,
             places,
-            caps: caps(job, overhead),
-            limits: limits(&job.limits, overhead, reserve),
+            caps: caps_of_run(job, overhead),
+            limits: limits_of_run(&job.limits, overhead, reserve),
             descriptors: DESCRIPTORS_RUNTIME,
             makes_code: runtime.makes_code,
             asks_name_service: runtime.asks_name_service,
@@ -188,7 +176,7 @@ impl Plan {
     }
 
     /// The descriptor that is executed.
-    pub(super) fn file(&self) -> BorrowedFd<'_> {
+    pub(crate) fn file(&self) -> BorrowedFd<'_> {
         match &self.program {
             Program::Sealed(image) => image.file(),
             Program::Interpreter(file) => file.as_fd(),
@@ -197,13 +185,13 @@ impl Plan {
 
     /// The resource limits. A control group counts what is used, of every kind; the limit on private memory, which counts
     /// what is asked for, would only come before it and hide the cause, and so stands in where there is no group.
-    pub(super) fn limits(&self, grouped: bool) -> Vec<(u32, u64)> {
+    pub(crate) fn limits(&self, grouped: bool) -> Vec<(u32, u64)> {
         let stands = |&(resource, _): &(u32, u64)| !grouped || resource != libc::RLIMIT_DATA;
         self.limits.iter().copied().filter(stands).collect()
     }
 
     /// What the filter must be like.
-    pub(super) fn wanted(&self, private_root: bool, reported: bool) -> Wanted {
+    pub(crate) fn wanted(&self, private_root: bool, reported: bool) -> Wanted {
         Wanted {
             class: self.class,
             makes_code: self.makes_code,
@@ -211,51 +199,6 @@ impl Plan {
             reported,
             extra_calls: self.extra_calls.clone(),
         }
-    }
-}
-
-/// An interpreter's file, opened, and how it is started.
-struct Interpreter {
-    /// What is executed: the interpreter, or its loader.
-    program: OwnedFd,
-    /// The loader that its headers name.
-    loader: Option<PathBuf>,
-    /// The first arguments, the program's own name included.
-    words: Vec<Vec<u8>>,
-}
-
-impl Interpreter {
-    fn open(runtime: &Runtime) -> Result<Self, Error> {
-        let file = fs::File::open(&runtime.interpreter).during("open an interpreter")?;
-        let mut header = Vec::new();
-        (&file)
-            .take(HEADER_BYTES)
-            .read_to_end(&mut header)
-            .during("read an interpreter")?;
-        elf::class(&header)?;
-        let loader = elf::loader(&header);
-        let own_name = runtime.interpreter.as_os_str().as_bytes().to_vec();
-        let (file, words) = match &loader {
-            Some(loader) if !runtime.libraries.is_empty() => {
-                let loader_file = fs::File::open(loader).during("open a loader")?;
-                let loader = loader.as_os_str().as_bytes().to_vec();
-                let paths = runtime
-                    .libraries
-                    .iter()
-                    .map(|path| path.as_os_str().as_bytes());
-                let paths = paths.collect::<Vec<_>>().join(&b':');
-                (
-                    loader_file,
-                    vec![loader, b"--library-path".to_vec(), paths, own_name],
-                )
-            }
-            Some(_) | None => (file, vec![own_name]),
-        };
-        Ok(Self {
-            program: above_stdio(OwnedFd::from(file))?,
-            loader,
-            words,
-        })
     }
 }
 
@@ -322,61 +265,6 @@ fn c_argument(bytes: Vec<u8>) -> Result<CString, Error> {
     })
 }
 
-/// What a control group holds the job to.
-fn caps(job: &Job<'_>, overhead: u64) -> Caps {
-    let time = job.deadline.saturating_duration_since(Instant::now());
-    let memory = job.limits.memory_bytes.saturating_add(overhead);
-    Caps {
-        memory_bytes: memory.saturating_add(KERNEL_BYTES),
-        tasks: THREADS_MAX as u64,
-        processors: processors(job.limits.cpu, time),
-    }
-}
-
-/// How many processors a job keeps busy that spreads its processor time over its whole time, rounded up.
-fn processors(cpu: Duration, time: Duration) -> u32 {
-    let count = cpu.as_millis().div_ceil(time.as_millis().max(1));
-    u32::try_from(count)
-        .unwrap_or(u32::MAX)
-        .clamp(1, PROCESSORS_MAX)
-}
-
-/// The resource limits that are the same for every plugin, soft and hard alike (setrlimit(2)). The launcher bears them too.
-pub(super) fn limits_of_all() -> Vec<(u32, u64)> {
-    vec![
-        // No core file, and no pipe to a core handler with the plugin's memory.
-        (libc::RLIMIT_CORE, 0),
-        // No file grows.
-        (libc::RLIMIT_FSIZE, 0),
-        // No memory that cannot be taken back.
-        (libc::RLIMIT_MEMLOCK, 0),
-        // No message queues.
-        (libc::RLIMIT_MSGQUEUE, 0),
-        // No better share of the processor than was given.
-        (libc::RLIMIT_NICE, 0),
-        (libc::RLIMIT_RTPRIO, 0),
-        (libc::RLIMIT_STACK, STACK_BYTES),
-    ]
-}
-
-/// The resource limits of one run.
-fn limits(limits: &Limits, overhead: u64, reserve: u64) -> Vec<(u32, u64)> {
-    let memory = limits.memory_bytes.saturating_add(overhead);
-    vec![
-        (libc::RLIMIT_SIGPENDING, SIGNALS),
-        (libc::RLIMIT_NPROC, THREADS_MAX as u64),
-        // The supervisor's own look at the clock is finer; this holds should the supervisor be stopped.
-        (libc::RLIMIT_CPU, whole_seconds(limits.cpu)),
-        (libc::RLIMIT_DATA, memory),
-        (libc::RLIMIT_AS, memory.saturating_add(reserve)),
-    ]
-}
-
-/// Rounded up, and at least one, because a limit of zero is one too to the kernel.
-fn whole_seconds(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0 || time.is_zero())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,23 +283,6 @@ mod tests {
         for path in ["/etc/passwd", "../x", "a/../../x", ""] {
             assert!(inside(package, Path::new(path), true).is_err(), "{path}");
         }
-    }
-
-    #[test]
-    fn processor_seconds_are_rounded_up() {
-        assert_eq!(whole_seconds(Duration::ZERO), 1);
-        assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
-        assert_eq!(whole_seconds(Duration::from_secs(2)), 2);
-        assert_eq!(whole_seconds(Duration::from_millis(2001)), 3);
-    }
-
-    #[test]
-    fn processors_are_those_that_use_up_the_time_allowed() {
-        let second = Duration::from_secs(1);
-        assert_eq!(processors(second, second), 1);
-        assert_eq!(processors(second / 10, second), 1);
-        assert_eq!(processors(second * 3 / 2, second), 2);
-        assert_eq!(processors(second, Duration::ZERO), PROCESSORS_MAX);
     }
 
     #[test]

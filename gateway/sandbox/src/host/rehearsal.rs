@@ -1,40 +1,26 @@
 //! What this host offers, found by trying it: every layer is rehearsed in a child that stops short of exec.
 
-use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use super::cgroup::{self, Caps, Cgroups};
-use super::error::{Error, While};
-use super::filter::Wanted;
-use super::image::{Class, Image};
-use super::launcher::{Launcher, Outfit, Start};
-use super::layer::Layer;
-use super::layout::Layout;
-use super::plan;
-use super::rules::{self, Places};
-use super::settings::Settings;
-use super::streams::above_stdio;
-use super::uids::{Loan, Uids};
+use crate::descriptor::above_stdio;
+use crate::error::{Error, While};
+use crate::filter::Wanted;
+use crate::image::{Class, Image};
+use crate::launch::cgroup::{self, Cgroups};
+use crate::launch::launcher::{Launcher, Outfit, Start};
+use crate::launch::means::{Means, NAMESPACES};
+use crate::launch::uids::{Loan, Uids};
+use crate::layer::Layer;
+use crate::plan::layout::Layout;
+use crate::plan::limits::{Caps, limits_of_all};
+use crate::plan::places::Places;
+use crate::settings::Settings;
 use crate::sys::launcher::PROGRAM;
 use crate::sys::launcher::wire::Step;
 use crate::sys::wait::{self, Death};
-
-/// The namespaces that are made anew for each run; the others are the launcher's. Where control-group namespaces are borders of
-/// delegation (`nsdelegate`, as systemd mounts them), a launcher in one of its own could not start a plugin in the run's group, which lies outside.
-pub(super) const NAMESPACES_OF_EACH: i32 = libc::CLONE_NEWPID | libc::CLONE_NEWCGROUP;
-
-/// The namespaces, with their layers.
-pub(super) const NAMESPACES: [(i32, Layer); 6] = [
-    (libc::CLONE_NEWNS, Layer::MountNs),
-    (libc::CLONE_NEWPID, Layer::PidNs),
-    (libc::CLONE_NEWIPC, Layer::IpcNs),
-    (libc::CLONE_NEWUTS, Layer::UtsNs),
-    (libc::CLONE_NEWCGROUP, Layer::CgroupNs),
-    (libc::CLONE_NEWNET, Layer::NetNs),
-];
 
 /// More than a child of ours takes that stops short of exec.
 const REHEARSAL_CAPS: Caps = Caps {
@@ -43,36 +29,25 @@ const REHEARSAL_CAPS: Caps = Caps {
     processors: 1,
 };
 
-/// What was found.
-#[derive(Debug)]
-pub(super) struct Host {
-    /// Whether the gateway is root and so changes user id.
-    pub(super) uids: Option<Uids>,
-    /// Landlock's version, 0 without it.
-    pub(super) landlock: u32,
-    /// Flags of the namespaces that can be made, `CLONE_NEWUSER` among them for an ordinary user.
-    pub(super) namespaces: i32,
-    /// Groups to run in, or why there are none.
-    pub(super) cgroups: Result<Cgroups, String>,
-    /// Whether forbidden calls can be reported.
-    pub(super) reported: bool,
-    /// The launcher's program, sealed.
-    pub(super) launcher: Arc<Image>,
-    /// An empty folder without a name, in which nobody can make anything.
-    pub(super) folder: OwnedFd,
+/// Finds out what the host has to start plugins with, by trying everything.
+///
+/// # Errors
+/// When even the layers that nothing can replace do not work.
+pub(crate) fn means(settings: &Settings) -> Result<Means, Error> {
+    Rehearsal::with(settings).map(|rehearsal| rehearsal.0)
 }
 
-impl Host {
-    /// Tries everything out.
-    ///
-    /// # Errors
-    /// When even the layers that nothing can replace do not work.
-    pub(super) fn probe(settings: &Settings) -> Result<Self, Error> {
+/// What has been found out so far.
+#[derive(Debug)]
+struct Rehearsal(Means);
+
+impl Rehearsal {
+    fn with(settings: &Settings) -> Result<Self, Error> {
         let root = rustix::process::geteuid().is_root();
         // Where that signal is ignored, children vanish before anybody has seen how they ended, and their numbers become others'.
         wait::keep_children().during("keep children until they are reaped")?;
         let folder = empty_folder()?;
-        let mut host = Self {
+        let mut found = Self(Means {
             uids: root.then(|| Uids::new(settings.uid_pool.clone())),
             landlock: crate::sys::landlock::version(),
             namespaces: 0,
@@ -80,34 +55,25 @@ impl Host {
             reported: true,
             launcher: Arc::new(launcher_program()?),
             folder,
-        };
-        if host.rehearse_with(host.all_namespaces()).is_ok() {
-            host.namespaces = host.all_namespaces();
+        });
+        if found.rehearse_with(found.all_namespaces()).is_ok() {
+            found.0.namespaces = found.all_namespaces();
         } else {
-            host.try_core()?;
-            host.try_namespaces();
+            found.try_core()?;
+            found.try_namespaces();
         }
-        host.try_cgroups();
-        Ok(host)
+        found.try_cgroups();
+        Ok(found)
     }
 
     /// Groups are used only when a rehearsal in one works.
     fn try_cgroups(&mut self) {
-        self.cgroups = Cgroups::open();
-        if let Err(error) = self.rehearse_with(self.namespaces) {
+        self.0.cgroups = Cgroups::open();
+        if let Err(error) = self.rehearse_with(self.0.namespaces) {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             let cause = cause.unwrap_or_default();
-            self.cgroups = Err(format!("a rehearsal in one failed: {error}: {cause}"));
+            self.0.cgroups = Err(format!("a rehearsal in one failed: {error}: {cause}"));
         }
-    }
-
-    /// A group with these caps, where there are groups.
-    pub(super) fn group(&self, caps: Caps) -> Result<Option<cgroup::Loan>, Error> {
-        self.cgroups
-            .as_ref()
-            .ok()
-            .map(|groups| groups.borrow(caps))
-            .transpose()
     }
 
     /// The layers without which no plugin is ever started. Reports may be missing: then forbidden calls kill.
@@ -118,7 +84,7 @@ impl Host {
                     .map(Step::as_str)
                     .contains(&step) =>
             {
-                self.reported = false;
+                self.0.reported = false;
                 self.rehearse_with(0)
             }
             other => other,
@@ -133,7 +99,7 @@ impl Host {
     }
 
     fn user_namespace(&self) -> i32 {
-        if self.uids.is_some() {
+        if self.0.uids.is_some() {
             0
         } else {
             libc::CLONE_NEWUSER
@@ -149,7 +115,7 @@ impl Host {
                 working = tried;
             }
         }
-        self.namespaces = working;
+        self.0.namespaces = working;
     }
 
     /// Starts a launcher and takes every step up to exec for a static program, in a child that then exits.
@@ -157,7 +123,7 @@ impl Host {
         let private_root = namespaces & libc::CLONE_NEWNS != 0;
         let null = open_null()?;
         let launcher = Launcher::start(
-            self,
+            &self.0,
             &Outfit {
                 namespaces,
                 root: if private_root {
@@ -169,15 +135,15 @@ impl Host {
                     class: Class::Static,
                     makes_code: false,
                     private_root,
-                    reported: self.reported,
+                    reported: self.0.reported,
                     extra_calls: Vec::new(),
                 },
-                ruleset: self.ruleset(&Places::default())?,
-                limits: plan::limits_of_all(),
+                ruleset: self.0.ruleset(&Places::default())?,
+                limits: limits_of_all(),
             },
         )?;
-        let loan = self.identity()?;
-        let group = self.group(REHEARSAL_CAPS)?;
+        let loan = self.0.identity()?;
+        let group = self.0.group(REHEARSAL_CAPS)?;
         let group = group.as_ref();
         let child = launcher.launch(&Start {
             user: loan.as_ref().map(Loan::id),
@@ -204,62 +170,6 @@ impl Host {
             Err(rustix::io::Errno::PERM).during("rehearse a start")
         }
     }
-
-    /// A ruleset for these places, or none where the host has no Landlock.
-    pub(super) fn ruleset(&self, places: &Places) -> Result<Option<OwnedFd>, Error> {
-        if self.landlock < rules::VERSION_MIN {
-            return Ok(None);
-        }
-        above_stdio(rules::build(self.landlock, places)?).map(Some)
-    }
-
-    /// As root, a user id for one run.
-    pub(super) fn identity(&self) -> Result<Option<Loan>, Error> {
-        self.uids.as_ref().map(Uids::borrow).transpose()
-    }
-
-    /// In a user namespace, the gateway's own ids are seen as nobody's. Both maps are empty without one.
-    pub(super) fn id_maps(&self, namespaces: i32) -> Result<[CString; 2], Error> {
-        /// The overflow id, "nobody" everywhere. Not 0, so that exec drops all capabilities.
-        const INSIDE: u32 = 65_534;
-        if namespaces & libc::CLONE_NEWUSER == 0 {
-            return Ok([CString::default(), CString::default()]);
-        }
-        let line = |outside: u32| {
-            CString::new(format!("{INSIDE} {outside} 1")).map_err(|_| Error::Unusable {
-                subject: "user id",
-                value: outside.to_string(),
-            })
-        };
-        let (user, group) = (
-            rustix::process::geteuid().as_raw(),
-            rustix::process::getegid().as_raw(),
-        );
-        Ok([line(user)?, line(group)?])
-    }
-
-    /// Whether a private root can be built.
-    pub(super) fn private_root(&self) -> bool {
-        self.namespaces & libc::CLONE_NEWNS != 0
-    }
-}
-
-/// A random number that nobody can guess.
-pub(super) fn random() -> Result<u64, Error> {
-    let mut bytes = [0_u8; 8];
-    let count = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .during("draw random numbers")?;
-    debug_assert_eq!(count, bytes.len(), "getrandom fills up to 256 bytes");
-    Ok(u64::from_ne_bytes(bytes))
-}
-
-/// The same as two words.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the halves are wanted apart"
-)]
-pub(super) fn random_halves() -> Result<[u32; 2], Error> {
-    random().map(|whole| [whole as u32, (whole >> 32) as u32])
 }
 
 /// The launcher's program in sealed memory.

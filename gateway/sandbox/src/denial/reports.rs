@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::denial::{self, Judgement};
-use super::error::{Error, While};
-use super::plan::THREADS_MAX;
-use super::report::Denial;
+use crate::denial::judge::{self, Judgement};
+use crate::error::{Error, While};
+use crate::plan::limits::THREADS_MAX;
+use crate::report::Denial;
 use crate::sys::notify::{self, Notification};
 use crate::sys::spawn::Child;
 use crate::sys::wait;
@@ -24,9 +24,9 @@ const TAKEN_MAX: usize = 256;
 
 /// A started plugin and what was reported of it.
 #[derive(Debug)]
-pub(super) struct Run {
+pub(crate) struct Run {
     /// The process.
-    pub(super) child: Child,
+    pub(crate) child: Child,
     /// Whether a question to the C library's name service is a probe and no attack.
     asks_name_service: bool,
     denied: Mutex<Option<Denial>>,
@@ -35,7 +35,7 @@ pub(super) struct Run {
 
 impl Run {
     /// A run of which nothing was reported.
-    pub(super) fn new(child: Child, asks_name_service: bool) -> Self {
+    pub(crate) fn new(child: Child, asks_name_service: bool) -> Self {
         Self {
             child,
             asks_name_service,
@@ -45,7 +45,7 @@ impl Run {
     }
 
     /// The first forbidden call, when there was one.
-    pub(super) fn denied(&self) -> Option<Denial> {
+    pub(crate) fn denied(&self) -> Option<Denial> {
         self.denied
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -53,7 +53,7 @@ impl Run {
     }
 
     /// How many benign probes were answered with an error.
-    pub(super) fn probes(&self) -> u32 {
+    pub(crate) fn probes(&self) -> u32 {
         self.probes.load(Ordering::Relaxed)
     }
 }
@@ -63,7 +63,7 @@ impl Run {
 /// Plugins can report without end: each harmless question is answered, and asked again. So nobody waits for the listener to
 /// fall silent, and nothing is judged under the lock that every run needs.
 #[derive(Debug)]
-pub(super) struct Reports {
+pub(crate) struct Reports {
     listener: OwnedFd,
     /// Held by whoever reads the listener, so that what was seen to be there is there still.
     reading: Mutex<()>,
@@ -80,7 +80,7 @@ struct State {
 
 impl Reports {
     /// Nobody is running yet.
-    pub(super) fn new(listener: OwnedFd) -> Self {
+    pub(crate) fn new(listener: OwnedFd) -> Self {
         Self {
             listener,
             reading: Mutex::default(),
@@ -90,12 +90,12 @@ impl Reports {
     }
 
     /// Readable when there is something to take.
-    pub(super) fn listener(&self) -> BorrowedFd<'_> {
+    pub(crate) fn listener(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()
     }
 
     /// From now on, reports of this run's process are its own.
-    pub(super) fn claim(&self, run: &Arc<Run>) -> Result<(), Error> {
+    pub(crate) fn claim(&self, run: &Arc<Run>) -> Result<(), Error> {
         let claimed = self.state().claim(run);
         // Each of them, also when one fails: a thread whose report nobody judges waits for ever.
         let judged = claimed.iter().map(|report| self.judge(run, report));
@@ -103,13 +103,13 @@ impl Reports {
     }
 
     /// Ends that. It must come before the process is reaped, as its number may then be another's.
-    pub(super) fn release(&self, run: &Run) {
+    pub(crate) fn release(&self, run: &Run) {
         self.state().runs.remove(&run.child.pid);
     }
 
     /// Takes the reports that are there, also while more of them come. When it returns, each that came before it was called
     /// has been dealt with: they come in order, and each thread makes one, of the runs that are known and of those to come.
-    pub(super) fn take_all(&self) -> Result<(), Error> {
+    pub(crate) fn take_all(&self) -> Result<(), Error> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -124,7 +124,7 @@ impl Reports {
     }
 
     /// Takes some of the reports that are there, and lets whoever waits for them go first.
-    pub(super) fn take_some(&self) -> Result<(), Error> {
+    pub(crate) fn take_some(&self) -> Result<(), Error> {
         for _ in 0..TAKEN_MAX {
             if self.waiting.load(Ordering::Relaxed) > 0 {
                 std::thread::yield_now();
@@ -183,7 +183,7 @@ impl Reports {
     }
 
     fn judge(&self, run: &Run, report: &Notification) -> Result<(), Error> {
-        match denial::judge(self.listener(), report, run.asks_name_service) {
+        match judge::judge(self.listener(), report, run.asks_name_service) {
             Judgement::Refuse(errno) => {
                 run.probes.fetch_add(1, Ordering::Relaxed);
                 notify::refuse(self.listener(), report.id, errno).during("answer a probe")

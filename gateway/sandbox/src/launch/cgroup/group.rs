@@ -7,24 +7,14 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::tree::{Controller, Home, Version};
-use crate::streams::above_stdio;
+use crate::descriptor::above_stdio;
+use crate::plan::limits::Caps;
 
 /// The kernel's scheduling period in microseconds, its own default.
 const PERIOD_US: u64 = 100_000;
 
 /// More than a counter's file holds, in bytes: at most ten names with numbers of up to 20 digits.
 const TEXT_MAX: usize = 512;
-
-/// What one run may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Caps {
-    /// Memory of every kind in bytes, the kernel's own on the run's behalf included.
-    pub(crate) memory_bytes: u64,
-    /// Processes and threads.
-    pub(crate) tasks: u64,
-    /// Processors busy at once, on average over a tenth of a second.
-    pub(crate) processors: u32,
-}
 
 /// What is read of a group at each run, kept open: looking up its path and opening it costs more than the reading.
 #[derive(Debug)]

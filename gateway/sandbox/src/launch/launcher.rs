@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use rustix::event::PollFlags;
 
-use super::children::Children;
-use super::error::{Error, While};
-use super::filter::{Filter, Wanted};
-use super::host::{self, Host};
-use super::keeper::{keep, wait_for};
-use super::layout::Layout;
-use super::letter::{Letter, read_reply};
-use super::reports::Reports;
-use super::streams::above_stdio;
+use crate::denial::reports::Reports;
+use crate::descriptor::above_stdio;
+use crate::descriptor::wait_for;
+use crate::error::{Error, While};
+use crate::filter::{Filter, Wanted};
+use crate::launch::children::Children;
+use crate::launch::keeper::keep;
+use crate::launch::letter::{Letter, read_reply};
+use crate::launch::means::{self, Means};
+use crate::plan::layout::Layout;
 use crate::sys::launcher::wire::{Reply, Step};
 use crate::sys::spawn::Child;
 use crate::sys::wait::{self, Reaped};
@@ -31,45 +32,45 @@ const REPLIES_KEPT: usize = 64;
 
 /// What a launcher puts on, once, and so every plugin that it starts.
 #[derive(Debug)]
-pub(super) struct Outfit {
+pub(crate) struct Outfit {
     /// Flags of the namespaces that are to be had.
-    pub(super) namespaces: i32,
+    pub(crate) namespaces: i32,
     /// The private root, where there is a mount namespace.
-    pub(super) root: Option<Layout>,
+    pub(crate) root: Option<Layout>,
     /// The system-call filter.
-    pub(super) wanted: Wanted,
+    pub(crate) wanted: Wanted,
     /// The rules of every plugin's Landlock domain.
-    pub(super) ruleset: Option<OwnedFd>,
+    pub(crate) ruleset: Option<OwnedFd>,
     /// Resource limits that are the same for every plugin.
-    pub(super) limits: Vec<(u32, u64)>,
+    pub(crate) limits: Vec<(u32, u64)>,
 }
 
 /// One plugin to start.
 #[derive(Debug)]
-pub(super) struct Start<'a> {
+pub(crate) struct Start<'a> {
     /// As root: the user and group id to become.
-    pub(super) user: Option<u32>,
+    pub(crate) user: Option<u32>,
     /// What the last filter knows this launch's exec by.
-    pub(super) cookies: [u32; 2],
+    pub(crate) cookies: [u32; 2],
     /// The limit on descriptors.
-    pub(super) descriptors: u64,
+    pub(crate) descriptors: u64,
     /// Resource limits, soft and hard alike.
-    pub(super) limits: &'a [(u32, u64)],
+    pub(crate) limits: &'a [(u32, u64)],
     /// The program's name and arguments.
-    pub(super) arguments: &'a [CString],
+    pub(crate) arguments: &'a [CString],
     /// What becomes descriptors 0, 1 and 2.
-    pub(super) stdio: [BorrowedFd<'a>; 3],
+    pub(crate) stdio: [BorrowedFd<'a>; 3],
     /// The program to run; none for a rehearsal, which stops short of exec.
-    pub(super) program: Option<BorrowedFd<'a>>,
+    pub(crate) program: Option<BorrowedFd<'a>>,
     /// The control group to be born in (version 2).
-    pub(super) birthplace: Option<BorrowedFd<'a>>,
+    pub(crate) birthplace: Option<BorrowedFd<'a>>,
     /// The files into which to write to enter control groups (version 1).
-    pub(super) doors: Vec<BorrowedFd<'a>>,
+    pub(crate) doors: Vec<BorrowedFd<'a>>,
 }
 
 /// A running launcher. It is ended and reaped when dropped.
 #[derive(Debug)]
-pub(super) struct Launcher {
+pub(crate) struct Launcher {
     control: OwnedFd,
     process: Arc<OwnedFd>,
     reports: Option<Arc<Reports>>,
@@ -81,13 +82,13 @@ pub(super) struct Launcher {
 
 /// A plugin's turn to be started by a launcher, which is the busier while it lasts.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(crate) struct Turn {
     launcher: Arc<Launcher>,
 }
 
 impl Turn {
     /// The next turn at this one.
-    pub(super) fn at(launcher: &Arc<Launcher>) -> Self {
+    pub(crate) fn at(launcher: &Arc<Launcher>) -> Self {
         launcher.turns.fetch_add(1, Ordering::Relaxed);
         Self {
             launcher: Arc::clone(launcher),
@@ -95,7 +96,7 @@ impl Turn {
     }
 
     /// The launcher.
-    pub(super) fn launcher(&self) -> &Arc<Launcher> {
+    pub(crate) fn launcher(&self) -> &Arc<Launcher> {
         &self.launcher
     }
 }
@@ -118,10 +119,10 @@ impl Launcher {
     ///
     /// # Errors
     /// With the step that failed.
-    pub(super) fn start(host: &Host, outfit: &Outfit) -> Result<Self, Error> {
+    pub(crate) fn start(means: &Means, outfit: &Outfit) -> Result<Self, Error> {
         let (control, theirs) = socket_pair()?;
         let children = Arc::<Children>::default();
-        let (kept, watched) = keep(host, theirs, Arc::clone(&children))?;
+        let (kept, watched) = keep(Arc::clone(&means.launcher), theirs, Arc::clone(&children))?;
         let mut launcher = Self {
             control,
             process: kept.process,
@@ -131,7 +132,7 @@ impl Launcher {
             keeper: Some(kept.thread),
             turns: AtomicUsize::new(0),
         };
-        let dressed = launcher.dress(host, outfit, kept.lifeline.as_fd());
+        let dressed = launcher.dress(means, outfit, kept.lifeline.as_fd());
         // Also when it failed: the keeper waits for this, and whoever drops the launcher for the keeper.
         let told = watched.send(launcher.reports.clone());
         debug_assert!(told.is_ok(), "the keeper waits for what to watch");
@@ -141,13 +142,13 @@ impl Launcher {
     /// Tells the launcher what to put on, and waits until it has.
     fn dress(
         &mut self,
-        host: &Host,
+        means: &Means,
         outfit: &Outfit,
         lifeline: BorrowedFd<'_>,
     ) -> Result<(), Error> {
-        let mark = host::random()?;
+        let mark = means::random()?;
         let program = Filter::build(&outfit.wanted)?.with_mark(mark);
-        self.send(&outfit.letter(host, lifeline, mark, &program)?)?;
+        self.send(&outfit.letter(means, lifeline, mark, &program)?)?;
         let (reply, listener) = self.answer(self.control.as_fd())?;
         check(&reply)?;
         if outfit.wanted.reported {
@@ -163,7 +164,7 @@ impl Launcher {
     ///
     /// # Errors
     /// With the step that failed; no process is left then.
-    pub(super) fn launch(&self, start: &Start<'_>) -> Result<Child, Error> {
+    pub(crate) fn launch(&self, start: &Start<'_>) -> Result<Child, Error> {
         let socket = self.borrow_reply()?;
         let asked = self.children.ask();
         self.send(&start.letter(socket.theirs.as_fd()))?;
@@ -209,31 +210,31 @@ impl Launcher {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub(super) fn reap(&self, child: &Child) -> Result<Reaped, Error> {
+    pub(crate) fn reap(&self, child: &Child) -> Result<Reaped, Error> {
         let reaped = wait::reap(&child.pidfd).during("reap a plugin");
         self.children.forget(child.pid);
         reaped
     }
 
     /// Where forbidden calls are reported, if they are.
-    pub(super) fn reports(&self) -> Option<&Reports> {
+    pub(crate) fn reports(&self) -> Option<&Reports> {
         self.reports.as_deref()
     }
 
     /// Readable once the launcher has ended.
-    pub(super) fn process(&self) -> BorrowedFd<'_> {
+    pub(crate) fn process(&self) -> BorrowedFd<'_> {
         self.process.as_fd()
     }
 
     /// How many plugins have their turn or wait for it.
-    pub(super) fn turns(&self) -> usize {
+    pub(crate) fn turns(&self) -> usize {
         self.turns.load(Ordering::Relaxed)
     }
 
     /// Whether it has ended.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         let ended = (self.process.as_fd(), PollFlags::IN);
-        wait_for([ended], Duration::ZERO).is_ok_and(|[ended]| ended)
+        wait_for([Some(ended)], Duration::ZERO).is_ok_and(|[ended]| ended)
     }
 
     /// Sends a letter, once there is room for it.
@@ -241,7 +242,7 @@ impl Launcher {
         while !letter.send(self.control.as_fd())? {
             let room = (self.control.as_fd(), PollFlags::OUT);
             let ended = (self.process.as_fd(), PollFlags::IN);
-            self.in_time(wait_for([room, ended], ANSWER_TIME)?)?;
+            self.in_time(wait_for([Some(room), Some(ended)], ANSWER_TIME)?)?;
         }
         Ok(())
     }
@@ -250,7 +251,7 @@ impl Launcher {
     fn answer(&self, socket: BorrowedFd<'_>) -> Result<(Reply, Option<OwnedFd>), Error> {
         let answer = (socket, PollFlags::IN);
         let ended = (self.process.as_fd(), PollFlags::IN);
-        self.in_time(wait_for([answer, ended], ANSWER_TIME)?)?;
+        self.in_time(wait_for([Some(answer), Some(ended)], ANSWER_TIME)?)?;
         read_reply(socket)
     }
 
@@ -299,27 +300,27 @@ impl Outfit {
     /// The first message, as the launcher reads it.
     fn letter<'a>(
         &'a self,
-        host: &'a Host,
+        means: &'a Means,
         lifeline: BorrowedFd<'a>,
         mark: u64,
         filter: &[libc::sock_filter],
     ) -> Result<Letter<'a>, Error> {
         let mut letter = Letter::default();
-        letter.flags(self.namespaces & !host::NAMESPACES_OF_EACH);
-        letter.flags(self.namespaces & (host::NAMESPACES_OF_EACH | libc::CLONE_NEWUSER));
+        letter.flags(self.namespaces & !means::NAMESPACES_OF_EACH);
+        letter.flags(self.namespaces & (means::NAMESPACES_OF_EACH | libc::CLONE_NEWUSER));
         letter.word(std::process::id());
-        letter.yes(host.uids.is_some());
+        letter.yes(means.uids.is_some());
         letter.long(mark);
         letter.yes(self.wanted.reported);
         letter.yes(self.ruleset.is_some());
-        for map in host.id_maps(self.namespaces)? {
+        for map in means.id_maps(self.namespaces)? {
             letter.text(map.as_bytes());
         }
         letter.root(self.root.as_ref());
         letter.limits(&self.limits);
         letter.filter(filter);
         letter.descriptor(lifeline);
-        letter.descriptor(host.folder.as_fd());
+        letter.descriptor(means.folder.as_fd());
         if let Some(ruleset) = &self.ruleset {
             letter.descriptor(ruleset.as_fd());
         }

@@ -1,18 +1,15 @@
 //! The pipes between gateway and plugin: feeding the request without ever blocking, taking answer and error text with bounds.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{OFlags, fcntl_setfl};
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::STDERR_TAIL_BYTES;
-use super::error::{Error, While};
-use super::report::Tail;
-
-/// The lowest number for descriptors that the launcher is given at its start, above the four that it begins with.
-const FIRST_SOURCE: i32 = 4;
+use crate::STDERR_TAIL_BYTES;
+use crate::error::{Error, While};
+use crate::report::Tail;
 
 /// Space in bytes for a read from a stream that has said nothing yet: most answers fit.
 const FIRST_READ_BYTES: usize = 4 * 1024;
@@ -22,14 +19,6 @@ const LEAST_READ_BYTES: usize = 1024;
 
 /// The most space in bytes that is made for one read: a pipe's usual capacity.
 const READ_BYTES: usize = 64 * 1024;
-
-/// A descriptor numbered [`FIRST_SOURCE`] or higher, which the launcher's own cannot collide with.
-pub(super) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Error> {
-    if fd.as_raw_fd() >= FIRST_SOURCE {
-        return Ok(fd);
-    }
-    fcntl_dupfd_cloexec(&fd, FIRST_SOURCE).during("move a descriptor out of the way")
-}
 
 /// A pipe as (read end, write end).
 fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
@@ -45,14 +34,14 @@ fn non_blocking(fd: &OwnedFd) -> Result<(), Error> {
 /// The gateway keeps the read end too until all is written. So a plugin that closes its input can never raise `SIGPIPE`
 /// here, whatever the host does about that signal.
 #[derive(Debug)]
-pub(super) struct Feed<'a> {
+pub(crate) struct Feed<'a> {
     ends: Option<(OwnedFd, OwnedFd)>,
     left: &'a [u8],
 }
 
 impl<'a> Feed<'a> {
     /// Makes the pipe and writes as much as it holds.
-    pub(super) fn open(input: &'a [u8]) -> Result<Self, Error> {
+    pub(crate) fn open(input: &'a [u8]) -> Result<Self, Error> {
         let (read, write) = pipe()?;
         non_blocking(&write)?;
         let mut feed = Self {
@@ -64,19 +53,19 @@ impl<'a> Feed<'a> {
     }
 
     /// The child's end, which is there until [`Self::close_if_done`].
-    pub(super) fn child_end(&self) -> Result<BorrowedFd<'_>, Error> {
+    pub(crate) fn child_end(&self) -> Result<BorrowedFd<'_>, Error> {
         let ends = self.ends.as_ref().ok_or(Errno::BADF);
         ends.map(|(read, _)| read.as_fd())
             .during("hand a pipe over")
     }
 
     /// Our end, while there is something left to write.
-    pub(super) fn pending(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn pending(&self) -> Option<BorrowedFd<'_>> {
         self.ends.as_ref().map(|(_, write)| write.as_fd())
     }
 
     /// Writes what the pipe takes now. Call [`Self::close_if_done`] once the child has its end.
-    pub(super) fn write(&mut self) -> Result<(), Error> {
+    pub(crate) fn write(&mut self) -> Result<(), Error> {
         while let (Some((_, write)), false) = (&self.ends, self.left.is_empty()) {
             match rustix::io::write(write, self.left) {
                 Ok(count) => self.left = self.left.get(count..).unwrap_or_default(),
@@ -89,7 +78,7 @@ impl<'a> Feed<'a> {
     }
 
     /// Closes the pipe when all is written, so that the plugin sees the end of its input.
-    pub(super) fn close_if_done(&mut self) {
+    pub(crate) fn close_if_done(&mut self) {
         if self.left.is_empty() {
             self.ends = None;
         }
@@ -98,13 +87,13 @@ impl<'a> Feed<'a> {
 
 /// A stream out of the plugin.
 #[derive(Debug)]
-pub(super) struct Outlet {
+pub(crate) struct Outlet {
     read: Option<OwnedFd>,
 }
 
 /// What one read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(crate) enum Progress {
     /// So many bytes, now at the end of the buffer.
     Bytes(usize),
     /// Nothing for now.
@@ -115,20 +104,20 @@ pub(super) enum Progress {
 
 impl Outlet {
     /// Makes the pipe; returns also the child's end.
-    pub(super) fn open() -> Result<(Self, OwnedFd), Error> {
+    pub(crate) fn open() -> Result<(Self, OwnedFd), Error> {
         let (read, write) = pipe()?;
         non_blocking(&read)?;
         Ok((Self { read: Some(read) }, write))
     }
 
     /// Our end, until the end was seen.
-    pub(super) fn pending(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn pending(&self) -> Option<BorrowedFd<'_>> {
         self.read.as_ref().map(AsFd::as_fd)
     }
 
     /// Reads once, to the end of `bytes`. The space made for that grows with what was read before, so that a short answer
     /// costs little memory and a long one few reads.
-    pub(super) fn read(&mut self, bytes: &mut Vec<u8>) -> Result<Progress, Error> {
+    pub(crate) fn read(&mut self, bytes: &mut Vec<u8>) -> Result<Progress, Error> {
         let Some(read) = &self.read else {
             return Ok(Progress::End);
         };
@@ -149,14 +138,14 @@ impl Outlet {
 
 /// Keeps the last bytes of a stream.
 #[derive(Debug, Default)]
-pub(super) struct TailBuffer {
+pub(crate) struct TailBuffer {
     bytes: Vec<u8>,
     dropped: u64,
 }
 
 impl TailBuffer {
     /// Reads once from `outlet`; memory stays below twice the tail and one read.
-    pub(super) fn read(&mut self, outlet: &mut Outlet) -> Result<Progress, Error> {
+    pub(crate) fn read(&mut self, outlet: &mut Outlet) -> Result<Progress, Error> {
         let progress = outlet.read(&mut self.bytes)?;
         if self.bytes.len() > 2 * STDERR_TAIL_BYTES {
             self.trim();
@@ -171,7 +160,7 @@ impl TailBuffer {
     }
 
     /// The tail.
-    pub(super) fn finish(mut self) -> Tail {
+    pub(crate) fn finish(mut self) -> Tail {
         self.trim();
         Tail {
             bytes: self.bytes,

@@ -1,0 +1,4 @@
+//! Forbidden calls: what was asked for, whose it was, and what comes of it. It decides nothing about calls that the filter lets through.
+
+pub(crate) mod judge;
+pub(crate) mod reports;

@@ -1,0 +1,5 @@
+//! Finds out what this host can enforce and says so; it runs nothing that is a plugin.
+
+pub(crate) mod advice;
+pub(crate) mod protections;
+pub(crate) mod rehearsal;

@@ -1,0 +1,11 @@
+//! Makes plugin processes: what the host has for it, the launchers, and what a process is born into. It never looks at what a plugin says.
+
+pub(crate) mod cgroup;
+pub(crate) mod children;
+pub(crate) mod keeper;
+pub(crate) mod launcher;
+pub(crate) mod launchers;
+pub(crate) mod letter;
+pub(crate) mod means;
+pub(crate) mod rules;
+pub(crate) mod uids;

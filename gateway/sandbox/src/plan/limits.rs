@@ -1,0 +1,105 @@
+//! What one run may use, as resource limits and as caps of a control group.
+
+use std::time::{Duration, Instant};
+
+use crate::job::{Job, Limits};
+
+/// Threads: Node starts eleven, Go about one a processor; 64 end a thread bomb early.
+pub(crate) const THREADS_MAX: usize = 64;
+/// Memory in bytes that the kernel takes on a plugin's behalf: page tables, stacks of 64 threads, full pipes, and the part of libraries and
+/// interpreters in the page cache that the plugin was the first to read, which the kernel takes back before it kills.
+const KERNEL_BYTES: u64 = 16 << 20;
+/// More processors than any plugin has use for; it keeps the kernel's arithmetic on quotas far from overflow.
+const PROCESSORS_MAX: u32 = 64;
+/// Queued signals and timers.
+const SIGNALS: u64 = 64;
+/// Main stack in bytes, and so libc's default for threads: the usual 8 MiB.
+const STACK_BYTES: u64 = 8 << 20;
+
+/// What a control group holds one run to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caps {
+    /// Memory of every kind in bytes, the kernel's own on the run's behalf included.
+    pub(crate) memory_bytes: u64,
+    /// Processes and threads.
+    pub(crate) tasks: u64,
+    /// Processors busy at once, on average over a tenth of a second.
+    pub(crate) processors: u32,
+}
+
+/// What a control group holds the job to.
+pub(crate) fn caps_of_run(job: &Job<'_>, overhead: u64) -> Caps {
+    let time = job.deadline.saturating_duration_since(Instant::now());
+    let memory = job.limits.memory_bytes.saturating_add(overhead);
+    Caps {
+        memory_bytes: memory.saturating_add(KERNEL_BYTES),
+        tasks: THREADS_MAX as u64,
+        processors: processors(job.limits.cpu, time),
+    }
+}
+
+/// How many processors a job keeps busy that spreads its processor time over its whole time, rounded up.
+pub(crate) fn processors(cpu: Duration, time: Duration) -> u32 {
+    let count = cpu.as_millis().div_ceil(time.as_millis().max(1));
+    u32::try_from(count)
+        .unwrap_or(u32::MAX)
+        .clamp(1, PROCESSORS_MAX)
+}
+
+/// The resource limits that are the same for every plugin, soft and hard alike (setrlimit(2)). The launcher bears them too.
+pub(crate) fn limits_of_all() -> Vec<(u32, u64)> {
+    vec![
+        // No core file, and no pipe to a core handler with the plugin's memory.
+        (libc::RLIMIT_CORE, 0),
+        // No file grows.
+        (libc::RLIMIT_FSIZE, 0),
+        // No memory that cannot be taken back.
+        (libc::RLIMIT_MEMLOCK, 0),
+        // No message queues.
+        (libc::RLIMIT_MSGQUEUE, 0),
+        // No better share of the processor than was given.
+        (libc::RLIMIT_NICE, 0),
+        (libc::RLIMIT_RTPRIO, 0),
+        (libc::RLIMIT_STACK, STACK_BYTES),
+    ]
+}
+
+/// The resource limits of one run.
+pub(crate) fn limits_of_run(limits: &Limits, overhead: u64, reserve: u64) -> Vec<(u32, u64)> {
+    let memory = limits.memory_bytes.saturating_add(overhead);
+    vec![
+        (libc::RLIMIT_SIGPENDING, SIGNALS),
+        (libc::RLIMIT_NPROC, THREADS_MAX as u64),
+        // The supervisor's own look at the clock is finer; this holds should the supervisor be stopped.
+        (libc::RLIMIT_CPU, whole_seconds(limits.cpu)),
+        (libc::RLIMIT_DATA, memory),
+        (libc::RLIMIT_AS, memory.saturating_add(reserve)),
+    ]
+}
+
+/// Rounded up, and at least one, because a limit of zero is one too to the kernel.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0 || time.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_seconds_are_rounded_up() {
+        assert_eq!(whole_seconds(Duration::ZERO), 1);
+        assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
+        assert_eq!(whole_seconds(Duration::from_secs(2)), 2);
+        assert_eq!(whole_seconds(Duration::from_millis(2001)), 3);
+    }
+
+    #[test]
+    fn processors_are_those_that_use_up_the_time_allowed() {
+        let second = Duration::from_secs(1);
+        assert_eq!(processors(second, second), 1);
+        assert_eq!(processors(second / 10, second), 1);
+        assert_eq!(processors(second * 3 / 2, second), 2);
+        assert_eq!(processors(second, Duration::ZERO), PROCESSORS_MAX);
+    }
+}
