@@ -1,5 +1,40 @@
-//! Runs one plugin process that can read its request, compute and write one answer, and nothing else.
-//! This room never decides whether a plugin may run, and never reads what the answer says.
+//! Runs one program that nobody trusts in a process that can read its request, compute and write one answer, and nothing else.
+//!
+//! It never decides whether a program may run, never reads what an answer means, and never lets a call to the kernel through
+//! that is not on a list. A [`Job`] becomes a plan (program, arguments, places, limits, filter), a launcher that already wears the
+//! outer layers makes the process, a watcher feeds it, reads it, and ends it at its time, and a [`Report`] says how it went.
+//! [`Sandbox::open`] finds out what the host can enforce and refuses where that is too little; [`examine`] says what it found.
+//!
+//! The type parameter of [`Sandbox`] is a permit: [`Sandbox::run`] asks for one with each job, so that whoever owns the
+//! permit's type decides what has to happen before anything runs.
+//!
+//! ```
+//! use std::os::unix::fs::PermissionsExt as _;
+//! use std::time::{Duration, Instant};
+//!
+//! use gateway_sandbox::{End, Entry, Job, Limits, Sandbox, Settings};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let package = tempfile::tempdir()?;
+//! // A plugin that root starts has a user id of its own, which must be able to read the package.
+//! std::fs::set_permissions(package.path(), std::fs::Permissions::from_mode(0o755))?;
+//! std::fs::write(package.path().join("size.sh"), "read -r line; echo ${#line}\n")?;
+//!
+//! let sandbox = Sandbox::<()>::open(Settings::default())?;
+//! let entry = Entry::Runtime { name: "sh".to_owned(), script: "size.sh".into(), args: Vec::new() };
+//! let report = sandbox.run(&(), &Job {
+//!     entry: &entry,
+//!     package: package.path(),
+//!     input: b"hello\n",
+//!     deadline: Instant::now() + Duration::from_secs(5),
+//!     limits: Limits { cpu: Duration::from_secs(1), memory_bytes: 64 << 20, answer_bytes: 1024 },
+//!     cancel: None,
+//! })?;
+//! assert_eq!(report.end, End::Answered, "{}", String::from_utf8_lossy(&report.stderr.bytes));
+//! assert_eq!(report.answer, b"5\n");
+//! # Ok(())
+//! # }
+//! ```
 
 mod cancel;
 mod denial;
