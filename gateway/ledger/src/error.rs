@@ -47,7 +47,7 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         #[source]
-        source: super::checkpoint::InvalidNote,
+        source: crate::tree::checkpoint::InvalidNote,
     },
     /// The anchor's checkpoint is another than this ledger put there.
     #[error(

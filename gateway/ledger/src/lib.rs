@@ -3,56 +3,35 @@
 
 #![forbid(unsafe_code)]
 
-mod anchor;
-mod append;
-mod chain;
-mod checkpoint;
-mod claims;
+mod disk;
 mod error;
-mod event;
 mod evidence;
-mod index;
-mod init;
-mod io;
-mod layout;
-mod lock;
-mod mark;
-mod merkle;
+mod ledger;
+mod line;
+mod open;
 mod proof;
-mod proof_check;
-mod publish;
-mod quarantine;
-mod query;
 mod read;
-mod recover;
-mod reserve;
-mod scan;
-mod segment;
-mod survey;
-mod tally;
-mod thread;
-mod tiles;
-mod torn;
-mod verify;
-mod walk;
-mod writer;
+mod tree;
+mod write;
 
-pub use append::{Durability, Ledger, Options};
-pub use chain::Head;
-pub use checkpoint::{Checkpoint, LogKey};
 pub use error::Error;
-pub use event::{Draft, Record, Recorded};
 pub use evidence::{
     Document, Erased, Link, REQUEST as REQUEST_LINK, read as kept_evidence, was_erased,
 };
-pub use init::{Initialised, init};
-pub use proof::{ManifestDigest, ProofBundle, ProofExtras};
-pub use proof_check::{Check, Outcome as CheckOutcome, ProofReport, verify as verify_proof};
-pub use quarantine::Cut;
-pub use query::{Filter, Query, query};
-pub use read::{Events, Follow, Stored, events, follow, newest_checkpoint, registry_events, tail};
-pub use recover::Opening;
-pub use verify::{Verification, verify};
+pub use ledger::{Durability, Ledger, Options};
+pub use line::chain::Head;
+pub use line::event::{Draft, Record, Recorded};
+pub use open::init::{Initialised, init};
+pub use open::quarantine::Cut;
+pub use open::recover::Opening;
+pub use proof::bundle::{ManifestDigest, ProofBundle, ProofExtras};
+pub use proof::check::{Check, Outcome as CheckOutcome, ProofReport, verify as verify_proof};
+pub use read::ordered::{
+    Events, Follow, Stored, events, follow, newest_checkpoint, registry_events, tail,
+};
+pub use read::query::{Filter, Query, query};
+pub use read::verify::{Verification, verify};
+pub use tree::checkpoint::{Checkpoint, LogKey};
 
 #[cfg(test)]
 mod tests;

@@ -11,13 +11,13 @@ use plugin_protocol::ids::{EventId, RunId};
 use serde::{Deserialize, Serialize};
 
 use super::store::{Store, entries, run_folder, run_name, sync};
-use crate::append::Ledger;
+use crate::disk::io::write_whole;
+use crate::disk::reserve::is_full;
 use crate::error::Error;
-use crate::event::Draft;
-use crate::init::read_small;
-use crate::io::write_whole;
-use crate::query::{Filter, query};
-use crate::reserve::is_full;
+use crate::ledger::Ledger;
+use crate::line::event::Draft;
+use crate::open::init::read_small;
+use crate::read::query::{Filter, query};
 
 /// The `meta` member that says what a `DISABLE` without a plugin is about, and what it says here.
 const SUBJECT: (&str, &str) = ("subject", "evidence");

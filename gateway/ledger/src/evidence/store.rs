@@ -11,9 +11,9 @@ use plugin_protocol::digest::FileHash;
 use plugin_protocol::ids::RunId;
 
 use super::document::{Document, file_name};
+use crate::disk::io::{Disk, write_all_at};
+use crate::disk::layout::Layout;
 use crate::error::Error;
-use crate::io::{Disk, write_all_at};
-use crate::layout::Layout;
 
 /// The largest request or result that is kept, in bytes: far above what any line may hold, but not endless to read back.
 const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
 use crate::Filter;
-use crate::append::Durability;
+use crate::ledger::Durability;
 
 #[test]
 fn contract_9_an_event_is_one_canonical_line_with_every_field() {

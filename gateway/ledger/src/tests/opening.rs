@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::disk::Tape;
 use super::*;
-use crate::claims::Standing;
-use crate::recover::{CASES, Tail, Verdict};
+use crate::open::recover::{CASES, Tail, Verdict};
+use crate::tree::claims::Standing;
 
 /// A ledger with a checkpoint behind four events and two more events behind that, as a crash leaves it.
 fn base(anchor: bool) -> tempfile::TempDir {
@@ -376,10 +376,10 @@ fn every_checkpoint_on_disk_is_true_and_few_are_kept() {
     let key =
         crate::LogKey::parse(&std::fs::read_to_string(state.path().join("log.vkey")).unwrap())
             .unwrap();
-    let mut tree = crate::merkle::Growing::default();
+    let mut tree = crate::tree::merkle::Growing::default();
     let mut roots = vec![tree.root()];
     for stored in crate::events(state.path()).unwrap() {
-        tree.push(crate::merkle::leaf_hash(&stored.unwrap().line));
+        tree.push(crate::tree::merkle::leaf_hash(&stored.unwrap().line));
         roots.push(tree.root());
     }
     let notes: Vec<_> = super::disk::files(&state.path().join("ledger/checkpoints"))

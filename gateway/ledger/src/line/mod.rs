@@ -1,0 +1,3 @@
+pub(crate) mod chain;
+pub(crate) mod event;
+pub(crate) mod scan;

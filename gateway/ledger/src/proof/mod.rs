@@ -1,0 +1,2 @@
+pub(crate) mod bundle;
+pub(crate) mod check;

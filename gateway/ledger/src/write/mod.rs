@@ -1,0 +1,3 @@
+pub(crate) mod publish;
+pub(crate) mod thread;
+pub(crate) mod writer;
