@@ -9,29 +9,28 @@ mod evidence;
 mod ledger;
 mod line;
 mod open;
+mod options;
 mod proof;
 mod read;
+mod recorded;
 mod tree;
 mod write;
 
-pub use error::Error;
-pub use evidence::{
-    Document, Erased, Link, REQUEST as REQUEST_LINK, read as kept_evidence, was_erased,
+pub use error::{Error, InvalidNote};
+pub use evidence::{Document, Erased, EvidenceLink, REQUEST_LINK, kept_evidence, was_erased};
+pub use ledger::Ledger;
+pub use line::{Draft, Head};
+pub use open::{Cut, Initialised, Opening, init};
+pub use options::{Durability, Options};
+pub use proof::{
+    CheckOutcome, ManifestDigest, ProofBundle, ProofCheck, ProofExtras, ProofReport, verify_proof,
 };
-pub use ledger::{Durability, Ledger, Options};
-pub use line::chain::Head;
-pub use line::event::{Draft, Record, Recorded};
-pub use open::init::{Initialised, init};
-pub use open::quarantine::Cut;
-pub use open::recover::Opening;
-pub use proof::bundle::{ManifestDigest, ProofBundle, ProofExtras};
-pub use proof::check::{Check, Outcome as CheckOutcome, ProofReport, verify as verify_proof};
-pub use read::ordered::{
-    Events, Follow, Stored, events, follow, newest_checkpoint, registry_events, tail,
+pub use read::{
+    Events, Filter, Follow, Query, Stored, Verification, events, follow, query, registry_events,
+    tail, verify,
 };
-pub use read::query::{Filter, Query, query};
-pub use read::verify::{Verification, verify};
-pub use tree::checkpoint::{Checkpoint, LogKey};
+pub use recorded::{Record, Recorded};
+pub use tree::{Checkpoint, LogKey, newest_checkpoint};
 
 #[cfg(test)]
 mod tests;

@@ -58,19 +58,6 @@ pub(crate) fn write_all_at(
     Ok(())
 }
 
-/// Puts `bytes` at `path` so that after a crash either nothing or all of it is there: write beside it, sync, rename, sync the folder.
-pub(crate) fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = Path::new(&beside);
-    let mut file = disk.replace(beside)?;
-    write_all_at(file.as_mut(), bytes, 0)?;
-    file.sync()?;
-    disk.rename(beside, path)?;
-    disk.sync_dir(folder)
-}
-
 /// The disk itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RealDisk;

@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use crate::disk::io::DiskFile;
+use super::io::DiskFile;
 
 /// What one closing event may need, in bytes: a line and its newline.
 const CLOSING_BYTES: u64 = plugin_protocol::event::MAX_EVENT_BYTES as u64 + 1;

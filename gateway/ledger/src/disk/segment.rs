@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use plugin_protocol::event::MAX_EVENT_BYTES;
 
-use crate::disk::layout::{Layout, SEGMENT_DIGITS, SEGMENT_SUFFIX};
+use super::layout::{Layout, SEGMENT_DIGITS, SEGMENT_SUFFIX};
 use crate::error::Error;
 
 /// A new segment begins when a line would make the present one longer than this: 64 MiB, some 120,000 events.
@@ -25,7 +25,7 @@ pub(crate) struct Segment {
 }
 
 /// The segments of a ledger by first index. Files with other names are not the ledger's and are passed over.
-pub(crate) fn list(layout: &Layout) -> Result<Vec<Segment>, Error> {
+pub(crate) fn list_segments(layout: &Layout) -> Result<Vec<Segment>, Error> {
     let folder = layout.segments();
     let fail = |source| Error::Io {
         action: "list the segments in",

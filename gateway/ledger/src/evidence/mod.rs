@@ -31,7 +31,8 @@ mod document;
 mod erase;
 mod store;
 
-pub use document::{Document, Link, REQUEST};
+pub use document::{Document, EvidenceLink, REQUEST_LINK};
 pub use erase::{Erased, was_erased};
+pub(crate) use erase::{complete_erasures, erase_evidence};
 pub(crate) use store::Store;
-pub use store::read;
+pub use store::kept_evidence;

@@ -2,8 +2,8 @@
 
 use plugin_protocol::digest::EventHash;
 
-use crate::line::event::hash_of_line;
-use crate::line::scan::{Scanned, scan};
+use super::hash::hash_of_line;
+use super::scan::{Scanned, scan};
 
 /// The end of a chain: how many events, and the last one's hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -8,7 +8,8 @@ use plugin_protocol::event::EventKind;
 use plugin_protocol::ids::{MAX_RUN_ID_CHARS, PLUGIN_ID_CHARS};
 use plugin_protocol::time::Timestamp;
 
-use crate::line::event::OPENING;
+use super::hash::OPENING;
+use super::text::unescape;
 
 /// Where and how a line is not a canonical event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -376,11 +377,6 @@ fn sorted(a: &Text<'_>, b: &Text<'_>) -> bool {
     unescape(a.inside)
         .encode_utf16()
         .lt(unescape(b.inside).encode_utf16())
-}
-
-/// The text that the inside of a canonical JSON string stands for.
-pub(crate) fn unescape(inside: &str) -> String {
-    serde_json::from_str(&format!("\"{inside}\"")).unwrap_or_default()
 }
 
 /// Marks what is not a hexadecimal digit; no digit's value has this bit.

@@ -4,10 +4,9 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use crate::disk::io::{Disk, RealDisk, write_whole};
-use crate::disk::layout::Layout;
+use crate::disk::{Disk as _, Layout, RealDisk, write_whole};
 use crate::error::Error;
-use crate::tree::checkpoint::{LogKey, LogSigner, MAX_NOTE_BYTES};
+use crate::tree::{LogKey, LogSigner, load_key, load_signer};
 
 /// What `init` did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +26,7 @@ pub fn init(state: &Path) -> Result<Initialised, Error> {
     if layout.segments().is_dir() {
         return Ok(Initialised {
             created: false,
-            log_key: public_key(&layout)?,
+            log_key: load_key(&layout)?,
         });
     }
     let folders = layout.folders();
@@ -62,7 +61,7 @@ fn make_folder(folder: &Path) -> Result<(), Error> {
 fn make_keys(layout: &Layout) -> Result<LogSigner, Error> {
     let path = layout.log_key();
     let signer = if path.exists() {
-        signer(layout)?
+        load_signer(layout)?
     } else {
         let signer = LogSigner::generate().map_err(Error::io("make", &path))?;
         put(&path, &signer.private_pem())?;
@@ -79,27 +78,4 @@ fn make_keys(layout: &Layout) -> Result<LogSigner, Error> {
 
 fn put(path: &Path, text: &str) -> Result<(), Error> {
     write_whole(&RealDisk, path, text.as_bytes()).map_err(Error::io("write", path))
-}
-
-/// The log's key pair, for its writer.
-pub(crate) fn signer(layout: &Layout) -> Result<LogSigner, Error> {
-    let path = layout.log_key();
-    LogSigner::from_pem(&read_small(&path)?).map_err(|source| Error::Note { path, source })
-}
-
-/// The log's public key, for its readers.
-pub(crate) fn public_key(layout: &Layout) -> Result<LogKey, Error> {
-    let path = layout.log_vkey();
-    LogKey::parse(&read_small(&path)?).map_err(|source| Error::Note { path, source })
-}
-
-/// The text of a small file; a larger one is not what it should be.
-pub(crate) fn read_small(path: &Path) -> Result<String, Error> {
-    let metadata = std::fs::metadata(path).map_err(Error::io("read", path))?;
-    if metadata.len() > MAX_NOTE_BYTES as u64 {
-        return Err(Error::io("read", path)(
-            std::io::ErrorKind::FileTooLarge.into(),
-        ));
-    }
-    std::fs::read_to_string(path).map_err(Error::io("read", path))
 }

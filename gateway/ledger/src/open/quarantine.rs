@@ -5,20 +5,16 @@
 //! taken up at the next opening: what is still there is cut again under the same name, and a `.pending` file that no event
 //! names gets its event.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use plugin_protocol::digest::FileHash;
-use plugin_protocol::event::EventKind;
-use plugin_protocol::ids::RunId;
+use plugin_protocol::event::{EventKind, meta};
 
-use crate::disk::io::{Disk, write_whole};
-use crate::disk::layout::Layout;
-use crate::disk::segment::Segment;
+use crate::disk::{Disk, Layout, Segment, write_whole};
 use crate::error::Error;
-use crate::line::event::Draft;
-use crate::read::tally::QUARANTINE;
-use crate::write::writer::Writer;
+use crate::line::Draft;
+use crate::write::Writer;
 
 const PENDING_SUFFIX: &str = ".pending";
 const CUT_SUFFIX: &str = ".cut";
@@ -35,7 +31,7 @@ pub struct Cut {
 }
 
 /// Moves `rest`, which follows the good bytes of `segment`, to quarantine.
-pub(crate) fn cut(
+pub(crate) fn move_to_quarantine(
     layout: &Layout,
     disk: &dyn Disk,
     segment: &Segment,
@@ -107,23 +103,13 @@ pub(crate) fn record_cuts(
 fn draft(cut: &Cut, lasting: String) -> Draft {
     let meta = [
         (
-            "reason",
+            meta::REASON,
             "an unfinished write at the end of the ledger was moved to quarantine".to_owned(),
         ),
-        ("bytes", cut.bytes.to_string()),
-        ("sha256", cut.sha256.to_string()),
-        (QUARANTINE, lasting),
+        (meta::BYTES, cut.bytes.to_string()),
+        (meta::SHA256, cut.sha256.to_string()),
+        (meta::QUARANTINE, lasting),
     ];
-    Draft {
-        run_id: RunId::system(),
-        kind: EventKind::Error,
-        plugin_id: None,
-        request_id: None,
-        input_hash: None,
-        output_hash: None,
-        meta: meta
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect(),
-    }
+    let meta = meta.map(|(name, value)| (name.to_owned(), value));
+    Draft::of_system(EventKind::Error, None, BTreeMap::from(meta))
 }

@@ -1,5 +1,5 @@
 //! Opening a ledger after anything: check, mend only what a crash can leave, refuse the rest. What is decided in which case
-//! stands in one table, [`CASES`].
+//! stands in [`decide`].
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,26 +7,19 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-use plugin_protocol::event::{Event, EventKind};
-use plugin_protocol::json;
+use plugin_protocol::event::{Event, EventKind, meta};
 
-use crate::disk::layout::Layout;
-use crate::disk::lock::Lock;
-use crate::disk::segment::{self, Segment};
+use super::decide::{Case, Decision, Tail, decide};
+use super::quarantine::{Cut, move_to_quarantine, record_cuts};
+use super::survey::{Survey, rebuild_tiles};
+use super::torn::{Rest, classify};
+use crate::disk::{EventPlace, Layout, Lock, Segment, list_segments, read_small};
 use crate::error::Error;
-use crate::ledger::Options;
-use crate::line::event::{Clock, Draft};
-use crate::open::init::{read_small, signer};
-use crate::open::quarantine::{Cut, cut, record_cuts};
-use crate::open::survey::{Survey, rebuild_tiles};
-use crate::open::torn::{Rest, classify};
-use crate::read::mark::PlacedLines;
-use crate::read::tally::CLOSES;
-use crate::tree::anchor::Anchor;
-use crate::tree::checkpoint::{Checkpoint, LogKey};
-use crate::tree::claims::{Claims, Standing, note_path};
-use crate::write::publish::Publisher;
-use crate::write::writer::{GROUP_BYTES, Writer};
+use crate::line::{Clock, Draft, event_at};
+use crate::options::Options;
+use crate::read::PlacedLines;
+use crate::tree::{Anchor, Checkpoint, Claims, LogKey, load_signer, note_path};
+use crate::write::{GROUP_BYTES, Publisher, Writer};
 
 /// The most that a crash can tear, in bytes: a batch, and the write that made it too large.
 const TORN_BYTES: u64 = 2 * GROUP_BYTES;
@@ -48,124 +41,15 @@ pub struct Opening {
     pub tiles_rebuilt: bool,
 }
 
-/// What stands behind the last good line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tail {
-    /// Nothing.
-    Clean,
-    /// A write that a crash tore.
-    Torn,
-    /// Something that no crash leaves, or anything before the last segment.
-    Damaged,
-}
-
-/// What is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Go on at the end.
-    Open,
-    /// Move what is torn to quarantine, then go on.
-    Cut,
-    /// Refuse and name the bad line.
-    RefuseLine,
-    /// Refuse and name the checkpoint that is not borne out.
-    RefuseClaim,
-}
-
-/// One row of the table.
-#[derive(Debug)]
-pub(crate) struct Case {
-    pub(crate) tail: Tail,
-    pub(crate) standing: Standing,
-    pub(crate) verdict: Verdict,
-    /// Why.
-    pub(crate) because: &'static str,
-}
-
-/// Every combination of what opening can find, and what is done about it.
-pub(crate) const CASES: [Case; 9] = [
-    case(
-        Tail::Clean,
-        Standing::Kept,
-        Verdict::Open,
-        "all is as it was left",
-    ),
-    case(
-        Tail::Torn,
-        Standing::Kept,
-        Verdict::Cut,
-        "a crash came before the sync, so nobody was told of what is torn",
-    ),
-    case(
-        Tail::Damaged,
-        Standing::Kept,
-        Verdict::RefuseLine,
-        "what was synced has changed",
-    ),
-    case(
-        Tail::Clean,
-        Standing::Differs,
-        Verdict::RefuseClaim,
-        "another history was put in the place of the one that was signed",
-    ),
-    case(
-        Tail::Torn,
-        Standing::Differs,
-        Verdict::RefuseClaim,
-        "the same, and then a crash",
-    ),
-    case(
-        Tail::Damaged,
-        Standing::Differs,
-        Verdict::RefuseLine,
-        "the bad line says more than the checkpoint does",
-    ),
-    case(
-        Tail::Clean,
-        Standing::Ahead,
-        Verdict::RefuseClaim,
-        "events that were signed for are gone: the end was cut off, or an old copy was put back",
-    ),
-    case(
-        Tail::Torn,
-        Standing::Ahead,
-        Verdict::RefuseClaim,
-        "what is torn was signed for, and so had been synced: no crash did this",
-    ),
-    case(
-        Tail::Damaged,
-        Standing::Ahead,
-        Verdict::RefuseLine,
-        "the bad line is why the signed events cannot be reached",
-    ),
-];
-
-const fn case(tail: Tail, standing: Standing, verdict: Verdict, because: &'static str) -> Case {
-    Case {
-        tail,
-        standing,
-        verdict,
-        because,
-    }
-}
-
-fn decide(tail: Tail, standing: Standing) -> &'static Case {
-    let found = CASES
-        .iter()
-        .find(|case| case.tail == tail && case.standing == standing);
-    // The table is complete (a test goes through it); were it not, refusing is safe.
-    found.unwrap_or(&CASES[2])
-}
-
 /// Opens the ledger for its one writer.
-pub(crate) fn open(
+pub(crate) fn recover(
     state: &Path,
     options: &Options,
     registry_events: &mut dyn FnMut(&Event),
 ) -> Result<(Writer, Lock, Opening), Error> {
     let layout = Layout::existing(state)?;
     let lock = Lock::take(&layout.lock())?;
-    let signer = signer(&layout)?;
+    let signer = load_signer(&layout)?;
     let key = signer.public();
     let anchor = Anchor::read(&layout, options.anchor.as_deref())?;
     let claims = Claims::gather(&layout, &key, Some(&anchor))?;
@@ -174,11 +58,13 @@ pub(crate) fn open(
 
     let (tail, rest) = survey.tail()?;
     let case = decide(tail, survey.claims.standing());
-    match (case.verdict, survey.walked.last.as_ref()) {
-        (Verdict::Open, _) => {}
-        (Verdict::Cut, Some(segment)) => cut(&layout, options.disk.as_ref(), segment, &rest)?,
-        (Verdict::RefuseClaim, _) => return Err(survey.broken_claim(case)),
-        (Verdict::Cut, None) | (Verdict::RefuseLine, _) => return Err(survey.broken_line(case)),
+    match (case.decision, survey.walked.last.as_ref()) {
+        (Decision::Open, _) => {}
+        (Decision::Cut, Some(segment)) => {
+            move_to_quarantine(&layout, options.disk.as_ref(), segment, &rest)?;
+        }
+        (Decision::RefuseClaim, _) => return Err(survey.broken_claim(case)),
+        (Decision::Cut, None) | (Decision::RefuseLine, _) => return Err(survey.broken_line(case)),
     }
 
     let head = survey.walked.head;
@@ -237,7 +123,7 @@ impl Survey {
         Ok((tail, rest))
     }
 
-    fn broken_line(&mut self, case: &Case) -> Error {
+    fn broken_line(&mut self, case: Case) -> Error {
         match self.walked.stop.take() {
             Some(stop) => Error::Broken {
                 index: stop.index,
@@ -247,7 +133,7 @@ impl Survey {
         }
     }
 
-    fn broken_claim(&self, case: &Case) -> Error {
+    fn broken_claim(&self, case: Case) -> Error {
         let events = self.walked.head.size;
         let (index, complaint) = self
             .claims
@@ -273,7 +159,7 @@ fn rest_of(segment: &Segment) -> Result<Vec<u8>, Error> {
 
 /// The checkpoints that are at no segment's end.
 fn recent_notes(layout: &Layout, claims: &Claims) -> Result<Vec<u64>, Error> {
-    let ends: Vec<u64> = segment::list(layout)?
+    let ends: Vec<u64> = list_segments(layout)?
         .iter()
         .map(|segment| segment.first)
         .collect();
@@ -295,15 +181,12 @@ fn newest_note(layout: &Layout, key: &LogKey, size: u64) -> Option<(Checkpoint, 
 fn close_calls(
     layout: &Layout,
     writer: &mut Writer,
-    open: &[crate::read::walk::Place],
+    open: &[EventPlace],
 ) -> Result<Vec<Event>, Error> {
     let mut lines = PlacedLines::new(layout);
     let mut invokes = Vec::new();
     for place in open {
-        invokes.push(read(&lines.read(place)?).map_err(|reason| Error::Broken {
-            index: place.index,
-            reason,
-        })?);
+        invokes.push(event_at(place.index, &lines.read(place)?)?);
     }
     writer.append_all(invokes.iter().map(unknown_outcome).collect())?;
     Ok(invokes)
@@ -311,12 +194,12 @@ fn close_calls(
 
 fn unknown_outcome(invoke: &Event) -> Draft {
     let meta = [
-        ("outcome", "unknown".to_owned()),
+        (meta::OUTCOME, "unknown".to_owned()),
         (
-            "reason",
+            meta::REASON,
             "the gateway ended before it recorded what came of this call".to_owned(),
         ),
-        (CLOSES, invoke.event_id.to_string()),
+        (meta::INVOKE, invoke.event_id.to_string()),
     ];
     Draft {
         run_id: invoke.run_id.clone(),
@@ -327,9 +210,4 @@ fn unknown_outcome(invoke: &Event) -> Draft {
         output_hash: None,
         meta: BTreeMap::from(meta.map(|(key, value)| (key.to_owned(), value))),
     }
-}
-
-/// Reads a line that the scanner passed.
-pub(crate) fn read(line: &[u8]) -> Result<Event, String> {
-    json::read_as(line).map_err(|error| error.to_string())
 }

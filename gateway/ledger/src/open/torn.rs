@@ -8,8 +8,7 @@
 use plugin_protocol::event::MAX_EVENT_BYTES;
 use plugin_protocol::ids::EventId;
 
-use crate::line::event::{batch_of, hash_of_line, place_in_batch};
-use crate::line::scan::scan;
+use crate::line::{batch_of, hash_of_line, place_in_batch, scan};
 
 /// The smallest unit that a disk writes whole, in bytes.
 const SECTOR: u64 = 512;

@@ -1,14 +1,13 @@
 //! Checking a proof bundle with nothing but its bytes and a public key. It touches no ledger and trusts no key in the bundle.
 
 use plugin_protocol::canonical;
-use plugin_protocol::event::{Event, EventKind};
+use plugin_protocol::event::{Event, EventKind, meta};
 use plugin_protocol::json;
 use serde::Serialize;
 
-use crate::line::scan::scan;
-use crate::proof::bundle::{ATTACHMENTS_HASH, FORMAT, Inclusion, ProofBundle, attachments_hash};
-use crate::tree::checkpoint::{Checkpoint, LogKey};
-use crate::tree::merkle::{Growing, Hash, leaf_hash, root_from_path};
+use super::bundle::{FORMAT, Inclusion, ProofBundle, attachments_hash};
+use crate::line::scan;
+use crate::tree::{Checkpoint, Growing, Hash, LogKey, leaf_hash, root_from_path};
 
 /// What checking a bundle found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,16 +15,16 @@ pub struct ProofReport {
     /// Whether no check failed.
     pub valid: bool,
     /// Every check, in order.
-    pub checks: Vec<Check>,
+    pub checks: Vec<ProofCheck>,
 }
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub struct ProofCheck {
     /// Its name.
     pub name: &'static str,
     /// What came of it.
-    pub outcome: Outcome,
+    pub outcome: CheckOutcome,
     /// In words.
     pub detail: String,
 }
@@ -33,7 +32,7 @@ pub struct Check {
 /// What came of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum CheckOutcome {
     /// It holds.
     Pass,
     /// It does not.
@@ -42,7 +41,7 @@ pub enum Outcome {
     NotChecked,
 }
 
-impl Outcome {
+impl CheckOutcome {
     /// For people.
     pub fn word(self) -> &'static str {
         match self {
@@ -57,13 +56,13 @@ impl Outcome {
 const BEYOND: &str = "a bundle does not prove that what the events say is true, that nothing of the run was recorded after the export, \
 or that the log shows everyone the same history: compare its checkpoint with the anchor or with other copies for that";
 
-type Verdict = Result<String, String>;
+type Finding = Result<String, String>;
 
 /// Checks a bundle against the log's public key.
 #[must_use]
-pub fn verify(bundle: &[u8], key: &LogKey) -> ProofReport {
+pub fn verify_proof(bundle: &[u8], key: &LogKey) -> ProofReport {
     let mut checks = Vec::new();
-    match read(bundle) {
+    match read_bundle(bundle) {
         Err(reason) => {
             push(&mut checks, "schema", Err(reason));
             for name in [
@@ -75,9 +74,9 @@ pub fn verify(bundle: &[u8], key: &LogKey) -> ProofReport {
                 "attachments",
                 "chain_links",
             ] {
-                checks.push(Check {
+                checks.push(ProofCheck {
                     name,
-                    outcome: Outcome::NotChecked,
+                    outcome: CheckOutcome::NotChecked,
                     detail: "the bundle cannot be read".to_owned(),
                 });
             }
@@ -108,9 +107,9 @@ pub fn verify(bundle: &[u8], key: &LogKey) -> ProofReport {
             );
             match &checkpoint {
                 Ok(checkpoint) => push(&mut checks, "inclusion", inclusion(&bundle, checkpoint)),
-                Err(_) => checks.push(Check {
+                Err(_) => checks.push(ProofCheck {
                     name: "inclusion",
-                    outcome: Outcome::NotChecked,
+                    outcome: CheckOutcome::NotChecked,
                     detail: "there is no checkpoint that the key vouches for".to_owned(),
                 }),
             }
@@ -119,23 +118,25 @@ pub fn verify(bundle: &[u8], key: &LogKey) -> ProofReport {
             checks.push(chain_links(&bundle));
         }
     }
-    checks.push(Check {
+    checks.push(ProofCheck {
         name: "beyond_the_bundle",
-        outcome: Outcome::NotChecked,
+        outcome: CheckOutcome::NotChecked,
         detail: BEYOND.to_owned(),
     });
     ProofReport {
-        valid: checks.iter().all(|check| check.outcome != Outcome::Fail),
+        valid: checks
+            .iter()
+            .all(|check| check.outcome != CheckOutcome::Fail),
         checks,
     }
 }
 
-fn push(checks: &mut Vec<Check>, name: &'static str, verdict: Verdict) {
+fn push(checks: &mut Vec<ProofCheck>, name: &'static str, verdict: Finding) {
     let (outcome, detail) = match verdict {
-        Ok(detail) => (Outcome::Pass, detail),
-        Err(detail) => (Outcome::Fail, detail),
+        Ok(detail) => (CheckOutcome::Pass, detail),
+        Err(detail) => (CheckOutcome::Fail, detail),
     };
-    checks.push(Check {
+    checks.push(ProofCheck {
         name,
         outcome,
         detail,
@@ -143,7 +144,7 @@ fn push(checks: &mut Vec<Check>, name: &'static str, verdict: Verdict) {
 }
 
 /// Reads a bundle: canonical JSON, save that white space between the parts does not count, with exactly the fields of the format.
-fn read(bytes: &[u8]) -> Result<ProofBundle, String> {
+fn read_bundle(bytes: &[u8]) -> Result<ProofBundle, String> {
     let bundle: ProofBundle = json::read_as(bytes).map_err(|error| error.to_string())?;
     if bundle.format != FORMAT {
         return Err(format!(
@@ -183,7 +184,7 @@ fn indexed(bundle: &ProofBundle) -> impl Iterator<Item = (u64, &Event)> {
     run.chain(std::iter::once((bundle.export.index, &bundle.export.event)))
 }
 
-fn event_hashes(bundle: &ProofBundle) -> Verdict {
+fn event_hashes(bundle: &ProofBundle) -> Finding {
     for event in bundle
         .events
         .iter()
@@ -203,7 +204,7 @@ fn event_hashes(bundle: &ProofBundle) -> Verdict {
     ))
 }
 
-fn run_order(bundle: &ProofBundle) -> Verdict {
+fn run_order(bundle: &ProofBundle) -> Finding {
     if bundle.inclusion.len() != bundle.events.len() {
         return Err(format!(
             "there are {} proofs for {} events",
@@ -237,7 +238,7 @@ fn run_order(bundle: &ProofBundle) -> Verdict {
     }
 }
 
-fn inclusion(bundle: &ProofBundle, checkpoint: &Checkpoint) -> Verdict {
+fn inclusion(bundle: &ProofBundle, checkpoint: &Checkpoint) -> Finding {
     let export = Inclusion {
         index: bundle.export.index,
         hashes: bundle.export.hashes.clone(),
@@ -268,7 +269,7 @@ fn inclusion(bundle: &ProofBundle, checkpoint: &Checkpoint) -> Verdict {
     ))
 }
 
-fn run_completeness(bundle: &ProofBundle) -> Verdict {
+fn run_completeness(bundle: &ProofBundle) -> Finding {
     let export = &bundle.export.event;
     if export.kind != EventKind::ProofExport || export.run_id != bundle.run_id {
         return Err("the export's event is not a PROOF_EXPORT of this run".to_owned());
@@ -285,11 +286,11 @@ fn run_completeness(bundle: &ProofBundle) -> Verdict {
             .unwrap_or_default()
     };
     let committed = [
-        ("proof_id", bundle.proof_id.to_string()),
-        ("run_count", bundle.events.len().to_string()),
-        ("run_root", root.to_string()),
-        ("first_index", index_of(bundle.inclusion.first())),
-        ("last_index", index_of(bundle.inclusion.last())),
+        (meta::PROOF_ID, bundle.proof_id.to_string()),
+        (meta::RUN_COUNT, bundle.events.len().to_string()),
+        (meta::RUN_ROOT, root.to_string()),
+        (meta::FIRST_INDEX, index_of(bundle.inclusion.first())),
+        (meta::LAST_INDEX, index_of(bundle.inclusion.last())),
     ];
     for (name, found) in committed {
         if export.meta.get(name) != Some(&found) {
@@ -305,10 +306,10 @@ fn run_completeness(bundle: &ProofBundle) -> Verdict {
     ))
 }
 
-fn attachments(bundle: &ProofBundle) -> Verdict {
+fn attachments(bundle: &ProofBundle) -> Finding {
     let hash =
         attachments_hash(&bundle.plugin_manifest_digests, &bundle.validation_reports).to_string();
-    match bundle.export.event.meta.get(ATTACHMENTS_HASH) == Some(&hash) {
+    match bundle.export.event.meta.get(meta::ATTACHMENTS_HASH) == Some(&hash) {
         true => {
             Ok("the export committed to these manifest digests and validation reports".to_owned())
         }
@@ -318,7 +319,7 @@ fn attachments(bundle: &ProofBundle) -> Verdict {
     }
 }
 
-fn chain_links(bundle: &ProofBundle) -> Check {
+fn chain_links(bundle: &ProofBundle) -> ProofCheck {
     let events: Vec<_> = indexed(bundle).collect();
     let neighbours: Vec<_> = events
         .windows(2)
@@ -329,22 +330,22 @@ fn chain_links(bundle: &ProofBundle) -> Check {
         .find(|pair| pair[1].1.prev_hash != Some(pair[0].1.event_hash));
     let (outcome, detail) = match (broken, neighbours.len()) {
         (Some(pair), _) => (
-            Outcome::Fail,
+            CheckOutcome::Fail,
             format!(
                 "event {} is not linked to the one before it",
                 pair[1].1.event_id
             ),
         ),
         (None, 0) => (
-            Outcome::NotChecked,
+            CheckOutcome::NotChecked,
             "no two events of the bundle are neighbours in the log".to_owned(),
         ),
         (None, links) => (
-            Outcome::Pass,
+            CheckOutcome::Pass,
             format!("{links} links between neighbours hold"),
         ),
     };
-    Check {
+    ProofCheck {
         name: "chain_links",
         outcome,
         detail,

@@ -10,19 +10,12 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
-use crossbeam_channel::{Sender, unbounded};
 use sha2::{Digest as _, Sha256};
 
-use crate::disk::io::{Disk, write_all_at};
-use crate::disk::layout::{Layout, SEGMENT_DIGITS};
-use crate::disk::segment::{Line, Lines, Segment};
+use crate::disk::{EventPlace, Layout, Line, Lines, SEGMENT_DIGITS, Segment};
 use crate::error::Error;
-use crate::line::scan::{Scanned, scan};
-use crate::read::walk::Place;
+use crate::line::{Scanned, scan};
 
 const MAGIC: &[u8; 8] = b"PGWIDX1\n";
 const HEADER_BYTES: usize = 64;
@@ -56,7 +49,7 @@ impl Key {
     }
 }
 
-fn key_hash(kind: u8, text: &str) -> u64 {
+pub(crate) fn key_hash(kind: u8, text: &str) -> u64 {
     let mut hasher = Sha256::new();
     hasher.update([kind]);
     hasher.update(text);
@@ -69,12 +62,12 @@ fn first_bytes<const N: usize>(bytes: &[u8]) -> [u8; N] {
 }
 
 /// The places in `segment` of the events before `end` that may match `key`; a hash may lead to others too.
-pub(crate) fn places(
+pub(crate) fn places_of(
     layout: &Layout,
     segment: &Segment,
     end: u64,
     key: &Key,
-) -> Result<Vec<Place>, Error> {
+) -> Result<Vec<EventPlace>, Error> {
     let mut places = match read_index(layout, segment, key.hash()) {
         Some(places) => places,
         None => read_through(segment, key)?,
@@ -83,7 +76,7 @@ pub(crate) fn places(
     Ok(places)
 }
 
-fn read_through(segment: &Segment, key: &Key) -> Result<Vec<Place>, Error> {
+fn read_through(segment: &Segment, key: &Key) -> Result<Vec<EventPlace>, Error> {
     let mut places = Vec::new();
     let mut lines = Lines::open(&segment.path, 0)?;
     for index in segment.first.. {
@@ -92,7 +85,7 @@ fn read_through(segment: &Segment, key: &Key) -> Result<Vec<Place>, Error> {
             break;
         };
         if scan(line).is_ok_and(|scanned| key.matches(&scanned)) {
-            places.push(Place {
+            places.push(EventPlace {
                 index,
                 segment: segment.first,
                 offset,
@@ -102,13 +95,13 @@ fn read_through(segment: &Segment, key: &Key) -> Result<Vec<Place>, Error> {
     Ok(places)
 }
 
-fn path(layout: &Layout, first: u64) -> PathBuf {
+pub(crate) fn index_path(layout: &Layout, first: u64) -> PathBuf {
     layout.index().join(format!("{first:0SEGMENT_DIGITS$}.idx"))
 }
 
 /// Looks a key up; none when there is no sound index of this very segment.
-fn read_index(layout: &Layout, segment: &Segment, key: u64) -> Option<Vec<Place>> {
-    let file = File::open(path(layout, segment.first)).ok()?;
+fn read_index(layout: &Layout, segment: &Segment, key: u64) -> Option<Vec<EventPlace>> {
+    let file = File::open(index_path(layout, segment.first)).ok()?;
     let mut header = [0; HEADER_BYTES];
     file.read_exact_at(&mut header, 0).ok()?;
     let (numbers, _) = header.as_chunks::<8>();
@@ -159,51 +152,23 @@ fn read_index(layout: &Layout, segment: &Segment, key: u64) -> Option<Vec<Place>
 }
 
 /// An entry is a key, a number and an offset side by side, so that sorting entries sorts by key and then by event.
-fn entry(key: u64, number: u64, offset: u64) -> u128 {
+pub(crate) fn entry(key: u64, number: u64, offset: u64) -> u128 {
     u128::from(key) << 64
         | u128::from(number & 0xffff_ffff) << 32
         | u128::from(offset & 0xffff_ffff)
 }
 
-fn place_of(entry: u128, first: u64) -> Place {
+fn place_of(entry: u128, first: u64) -> EventPlace {
     let [.., a, b, c, d, e, f, g, h] = entry.to_be_bytes();
     let number = u32::from_be_bytes([a, b, c, d]);
-    Place {
+    EventPlace {
         index: first + u64::from(number),
         segment: first,
         offset: u64::from(u32::from_be_bytes([e, f, g, h])),
     }
 }
 
-/// Makes the index of a closed segment.
-fn build(layout: &Layout, disk: &dyn Disk, segment: &Segment) -> Result<(), Error> {
-    let mut entries = Vec::new();
-    let mut lines = Lines::open(&segment.path, 0)?;
-    for number in 0.. {
-        let offset = lines.offset();
-        let Line::Whole(line) = lines.next().map_err(Error::io("read", &segment.path))? else {
-            break;
-        };
-        let Ok(scanned) = scan(line) else { continue };
-        entries.push(entry(key_hash(b'r', scanned.run_id), number, offset));
-        for (kind, text) in [(b'p', scanned.plugin_id), (b'q', scanned.request_id)] {
-            if !text.is_empty() {
-                entries.push(entry(key_hash(kind, text), number, offset));
-            }
-        }
-    }
-    entries.sort_unstable();
-    let bytes = encode(segment.first, lines.offset(), &entries);
-    let path = path(layout, segment.first);
-    let beside = path.with_extension("new");
-    let written = disk.replace(&beside).and_then(|mut file| {
-        write_all_at(file.as_mut(), &bytes, 0)?;
-        disk.rename(&beside, &path)
-    });
-    written.map_err(Error::io("write", &path))
-}
-
-fn encode(first: u64, bytes: u64, entries: &[u128]) -> Vec<u8> {
+pub(crate) fn encode(first: u64, bytes: u64, entries: &[u128]) -> Vec<u8> {
     let mut table = Vec::new();
     let mut blocks = Vec::with_capacity(entries.len() * ENTRY_BYTES);
     for block in entries.chunks(BLOCK_ENTRIES) {
@@ -220,74 +185,4 @@ fn encode(first: u64, bytes: u64, entries: &[u128]) -> Vec<u8> {
     file.extend_from_slice(&table);
     file.extend_from_slice(&blocks);
     file
-}
-
-/// Makes indexes in a thread of its own, so that neither writing nor opening waits for them.
-#[derive(Debug)]
-pub(crate) struct Indexer {
-    segments: Option<Sender<Segment>>,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Indexer {
-    /// Starts with the closed segments that have no index yet.
-    pub(crate) fn start(
-        layout: &Layout,
-        disk: Arc<dyn Disk>,
-        closed: &[Segment],
-    ) -> Result<Self, Error> {
-        let (segments, queue) = unbounded::<Segment>();
-        let stop = Arc::new(AtomicBool::new(false));
-        for segment in closed
-            .iter()
-            .filter(|segment| !path(layout, segment.first).exists())
-        {
-            // The queue's other end is in hand, so this cannot fail.
-            drop(segments.send(segment.clone()));
-        }
-        let (layout, stopped) = (layout.clone(), Arc::clone(&stop));
-        let state = layout.state().to_owned();
-        let work = move || {
-            for segment in queue
-                .iter()
-                .take_while(|_| !stopped.load(Ordering::Relaxed))
-            {
-                if let Err(error) = build(&layout, disk.as_ref(), &segment) {
-                    // Nothing is lost but speed: the segment is read through instead.
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "segment has no index"
-                    );
-                }
-            }
-        };
-        let thread = std::thread::Builder::new()
-            .name("ledger-index".to_owned())
-            .spawn(work);
-        let thread = thread.map_err(Error::io("start the indexer of", &state))?;
-        Ok(Self {
-            segments: Some(segments),
-            stop,
-            thread: Some(thread),
-        })
-    }
-
-    /// Has the index of a segment made that was just closed.
-    pub(crate) fn push(&self, segment: Segment) {
-        if let Some(segments) = &self.segments {
-            drop(segments.send(segment));
-        }
-    }
-}
-
-impl Drop for Indexer {
-    fn drop(&mut self) {
-        // What is left undone is done at the next opening.
-        self.stop.store(true, Ordering::Relaxed);
-        drop(self.segments.take());
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
-    }
 }

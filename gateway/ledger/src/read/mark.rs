@@ -9,26 +9,22 @@ use std::path::PathBuf;
 
 use plugin_protocol::canonical;
 use plugin_protocol::digest::{EventHash, FileHash};
-use plugin_protocol::event::MAX_EVENT_BYTES;
 use plugin_protocol::ids::EventId;
 use plugin_protocol::json;
 use serde::{Deserialize, Serialize};
 
-use crate::disk::layout::Layout;
+use super::placed::PlacedLines;
+use super::tally::{RegistryLog, Tally};
+use crate::disk::{Boundary, EventPlace, Layout, read_small};
 use crate::error::Error;
-use crate::line::chain::Head;
-use crate::line::event::hash_of_line;
-use crate::line::scan::scan;
-use crate::open::init::read_small;
-use crate::read::tally::{RegistryLog, Tally};
-use crate::read::walk::{Place, Start};
-use crate::tree::checkpoint::{LogKey, LogSigner};
+use crate::line::{Head, scan};
+use crate::tree::{LogKey, LogSigner};
 
 /// A registry event's entry in the index: its index, its segment and its offset, big-endian.
 const ENTRY_BYTES: usize = 24;
 
 /// What is done with a line and its place.
-pub(crate) type EachLine<'a> = dyn FnMut(&Place, &[u8]) -> Result<(), Error> + 'a;
+pub(crate) type EachLine<'a> = dyn FnMut(&EventPlace, &[u8]) -> Result<(), Error> + 'a;
 
 /// What the writer knew behind event `size` − 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +44,7 @@ pub(crate) struct Mark {
 
 impl Mark {
     /// The mark for the end of the ledger; none for an empty one.
-    pub(crate) fn of(end: &Start, root: &[u8; 32], tally: &Tally) -> Option<Self> {
+    pub(crate) fn of(end: &Boundary, root: &[u8; 32], tally: &Tally) -> Option<Self> {
         Some(Self {
             size: end.head.size,
             head: end.head.hash?,
@@ -87,8 +83,8 @@ impl Mark {
     }
 
     /// Where to go on reading.
-    pub(crate) fn start(&self) -> Start {
-        Start {
+    pub(crate) fn start(&self) -> Boundary {
+        Boundary {
             head: Head {
                 size: self.size,
                 hash: Some(self.head),
@@ -106,7 +102,7 @@ impl Mark {
         };
         let mut lines = PlacedLines::new(layout);
         for &[index, segment, offset] in &self.calls {
-            let place = Place {
+            let place = EventPlace {
                 index,
                 segment,
                 offset,
@@ -150,7 +146,7 @@ impl Mark {
             let (numbers, _) = entry.as_chunks::<8>();
             if let &[index, segment, offset] = numbers {
                 let [index, segment, offset] = [index, segment, offset].map(u64::from_be_bytes);
-                let place = Place {
+                let place = EventPlace {
                     index,
                     segment,
                     offset,
@@ -168,7 +164,7 @@ pub(crate) fn registry_index(layout: &Layout) -> PathBuf {
 }
 
 /// The entries for `places`, and where the first of them goes when `count` entries are there with them.
-pub(crate) fn registry_entries(places: &[Place], count: u64) -> (Vec<u8>, u64) {
+pub(crate) fn registry_entries(places: &[EventPlace], count: u64) -> (Vec<u8>, u64) {
     let entries = places
         .iter()
         .flat_map(|place| [place.index, place.segment, place.offset])
@@ -182,82 +178,4 @@ pub(crate) fn registry_entries(places: &[Place], count: u64) -> (Vec<u8>, u64) {
 /// Marks are signed under a key name of their own, so that none passes for a checkpoint.
 fn key_name(log: &str) -> String {
     format!("{log}/mark")
-}
-
-/// Reads single lines at known places; each is checked to be an event that carries its own hash.
-#[derive(Debug)]
-pub(crate) struct PlacedLines {
-    layout: Layout,
-    open: Option<(u64, File)>,
-}
-
-impl PlacedLines {
-    pub(crate) fn new(layout: &Layout) -> Self {
-        Self {
-            layout: layout.clone(),
-            open: None,
-        }
-    }
-
-    pub(crate) fn read(&mut self, place: &Place) -> Result<Vec<u8>, Error> {
-        let line = self.read_unchecked(place)?;
-        let sound = scan(&line).is_ok_and(|scanned| scanned.event_hash == hash_of_line(&line));
-        if sound {
-            Ok(line)
-        } else {
-            Err(self.broken(place))
-        }
-    }
-
-    fn read_unchecked(&mut self, place: &Place) -> Result<Vec<u8>, Error> {
-        const FIRST_READ: usize = 1_024;
-        let path = self.layout.segment(place.segment);
-        if self
-            .open
-            .as_ref()
-            .is_none_or(|(segment, _)| *segment != place.segment)
-        {
-            self.open = Some((
-                place.segment,
-                File::open(&path).map_err(Error::io("open", &path))?,
-            ));
-        }
-        let Some((_, file)) = &self.open else {
-            return Err(self.broken(place));
-        };
-        let mut bytes = Vec::new();
-        for size in [FIRST_READ, MAX_EVENT_BYTES + 1] {
-            bytes.resize(size, 0);
-            let read =
-                read_at_most(file, &mut bytes, place.offset).map_err(Error::io("read", &path))?;
-            bytes.truncate(read);
-            if let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
-                bytes.truncate(end);
-                return Ok(bytes);
-            }
-        }
-        Err(self.broken(place))
-    }
-
-    fn broken(&self, place: &Place) -> Error {
-        let path = self.layout.segment(place.segment);
-        let name = path.file_name().unwrap_or_default().display();
-        Error::Broken {
-            index: place.index,
-            reason: format!("'{name}' at byte {}: no whole event is there", place.offset),
-        }
-    }
-}
-
-fn read_at_most(file: &File, bytes: &mut [u8], offset: u64) -> std::io::Result<usize> {
-    let mut read = 0;
-    while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, offset + read as u64) {
-            Ok(0) => break,
-            Ok(more) => read += more,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(read)
 }

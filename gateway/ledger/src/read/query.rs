@@ -3,19 +3,16 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use plugin_protocol::canonical;
 use plugin_protocol::event::EventKind;
 use plugin_protocol::ids::{PluginId, RequestId, RunId};
 use plugin_protocol::time::Timestamp;
 
-use crate::disk::layout::Layout;
-use crate::disk::segment::{self, Segment};
+use super::checked::{CheckedLines, Stored};
+use super::index::{Key, places_of};
+use super::placed::PlacedLines;
+use crate::disk::{Boundary, EventPlace, Layout, Segment, list_segments};
 use crate::error::Error;
-use crate::line::scan::{Scanned, scan};
-use crate::read::index::{self, Key};
-use crate::read::mark::PlacedLines;
-use crate::read::ordered::{CheckedLines, Stored};
-use crate::read::walk::{Place, Start};
+use crate::line::{Scanned, escaped, scan};
 
 /// Which events are wanted: all that match every part that is set.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +48,7 @@ enum Source {
         layout: Layout,
         key: Key,
         segments: VecDeque<Segment>,
-        places: VecDeque<Place>,
+        places: VecDeque<EventPlace>,
         lines: PlacedLines,
     },
 }
@@ -64,9 +61,9 @@ pub fn query(state: &Path, filter: &Filter) -> Result<Query, Error> {
     let layout = Layout::existing(state)?;
     let wanted = Wanted::new(filter);
     let source = match wanted.key() {
-        None => Source::All(CheckedLines::open(&layout, Start::default())),
+        None => Source::All(CheckedLines::open(&layout, Boundary::default())),
         Some(key) => {
-            let segments = segment::list(&layout)?.into();
+            let segments = list_segments(&layout)?.into();
             Source::Keyed {
                 key,
                 segments,
@@ -116,7 +113,7 @@ impl Source {
                 let Some(segment) = segments.pop_front() else {
                     return Ok(None);
                 };
-                *places = index::places(layout, &segment, u64::MAX, key)?.into();
+                *places = places_of(layout, &segment, u64::MAX, key)?.into();
             },
         }
     }
@@ -171,15 +168,6 @@ impl Wanted {
             && self.since.as_ref().is_none_or(|since| since.as_str() <= scanned.ts)
             && self.until.as_ref().is_none_or(|until| scanned.ts <= until.as_str())
     }
-}
-
-/// An id as it stands in a line: JSON, without the quotes.
-pub(crate) fn escaped(id: &str) -> String {
-    let quoted = canonical::text(&id);
-    quoted
-        .get(1..quoted.len() - 1)
-        .unwrap_or_default()
-        .to_owned()
 }
 
 fn in_utc(time: &Timestamp) -> String {

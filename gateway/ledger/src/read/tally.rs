@@ -4,20 +4,13 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use plugin_protocol::digest::EventHash;
-use plugin_protocol::event::EventKind;
+use plugin_protocol::event::{EventKind, meta};
 use plugin_protocol::ids::EventId;
 use sha2::{Digest as _, Sha256};
 
-use crate::line::scan::Scanned;
-use crate::read::walk::Place;
-use crate::tree::merkle::Hash;
-
-/// The `meta` member by which a closing event names the `INVOKE` that it closes (its `event_id`).
-/// A closing event without it closes the oldest open `INVOKE` of the same run, request and plugin.
-pub(crate) const CLOSES: &str = "invoke";
-
-/// The `meta` member of an `ERROR` event that names a file in quarantine.
-pub(crate) const QUARANTINE: &str = "quarantine";
+use crate::disk::EventPlace;
+use crate::line::Scanned;
+use crate::tree::Hash;
 
 /// A fold over the events.
 #[derive(Debug, Clone, Default)]
@@ -30,21 +23,24 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn note(&mut self, place: &Place, scanned: &Scanned<'_>) {
+    pub(crate) fn note(&mut self, place: &EventPlace, scanned: &Scanned<'_>) {
         self.last_id = EventId::parse(scanned.event_id).ok();
+        if scanned.kind.is_registry() {
+            self.registry.push(place, &scanned.event_hash);
+        }
         match scanned.kind {
-            EventKind::Register | EventKind::Enable | EventKind::Disable => {
-                self.registry.push(place, &scanned.event_hash)
-            }
             EventKind::Invoke => self.calls.open(place, scanned),
             EventKind::Result | EventKind::Reject => self.calls.close(scanned),
             EventKind::Error => {
                 self.calls.close(scanned);
-                if let Some(name) = scanned.meta_value(QUARANTINE) {
+                if let Some(name) = scanned.meta_value(meta::QUARANTINE) {
                     self.recorded_cuts.insert(name.to_owned());
                 }
             }
-            EventKind::ProofExport => {}
+            EventKind::Register
+            | EventKind::Enable
+            | EventKind::Disable
+            | EventKind::ProofExport => {}
         }
     }
 }
@@ -53,24 +49,25 @@ impl Tally {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OpenCalls {
     /// Run, request and plugin → the names and places of its open calls, oldest first.
-    by_request: HashMap<[String; 3], VecDeque<(String, Place)>>,
+    by_request: HashMap<[String; 3], VecDeque<(String, EventPlace)>>,
 }
 
 impl OpenCalls {
-    pub(crate) fn open(&mut self, place: &Place, call: &Scanned<'_>) {
+    pub(crate) fn open(&mut self, place: &EventPlace, call: &Scanned<'_>) {
         self.by_request
             .entry(request_of(call))
             .or_default()
             .push_back((call.event_id.to_owned(), *place));
     }
 
+    /// Closes the call whose `INVOKE` the event names; where it names none, the oldest open one of its run, request and plugin.
     fn close(&mut self, closing: &Scanned<'_>) {
         let key = request_of(closing);
         let Some(open) = self.by_request.get_mut(&key) else {
             return;
         };
         let named = closing
-            .meta_value(CLOSES)
+            .meta_value(meta::INVOKE)
             .and_then(|name| open.iter().position(|(id, _)| id == name));
         open.remove(named.unwrap_or(0));
         if open.is_empty() {
@@ -89,7 +86,7 @@ impl OpenCalls {
     }
 
     /// The places of the open `INVOKE` events, in ledger order.
-    pub(crate) fn places(&self) -> Vec<Place> {
+    pub(crate) fn places(&self) -> Vec<EventPlace> {
         let mut places: Vec<_> = self
             .by_request
             .values()
@@ -111,11 +108,11 @@ pub(crate) struct RegistryLog {
     pub(crate) count: u64,
     /// SHA-256 of the digest before and the event's hash, for each event; 32 zero bytes before the first.
     pub(crate) digest: Hash,
-    pub(crate) fresh: Vec<Place>,
+    pub(crate) fresh: Vec<EventPlace>,
 }
 
 impl RegistryLog {
-    pub(crate) fn push(&mut self, place: &Place, event_hash: &EventHash) {
+    pub(crate) fn push(&mut self, place: &EventPlace, event_hash: &EventHash) {
         let mut hasher = Sha256::new();
         hasher.update(self.digest);
         hasher.update(event_hash.as_bytes());

@@ -11,15 +11,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use plugin_protocol::digest::EventHash;
 use serde::Serialize;
 
-use crate::disk::layout::Layout;
-use crate::disk::segment::{self, Line, Lines, Segment};
+use crate::disk::{Layout, Line, Lines, Segment, list_segments};
 use crate::error::Error;
-use crate::line::chain::Head;
-use crate::line::scan::scan;
-use crate::open::init::public_key;
-use crate::tree::anchor::Anchor;
-use crate::tree::claims::Claims;
-use crate::tree::merkle::{Growing, Hash, leaf_hash};
+use crate::line::{Head, scan};
+use crate::tree::{Anchor, Claims, Growing, Hash, leaf_hash, load_key};
 
 /// Progress is told every so many bytes.
 const PROGRESS_BYTES: u64 = 1 << 20;
@@ -56,7 +51,7 @@ pub fn verify(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Verification, Error> {
     let layout = Layout::existing(state)?;
-    let key = public_key(&layout)?;
+    let key = load_key(&layout)?;
     // Checkpoints first: what they are about was durable before they were written, so a running writer cannot mislead.
     let gathered = Anchor::read(&layout, anchor)
         .and_then(|anchor| Claims::gather(&layout, &key, Some(&anchor)));
@@ -71,7 +66,7 @@ pub fn verify(
         }
         Err(error) => return Err(error),
     };
-    let segments = segment::list(&layout)?;
+    let segments = list_segments(&layout)?;
     let joined = read_all(&segments, claims, progress)?;
     let complaint = joined.complaint();
     Ok(joined.report(complaint))

@@ -1,29 +1,8 @@
 //! Goes through the lines of a ledger in order and checks them; what opening and verifying share.
 
-use crate::disk::layout::Layout;
-use crate::disk::segment::{self, Line, Lines, Segment};
+use crate::disk::{Boundary, EventPlace, Layout, Line, Lines, Segment, list_segments};
 use crate::error::Error;
-use crate::line::chain::Head;
-use crate::line::scan::Scanned;
-
-/// Where one event lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub(crate) index: u64,
-    /// The index of its segment's first event.
-    pub(crate) segment: u64,
-    /// Its line's first byte in that segment.
-    pub(crate) offset: u64,
-}
-
-/// Where a walk begins: behind `head`, at a byte of a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Start {
-    pub(crate) head: Head,
-    /// The index of the segment's first event.
-    pub(crate) segment: u64,
-    pub(crate) offset: u64,
-}
+use crate::line::{Head, Scanned};
 
 /// The end of a walk through good events.
 #[derive(Debug)]
@@ -58,14 +37,14 @@ impl Stop {
 }
 
 /// What is done with each good line.
-pub(crate) type Each<'a> = dyn FnMut(&Place, &[u8], &Scanned<'_>) -> Result<(), Error> + 'a;
+pub(crate) type Each<'a> = dyn FnMut(&EventPlace, &[u8], &Scanned<'_>) -> Result<(), Error> + 'a;
 
 /// Checks every line from `start` on, giving each good one to `each`, and stops at the first bad one.
 ///
 /// # Errors
 /// What the system or `each` said. A bad line is not an error but the [`Stop`] of what is returned.
-pub(crate) fn walk(layout: &Layout, start: Start, each: &mut Each<'_>) -> Result<Walked, Error> {
-    let mut segments = segment::list(layout)?;
+pub(crate) fn walk(layout: &Layout, start: Boundary, each: &mut Each<'_>) -> Result<Walked, Error> {
+    let mut segments = list_segments(layout)?;
     segments.retain(|segment| segment.first >= start.segment);
     let mut walked = Walked {
         head: start.head,
@@ -110,7 +89,7 @@ fn walk_segment(
 ) -> Result<(), Error> {
     let mut lines = Lines::open(&segment.path, offset)?;
     let wrong = loop {
-        let place = Place {
+        let place = EventPlace {
             index: walked.head.size,
             segment: segment.first,
             offset: lines.offset(),

@@ -11,6 +11,7 @@ mod merkle;
 mod notes;
 mod opening;
 mod proofs;
+mod rooms;
 mod space;
 mod speed;
 
@@ -22,8 +23,8 @@ use plugin_protocol::event::{Event, EventKind};
 use plugin_protocol::ids::{PluginId, RequestId, RunId};
 
 use super::{Error, Ledger, Opening, Options};
-use crate::line::event::{Draft, Record};
-use crate::read::verify::Verification;
+use crate::Verification;
+use crate::{Draft, Record};
 
 /// A draft is itself something to record.
 impl Record for Draft {

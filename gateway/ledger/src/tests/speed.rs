@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::*;
-use crate::line::event::{Clock, seal};
+use crate::line::{Clock, seal};
 
 /// A ledger of `events` ordinary events in whole segments, written without the writer.
 fn made(state: &Path, events: u64) {

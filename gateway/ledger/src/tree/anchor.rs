@@ -6,11 +6,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::disk::io::{Disk, write_whole};
-use crate::disk::layout::Layout;
+use super::checkpoint::{Checkpoint, LogKey};
+use crate::disk::{Disk, Layout, read_small, write_whole};
 use crate::error::Error;
-use crate::open::init::read_small;
-use crate::tree::checkpoint::{Checkpoint, LogKey};
 
 /// The file of the note.
 const HEAD: &str = "head";

@@ -11,33 +11,15 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use plugin_protocol::digest::KeyId;
 use sha2::{Digest as _, Sha256};
 
-use crate::tree::merkle::Hash;
+use super::merkle::Hash;
+use crate::disk::MAX_NOTE_BYTES;
+use crate::error::InvalidNote;
 
 /// The signature type byte of Ed25519 in C2SP signed notes.
 const ED25519: u8 = 1;
 
 /// What a signature line begins with: an em dash and a space.
 const SIGNATURE_MARK: &str = "\u{2014} ";
-
-/// The longest note that is read, in bytes; ours have some 250.
-pub(crate) const MAX_NOTE_BYTES: usize = 64 << 10;
-
-/// Why a key or a note is not what it should be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidNote {
-    /// A public key in neither of its two forms.
-    #[error("key is neither a PEM public key (Ed25519) nor a verifier key `name+hash+base64`")]
-    Key,
-    /// A note that does not have the form of a checkpoint.
-    #[error("checkpoint is malformed: {0}")]
-    Form(&'static str),
-    /// No signature of the key that was given.
-    #[error("checkpoint is not signed by key {0}")]
-    NotSigned(String),
-    /// A signature that does not hold.
-    #[error("checkpoint's signature does not hold")]
-    BadSignature,
-}
 
 /// What a checkpoint says: so many events, and the root over them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

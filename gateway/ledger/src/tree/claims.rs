@@ -2,15 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::disk::layout::Layout;
-use crate::error::Error;
-use crate::open::init::read_small;
-use crate::tree::anchor::Anchor;
-use crate::tree::checkpoint::{Checkpoint, LogKey};
-use crate::tree::merkle::Hash;
-
-/// The file name ending of a checkpoint.
-const NOTE_SUFFIX: &str = ".note";
+use super::anchor::Anchor;
+use super::checkpoint::{Checkpoint, LogKey};
+use super::merkle::Hash;
+use super::notes::{note_path, note_sizes};
+use crate::disk::{Layout, read_small};
+use crate::error::{Error, InvalidNote};
 
 /// The checkpoints of a ledger and of its anchor, by size, each to be met by a walk.
 #[derive(Debug, Clone, Default)]
@@ -59,8 +56,7 @@ impl Claims {
             });
             let checkpoint = opened?;
             if checkpoint.size != size {
-                let source =
-                    crate::tree::checkpoint::InvalidNote::Form("its size is not that of its name");
+                let source = InvalidNote::Form("its size is not that of its name");
                 return Err(Error::Note { path, source });
             }
             claims.push((checkpoint, path));
@@ -148,29 +144,4 @@ impl Claims {
             ),
         ))
     }
-}
-
-/// The sizes of the checkpoints in the ledger's folder.
-pub(crate) fn note_sizes(layout: &Layout) -> Result<Vec<u64>, Error> {
-    let folder = layout.checkpoints();
-    let fail = |source| Error::Io {
-        action: "list the checkpoints in",
-        path: folder.clone(),
-        source,
-    };
-    let mut sizes = Vec::new();
-    for entry in std::fs::read_dir(&folder).map_err(fail)? {
-        let name = entry.map_err(fail)?.file_name();
-        let size = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(NOTE_SUFFIX))
-            .and_then(|size| size.parse::<u64>().ok());
-        sizes.extend(size);
-    }
-    sizes.sort_unstable();
-    Ok(sizes)
-}
-
-pub(crate) fn note_path(layout: &Layout, size: u64) -> PathBuf {
-    layout.checkpoints().join(format!("{size}{NOTE_SUFFIX}"))
 }

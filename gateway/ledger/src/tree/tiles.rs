@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::io::{Disk, write_all_at};
+use super::merkle::{Hash, node_hash, path_ranges, peaks, range_root};
+use crate::disk::{Disk, write_all_at};
 use crate::error::Error;
-use crate::tree::merkle::{Hash, node_hash, path_ranges, peaks, range_root};
 
 /// The hashes in a full tile.
 pub(crate) const TILE_HASHES: usize = 256;

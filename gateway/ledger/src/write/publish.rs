@@ -6,18 +6,11 @@
 
 use std::sync::Arc;
 
-use crate::disk::io::{Disk, write_all_at, write_whole};
-use crate::disk::layout::Layout;
+use crate::disk::{Boundary, Disk, EventPlace, Layout, write_all_at, write_whole};
 use crate::error::Error;
-use crate::line::scan::Scanned;
-use crate::read::mark::{Mark, registry_entries, registry_index};
-use crate::read::tally::Tally;
-use crate::read::walk::{Place, Start};
-use crate::tree::anchor::Anchor;
-use crate::tree::checkpoint::{Checkpoint, LogSigner};
-use crate::tree::claims::note_path;
-use crate::tree::merkle::leaf_hash;
-use crate::tree::tiles::Tiles;
+use crate::line::Scanned;
+use crate::read::{Mark, Tally, registry_entries, registry_index};
+use crate::tree::{Anchor, Checkpoint, LogSigner, Tiles, leaf_hash, note_path};
 
 /// The newest checkpoints that are kept beside those at segment ends and the anchor's.
 const RECENT_NOTES: usize = 8;
@@ -60,7 +53,7 @@ impl Publisher {
     }
 
     /// Takes note of one more event.
-    pub(crate) fn follow(&mut self, place: &Place, line: &[u8], scanned: &Scanned<'_>) {
+    pub(crate) fn follow(&mut self, place: &EventPlace, line: &[u8], scanned: &Scanned<'_>) {
         self.tiles.push(leaf_hash(line));
         self.tally.note(place, scanned);
     }
@@ -92,7 +85,7 @@ impl Publisher {
     /// When the system refuses, or the anchor was moved by another.
     pub(crate) fn publish(
         &mut self,
-        end: &Start,
+        end: &Boundary,
         at_segment_end: bool,
     ) -> Result<Option<(Checkpoint, String)>, Error> {
         if end.head.size == 0 || self.is_published(end.head.size) {
@@ -139,7 +132,7 @@ impl Publisher {
         Ok(())
     }
 
-    fn save_mark(&self, end: &Start, checkpoint: &Checkpoint) -> Result<(), Error> {
+    fn save_mark(&self, end: &Boundary, checkpoint: &Checkpoint) -> Result<(), Error> {
         let Some(mark) = Mark::of(end, &checkpoint.root, &self.tally) else {
             return Ok(());
         };

@@ -5,18 +5,17 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use plugin_protocol::digest::FileHash;
-use plugin_protocol::event::Event;
+use plugin_protocol::event::{Event, meta};
 use plugin_protocol::ids::EventId;
 
-use crate::disk::lock::Lock;
+use super::indexer::Indexer;
+use super::writer::Writer;
+use crate::disk::{Boundary, Lock};
 use crate::error::Error;
-use crate::ledger::{Durability, Options};
-use crate::line::event::Draft;
-use crate::proof::bundle::{Exported, RunSoFar};
-use crate::read::index::Indexer;
-use crate::read::walk::Start;
-use crate::tree::checkpoint::Checkpoint;
-use crate::write::writer::Writer;
+use crate::line::Draft;
+use crate::options::{Durability, Options};
+use crate::proof::{Exported, RunSoFar};
+use crate::tree::Checkpoint;
 
 /// The most events that share one sync: bounds a batch's memory (at 65,535 bytes a line) and the wait of its first caller.
 const BATCH_EVENTS: usize = 256;
@@ -24,18 +23,15 @@ const BATCH_EVENTS: usize = 256;
 /// How long a relaxed ledger may leave events unsynced.
 const RELAXED_SYNC: Duration = Duration::from_millis(10);
 
-/// The `meta` member that marks events of a relaxed ledger.
-const DURABILITY: &str = "durability";
-
 /// What the writer shows to the callers.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    end: Mutex<Start>,
+    end: Mutex<Boundary>,
     cause: OnceLock<Arc<Error>>,
 }
 
 impl Shared {
-    pub(crate) fn new(end: Start) -> Self {
+    pub(crate) fn new(end: Boundary) -> Self {
         Self {
             end: Mutex::new(end),
             cause: OnceLock::new(),
@@ -43,7 +39,7 @@ impl Shared {
     }
 
     /// The end of what callers may have been told of.
-    pub(crate) fn end(&self) -> Start {
+    pub(crate) fn end(&self) -> Boundary {
         *self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -241,7 +237,7 @@ impl WriterThread {
             Durability::Relaxed => {
                 draft
                     .meta
-                    .insert(DURABILITY.to_owned(), "relaxed".to_owned());
+                    .insert(meta::DURABILITY.to_owned(), "relaxed".to_owned());
             }
         }
         draft

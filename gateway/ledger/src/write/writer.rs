@@ -16,18 +16,14 @@ use plugin_protocol::event::{Event, EventKind, MAX_EVENT_BYTES};
 use plugin_protocol::ids::EventId;
 use plugin_protocol::time::Timestamp;
 
-use crate::disk::io::{Disk, DiskFile, write_all_at};
-use crate::disk::layout::Layout;
-use crate::disk::reserve::{Reserve, is_full};
-use crate::disk::segment::Segment;
+use super::publish::Publisher;
+use crate::disk::{
+    Boundary, Disk, DiskFile, EventPlace, Layout, Reserve, Segment, is_full, write_all_at,
+};
 use crate::error::Error;
-use crate::ledger::Options;
-use crate::line::chain::Head;
-use crate::line::event::{Clock, Draft, Stamp, seal};
-use crate::line::scan::scan;
-use crate::read::walk::{Place, Start};
-use crate::tree::checkpoint::Checkpoint;
-use crate::write::publish::Publisher;
+use crate::line::{Clock, Draft, Head, Stamp, scan, seal};
+use crate::options::Options;
+use crate::tree::Checkpoint;
 
 /// A batch is synced when it has grown beyond this: 16 MiB. With the lines of one more write this bounds what a crash can tear.
 pub(crate) const GROUP_BYTES: u64 = 16 << 20;
@@ -108,8 +104,8 @@ impl Writer {
     }
 
     /// The end of the ledger as a place to go on reading from.
-    pub(crate) fn end(&self) -> Start {
-        Start {
+    pub(crate) fn end(&self) -> Boundary {
+        Boundary {
             head: self.head,
             segment: self.segment.first,
             offset: self.segment.bytes + self.buffer.len() as u64,
@@ -285,7 +281,7 @@ impl Writer {
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |at| at + 1);
         let line = lines.get(from..).unwrap_or_default();
-        let place = Place {
+        let place = EventPlace {
             index: self.head.size,
             segment: self.segment.first,
             offset: self.segment.bytes + from as u64,
