@@ -1,5 +1,58 @@
-//! The ledger: the append-only, hash-chained record of everything the gateway decided, and proofs drawn from it.
-//! It never changes or removes an event that it wrote.
+//! An append-only, hash-chained, durable record of events, with signed checkpoints, and proofs drawn from it.
+//!
+//! It is for whoever must show later what was done, in which order, and that nothing of it was changed or left out.
+//! It never changes or removes an event that it wrote, never repairs damage by itself, and holds no payload, only hashes.
+//! A value goes in as a [`Draft`], gets its name, its time and its place in the chain from the one writer, is written and synced,
+//! and comes back as a [`Recorded`], which nothing else can make. Readers need no lock and check every line that they give.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//!
+//! use gateway_ledger::{Draft, Ledger, LogKey, Options, ProofExtras, Record, init, verify, verify_proof};
+//! use plugin_protocol::event::EventKind;
+//! use plugin_protocol::ids::RunId;
+//!
+//! /// Something that happened, and the event that says so.
+//! struct Refused(RunId);
+//!
+//! impl Record for Refused {
+//!     fn draft(&self) -> Draft {
+//!         Draft {
+//!             run_id: self.0.clone(),
+//!             kind: EventKind::Reject,
+//!             plugin_id: None,
+//!             request_id: None,
+//!             input_hash: None,
+//!             output_hash: None,
+//!             meta: BTreeMap::from([("reason".to_owned(), "the request was too large".to_owned())]),
+//!         }
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let state = tempfile::tempdir()?;
+//! init(state.path())?;
+//! let (ledger, opening) = Ledger::open(state.path(), Options::default(), &mut |_| {})?;
+//! assert_eq!(opening.events, 0);
+//!
+//! // Durable when this returns.
+//! let run = RunId::parse("monday")?;
+//! let recorded = ledger.record(Refused(run.clone()))?;
+//! assert_eq!(ledger.head().hash, Some(recorded.event().event_hash));
+//!
+//! // A proof of the run, checked with nothing but its bytes and the public key.
+//! let bundle = ledger.export_proof(&run, ProofExtras::default())?;
+//! drop(ledger);
+//! let key = LogKey::parse(&std::fs::read_to_string(state.path().join("log.vkey"))?)?;
+//! assert!(verify_proof(&bundle.to_bytes(), &key).valid);
+//!
+//! // The event and the event of its export.
+//! let found = verify(state.path(), None, &|_, _| {})?;
+//! assert!(found.valid);
+//! assert_eq!(found.events, 2);
+//! # Ok(())
+//! # }
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -11,6 +11,8 @@ pub const OUTCOME: &str = "outcome";
 pub const STATUS: &str = "status";
 /// Why a call ended as it did, in one word.
 pub const CAUSE: &str = "cause";
+/// What a call changed about its plugin's circuit breaker.
+pub const CIRCUIT: &str = "circuit";
 /// Why, in words.
 pub const REASON: &str = "reason";
 /// How long a call took, in milliseconds.

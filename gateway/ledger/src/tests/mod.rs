@@ -13,7 +13,6 @@ mod opening;
 mod proofs;
 mod rooms;
 mod space;
-mod speed;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

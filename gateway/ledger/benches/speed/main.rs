@@ -1,33 +1,89 @@
-//! Figures, not tests: run them by name in a release build with `--ignored --nocapture`.
+//! Figures of the ledger beside what it is compared with. It judges nothing: it prints tables.
+//!
+//! `cargo bench -p gateway-ledger --bench speed -- appends` or `-- large`; without a name both. `EVENTS` says how large.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a figure stops at the first failure, and printing is its purpose"
+)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Instant;
 
-use super::*;
-use crate::line::{Clock, seal};
+use gateway_ledger::{Draft, Ledger, Opening, Options, Record, Verification};
+use plugin_protocol::digest::{EventHash, PayloadHash};
+use plugin_protocol::event::EventKind;
+use plugin_protocol::ids::{PluginId, RequestId, RunId};
 
-/// A ledger of `events` ordinary events in whole segments, written without the writer.
+fn main() {
+    if let Some(state) = std::env::var_os(STATE) {
+        return one_step(Path::new(&state));
+    }
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo itself adds `--bench`.
+    let wanted = |name: &str| {
+        let mut named = names
+            .iter()
+            .filter(|name| !name.starts_with("--"))
+            .peekable();
+        named.peek().is_none() || named.any(|given| given == name)
+    };
+    if wanted("appends") {
+        appends();
+    }
+    if wanted("large") {
+        large_ledgers();
+    }
+}
+
+/// A draft that can be recorded as it is.
+struct Plain(Draft);
+
+impl Record for Plain {
+    fn draft(&self) -> Draft {
+        self.0.clone()
+    }
+}
+
+fn draft(kind: EventKind, run: &str, request: &str) -> Plain {
+    Plain(Draft {
+        run_id: RunId::parse(run).unwrap(),
+        kind,
+        plugin_id: Some(PluginId::parse("p.text.hello").unwrap()),
+        request_id: Some(RequestId::parse(request).unwrap()),
+        input_hash: Some(PayloadHash::of(request.as_bytes())),
+        output_hash: None,
+        meta: BTreeMap::from([("layers".to_owned(), "seccomp landlock".to_owned())]),
+    })
+}
+
+fn open(state: &Path) -> (Ledger, Opening) {
+    Ledger::open(state, Options::default(), &mut |_| {}).unwrap()
+}
+
+fn verify(state: &Path) -> Verification {
+    gateway_ledger::verify(state, None, &|_, _| {}).unwrap()
+}
+
+/// Writes a ledger of `events` ordinary events in whole segments by hand: the writer would need far longer.
 fn made(state: &Path, events: u64) {
-    let mut clock = Clock::new(std::time::SystemTime::now);
-    let mut stamp = clock.stamp().unwrap();
-    let (mut prev, mut first, mut bytes) = (None, 0, Vec::new());
+    const FIRST_MS: u64 = 1_769_860_800_000;
+    let (mut prev, mut first, mut bytes) = (String::new(), 0, Vec::new());
     for index in 0..events {
-        if stamp.is_spent() {
-            stamp = clock.stamp().unwrap();
-        }
         let call = index / 2;
-        let kind = if index % 2 == 0 {
-            EventKind::Invoke
-        } else {
-            EventKind::Result
-        };
-        let draft = draft(
-            kind,
-            &format!("run-{}", call / 10),
-            &format!("request-{call}"),
+        let kind = if index % 2 == 0 { "INVOKE" } else { "RESULT" };
+        let (ms, counter) = (FIRST_MS + index / 4_096, index % 4_096);
+        let input = PayloadHash::of(format!("request-{call}").as_bytes());
+        let rest = format!(
+            r#""event_id":"{:08x}-{:04x}-7{counter:03x}-8000-000000000000","input_hash":"{input}","kind":"{kind}","meta":{{"layers":"seccomp landlock"}},"output_hash":"","plugin_id":"p.text.hello","prev_hash":"{prev}","request_id":"request-{call}","run_id":"run-{}","ts":"2026-01-31T12:00:00.000Z"}}"#,
+            ms >> 16,
+            ms & 0xffff,
+            call / 10,
         );
-        let id = stamp.next_id().unwrap();
-        prev = Some(seal(draft, id, stamp.ts().clone(), prev, &mut bytes).event_hash);
-        bytes.push(b'\n');
+        prev = EventHash::of(format!("{{{rest}").as_bytes()).to_string();
+        bytes.extend_from_slice(format!("{{\"event_hash\":\"{prev}\",{rest}\n").as_bytes());
         if bytes.len() > (64 << 20) - 1_000 || index + 1 == events {
             std::fs::write(state.join(format!("ledger/seg/{first:020}.ndjson")), &bytes).unwrap();
             bytes.clear();
@@ -46,15 +102,13 @@ fn timed<T>(what: &str, work: impl FnOnce() -> T) -> (T, f64) {
 /// them: more than two segments of them, since only a mark with 32 MiB behind it is used.
 const APPENDED: u64 = 300_000;
 
-#[test]
-#[ignore = "a figure, not a test"]
 fn large_ledgers() {
     let events: u64 = std::env::var("EVENTS")
         .ok()
         .and_then(|events| events.parse().ok())
         .unwrap_or(1_000_000);
     let folder = tempfile::tempdir().unwrap();
-    crate::init(folder.path()).unwrap();
+    gateway_ledger::init(folder.path()).unwrap();
     println!("\na ledger of {events} events");
     timed("making most of it", || {
         made(folder.path(), events.saturating_sub(APPENDED))
@@ -95,31 +149,19 @@ fn in_a_process_of_its_own(step: &str, state: &Path, processor: Option<&str>) {
         }
         None => std::process::Command::new(this),
     };
-    command.args(["--ignored", "--exact", "--nocapture"]);
-    command.arg("ledger::tests::speed::one_step");
     let output = match command.env(STATE, state).env(STEP, step).output() {
         Ok(output) => output,
         Err(error) => return println!("skipped: {step} on one processor: {error}"),
     };
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
-    // The first may follow the test's name in its line.
-    let begin = format!("{step}: ");
-    for line in text.lines() {
-        if let Some(at) = line.find(&begin) {
-            println!("{}", line.split_at(at).1);
-        }
-    }
+    print!("{text}");
 }
 
-#[test]
-#[ignore = "a step of the figure above"]
-fn one_step() {
+/// One step, in a process of its own.
+fn one_step(state: &Path) {
     const ROUNDS: usize = 3;
-    let (Some(state), Ok(step)) = (std::env::var_os(STATE), std::env::var(STEP)) else {
-        return;
-    };
-    let state = Path::new(&state);
+    let step = std::env::var(STEP).unwrap();
     for _ in 0..ROUNDS {
         let detail = match step.as_str() {
             "verify" => verify_all(state),
@@ -138,12 +180,12 @@ fn one_step() {
                 format!("{seconds:.3} s for a run of 20 events")
             }
             _ => {
-                let filter = crate::Filter {
+                let filter = gateway_ledger::Filter {
                     run: Some(RunId::parse("run-9").unwrap()),
                     ..Default::default()
                 };
                 let (found, seconds) =
-                    timed_quietly(|| crate::query(state, &filter).unwrap().count());
+                    timed_quietly(|| gateway_ledger::query(state, &filter).unwrap().count());
                 assert_eq!(found, 20);
                 format!("{seconds:.3} s for a run of 20 events")
             }
@@ -251,12 +293,10 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-#[test]
-#[ignore = "a figure, not a test"]
 fn appends() {
     const ROUNDS: usize = 5;
     let folder = tempfile::tempdir().unwrap();
-    crate::init(folder.path()).unwrap();
+    gateway_ledger::init(folder.path()).unwrap();
     let raw = || {
         let file = std::fs::File::create(folder.path().join("raw")).unwrap();
         let start = Instant::now();
