@@ -1,4 +1,4 @@
-//! Space set aside, so that what has begun can be closed on a full disk, and nothing begins that could not be.
+//! Space set aside, so that a call that has begun can be closed on a full disk. No call begins that could not be closed.
 
 use rustix::io::Errno;
 
@@ -39,7 +39,7 @@ impl Reserve {
         self.low = true;
     }
 
-    /// Sees to it that what may still have to be written behind `end` has its blocks.
+    /// Reserves blocks for everything that may still have to be written behind `end`.
     ///
     /// # Errors
     /// Any refusal but for lack of space, which makes the reserve low.

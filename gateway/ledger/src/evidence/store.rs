@@ -22,7 +22,7 @@ const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;
 pub(crate) struct Store {
     pub(crate) layout: Layout,
     pub(crate) disk: Arc<dyn Disk>,
-    /// Shared from the keeping of a file to the recording of its event, alone for an erasure: no erasure comes between them.
+    /// A call holds this shared from keeping its file until its event is recorded; an erasure holds it alone, and so never comes between.
     turns: RwLock<()>,
     /// Whether the folders are there; held while a folder is made, so that whoever finds one finds it durable.
     ready: Mutex<bool>,
@@ -81,7 +81,7 @@ impl Store {
                 return Err(error);
             }
         }
-        // Also where another call placed it: that call may not have come so far.
+        // Another call may have placed the file and not yet synced the folder, so it is synced here in any case.
         sync(self.disk.as_ref(), &folder)?;
         Ok(Held { _turn: turn })
     }

@@ -94,7 +94,7 @@ impl Mark {
         }
     }
 
-    /// What the writer knew; none when the lines do not bear it out.
+    /// The summary that the writer had; none when the lines do not agree with it.
     pub(crate) fn tally(&self, layout: &Layout) -> Option<Tally> {
         let mut tally = Tally {
             last_id: Some(self.last_id),

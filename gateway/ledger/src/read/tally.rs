@@ -1,5 +1,5 @@
-//! What the writer knows of the events so far, in a few bytes: open calls, the registry's events, the last name. It is kept up line
-//! by line and put beside each checkpoint, so that opening need not read everything again.
+//! A summary of the events so far, in a few bytes: the open calls, the registry's events, the last event's name. It is updated with each
+//! line and saved beside each checkpoint, so that opening need not read everything again. It never decides whether a line is good.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 

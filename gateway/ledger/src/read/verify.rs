@@ -40,7 +40,7 @@ pub struct Verification {
     pub reason: String,
 }
 
-/// Checks the ledger below `state`, and that it bears out the anchor in the folder `anchor`, none for the one inside the state.
+/// Checks the ledger below `state`, and that it agrees with the anchor in the folder `anchor`; with none, with the anchor inside the state.
 /// `progress` is told the bytes done and the bytes in all, from several threads.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! The anchor: the last checkpoint, kept where a copy of the state put back does not reach. It only ever moves on from
-//! what this ledger last put there (compare-and-swap).
+//! The anchor: the last checkpoint, kept where restoring an old copy of the state does not overwrite it. It never moves on from
+//! anything but what this ledger last put there (compare-and-swap).
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::ErrorKind;
@@ -19,7 +19,7 @@ pub(crate) struct Anchor {
     folder: PathBuf,
     /// The note that is there; none before the first checkpoint.
     note: Option<String>,
-    /// Where a ledger that was anchored inside its state before has its old anchor, until this one has a note.
+    /// The old anchor of a ledger that was anchored inside its state before; none once the new anchor has a note.
     old: Option<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! What signed checkpoints say about the ledger, and whether its events bear it out.
+//! What signed checkpoints say about the ledger, and whether its events agree. It never reads an event.
 
 use std::path::PathBuf;
 
@@ -15,11 +15,11 @@ pub(crate) struct Claims {
     /// Size, root, and the file that says so.
     claims: Vec<(Checkpoint, PathBuf)>,
     next: usize,
-    /// The first claim that the events do not bear out.
+    /// The first claim that the events contradict.
     broken: Option<usize>,
 }
 
-/// How the events stand to the claims.
+/// Whether the events agree with the claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// Every claim holds.

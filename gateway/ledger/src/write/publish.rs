@@ -1,6 +1,6 @@
 //! Publishing a checkpoint: the tree's new tiles, the registry's index, a mark, the signed note, and the anchor.
 //!
-//! Call by call: tiles and mark are written without sync, because what a crash takes of them is found out and made again; the note is
+//! Call by call: tiles and mark are written without sync, because a loss is noticed at the next opening and they are made again; the note is
 //! written beside, synced, renamed, and the folder synced; then the anchor the same way. A crash between the two leaves the anchor one
 //! checkpoint behind, which is a true checkpoint still.
 
