@@ -9,7 +9,7 @@
 //! use std::collections::BTreeMap;
 //!
 //! use gateway_ledger::{Draft, Ledger, LogKey, Options, ProofExtras, Record, init, verify, verify_proof};
-//! use plugin_protocol::event::EventKind;
+//! use plugin_protocol::event::{EventKind, meta};
 //! use plugin_protocol::ids::RunId;
 //!
 //! /// Something that happened, and the event that says so.
@@ -24,7 +24,7 @@
 //!             request_id: None,
 //!             input_hash: None,
 //!             output_hash: None,
-//!             meta: BTreeMap::from([("reason".to_owned(), "the request was too large".to_owned())]),
+//!             meta: BTreeMap::from([(meta::REASON.to_owned(), "the request was too large".to_owned())]),
 //!         }
 //!     }
 //! }
