@@ -1,5 +1,7 @@
 //! One line of the ledger.
 
+pub mod meta;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -86,6 +88,15 @@ impl EventKind {
             Self::Reject => "REJECT",
             Self::Error => "ERROR",
             Self::ProofExport => "PROOF_EXPORT",
+        }
+    }
+
+    /// Whether the registry's state is a fold over events of this kind.
+    #[must_use]
+    pub fn is_registry(self) -> bool {
+        match self {
+            Self::Register | Self::Enable | Self::Disable => true,
+            Self::Invoke | Self::Result | Self::Reject | Self::Error | Self::ProofExport => false,
         }
     }
 }

@@ -47,7 +47,7 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         #[source]
-        source: super::checkpoint::InvalidNote,
+        source: InvalidNote,
     },
     /// The anchor's checkpoint is another than this ledger put there.
     #[error(
@@ -118,4 +118,21 @@ impl Error {
             source,
         }
     }
+}
+
+/// Why a key or a note is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidNote {
+    /// A public key in neither of its two forms.
+    #[error("key is neither a PEM public key (Ed25519) nor a verifier key `name+hash+base64`")]
+    Key,
+    /// A note that does not have the form of a checkpoint.
+    #[error("checkpoint is malformed: {0}")]
+    Form(&'static str),
+    /// No signature of the key that was given.
+    #[error("checkpoint is not signed by key {0}")]
+    NotSigned(String),
+    /// A signature that does not hold.
+    #[error("checkpoint's signature does not hold")]
+    BadSignature,
 }

@@ -1,58 +1,89 @@
-//! The ledger: the append-only, hash-chained record of everything the gateway decided, and proofs drawn from it.
-//! It never changes or removes an event that it wrote.
+//! An append-only, hash-chained, durable record of events, with signed checkpoints, and proofs drawn from it.
+//!
+//! It is for whoever must show later what was done, in which order, and that nothing of it was changed or left out.
+//! It never changes or removes an event that it wrote, never repairs damage by itself, and holds no payload, only hashes.
+//! A value goes in as a [`Draft`], gets its name, its time and its place in the chain from the one writer, is written and synced,
+//! and comes back as a [`Recorded`], which nothing else can make. Readers need no lock and check every line that they give.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//!
+//! use gateway_ledger::{Draft, Ledger, LogKey, Options, ProofExtras, Record, init, verify, verify_proof};
+//! use plugin_protocol::event::{EventKind, meta};
+//! use plugin_protocol::ids::RunId;
+//!
+//! /// Something that happened, and the event that says so.
+//! struct Refused(RunId);
+//!
+//! impl Record for Refused {
+//!     fn draft(&self) -> Draft {
+//!         Draft {
+//!             run_id: self.0.clone(),
+//!             kind: EventKind::Reject,
+//!             plugin_id: None,
+//!             request_id: None,
+//!             input_hash: None,
+//!             output_hash: None,
+//!             meta: BTreeMap::from([(meta::REASON.to_owned(), "the request was too large".to_owned())]),
+//!         }
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let state = tempfile::tempdir()?;
+//! init(state.path())?;
+//! let (ledger, opening) = Ledger::open(state.path(), Options::default(), &mut |_| {})?;
+//! assert_eq!(opening.events, 0);
+//!
+//! // Durable when this returns.
+//! let run = RunId::parse("monday")?;
+//! let recorded = ledger.record(Refused(run.clone()))?;
+//! assert_eq!(ledger.head().hash, Some(recorded.event().event_hash));
+//!
+//! // A proof of the run, checked with nothing but its bytes and the public key.
+//! let bundle = ledger.export_proof(&run, ProofExtras::default())?;
+//! drop(ledger);
+//! let key = LogKey::parse(&std::fs::read_to_string(state.path().join("log.vkey"))?)?;
+//! assert!(verify_proof(&bundle.to_bytes(), &key).valid);
+//!
+//! // The event and the event of its export.
+//! let found = verify(state.path(), None, &|_, _| {})?;
+//! assert!(found.valid);
+//! assert_eq!(found.events, 2);
+//! # Ok(())
+//! # }
+//! ```
 
 #![forbid(unsafe_code)]
 
-mod anchor;
-mod append;
-mod chain;
-mod checkpoint;
-mod claims;
+mod disk;
 mod error;
-mod event;
 mod evidence;
-mod index;
-mod init;
-mod io;
-mod layout;
-mod lock;
-mod mark;
-mod merkle;
+mod ledger;
+mod line;
+mod open;
+mod options;
 mod proof;
-mod proof_check;
-mod publish;
-mod quarantine;
-mod query;
 mod read;
-mod recover;
-mod reserve;
-mod scan;
-mod segment;
-mod survey;
-mod tally;
-mod thread;
-mod tiles;
-mod torn;
-mod verify;
-mod walk;
-mod writer;
+mod recorded;
+mod tree;
+mod write;
 
-pub use append::{Durability, Ledger, Options};
-pub use chain::Head;
-pub use checkpoint::{Checkpoint, LogKey};
-pub use error::Error;
-pub use event::{Draft, Record, Recorded};
-pub use evidence::{
-    Document, Erased, Link, REQUEST as REQUEST_LINK, read as kept_evidence, was_erased,
+pub use error::{Error, InvalidNote};
+pub use evidence::{Document, Erased, EvidenceLink, REQUEST_LINK, kept_evidence, was_erased};
+pub use ledger::Ledger;
+pub use line::{Draft, Head};
+pub use open::{Cut, Initialised, Opening, init};
+pub use options::{Durability, Options};
+pub use proof::{
+    CheckOutcome, ManifestDigest, ProofBundle, ProofCheck, ProofExtras, ProofReport, verify_proof,
 };
-pub use init::{Initialised, init};
-pub use proof::{ManifestDigest, ProofBundle, ProofExtras};
-pub use proof_check::{Check, Outcome as CheckOutcome, ProofReport, verify as verify_proof};
-pub use quarantine::Cut;
-pub use query::{Filter, Query, query};
-pub use read::{Events, Follow, Stored, events, follow, newest_checkpoint, registry_events, tail};
-pub use recover::Opening;
-pub use verify::{Verification, verify};
+pub use read::{
+    Events, Filter, Follow, Query, Stored, Verification, events, follow, query, registry_events,
+    tail, verify,
+};
+pub use recorded::{Record, Recorded};
+pub use tree::{Checkpoint, LogKey, newest_checkpoint};
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use plugin_protocol::digest::{KeyId, ManifestHash, PackageDigest};
-use plugin_protocol::event::{Event, EventKind};
+use plugin_protocol::event::{Event, EventKind, meta};
 use plugin_protocol::report::{PluginInfo, PluginStatus};
 
 use super::{Error, PublicKey};
@@ -58,29 +58,38 @@ impl Registration {
             .take(MAX_CAPABILITIES)
             .collect();
         let mut meta = Meta::from([
-            ("status".to_owned(), status.as_str().to_owned()),
+            (meta::STATUS.to_owned(), status.as_str().to_owned()),
             (
-                "signature_valid".to_owned(),
+                meta::SIGNATURE_VALID.to_owned(),
                 self.signature_valid.to_string(),
             ),
-            ("manifest_hash".to_owned(), self.manifest_hash.to_string()),
-            ("package_digest".to_owned(), self.package_digest.to_string()),
-            ("name".to_owned(), first_chars(&self.name, MAX_NAME_CHARS)),
             (
-                "version".to_owned(),
+                meta::MANIFEST_HASH.to_owned(),
+                self.manifest_hash.to_string(),
+            ),
+            (
+                meta::PACKAGE_DIGEST.to_owned(),
+                self.package_digest.to_string(),
+            ),
+            (
+                meta::NAME.to_owned(),
+                first_chars(&self.name, MAX_NAME_CHARS),
+            ),
+            (
+                meta::VERSION.to_owned(),
                 first_chars(&self.version, MAX_NAME_CHARS),
             ),
-            ("capabilities".to_owned(), capabilities.join(" ")),
+            (meta::CAPABILITIES.to_owned(), capabilities.join(" ")),
         ]);
         let optional = [
-            ("key_id", self.key_id.map(|id| id.to_string())),
+            (meta::KEY_ID, self.key_id.map(|id| id.to_string())),
             (
-                "reason",
+                meta::REASON,
                 self.reason
                     .as_ref()
                     .map(|why| first_chars(why, MAX_REASON_CHARS)),
             ),
-            ("replaces", self.replaces.clone()),
+            (meta::REPLACES, self.replaces.clone()),
         ];
         for (name, value) in optional {
             meta.extend(value.map(|value| (name.to_owned(), value)));
@@ -99,32 +108,32 @@ impl Registration {
         let bad = |name: &str| malformed(event, &format!("its meta has a bad `{name}`"));
         let key_id = event
             .meta
-            .get("key_id")
+            .get(meta::KEY_ID)
             .map(|id| KeyId::parse(id))
             .transpose();
         Ok(Self {
-            accepted: match needed("status")?.as_str() {
+            accepted: match needed(meta::STATUS)?.as_str() {
                 "registered" => true,
                 "rejected" => false,
-                _ => return Err(bad("status")),
+                _ => return Err(bad(meta::STATUS)),
             },
-            signature_valid: needed("signature_valid")?
+            signature_valid: needed(meta::SIGNATURE_VALID)?
                 .parse()
-                .map_err(|_| bad("signature_valid"))?,
-            manifest_hash: ManifestHash::parse(&needed("manifest_hash")?)
-                .map_err(|_| bad("manifest_hash"))?,
-            package_digest: PackageDigest::parse(&needed("package_digest")?)
-                .map_err(|_| bad("package_digest"))?,
-            key_id: key_id.map_err(|_| bad("key_id"))?,
-            name: needed("name")?,
-            version: needed("version")?,
-            capabilities: needed("capabilities")?
+                .map_err(|_| bad(meta::SIGNATURE_VALID))?,
+            manifest_hash: ManifestHash::parse(&needed(meta::MANIFEST_HASH)?)
+                .map_err(|_| bad(meta::MANIFEST_HASH))?,
+            package_digest: PackageDigest::parse(&needed(meta::PACKAGE_DIGEST)?)
+                .map_err(|_| bad(meta::PACKAGE_DIGEST))?,
+            key_id: key_id.map_err(|_| bad(meta::KEY_ID))?,
+            name: needed(meta::NAME)?,
+            version: needed(meta::VERSION)?,
+            capabilities: needed(meta::CAPABILITIES)?
                 .split(' ')
                 .filter(|word| !word.is_empty())
                 .map(str::to_owned)
                 .collect(),
-            reason: event.meta.get("reason").cloned(),
-            replaces: event.meta.get("replaces").cloned(),
+            reason: event.meta.get(meta::REASON).cloned(),
+            replaces: event.meta.get(meta::REPLACES).cloned(),
         })
     }
 }
@@ -149,26 +158,26 @@ impl Subject {
             return Ok(Self::Plugin(id.clone()));
         }
         let meta = |name: &str| event.meta.get(name).map_or("", String::as_str);
-        if meta("subject") == "evidence" && !enable {
+        if meta(meta::SUBJECT) == meta::SUBJECT_EVIDENCE && !enable {
             return Ok(Self::Evidence);
         }
-        if meta("subject") != "key" {
+        if meta(meta::SUBJECT) != meta::SUBJECT_KEY {
             return Err(malformed(event, "it names neither a plugin nor a key"));
         }
-        let key_id =
-            KeyId::parse(meta("key_id")).map_err(|error| malformed(event, &error.to_string()))?;
+        let key_id = KeyId::parse(meta(meta::KEY_ID))
+            .map_err(|error| malformed(event, &error.to_string()))?;
         if !enable {
             return Ok(Self::RevokedKey(key_id));
         }
         let raw = STANDARD
-            .decode(meta("public_key"))
+            .decode(meta(meta::PUBLIC_KEY))
             .ok()
             .and_then(|raw| raw.try_into().ok());
         let key = raw.and_then(|raw: [u8; 32]| PublicKey::from_raw(&raw).ok());
         match key {
             Some(key) if key.id() == key_id => Ok(Self::TrustedKey {
                 key,
-                label: meta("label").to_owned(),
+                label: meta(meta::LABEL).to_owned(),
             }),
             Some(_) | None => Err(malformed(
                 event,
@@ -181,9 +190,9 @@ impl Subject {
 /// The `meta` of an ENABLE event for a key.
 pub(super) fn trusted_key_meta(key: &PublicKey, label: &str) -> Meta {
     let mut meta = revoked_key_meta(key.id());
-    meta.insert("public_key".to_owned(), STANDARD.encode(key.raw()));
+    meta.insert(meta::PUBLIC_KEY.to_owned(), STANDARD.encode(key.raw()));
     if !label.is_empty() {
-        meta.insert("label".to_owned(), first_chars(label, MAX_LABEL_CHARS));
+        meta.insert(meta::LABEL.to_owned(), first_chars(label, MAX_LABEL_CHARS));
     }
     meta
 }
@@ -191,8 +200,8 @@ pub(super) fn trusted_key_meta(key: &PublicKey, label: &str) -> Meta {
 /// The `meta` of a DISABLE event for a key.
 pub(super) fn revoked_key_meta(key_id: KeyId) -> Meta {
     Meta::from([
-        ("subject".to_owned(), "key".to_owned()),
-        ("key_id".to_owned(), key_id.to_string()),
+        (meta::SUBJECT.to_owned(), meta::SUBJECT_KEY.to_owned()),
+        (meta::KEY_ID.to_owned(), key_id.to_string()),
     ])
 }
 

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use plugin_protocol::canonical;
+use plugin_protocol::event::meta;
 use plugin_protocol::ids::RunId;
 use serde_json::json;
 
@@ -91,7 +92,7 @@ pub(super) fn show(file: &Path, out: Output) -> Result<Answer, Error> {
                         .as_ref()
                         .map(ToString::to_string)
                         .unwrap_or_default(),
-                    event.meta.get("status").cloned().unwrap_or_default(),
+                    event.meta.get(meta::STATUS).cloned().unwrap_or_default(),
                 ]
             });
         let head = [

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use plugin_protocol::event::EventKind;
+use plugin_protocol::event::{EventKind, meta};
 use plugin_protocol::ids::{PluginId, RequestId, RunId};
 use plugin_protocol::time::Timestamp;
 use serde_json::json;
@@ -138,7 +138,7 @@ fn show(stored: &Stored, out: Output) -> Result<(), Error> {
         event.kind.as_str(),
         id(event.plugin_id.as_ref().map(ToString::to_string)),
         id(event.request_id.as_ref().map(ToString::to_string)),
-        ["status", "cause", "reason", "subject"]
+        [meta::STATUS, meta::CAUSE, meta::REASON, meta::SUBJECT]
             .iter()
             .filter_map(|name| event.meta.get(*name))
             .cloned()

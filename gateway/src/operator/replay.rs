@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use plugin_protocol::digest::{FileHash, ManifestHash, PackageDigest, PayloadHash};
-use plugin_protocol::event::{Event, EventKind};
+use plugin_protocol::event::{Event, EventKind, meta};
 use plugin_protocol::ids::{PluginId, RunId};
 use plugin_protocol::json;
 use plugin_protocol::manifest::DeterminismMode;
@@ -124,7 +124,7 @@ fn calls(state: &Path, run: &RunId) -> Result<Vec<Recorded>, Error> {
                 open.insert(event.event_id.to_string(), calls.len());
             }
             EventKind::Result | EventKind::Reject | EventKind::Error => {
-                let closes = event.meta.get("invoke").and_then(|name| open.get(name));
+                let closes = event.meta.get(meta::INVOKE).and_then(|name| open.get(name));
                 if let Some(call) = closes.and_then(|at| calls.get_mut(*at)) {
                     call.closing = Some(event);
                     continue;
@@ -181,7 +181,7 @@ impl Stage<'_> {
         };
         let closing = call.closing.as_ref();
         if closing.is_none_or(|closing| closing.output_hash.is_none()) {
-            let status = closing.and_then(|closing| closing.meta.get("status"));
+            let status = closing.and_then(|closing| closing.meta.get(meta::STATUS));
             let status = status.map_or("an unknown outcome", String::as_str);
             return Ok(Err(format!(
                 "it ended as {status}, without a result to compare with"
@@ -200,7 +200,7 @@ impl Stage<'_> {
         event: &Event,
     ) -> Result<Option<String>, Error> {
         let fact = |name: &str| event.meta.get(name).map_or("", String::as_str);
-        let Ok(manifest_hash) = ManifestHash::parse(fact("manifest_hash")) else {
+        let Ok(manifest_hash) = ManifestHash::parse(fact(meta::MANIFEST_HASH)) else {
             return Ok(Some("its event does not name the manifest".to_owned()));
         };
         let (_, manifest) = validator::check_manifest(&self.store.manifest(manifest_hash)?);
@@ -211,7 +211,7 @@ impl Stage<'_> {
         let Some(plugin) = self.registry.get(plugin_id) else {
             return Ok(Some("the plugin is not registered any more".to_owned()));
         };
-        if PackageDigest::parse(fact("package_digest")) != Ok(plugin.package_digest) {
+        if PackageDigest::parse(fact(meta::PACKAGE_DIGEST)) != Ok(plugin.package_digest) {
             let version = &plugin.info.version;
             return Ok(Some(format!(
                 "another package of the plugin is registered now, version {version}"

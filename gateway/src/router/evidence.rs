@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use plugin_protocol::event::meta;
 use plugin_protocol::manifest::{Evidence, LogLevel};
 use plugin_protocol::payload::{Payload, PayloadKind};
 
@@ -30,7 +31,7 @@ pub(super) fn of_request(evidence: &Evidence, admitted: &Admitted) -> Kept {
     let request = admitted.request();
     of(
         evidence.log_level,
-        ["input_kind", "input_bytes"],
+        [meta::INPUT_KIND, meta::INPUT_BYTES],
         (request.payload.kind(), admitted.input_bytes()),
         || Document::of_request(request, &evidence.redactions),
     )
@@ -40,7 +41,7 @@ pub(super) fn of_request(evidence: &Evidence, admitted: &Admitted) -> Kept {
 pub(super) fn of_result(evidence: &Evidence, result: &Payload, bytes: usize) -> Kept {
     of(
         evidence.log_level,
-        ["output_kind", "output_bytes"],
+        [meta::OUTPUT_KIND, meta::OUTPUT_BYTES],
         (result.kind(), bytes),
         || Document::of_result(result, &evidence.redactions),
     )

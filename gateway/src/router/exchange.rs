@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use plugin_protocol::digest::PayloadHash;
+use plugin_protocol::event::meta;
 use plugin_protocol::ids::{PluginId, RequestId, RunId};
 use plugin_protocol::message::{EvidenceHashes, Response};
 use plugin_protocol::payload::Payload;
@@ -95,9 +96,9 @@ impl<'a> Exchange<'a> {
     ) -> Outcome {
         let mut meta: BTreeMap<String, String> = report.as_ref().map(facts_of).unwrap_or_default();
         meta.extend(judgement.facts);
-        meta.insert("cause".to_owned(), judgement.cause.to_owned());
+        meta.insert(meta::CAUSE.to_owned(), judgement.cause.to_owned());
         if !judgement.quotes {
-            meta.insert("reason".to_owned(), judgement.notes.clone());
+            meta.insert(meta::REASON.to_owned(), judgement.notes.clone());
         }
         meta.values_mut().for_each(bound);
         let request_id = self

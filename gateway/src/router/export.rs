@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use plugin_protocol::digest::ManifestHash;
-use plugin_protocol::event::EventKind;
+use plugin_protocol::event::{EventKind, meta};
 use plugin_protocol::ids::{PluginId, RunId};
 
 use crate::error::Error;
@@ -23,7 +23,7 @@ pub(crate) fn proof_extras(state: &Path, store: &Store, run: &RunId) -> Result<P
         let event = stored?.event;
         let named = event
             .meta
-            .get("manifest_hash")
+            .get(meta::MANIFEST_HASH)
             .map(|hash| ManifestHash::parse(hash));
         if let (Some(plugin_id), Some(Ok(hash))) = (event.plugin_id, named) {
             manifests.insert((plugin_id, hash));

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
+use plugin_protocol::event::meta;
 use plugin_protocol::ids::PluginId;
 use plugin_protocol::message::Status;
 use plugin_protocol::words;
@@ -304,7 +305,7 @@ impl Router {
         outcome.kept = kept.unwrap_or_default();
         outcome
             .meta
-            .insert("attempt".to_owned(), attempt.to_string());
+            .insert(meta::ATTEMPT.to_owned(), attempt.to_string());
         Ok(Attempt::Ended(Box::new(outcome)))
     }
 
@@ -381,5 +382,5 @@ fn circuit_fact(change: Change) -> (String, String) {
         ),
         Change::Closed => "closed".to_owned(),
     };
-    ("circuit".to_owned(), words)
+    (meta::CIRCUIT.to_owned(), words)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use plugin_protocol::event::meta;
 use plugin_protocol::message::{EvidenceHashes, Status};
 use plugin_protocol::payload::Payload;
 use plugin_protocol::words;
@@ -19,9 +20,6 @@ pub(super) const CANCELLED_NOTES: &str = "cancelled: the host took the call back
 
 /// The cause of a call that the gateway itself could not carry out.
 pub(super) const GATEWAY: &str = "gateway";
-
-/// The fact that names the call which the sandbox refused.
-pub(super) const DENIED_CALL: &str = "denied_call";
 
 /// What a call came to, before it is recorded.
 #[derive(Debug)]
@@ -94,10 +92,10 @@ pub(super) fn judge(
         End::ExtraOutput => plain(Rejected, "extra_output", "the plugin wrote more than one line on stdout: write one answer line and nothing else there".to_owned()),
         End::AnswerTooLarge => plain(Rejected, "answer_too_large", format!("the answer line is longer than limits.max_bytes ({} bytes)", allowed.answer_bytes)),
         End::Violation(denial) => plain(Rejected, "violation", format!("{}: {denial}", words::VIOLATION))
-            .with(DENIED_CALL, &denial.call)
-            .with("denied_detail", &denial.detail),
-        End::Exited(code) => plain(Error, "exit", format!("the plugin exited with code {code} and gave no answer")).with("exit_code", code),
-        End::Signalled(signal) => plain(Error, "signal", format!("the plugin was ended by signal {signal} and gave no answer")).with("signal", signal),
+            .with(meta::DENIED_CALL, &denial.call)
+            .with(meta::DENIED_DETAIL, &denial.detail),
+        End::Exited(code) => plain(Error, "exit", format!("the plugin exited with code {code} and gave no answer")).with(meta::EXIT_CODE, code),
+        End::Signalled(signal) => plain(Error, "signal", format!("the plugin was ended by signal {signal} and gave no answer")).with(meta::SIGNAL, signal),
         End::CpuLimit => plain(Error, "cpu", format!("the plugin used up its processor time ({} ms): raise limits.max_cpu_ms or do less", allowed.cpu.as_millis())),
         End::MemoryLimit => plain(Error, "memory", format!("the plugin used up its memory ({} bytes): raise limits.max_memory_bytes or use less", allowed.memory_bytes)),
         End::Cancelled => plain(Error, CANCELLED, CANCELLED_NOTES.to_owned()),
@@ -130,23 +128,23 @@ pub(super) fn facts_of(report: &Report) -> BTreeMap<String, String> {
     let layers: Vec<&str> = report.layers.iter().map(|layer| layer.as_str()).collect();
     let mut facts = BTreeMap::from([
         (
-            "cpu_ms".to_owned(),
+            meta::CPU_MS.to_owned(),
             report.usage.cpu.as_millis().to_string(),
         ),
-        ("layers".to_owned(), layers.join(" ")),
+        (meta::LAYERS.to_owned(), layers.join(" ")),
         (
-            "peak_memory_bytes".to_owned(),
+            meta::PEAK_MEMORY_BYTES.to_owned(),
             report.usage.peak_memory_bytes.to_string(),
         ),
     ]);
     if report.stderr.dropped > 0 {
         facts.insert(
-            "stderr_dropped_bytes".to_owned(),
+            meta::STDERR_DROPPED_BYTES.to_owned(),
             report.stderr.dropped.to_string(),
         );
     }
     if report.probes > 0 {
-        facts.insert("benign_probes".to_owned(), report.probes.to_string());
+        facts.insert(meta::BENIGN_PROBES.to_owned(), report.probes.to_string());
     }
     facts
 }

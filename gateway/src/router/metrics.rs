@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use plugin_protocol::event::Event;
+use plugin_protocol::event::{Event, meta};
 
 use super::record::Outcome;
 
@@ -81,7 +81,7 @@ impl Metrics {
     pub(super) fn ended(&self, outcome: &Outcome) {
         let response = &outcome.response;
         let time = Duration::from_millis(response.duration_ms);
-        let denied = outcome.meta.get(super::judge::DENIED_CALL);
+        let denied = outcome.meta.get(meta::DENIED_CALL);
         self.lock().end(
             response.status.as_str(),
             outcome.cause,
@@ -108,13 +108,13 @@ impl Counts {
     /// Counts a closing event as the ledger holds it; other events are passed over.
     pub(crate) fn take_event(&mut self, event: &Event) {
         let fact = |name: &str| event.meta.get(name).map(String::as_str);
-        let (Some(status), Some(cause)) = (fact("status"), fact("cause")) else {
+        let (Some(status), Some(cause)) = (fact(meta::STATUS), fact(meta::CAUSE)) else {
             return;
         };
-        let time = fact("duration_ms")
+        let time = fact(meta::DURATION_MS)
             .and_then(|ms| ms.parse().ok())
             .map_or(Duration::ZERO, Duration::from_millis);
-        self.end(status, cause, fact(super::judge::DENIED_CALL), time);
+        self.end(status, cause, fact(meta::DENIED_CALL), time);
     }
 
     fn end(&mut self, status: &str, cause: &str, denied: Option<&str>, time: Duration) {

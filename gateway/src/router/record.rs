@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use plugin_protocol::digest::{ManifestHash, PackageDigest, PayloadHash};
-use plugin_protocol::event::EventKind;
+use plugin_protocol::event::{EventKind, meta};
 use plugin_protocol::ids::{EventId, PluginId, RequestId, RunId};
 use plugin_protocol::message::{Response, Status};
 
@@ -55,9 +55,15 @@ impl Record for Invoke {
     fn draft(&self) -> Draft {
         let mut meta = self.kept.facts.clone();
         meta.extend([
-            ("attempt".to_owned(), self.attempt.to_string()),
-            ("manifest_hash".to_owned(), self.manifest_hash.to_string()),
-            ("package_digest".to_owned(), self.package_digest.to_string()),
+            (meta::ATTEMPT.to_owned(), self.attempt.to_string()),
+            (
+                meta::MANIFEST_HASH.to_owned(),
+                self.manifest_hash.to_string(),
+            ),
+            (
+                meta::PACKAGE_DIGEST.to_owned(),
+                self.package_digest.to_string(),
+            ),
         ]);
         Draft {
             run_id: self.run_id.clone(),
@@ -80,13 +86,13 @@ impl Record for Outcome {
         let hashes = self.response.evidence_hashes;
         let mut meta = self.meta.clone();
         meta.extend(self.kept.facts.clone());
-        meta.insert("status".to_owned(), self.response.status.to_string());
+        meta.insert(meta::STATUS.to_owned(), self.response.status.to_string());
         meta.insert(
-            "duration_ms".to_owned(),
+            meta::DURATION_MS.to_owned(),
             self.response.duration_ms.to_string(),
         );
         if let Some(invoke) = self.place.invoke {
-            meta.insert("invoke".to_owned(), invoke.to_string());
+            meta.insert(meta::INVOKE.to_owned(), invoke.to_string());
         }
         Draft {
             run_id: self.place.run_id.clone(),
@@ -117,15 +123,15 @@ impl Unkept {
     pub(super) fn of(outcome: &Outcome) -> Option<Self> {
         outcome.kept.document.as_ref()?;
         let mut meta = outcome.meta.clone();
-        meta.insert("cause".to_owned(), "evidence".to_owned());
-        meta.insert("status".to_owned(), Status::Error.to_string());
+        meta.insert(meta::CAUSE.to_owned(), "evidence".to_owned());
+        meta.insert(meta::STATUS.to_owned(), Status::Error.to_string());
         meta.insert(
-            "reason".to_owned(),
+            meta::REASON.to_owned(),
             "the result's evidence could not be kept, so the host was not given the result"
                 .to_owned(),
         );
         let invoke = outcome.place.invoke;
-        meta.extend(invoke.map(|invoke| ("invoke".to_owned(), invoke.to_string())));
+        meta.extend(invoke.map(|invoke| (meta::INVOKE.to_owned(), invoke.to_string())));
         Some(Self {
             place: outcome.place.clone(),
             input_hash: outcome.response.evidence_hashes.input_hash,

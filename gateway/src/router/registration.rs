@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use plugin_protocol::digest::ManifestHash;
 use plugin_protocol::event::EventKind;
-use plugin_protocol::ids::{PluginId, RunId};
+use plugin_protocol::ids::PluginId;
 use plugin_protocol::report::{Issue, Severity, ValidationReport};
 use plugin_protocol::{canonical, json};
 use serde::{Deserialize, Serialize};
@@ -24,15 +24,7 @@ pub(crate) struct RegistryEvent {
 
 impl Record for RegistryEvent {
     fn draft(&self) -> Draft {
-        Draft {
-            run_id: RunId::system(),
-            kind: self.kind,
-            plugin_id: self.plugin_id.clone(),
-            request_id: None,
-            input_hash: None,
-            output_hash: None,
-            meta: self.meta.clone(),
-        }
+        Draft::of_system(self.kind, self.plugin_id.clone(), self.meta.clone())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use plugin_protocol::canonical;
 use plugin_protocol::digest::FileHash;
+use plugin_protocol::event::meta;
 use plugin_protocol::message::Request;
 use plugin_protocol::payload::Payload;
 use serde::Serialize;
@@ -12,7 +13,7 @@ const STAND_IN: &str = "[redacted]";
 
 /// The `meta` members that lead to a kept file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Link {
+pub struct EvidenceLink {
     /// Holds the file's SHA-256.
     pub evidence: &'static str,
     /// Holds how many values are missing in the file; absent where none is.
@@ -20,21 +21,21 @@ pub struct Link {
 }
 
 /// The members about the request, in `INVOKE`.
-pub const REQUEST: Link = Link {
-    evidence: "request_evidence",
-    redacted: "request_redacted",
+pub const REQUEST_LINK: EvidenceLink = EvidenceLink {
+    evidence: meta::REQUEST_EVIDENCE,
+    redacted: meta::REQUEST_REDACTED,
 };
 
 /// The members about the result, in `RESULT`.
-pub(crate) const RESULT: Link = Link {
-    evidence: "result_evidence",
-    redacted: "result_redacted",
+pub(crate) const RESULT_LINK: EvidenceLink = EvidenceLink {
+    evidence: meta::RESULT_EVIDENCE,
+    redacted: meta::RESULT_REDACTED,
 };
 
 /// Canonical bytes without what a redaction names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    link: Link,
+    link: EvidenceLink,
     bytes: Vec<u8>,
     hash: FileHash,
     redacted: usize,
@@ -44,27 +45,27 @@ impl Document {
     /// The whole request. A pointer is followed from the request, from its payload, and, behind `/request`, from the request
     /// again: what any of them may mean is not kept.
     pub fn of_request(request: &Request, redactions: &[String]) -> Self {
-        Self::new(REQUEST, request, redactions, |value, pointer| {
-            let mut hit = cut(value, Some(pointer));
-            hit += cut(value, behind(pointer, "/request"));
+        Self::new(REQUEST_LINK, request, redactions, |value, pointer| {
+            let mut hit = redact_at(value, Some(pointer));
+            hit += redact_at(value, behind(pointer, "/request"));
             let payload = value.get_mut("payload");
-            hit + payload.map_or(0, |payload| cut(payload, Some(pointer)))
+            hit + payload.map_or(0, |payload| redact_at(payload, Some(pointer)))
         })
     }
 
     /// The result. A pointer is followed from the result, also behind `/result`, `/response/result` and `/payload`.
     pub fn of_result(result: &Payload, redactions: &[String]) -> Self {
-        Self::new(RESULT, result, redactions, |value, pointer| {
-            let mut hit = cut(value, Some(pointer));
+        Self::new(RESULT_LINK, result, redactions, |value, pointer| {
+            let mut hit = redact_at(value, Some(pointer));
             for prefix in ["/result", "/response/result", "/payload"] {
-                hit += cut(value, behind(pointer, prefix));
+                hit += redact_at(value, behind(pointer, prefix));
             }
             hit
         })
     }
 
     fn new<T: Serialize>(
-        link: Link,
+        link: EvidenceLink,
         whole: &T,
         redactions: &[String],
         redact: impl Fn(&mut Value, &str) -> usize,
@@ -111,7 +112,7 @@ impl Document {
     }
 }
 
-pub(super) fn file_name(hash: &FileHash, redacted: bool) -> String {
+pub(crate) fn file_name(hash: &FileHash, redacted: bool) -> String {
     let mark = if redacted { ".redacted" } else { "" };
     format!("{hash}{mark}.json")
 }
@@ -123,7 +124,7 @@ fn behind<'a>(pointer: &'a str, prefix: &str) -> Option<&'a str> {
 }
 
 /// Replaces the value that `pointer` (RFC 6901) leads to, and says how many that were.
-fn cut(value: &mut Value, pointer: Option<&str>) -> usize {
+fn redact_at(value: &mut Value, pointer: Option<&str>) -> usize {
     let found = pointer.and_then(|pointer| value.pointer_mut(pointer));
     match found {
         Some(secret) if secret != STAND_IN => {

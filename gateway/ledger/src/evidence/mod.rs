@@ -13,8 +13,7 @@
 //! and `request_redacted` or `result_redacted` with the number of values that are missing. An unredacted result's name is its
 //! event's `output_hash`; an unredacted request's `payload` has the event's `input_hash`.
 //!
-//! This lives in the ledger's room because it shares everything with it: the one writer's lock, the way to the disk, and the order
-//! of things. A file is durable before the event that names it (`open(O_CREAT|O_EXCL)`, `pwrite`, `fdatasync`, `rename`, `fsync` of the
+//! The store belongs to the ledger's crate because it shares the writer's lock, the way to the disk, and the order of writes. A file is durable before the event that names it (`open(O_CREAT|O_EXCL)`, `pwrite`, `fdatasync`, `rename`, `fsync` of the
 //! folder), so an event never leads to nothing; a crash in between leaves a file that no event names and that goes with its run.
 //!
 //! Each run has a folder of its own, in place of one store for all: then erasing a run costs the run's size and not the
@@ -31,7 +30,8 @@ mod document;
 mod erase;
 mod store;
 
-pub use document::{Document, Link, REQUEST};
+pub use document::{Document, EvidenceLink, REQUEST_LINK};
 pub use erase::{Erased, was_erased};
+pub(crate) use erase::{complete_erasures, erase_evidence};
 pub(crate) use store::Store;
-pub use store::read;
+pub use store::kept_evidence;

@@ -11,9 +11,8 @@ use plugin_protocol::digest::FileHash;
 use plugin_protocol::ids::RunId;
 
 use super::document::{Document, file_name};
+use crate::disk::{Disk, Layout, write_all_at};
 use crate::error::Error;
-use crate::io::{Disk, write_all_at};
-use crate::layout::Layout;
 
 /// The largest request or result that is kept, in bytes: far above what any line may hold, but not endless to read back.
 const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;
@@ -21,9 +20,9 @@ const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;
 /// The kept files of one state, for its one writer.
 #[derive(Debug)]
 pub(crate) struct Store {
-    pub(super) layout: Layout,
-    pub(super) disk: Arc<dyn Disk>,
-    /// Shared from the keeping of a file to the recording of its event, alone for an erasure: no erasure comes between them.
+    pub(crate) layout: Layout,
+    pub(crate) disk: Arc<dyn Disk>,
+    /// A call holds this shared from keeping its file until its event is recorded; an erasure holds it alone, and so never comes between.
     turns: RwLock<()>,
     /// Whether the folders are there; held while a folder is made, so that whoever finds one finds it durable.
     ready: Mutex<bool>,
@@ -82,13 +81,13 @@ impl Store {
                 return Err(error);
             }
         }
-        // Also where another call placed it: that call may not have come so far.
+        // Another call may have placed the file and not yet synced the folder, so it is synced here in any case.
         sync(self.disk.as_ref(), &folder)?;
         Ok(Held { _turn: turn })
     }
 
     /// Waits until no call is between its file and its event, and holds them off.
-    pub(super) fn alone(&self) -> RwLockWriteGuard<'_, ()> {
+    pub(crate) fn alone(&self) -> RwLockWriteGuard<'_, ()> {
         self.turns.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -141,7 +140,7 @@ impl Store {
 ///
 /// # Errors
 /// When it is not what was kept, or the system refuses.
-pub fn read(state: &Path, run: &RunId, hash: &FileHash) -> Result<Option<Vec<u8>>, Error> {
+pub fn kept_evidence(state: &Path, run: &RunId, hash: &FileHash) -> Result<Option<Vec<u8>>, Error> {
     let folder = run_folder(&Layout::existing(state)?, run);
     let path = folder.join(file_name(hash, false));
     let file = match File::open(&path) {
@@ -159,17 +158,17 @@ pub fn read(state: &Path, run: &RunId, hash: &FileHash) -> Result<Option<Vec<u8>
     }
 }
 
-pub(super) fn run_folder(layout: &Layout, run: &RunId) -> PathBuf {
+pub(crate) fn run_folder(layout: &Layout, run: &RunId) -> PathBuf {
     layout.evidence_kept().join(run_name(run))
 }
 
 /// A run's name as a file: SHA-256 of its id.
-pub(super) fn run_name(run: &RunId) -> String {
+pub(crate) fn run_name(run: &RunId) -> String {
     FileHash::of(run.as_str().as_bytes()).to_string()
 }
 
 /// The paths in `folder`, none where there is no such folder.
-pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let listed = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         listed => listed.and_then(|entries| {
@@ -181,6 +180,6 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     listed.map_err(Error::io("list", folder))
 }
 
-pub(super) fn sync(disk: &dyn Disk, folder: &Path) -> Result<(), Error> {
+pub(crate) fn sync(disk: &dyn Disk, folder: &Path) -> Result<(), Error> {
     disk.sync_dir(folder).map_err(Error::io("sync", folder))
 }

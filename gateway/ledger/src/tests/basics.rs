@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
+use crate::Durability;
 use crate::Filter;
-use crate::append::Durability;
 
 #[test]
 fn contract_9_an_event_is_one_canonical_line_with_every_field() {

@@ -1,7 +1,7 @@
 //! Every kind of tampering and every truncation, and what opening and verifying say to it.
 
 use super::*;
-use crate::quarantine::Cut;
+use crate::Cut;
 
 fn lines(state: &Path) -> Vec<Vec<u8>> {
     bytes(state)
@@ -273,7 +273,7 @@ fn calls_that_a_crash_left_open_are_closed_once_as_unknown() {
     let twin = invoke("twins");
     let other_twin = invoke("twins");
     by_name.meta.insert(
-        crate::tally::CLOSES.to_owned(),
+        plugin_protocol::event::meta::INVOKE.to_owned(),
         other_twin.event_id.to_string(),
     );
     ledger.record(by_name).unwrap();

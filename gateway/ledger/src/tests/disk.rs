@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use crate::io::{Disk, DiskFile, RealDisk};
+use crate::disk::{Disk, DiskFile, RealDisk};
 
 /// What a crash may keep or lose on its own, in bytes.
 const SECTOR: u64 = 512;

@@ -43,12 +43,7 @@ fn a_killed_writer_loses_nothing_that_it_told_and_holds_no_lock() {
     let mut told = Vec::new();
     for round in 0..6 {
         let mut victim = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "ledger::tests::kill::victim",
-                "--ignored",
-                "--nocapture",
-            ])
+            .args(["--exact", "tests::kill::victim", "--ignored", "--nocapture"])
             .env(STATE, folder.path())
             .stderr(Stdio::piped())
             .stdout(Stdio::null())

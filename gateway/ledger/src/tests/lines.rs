@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{Clock, batch_of, seal};
-use crate::scan::{scan, unescape};
+use crate::line::text::unescape;
+use crate::line::{Clock, batch_of, scan, seal};
 
 /// What the scanner must agree with: read as an event, written again, the same bytes; and the time in the contract's form.
 fn reference(line: &[u8]) -> bool {

@@ -4,7 +4,9 @@ use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use ct_merkle::{InclusionProof, RootHash};
 use sha2::Sha256;
 
-use crate::merkle::{Growing, Hash, leaf_hash, node_hash, path_ranges, range_root, root_from_path};
+use crate::tree::merkle::{
+    Growing, Hash, leaf_hash, node_hash, path_ranges, range_root, root_from_path,
+};
 
 fn leaves(count: u64) -> Vec<Vec<u8>> {
     (0..count)

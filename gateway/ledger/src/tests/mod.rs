@@ -11,8 +11,8 @@ mod merkle;
 mod notes;
 mod opening;
 mod proofs;
+mod rooms;
 mod space;
-mod speed;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,9 +21,9 @@ use plugin_protocol::digest::PayloadHash;
 use plugin_protocol::event::{Event, EventKind};
 use plugin_protocol::ids::{PluginId, RequestId, RunId};
 
-use super::event::{Draft, Record};
-use super::verify::Verification;
 use super::{Error, Ledger, Opening, Options};
+use crate::Verification;
+use crate::{Draft, Record};
 
 /// A draft is itself something to record.
 impl Record for Draft {
@@ -37,7 +37,7 @@ fn fresh() -> tempfile::TempDir {
     let folder = tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap();
-    super::init(folder.path()).unwrap();
+    crate::init(folder.path()).unwrap();
     folder
 }
 
@@ -121,12 +121,12 @@ fn bytes(state: &Path) -> Vec<u8> {
 }
 
 fn all(state: &Path) -> Vec<Event> {
-    super::events(state)
+    crate::events(state)
         .unwrap()
         .map(|stored| stored.unwrap().event)
         .collect()
 }
 
 fn verify(state: &Path) -> Verification {
-    super::verify(state, None, &|_, _| {}).unwrap()
+    crate::verify(state, None, &|_, _| {}).unwrap()
 }

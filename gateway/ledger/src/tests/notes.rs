@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::checkpoint::{Checkpoint, LogKey, LogSigner};
+use crate::tree::{Checkpoint, LogKey, LogSigner};
 
 fn signer() -> LogSigner {
     LogSigner::generate().unwrap()
@@ -106,13 +106,13 @@ fn the_example_of_the_note_format_verifies() {
     // The signature holds; what it is over is no checkpoint.
     assert_eq!(
         key.open(note),
-        Err(crate::checkpoint::InvalidNote::Form(
+        Err(crate::InvalidNote::Form(
             "it has not exactly three lines of text"
         ))
     );
     assert_eq!(
         key.open(&note.replace("problem is", "question is")),
-        Err(crate::checkpoint::InvalidNote::BadSignature)
+        Err(crate::InvalidNote::BadSignature)
     );
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::disk::Tape;
 use super::*;
-use crate::claims::Standing;
-use crate::recover::{CASES, Tail, Verdict};
+use crate::open::decide::{Decision, Tail, decide};
+use crate::tree::Standing;
 
 /// A ledger with a checkpoint behind four events and two more events behind that, as a crash leaves it.
 fn base(anchor: bool) -> tempfile::TempDir {
@@ -66,27 +66,22 @@ fn the_table_of_cases_is_complete_and_each_case_is_decided_as_it_says() {
     let standings = [Standing::Kept, Standing::Differs, Standing::Ahead];
     for tail in tails {
         for standing in standings {
-            let rows: Vec<_> = CASES
-                .iter()
-                .filter(|case| (case.tail, case.standing) == (tail, standing))
-                .collect();
-            assert_eq!(rows.len(), 1, "{tail:?} {standing:?}");
-            let case = rows[0];
+            let case = decide(tail, standing);
             let state = staged(tail, standing);
             let before = bytes(state.path());
             let opened = open_with(state.path(), Options::default());
-            match (case.verdict, opened) {
-                (Verdict::Open, Ok((_, opening))) => assert_eq!(opening.cuts.len(), 0),
-                (Verdict::Cut, Ok((_, opening))) => assert_eq!(opening.cuts.len(), 1),
-                (Verdict::RefuseLine, Err(Error::Broken { reason, .. })) => {
+            match (case.decision, opened) {
+                (Decision::Open, Ok((_, opening))) => assert_eq!(opening.cuts.len(), 0),
+                (Decision::Cut, Ok((_, opening))) => assert_eq!(opening.cuts.len(), 1),
+                (Decision::RefuseLine, Err(Error::Broken { reason, .. })) => {
                     assert!(reason.contains("at byte"), "{case:?}: {reason}")
                 }
-                (Verdict::RefuseClaim, Err(Error::Broken { reason, .. })) => {
+                (Decision::RefuseClaim, Err(Error::Broken { reason, .. })) => {
                     assert!(reason.contains("signed for"), "{case:?}: {reason}")
                 }
                 (_, opened) => panic!("{case:?}: {opened:?}"),
             }
-            if matches!(case.verdict, Verdict::RefuseLine | Verdict::RefuseClaim) {
+            if matches!(case.decision, Decision::RefuseLine | Decision::RefuseClaim) {
                 assert_eq!(
                     bytes(state.path()),
                     before,
@@ -376,10 +371,10 @@ fn every_checkpoint_on_disk_is_true_and_few_are_kept() {
     let key =
         crate::LogKey::parse(&std::fs::read_to_string(state.path().join("log.vkey")).unwrap())
             .unwrap();
-    let mut tree = crate::merkle::Growing::default();
+    let mut tree = crate::tree::merkle::Growing::default();
     let mut roots = vec![tree.root()];
     for stored in crate::events(state.path()).unwrap() {
-        tree.push(crate::merkle::leaf_hash(&stored.unwrap().line));
+        tree.push(crate::tree::merkle::leaf_hash(&stored.unwrap().line));
         roots.push(tree.root());
     }
     let notes: Vec<_> = super::disk::files(&state.path().join("ledger/checkpoints"))

@@ -1,10 +1,11 @@
 //! Proof bundles: what is exported verifies, and nothing that was changed does.
 
 use super::*;
-use crate::checkpoint::LogSigner;
+use crate::proof::{CheckOutcome, verify_proof};
 use crate::proof::{ManifestDigest, ProofBundle, ProofExtras};
-use crate::proof_check::{self, Outcome};
-use crate::{Checkpoint, LogKey, merkle};
+use crate::tree::LogSigner;
+use crate::tree::merkle;
+use crate::{Checkpoint, LogKey};
 use plugin_protocol::digest::ManifestHash;
 
 fn key(state: &Path) -> LogKey {
@@ -26,7 +27,7 @@ fn extras() -> ProofExtras {
     }
 }
 
-fn outcome(report: &proof_check::ProofReport, name: &str) -> Outcome {
+fn outcome(report: &crate::ProofReport, name: &str) -> CheckOutcome {
     report
         .checks
         .iter()
@@ -69,7 +70,7 @@ fn contract_10_a_bundle_holds_the_run_and_proves_it() {
         ("2", "15")
     );
     assert_eq!(meta["proof_id"], bundle.proof_id.to_string());
-    let report = proof_check::verify(&bundle.to_bytes(), &key(state.path()));
+    let report = verify_proof(&bundle.to_bytes(), &key(state.path()));
     assert!(report.valid, "{report:?}");
     for name in [
         "schema",
@@ -81,9 +82,12 @@ fn contract_10_a_bundle_holds_the_run_and_proves_it() {
         "attachments",
         "chain_links",
     ] {
-        assert_eq!(outcome(&report, name), Outcome::Pass, "{name}");
+        assert_eq!(outcome(&report, name), CheckOutcome::Pass, "{name}");
     }
-    assert_eq!(outcome(&report, "beyond_the_bundle"), Outcome::NotChecked);
+    assert_eq!(
+        outcome(&report, "beyond_the_bundle"),
+        CheckOutcome::NotChecked
+    );
     let names: Vec<_> = serde_json::from_slice::<serde_json::Value>(&bundle.to_bytes())
         .unwrap()
         .as_object()
@@ -105,16 +109,16 @@ fn contract_10_one_changed_byte_fails() {
             let mut bad = good.clone();
             bad[at] ^= flip;
             assert!(
-                !proof_check::verify(&bad, &key).valid,
+                !verify_proof(&bad, &key).valid,
                 "byte {at} ^ {flip}: {}",
                 String::from_utf8_lossy(&bad[at.saturating_sub(20)..at + 1])
             );
         }
     }
     for end in 0..good.len() {
-        assert!(!proof_check::verify(&good[..end], &key).valid);
+        assert!(!verify_proof(&good[..end], &key).valid);
     }
-    assert!(!proof_check::verify(&[good.as_slice(), b"x"].concat(), &key).valid);
+    assert!(!verify_proof(&[good.as_slice(), b"x"].concat(), &key).valid);
 }
 
 #[test]
@@ -122,9 +126,9 @@ fn white_space_between_the_parts_changes_nothing() {
     let (state, bundle) = exported();
     let value: serde_json::Value = serde_json::from_slice(&bundle.to_bytes()).unwrap();
     let pretty = serde_json::to_vec_pretty(&value).unwrap();
-    assert!(proof_check::verify(&pretty, &key(state.path())).valid);
+    assert!(verify_proof(&pretty, &key(state.path())).valid);
     assert!(
-        proof_check::verify(
+        verify_proof(
             &[bundle.to_bytes().as_slice(), b"\n"].concat(),
             &key(state.path())
         )
@@ -137,7 +141,7 @@ fn contract_10_a_missing_added_or_reordered_event_fails() {
     let (state, bundle) = exported();
     let key = key(state.path());
     let fails = |bundle: &ProofBundle, what: &str| {
-        let report = proof_check::verify(&bundle.to_bytes(), &key);
+        let report = verify_proof(&bundle.to_bytes(), &key);
         assert!(!report.valid, "{what}");
         report
     };
@@ -147,7 +151,7 @@ fn contract_10_a_missing_added_or_reordered_event_fails() {
         fails(&missing, "an event is missing");
         missing.inclusion.remove(at);
         let report = fails(&missing, "an event and its proof are missing");
-        assert_eq!(outcome(&report, "run_completeness"), Outcome::Fail);
+        assert_eq!(outcome(&report, "run_completeness"), CheckOutcome::Fail);
 
         let mut doubled = bundle.clone();
         doubled.events.insert(at, bundle.events[at].clone());
@@ -178,7 +182,7 @@ fn contract_10_a_missing_added_or_reordered_event_fails() {
     none.plugin_manifest_digests.clear();
     assert_eq!(
         outcome(&fails(&none, "attachments changed"), "attachments"),
-        Outcome::Fail
+        CheckOutcome::Fail
     );
 }
 
@@ -189,12 +193,12 @@ fn a_whole_forgery_under_another_key_is_refused() {
     let mut forged = bundle.clone();
     let true_checkpoint = key(state.path()).open(&bundle.checkpoint).unwrap();
     forged.checkpoint = forger.sign(&true_checkpoint);
-    let report = proof_check::verify(&forged.to_bytes(), &key(state.path()));
-    assert_eq!(outcome(&report, "checkpoint_signature"), Outcome::Fail);
-    assert_eq!(outcome(&report, "inclusion"), Outcome::NotChecked);
+    let report = verify_proof(&forged.to_bytes(), &key(state.path()));
+    assert_eq!(outcome(&report, "checkpoint_signature"), CheckOutcome::Fail);
+    assert_eq!(outcome(&report, "inclusion"), CheckOutcome::NotChecked);
     assert!(!report.valid);
     // The forger's own key would take it, so it is only the key that decides.
-    assert!(proof_check::verify(&forged.to_bytes(), &forger.public()).valid);
+    assert!(verify_proof(&forged.to_bytes(), &forger.public()).valid);
     // A checkpoint over another tree, signed by the true key.
     let signer =
         LogSigner::from_pem(&std::fs::read_to_string(state.path().join("log.key")).unwrap())
@@ -205,10 +209,10 @@ fn a_whole_forgery_under_another_key_is_refused() {
     });
     assert_eq!(
         outcome(
-            &proof_check::verify(&forged.to_bytes(), &key(state.path())),
+            &verify_proof(&forged.to_bytes(), &key(state.path())),
             "inclusion"
         ),
-        Outcome::Fail
+        CheckOutcome::Fail
     );
 }
 
@@ -244,7 +248,7 @@ fn an_export_is_complete_while_others_write() {
             let Ok(bundle) = ledger.export_proof(&run("run-0"), ProofExtras::default()) else {
                 continue;
             };
-            let report = proof_check::verify(&bundle.to_bytes(), &key);
+            let report = verify_proof(&bundle.to_bytes(), &key);
             assert!(report.valid, "{report:?}");
             // Independently of the index: what stands before the export in the ledger is what the bundle has.
             let before = usize::try_from(bundle.export.index).unwrap();
@@ -316,7 +320,7 @@ fn proofs_of_a_larger_tree_use_its_tiles() {
     for (name, events) in [("run-0", 80), ("run-9", 80)] {
         let bundle = ledger.export_proof(&run(name), extras()).unwrap();
         assert_eq!(bundle.events.len(), events);
-        assert!(proof_check::verify(&bundle.to_bytes(), &key(state.path())).valid);
+        assert!(verify_proof(&bundle.to_bytes(), &key(state.path())).valid);
     }
     assert!(state.path().join("ledger/tiles/tile/0/002").is_file());
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::io::{Disk, DiskFile, RealDisk};
+use crate::disk::{Disk, DiskFile, RealDisk};
 
 /// A disk with so many bytes left. What was reserved in a file can be written without taking more.
 #[derive(Debug, Clone)]

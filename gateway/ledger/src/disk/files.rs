@@ -1,0 +1,34 @@
+//! Small files, read and written whole. A file that is larger than ours can be is not read.
+
+use std::io;
+use std::path::Path;
+
+use super::io::{Disk, write_all_at};
+use crate::error::Error;
+
+/// The longest note that is read, in bytes; ours have some 250.
+pub(crate) const MAX_NOTE_BYTES: usize = 64 << 10;
+
+/// Puts `bytes` at `path` so that after a crash either nothing or all of it is there: write beside it, sync, rename, sync the folder.
+pub(crate) fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = Path::new(&beside);
+    let mut file = disk.replace(beside)?;
+    write_all_at(file.as_mut(), bytes, 0)?;
+    file.sync()?;
+    disk.rename(beside, path)?;
+    disk.sync_dir(folder)
+}
+
+/// The text of a small file; a larger one is not what it should be.
+pub(crate) fn read_small(path: &Path) -> Result<String, Error> {
+    let metadata = std::fs::metadata(path).map_err(Error::io("read", path))?;
+    if metadata.len() > MAX_NOTE_BYTES as u64 {
+        return Err(Error::io("read", path)(
+            std::io::ErrorKind::FileTooLarge.into(),
+        ));
+    }
+    std::fs::read_to_string(path).map_err(Error::io("read", path))
+}

@@ -1,0 +1,22 @@
+//! Places in the ledger's files: of one event, and of the boundary between two. They say where to look, and never that anything good is there.
+
+use crate::line::Head;
+
+/// Where one event lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct EventPlace {
+    pub(crate) index: u64,
+    /// The index of its segment's first event.
+    pub(crate) segment: u64,
+    /// Its line's first byte in that segment.
+    pub(crate) offset: u64,
+}
+
+/// Where a walk begins: behind `head`, at a byte of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Boundary {
+    pub(crate) head: Head,
+    /// The index of the segment's first event.
+    pub(crate) segment: u64,
+    pub(crate) offset: u64,
+}

@@ -1,0 +1,117 @@
+//! The ledger as its callers see it: they hand over a value and wait until its event is durable. It never touches the disk itself.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use plugin_protocol::event::Event;
+use plugin_protocol::ids::{EventId, RunId};
+
+use crate::disk::{Layout, list_segments};
+use crate::error::Error;
+use crate::evidence::{self, Erased, Store, complete_erasures};
+use crate::line::Head;
+use crate::open::{Opening, recover};
+use crate::options::Options;
+use crate::proof::{ProofBundle, ProofExtras, RunSoFar, attachments_hash};
+use crate::recorded::{Record, Recorded};
+use crate::tree::Checkpoint;
+use crate::write::WriterHandle;
+
+/// An open ledger. Clones share it; when the last is dropped the writer finishes what it has and lets go of the lock.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    layout: Layout,
+    evidence: Store,
+    writer: WriterHandle,
+}
+
+impl Ledger {
+    /// Takes the lock, checks what is there, mends what a crash may leave, and starts the writer.
+    ///
+    /// Each `REGISTER`, `ENABLE` and `DISABLE` event is given to `registry_events` in ledger order.
+    ///
+    /// # Errors
+    /// When another process writes this ledger, when it is not what was written, or when the system refuses.
+    pub fn open(
+        state: &Path,
+        options: Options,
+        registry_events: &mut dyn FnMut(&Event),
+    ) -> Result<(Self, Opening), Error> {
+        let (writer, lock, opening) = recover(state, &options, registry_events)?;
+        let layout = Layout::new(state);
+        let segments = list_segments(&layout)?;
+        let closed = segments.split_last().map_or(&[][..], |(_, closed)| closed);
+        let evidence = Store::open(&layout, Arc::clone(&options.disk))?;
+        let writer = WriterHandle::start(writer, lock, &options, closed)?;
+        complete_erasures(&evidence, &writer)?;
+        let inner = Inner {
+            layout,
+            evidence,
+            writer,
+        };
+        let ledger = Self {
+            inner: Arc::new(inner),
+        };
+        Ok((ledger, opening))
+    }
+
+    /// Records `value` and returns when its event is durable. A document that is to be kept is durable before the event that names it.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] when it does not fit a line; anything else means that nothing is known to be recorded.
+    pub fn record<T: Record>(&self, value: T) -> Result<Recorded<T>, Error> {
+        let mut draft = value.draft();
+        let held = match value.evidence() {
+            Some(document) => {
+                draft.meta.extend(document.links());
+                Some(self.inner.evidence.keep(&draft.run_id, document)?)
+            }
+            None => None,
+        };
+        let event = self.inner.writer.append(draft)?;
+        drop(held);
+        Ok(Recorded::new(value, event))
+    }
+
+    /// The end of the ledger: the last event that a caller may have been told of.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.inner.writer.end().head
+    }
+
+    /// Signs a checkpoint over all events, durable when this returns; none for a ledger without events.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub fn checkpoint(&self) -> Result<Option<(Checkpoint, String)>, Error> {
+        self.inner.writer.checkpoint()
+    }
+
+    /// Records the export of `run`, signs a checkpoint over it, and makes the bundle that proves the run.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRun`] when the run has no events, or as [`Self::record`].
+    pub fn export_proof(&self, run: &RunId, extras: ProofExtras) -> Result<ProofBundle, Error> {
+        let Inner { layout, writer, .. } = self.inner.as_ref();
+        let proof_id = EventId::now();
+        let attachments = attachments_hash(&extras.manifest_digests, &extras.validation_reports);
+        let run = RunSoFar::gather(layout, run, writer.end())?;
+        let exported = writer.export(run, proof_id, attachments)?;
+        exported.bundle(layout, proof_id, extras)
+    }
+
+    /// Removes what is kept of the requests and results of `run`, after an event that says so.
+    ///
+    /// Calls of plugins that keep their evidence wait meanwhile, from their file to their event.
+    ///
+    /// # Errors
+    /// When there is nothing of such a run, or the system refuses; what was begun is then completed at the next opening.
+    pub fn erase_evidence(&self, run: &RunId) -> Result<Erased, Error> {
+        evidence::erase_evidence(&self.inner.evidence, &self.inner.writer, run)
+    }
+}

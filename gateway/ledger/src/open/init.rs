@@ -1,0 +1,81 @@
+//! Making a ledger: its folders and the log's key pair.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+
+use crate::disk::{Disk as _, Layout, RealDisk, write_whole};
+use crate::error::Error;
+use crate::tree::{LogKey, LogSigner, load_key, load_signer};
+
+/// What `init` did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Initialised {
+    /// Whether the ledger was made; false when it was there.
+    pub created: bool,
+    /// The log's public key.
+    pub log_key: LogKey,
+}
+
+/// Makes the folders of a ledger below `state` and the log's key pair, or finds them there and changes nothing.
+///
+/// # Errors
+/// When the system refuses.
+pub fn init(state: &Path) -> Result<Initialised, Error> {
+    let layout = Layout::new(state);
+    if layout.segments().is_dir() {
+        return Ok(Initialised {
+            created: false,
+            log_key: load_key(&layout)?,
+        });
+    }
+    let folders = layout.folders();
+    let (segments, others) = folders
+        .split_last()
+        .map_or((None, folders.as_slice()), |(last, others)| {
+            (Some(last), others)
+        });
+    others.iter().try_for_each(|folder| make_folder(folder))?;
+    let signer = make_keys(&layout)?;
+    // Only now: a crash before this leaves something that `init` takes up again.
+    segments.map_or(Ok(()), |folder| make_folder(folder))?;
+    Ok(Initialised {
+        created: true,
+        log_key: signer.public(),
+    })
+}
+
+fn make_folder(folder: &Path) -> Result<(), Error> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(Error::io("create", folder))?;
+    let parent = folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    RealDisk.sync_dir(parent).map_err(Error::io("sync", parent))
+}
+
+fn make_keys(layout: &Layout) -> Result<LogSigner, Error> {
+    let path = layout.log_key();
+    let signer = if path.exists() {
+        load_signer(layout)?
+    } else {
+        let signer = LogSigner::generate().map_err(Error::io("make", &path))?;
+        put(&path, &signer.private_pem())?;
+        signer
+    };
+    let public = signer.public_pem().map_err(|source| Error::Note {
+        path: layout.log_pub(),
+        source,
+    })?;
+    put(&layout.log_pub(), &public)?;
+    put(&layout.log_vkey(), &format!("{}\n", signer.vkey()))?;
+    Ok(signer)
+}
+
+fn put(path: &Path, text: &str) -> Result<(), Error> {
+    write_whole(&RealDisk, path, text.as_bytes()).map_err(Error::io("write", path))
+}

@@ -1,0 +1,353 @@
+//! Checking a proof bundle with nothing but its bytes and a public key. It touches no ledger and trusts no key in the bundle.
+
+use plugin_protocol::canonical;
+use plugin_protocol::event::{Event, EventKind, meta};
+use plugin_protocol::json;
+use serde::Serialize;
+
+use super::bundle::{FORMAT, Inclusion, ProofBundle, attachments_hash};
+use crate::line::scan;
+use crate::tree::{Checkpoint, Growing, Hash, LogKey, leaf_hash, root_from_path};
+
+/// What checking a bundle found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProofReport {
+    /// Whether no check failed.
+    pub valid: bool,
+    /// Every check, in order.
+    pub checks: Vec<ProofCheck>,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProofCheck {
+    /// Its name.
+    pub name: &'static str,
+    /// What came of it.
+    pub outcome: CheckOutcome,
+    /// In words.
+    pub detail: String,
+}
+
+/// What came of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckOutcome {
+    /// It holds.
+    Pass,
+    /// It does not.
+    Fail,
+    /// There was nothing to check it with.
+    NotChecked,
+}
+
+impl CheckOutcome {
+    /// For people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "FAIL",
+            Self::NotChecked => "not checked",
+        }
+    }
+}
+
+/// What no bundle can prove; said with every report.
+const BEYOND: &str = "a bundle does not prove that what the events say is true, that nothing of the run was recorded after the export, \
+or that the log shows everyone the same history: compare its checkpoint with the anchor or with other copies for that";
+
+type Finding = Result<String, String>;
+
+/// Checks a bundle against the log's public key.
+#[must_use]
+pub fn verify_proof(bundle: &[u8], key: &LogKey) -> ProofReport {
+    let mut checks = Vec::new();
+    match read_bundle(bundle) {
+        Err(reason) => {
+            push(&mut checks, "schema", Err(reason));
+            for name in [
+                "event_hashes",
+                "run_order",
+                "checkpoint_signature",
+                "inclusion",
+                "run_completeness",
+                "attachments",
+                "chain_links",
+            ] {
+                checks.push(ProofCheck {
+                    name,
+                    outcome: CheckOutcome::NotChecked,
+                    detail: "the bundle cannot be read".to_owned(),
+                });
+            }
+        }
+        Ok(bundle) => {
+            let checkpoint = key.open(&bundle.checkpoint);
+            push(
+                &mut checks,
+                "schema",
+                Ok(format!(
+                    "a {FORMAT} bundle of {} events",
+                    bundle.events.len()
+                )),
+            );
+            push(&mut checks, "event_hashes", event_hashes(&bundle));
+            push(&mut checks, "run_order", run_order(&bundle));
+            push(
+                &mut checks,
+                "checkpoint_signature",
+                match &checkpoint {
+                    Ok(checkpoint) => Ok(format!(
+                        "key {} signed for {} events",
+                        key.id(),
+                        checkpoint.size
+                    )),
+                    Err(error) => Err(error.to_string()),
+                },
+            );
+            match &checkpoint {
+                Ok(checkpoint) => push(&mut checks, "inclusion", inclusion(&bundle, checkpoint)),
+                Err(_) => checks.push(ProofCheck {
+                    name: "inclusion",
+                    outcome: CheckOutcome::NotChecked,
+                    detail: "there is no checkpoint that the key vouches for".to_owned(),
+                }),
+            }
+            push(&mut checks, "run_completeness", run_completeness(&bundle));
+            push(&mut checks, "attachments", attachments(&bundle));
+            checks.push(chain_links(&bundle));
+        }
+    }
+    checks.push(ProofCheck {
+        name: "beyond_the_bundle",
+        outcome: CheckOutcome::NotChecked,
+        detail: BEYOND.to_owned(),
+    });
+    ProofReport {
+        valid: checks
+            .iter()
+            .all(|check| check.outcome != CheckOutcome::Fail),
+        checks,
+    }
+}
+
+fn push(checks: &mut Vec<ProofCheck>, name: &'static str, verdict: Finding) {
+    let (outcome, detail) = match verdict {
+        Ok(detail) => (CheckOutcome::Pass, detail),
+        Err(detail) => (CheckOutcome::Fail, detail),
+    };
+    checks.push(ProofCheck {
+        name,
+        outcome,
+        detail,
+    });
+}
+
+/// Reads a bundle: canonical JSON, save that white space between the parts does not count, with exactly the fields of the format.
+fn read_bundle(bytes: &[u8]) -> Result<ProofBundle, String> {
+    let bundle: ProofBundle = json::read_as(bytes).map_err(|error| error.to_string())?;
+    if bundle.format != FORMAT {
+        return Err(format!(
+            "its format is '{}', not '{FORMAT}'",
+            bundle.format.chars().take(64).collect::<String>()
+        ));
+    }
+    if canonical::bytes(&bundle) != without_space(bytes) {
+        return Err("it is not written in canonical JSON (RFC 8785)".to_owned());
+    }
+    Ok(bundle)
+}
+
+fn without_space(bytes: &[u8]) -> Vec<u8> {
+    let (mut inside, mut escaped) = (false, false);
+    let mut kept = Vec::with_capacity(bytes.len());
+    for &byte in bytes {
+        if !inside && matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+            continue;
+        }
+        kept.push(byte);
+        if byte == b'"' && !escaped {
+            inside = !inside;
+        }
+        escaped = inside && byte == b'\\' && !escaped;
+    }
+    kept
+}
+
+/// Every event, the export's included, with its index.
+fn indexed(bundle: &ProofBundle) -> impl Iterator<Item = (u64, &Event)> {
+    let run = bundle
+        .inclusion
+        .iter()
+        .map(|inclusion| inclusion.index)
+        .zip(&bundle.events);
+    run.chain(std::iter::once((bundle.export.index, &bundle.export.event)))
+}
+
+fn event_hashes(bundle: &ProofBundle) -> Finding {
+    for event in bundle
+        .events
+        .iter()
+        .chain(std::iter::once(&bundle.export.event))
+    {
+        if event.computed_hash() != event.event_hash {
+            return Err(format!(
+                "event {} does not hash to its event_hash",
+                event.event_id
+            ));
+        }
+        scan(&event.line()).map_err(|flaw| format!("event {}: {flaw}", event.event_id))?;
+    }
+    Ok(format!(
+        "{} events carry their own hash",
+        bundle.events.len() + 1
+    ))
+}
+
+fn run_order(bundle: &ProofBundle) -> Finding {
+    if bundle.inclusion.len() != bundle.events.len() {
+        return Err(format!(
+            "there are {} proofs for {} events",
+            bundle.inclusion.len(),
+            bundle.events.len()
+        ));
+    }
+    if let Some(event) = bundle
+        .events
+        .iter()
+        .find(|event| event.run_id != bundle.run_id || event.kind == EventKind::ProofExport)
+    {
+        return Err(format!(
+            "event {} does not belong to the run",
+            event.event_id
+        ));
+    }
+    if !indexed(bundle).is_sorted_by(|(before, _), (after, _)| before < after) {
+        return Err("the events do not stand in ledger order".to_owned());
+    }
+    match bundle.events.last() {
+        None => Err("the run has no event".to_owned()),
+        Some(last) if last.event_hash != bundle.head_event_hash => {
+            Err("head_event_hash is not the last event's".to_owned())
+        }
+        Some(_) => Ok(format!(
+            "{} events of run '{}' in ledger order",
+            bundle.events.len(),
+            bundle.run_id
+        )),
+    }
+}
+
+fn inclusion(bundle: &ProofBundle, checkpoint: &Checkpoint) -> Finding {
+    let export = Inclusion {
+        index: bundle.export.index,
+        hashes: bundle.export.hashes.clone(),
+    };
+    let proofs = bundle
+        .inclusion
+        .iter()
+        .zip(&bundle.events)
+        .chain(std::iter::once((&export, &bundle.export.event)));
+    for (proof, event) in proofs {
+        let path: Vec<Hash> = proof.hashes.iter().map(|hash| *hash.as_bytes()).collect();
+        if root_from_path(
+            leaf_hash(&event.line()),
+            proof.index,
+            checkpoint.size,
+            &path,
+        ) != Some(checkpoint.root)
+        {
+            return Err(format!(
+                "event {} is not proven to be event {} of the log",
+                event.event_id, proof.index
+            ));
+        }
+    }
+    Ok(format!(
+        "{} proofs lead to the checkpoint's root",
+        bundle.events.len() + 1
+    ))
+}
+
+fn run_completeness(bundle: &ProofBundle) -> Finding {
+    let export = &bundle.export.event;
+    if export.kind != EventKind::ProofExport || export.run_id != bundle.run_id {
+        return Err("the export's event is not a PROOF_EXPORT of this run".to_owned());
+    }
+    let mut tree = Growing::default();
+    bundle
+        .events
+        .iter()
+        .for_each(|event| tree.push(leaf_hash(&event.line())));
+    let root = plugin_protocol::digest::FileHash::from_bytes(tree.root());
+    let index_of = |inclusion: Option<&Inclusion>| {
+        inclusion
+            .map(|inclusion| inclusion.index.to_string())
+            .unwrap_or_default()
+    };
+    let committed = [
+        (meta::PROOF_ID, bundle.proof_id.to_string()),
+        (meta::RUN_COUNT, bundle.events.len().to_string()),
+        (meta::RUN_ROOT, root.to_string()),
+        (meta::FIRST_INDEX, index_of(bundle.inclusion.first())),
+        (meta::LAST_INDEX, index_of(bundle.inclusion.last())),
+    ];
+    for (name, found) in committed {
+        if export.meta.get(name) != Some(&found) {
+            return Err(format!("the export committed to another {name}"));
+        }
+    }
+    if export.ts != bundle.created_at {
+        return Err("created_at is not the time of the export's event".to_owned());
+    }
+    Ok(format!(
+        "the export committed to exactly these {} events",
+        bundle.events.len()
+    ))
+}
+
+fn attachments(bundle: &ProofBundle) -> Finding {
+    let hash =
+        attachments_hash(&bundle.plugin_manifest_digests, &bundle.validation_reports).to_string();
+    match bundle.export.event.meta.get(meta::ATTACHMENTS_HASH) == Some(&hash) {
+        true => {
+            Ok("the export committed to these manifest digests and validation reports".to_owned())
+        }
+        false => {
+            Err("the export committed to other manifest digests or validation reports".to_owned())
+        }
+    }
+}
+
+fn chain_links(bundle: &ProofBundle) -> ProofCheck {
+    let events: Vec<_> = indexed(bundle).collect();
+    let neighbours: Vec<_> = events
+        .windows(2)
+        .filter(|pair| pair[0].0.checked_add(1) == Some(pair[1].0))
+        .collect();
+    let broken = neighbours
+        .iter()
+        .find(|pair| pair[1].1.prev_hash != Some(pair[0].1.event_hash));
+    let (outcome, detail) = match (broken, neighbours.len()) {
+        (Some(pair), _) => (
+            CheckOutcome::Fail,
+            format!(
+                "event {} is not linked to the one before it",
+                pair[1].1.event_id
+            ),
+        ),
+        (None, 0) => (
+            CheckOutcome::NotChecked,
+            "no two events of the bundle are neighbours in the log".to_owned(),
+        ),
+        (None, links) => (
+            CheckOutcome::Pass,
+            format!("{links} links between neighbours hold"),
+        ),
+    };
+    ProofCheck {
+        name: "chain_links",
+        outcome,
+        detail,
+    }
+}

@@ -1,0 +1,65 @@
+//! Where reading may begin: at the newest good mark that leaves enough to check, or at the first event.
+
+use std::path::Path;
+
+use super::mark::Mark;
+use super::tally::Tally;
+use crate::disk::{Boundary, Layout, list_segments};
+use crate::error::Error;
+use crate::tree::{Claims, Growing, LogKey, Tiles, edge_peaks};
+
+/// Where a look begins, and what is known there.
+#[derive(Debug, Default)]
+pub(crate) struct Begin {
+    pub(crate) start: Boundary,
+    pub(crate) tree: Growing,
+    pub(crate) tally: Tally,
+    pub(crate) mark: Option<Mark>,
+}
+
+impl Begin {
+    /// The newest good mark that leaves at least `check_bytes` to read, or the first event.
+    pub(crate) fn find(
+        layout: &Layout,
+        key: &LogKey,
+        claims: &Claims,
+        check_bytes: u64,
+    ) -> Result<Self, Error> {
+        let segments = list_segments(layout)?;
+        let bytes_from = |start: &Boundary| -> u64 {
+            let behind = segments
+                .iter()
+                .filter(|segment| segment.first >= start.segment)
+                .map(|segment| segment.bytes)
+                .sum::<u64>();
+            behind.saturating_sub(start.offset)
+        };
+        if bytes_from(&Boundary::default()) <= check_bytes {
+            return Ok(Self::default());
+        }
+        for claim in claims.checkpoints().rev() {
+            let mark = Mark::load(layout, key, claim.size, &claim.root)
+                .filter(|mark| bytes_from(&mark.start()) >= check_bytes);
+            let Some(mark) = mark else { continue };
+            let Some(tree) =
+                tree_at(&layout.tiles(), claim.size).filter(|tree| tree.root() == claim.root)
+            else {
+                continue;
+            };
+            let Some(tally) = mark.tally(layout) else {
+                continue;
+            };
+            return Ok(Self {
+                start: mark.start(),
+                tree,
+                tally,
+                mark: Some(mark),
+            });
+        }
+        Ok(Self::default())
+    }
+}
+
+fn tree_at(tiles: &Path, size: u64) -> Option<Growing> {
+    Growing::resume(size, edge_peaks(&Tiles::load(tiles, size)?))
+}

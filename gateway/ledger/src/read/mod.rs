@@ -1,0 +1,25 @@
+//! Reading and checking, without the lock: in order, by the index, from a mark, or all of it. It never writes.
+
+mod begin;
+mod checked;
+mod index;
+mod mark;
+mod ordered;
+mod placed;
+mod query;
+mod registry;
+mod tally;
+mod verify;
+mod walk;
+
+pub(crate) use begin::Begin;
+pub use checked::Stored;
+pub(crate) use index::{Key, encode, entry, index_path, key_hash, places_of};
+pub(crate) use mark::{Mark, registry_entries, registry_index};
+pub use ordered::{Events, Follow, events, follow, tail};
+pub(crate) use placed::PlacedLines;
+pub use query::{Filter, Query, query};
+pub use registry::registry_events;
+pub(crate) use tally::Tally;
+pub use verify::{Verification, verify};
+pub(crate) use walk::{Walked, walk};

@@ -1,0 +1,158 @@
+//! Reading in order without the lock: all events, the last ones, and those that are still to come.
+//!
+//! A reader beside a running writer sees whole lines only; the last of them may not be durable yet.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::checked::{CheckedLines, Stored};
+use crate::disk::{Boundary, EventPlace, Layout, Line, Lines, list_segments};
+use crate::error::Error;
+use crate::line::{Head, scan};
+
+/// How often a follower looks for new events.
+const FOLLOW_EVERY: Duration = Duration::from_millis(50);
+
+/// Every event in order, each checked against the one before; after the end, newer ones once they are there.
+#[derive(Debug)]
+pub struct Events {
+    lines: CheckedLines,
+}
+
+/// Reads all events of the ledger below `state` from the first.
+///
+/// # Errors
+/// When there is no ledger, or the system refuses.
+pub fn events(state: &Path) -> Result<Events, Error> {
+    Ok(Events {
+        lines: CheckedLines::open(&Layout::existing(state)?, Boundary::default()),
+    })
+}
+
+impl Iterator for Events {
+    type Item = Result<Stored, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.lines.next_matching(&mut |_| true).transpose()
+    }
+}
+
+/// The last `n` events, oldest first.
+///
+/// # Errors
+/// When there is no ledger, the lines wanted are broken, or the system refuses.
+pub fn tail(state: &Path, n: usize) -> Result<Vec<Stored>, Error> {
+    let layout = Layout::existing(state)?;
+    last(&layout, n)?
+        .into_iter()
+        .map(|(place, line)| Stored::read(place.index, line))
+        .collect()
+}
+
+/// The last `n` lines and their places, oldest first.
+fn last(layout: &Layout, n: usize) -> Result<VecDeque<(EventPlace, Vec<u8>)>, Error> {
+    let mut last = VecDeque::new();
+    for segment in list_segments(layout)?.into_iter().rev() {
+        let mut found = VecDeque::new();
+        let mut lines = Lines::open(&segment.path, 0)?;
+        for index in segment.first.. {
+            let place = EventPlace {
+                index,
+                segment: segment.first,
+                offset: lines.offset(),
+            };
+            let Line::Whole(line) = lines.next().map_err(Error::io("read", &segment.path))? else {
+                break;
+            };
+            found.push_back((place, line.to_owned()));
+            if found.len() > n - last.len() {
+                found.pop_front();
+            }
+        }
+        found
+            .into_iter()
+            .rev()
+            .for_each(|line| last.push_front(line));
+        if last.len() >= n {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+/// The last events, and then every new one as it comes; it ends only when `stop` says so.
+pub struct Follow<'a> {
+    past: std::vec::IntoIter<Stored>,
+    lines: CheckedLines,
+    stop: &'a dyn Fn() -> bool,
+}
+
+impl std::fmt::Debug for Follow<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Follow")
+            .field("lines", &self.lines)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Follows the ledger from its last `n` events on. `stop` is asked whenever there is nothing new.
+///
+/// # Errors
+/// As [`tail`].
+pub fn follow<'a>(state: &Path, n: usize, stop: &'a dyn Fn() -> bool) -> Result<Follow<'a>, Error> {
+    let layout = Layout::existing(state)?;
+    // One event at least, even if none is shown: new ones are checked to follow it.
+    let last = last(&layout, n.max(1))?;
+    let start = match last.back() {
+        None => Boundary::default(),
+        Some((place, line)) => {
+            let broken = |reason: String| Error::Broken {
+                index: place.index,
+                reason,
+            };
+            let hash = scan(line)
+                .map_err(|flaw| broken(flaw.to_string()))?
+                .event_hash;
+            let head = Head {
+                size: place.index + 1,
+                hash: Some(hash),
+            };
+            Boundary {
+                head,
+                segment: place.segment,
+                offset: place.offset + line.len() as u64 + 1,
+            }
+        }
+    };
+    let shown = last.len().min(n);
+    let skipped = last.len() - shown;
+    let past: Result<Vec<Stored>, Error> = last
+        .into_iter()
+        .skip(skipped)
+        .map(|(place, line)| Stored::read(place.index, line))
+        .collect();
+    Ok(Follow {
+        past: past?.into_iter(),
+        lines: CheckedLines::open(&layout, start),
+        stop,
+    })
+}
+
+impl Iterator for Follow<'_> {
+    type Item = Result<Stored, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(stored) = self.past.next() {
+            return Some(Ok(stored));
+        }
+        loop {
+            match self.lines.next_matching(&mut |_| true).transpose() {
+                Some(stored) => return Some(stored),
+                None if (self.stop)() => return None,
+                None => sleep(FOLLOW_EVERY),
+            }
+        }
+    }
+}

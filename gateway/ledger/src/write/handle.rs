@@ -1,0 +1,115 @@
+//! The way to the writer: callers hand over a job and wait for what comes of it. It never touches the disk.
+
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use plugin_protocol::digest::FileHash;
+use plugin_protocol::event::Event;
+use plugin_protocol::ids::EventId;
+
+use super::indexer::Indexer;
+use super::thread::{Job, Shared, WriterThread};
+use super::writer::Writer;
+use crate::disk::{Boundary, Lock, Segment};
+use crate::error::Error;
+use crate::line::Draft;
+use crate::options::Options;
+use crate::proof::{Exported, RunSoFar};
+use crate::tree::Checkpoint;
+
+/// How many events may wait for the writer: callers beyond that wait before they can hand theirs over.
+const QUEUE_EVENTS: usize = 1_024;
+
+/// The running writer. When it is dropped the writer finishes what it has, and lets go of the lock.
+#[derive(Debug)]
+pub(crate) struct WriterHandle {
+    jobs: Option<SyncSender<Job>>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl WriterHandle {
+    /// Starts the writer's thread and the indexer's. `closed` are the segments that no event is added to any more.
+    pub(crate) fn start(
+        writer: Writer,
+        lock: Lock,
+        options: &Options,
+        closed: &[Segment],
+    ) -> Result<Self, Error> {
+        let layout = writer.layout().clone();
+        let indexer = Indexer::start(&layout, Arc::clone(&options.disk), closed)?;
+        let shared = Arc::new(Shared::new(writer.end()));
+        // The standard library's channel sleeps at once when it is empty. Crossbeam's would spin first, and since a sync takes far
+        // longer than that, spinning would only take processor time from the plugins.
+        let (jobs, queue) = sync_channel(QUEUE_EVENTS);
+        let thread = WriterThread::new(writer, queue, Arc::clone(&shared), options, indexer, lock);
+        let started = std::thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || thread.run());
+        let thread = started.map_err(Error::io("start the writer of", layout.state()))?;
+        Ok(Self {
+            jobs: Some(jobs),
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// The end of the ledger: behind the last event that a caller may have been told of.
+    pub(crate) fn end(&self) -> Boundary {
+        self.shared.end()
+    }
+
+    /// Records one event.
+    pub(crate) fn append(&self, draft: Draft) -> Result<Event, Error> {
+        self.ask(|reply| Job::Append { draft, reply })
+    }
+
+    /// Signs a checkpoint over all events; none for a ledger without events.
+    pub(crate) fn checkpoint(&self) -> Result<Option<(Checkpoint, String)>, Error> {
+        self.ask(|reply| Job::Checkpoint { reply })
+    }
+
+    /// Records the export of a run, and signs a checkpoint over it.
+    pub(crate) fn export(
+        &self,
+        run: RunSoFar,
+        proof_id: EventId,
+        attachments: FileHash,
+    ) -> Result<Exported, Error> {
+        let run = Box::new(run);
+        self.ask(|reply| Job::Export {
+            run,
+            proof_id,
+            attachments,
+            reply,
+        })
+    }
+
+    /// Hands a job to the writer and waits for what comes of it.
+    fn ask<T>(&self, job: impl FnOnce(SyncSender<Result<T, Error>>) -> Job) -> Result<T, Error> {
+        let shared = &self.shared;
+        if shared.is_poisoned() {
+            return Err(shared.unavailable());
+        }
+        let (reply, answer) = sync_channel(1);
+        let sent = self
+            .jobs
+            .as_ref()
+            .is_some_and(|jobs| jobs.send(job(reply)).is_ok());
+        if !sent {
+            return Err(shared.unavailable());
+        }
+        answer.recv().unwrap_or_else(|_| Err(shared.unavailable()))
+    }
+}
+
+impl Drop for WriterHandle {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // A writer that panicked has already shown itself as unavailable to every caller.
+            drop(thread.join());
+        }
+    }
+}

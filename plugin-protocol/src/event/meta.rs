@@ -1,0 +1,112 @@
+//! The names of the members of an event's `meta`, each once, for whoever writes one and whoever reads it.
+//! It holds names only, and no secret or payload ever stands under one of them.
+
+/// Which try of a call this is, from 1.
+pub const ATTEMPT: &str = "attempt";
+/// `INVOKE`'s `event_id`, in the event that closes the call.
+pub const INVOKE: &str = "invoke";
+/// `unknown` where a crash left a call open.
+pub const OUTCOME: &str = "outcome";
+/// The status of a response, or of a plugin after its registration.
+pub const STATUS: &str = "status";
+/// Why a call ended as it did, in one word.
+pub const CAUSE: &str = "cause";
+/// What a call changed about its plugin's circuit breaker.
+pub const CIRCUIT: &str = "circuit";
+/// Why, in words.
+pub const REASON: &str = "reason";
+/// How long a call took, in milliseconds.
+pub const DURATION_MS: &str = "duration_ms";
+
+/// SHA-256 of the plugin's canonical manifest.
+pub const MANIFEST_HASH: &str = "manifest_hash";
+/// The digest of the plugin's package.
+pub const PACKAGE_DIGEST: &str = "package_digest";
+
+/// The kind of the request's payload.
+pub const INPUT_KIND: &str = "input_kind";
+/// The size of the request's canonical payload, in bytes.
+pub const INPUT_BYTES: &str = "input_bytes";
+/// The kind of the result.
+pub const OUTPUT_KIND: &str = "output_kind";
+/// The size of the canonical result, in bytes.
+pub const OUTPUT_BYTES: &str = "output_bytes";
+/// SHA-256 of the request as it is kept.
+pub const REQUEST_EVIDENCE: &str = "request_evidence";
+/// How many values are missing in the kept request.
+pub const REQUEST_REDACTED: &str = "request_redacted";
+/// SHA-256 of the result as it is kept.
+pub const RESULT_EVIDENCE: &str = "result_evidence";
+/// How many values are missing in the kept result.
+pub const RESULT_REDACTED: &str = "result_redacted";
+
+/// The protections that held the plugin.
+pub const LAYERS: &str = "layers";
+/// The processor time that the plugin used, in milliseconds.
+pub const CPU_MS: &str = "cpu_ms";
+/// The most memory that the plugin held, in bytes.
+pub const PEAK_MEMORY_BYTES: &str = "peak_memory_bytes";
+/// What the plugin wrote on stderr beyond what is kept, in bytes.
+pub const STDERR_DROPPED_BYTES: &str = "stderr_dropped_bytes";
+/// How often the plugin's runtime made a forbidden but harmless call.
+pub const BENIGN_PROBES: &str = "benign_probes";
+/// The forbidden call that ended the plugin.
+pub const DENIED_CALL: &str = "denied_call";
+/// What is known of that call.
+pub const DENIED_DETAIL: &str = "denied_detail";
+/// The code that the plugin exited with.
+pub const EXIT_CODE: &str = "exit_code";
+/// The signal that ended the plugin.
+pub const SIGNAL: &str = "signal";
+
+/// What an `ENABLE` or `DISABLE` without a plugin is about: [`SUBJECT_KEY`] or [`SUBJECT_EVIDENCE`].
+pub const SUBJECT: &str = "subject";
+/// The [`SUBJECT`] of an event about a trusted key.
+pub const SUBJECT_KEY: &str = "key";
+/// The [`SUBJECT`] of an erasure.
+pub const SUBJECT_EVIDENCE: &str = "evidence";
+/// The id of a key.
+pub const KEY_ID: &str = "key_id";
+/// A trusted key, in base64.
+pub const PUBLIC_KEY: &str = "public_key";
+/// What the operator calls a trusted key.
+pub const LABEL: &str = "label";
+/// Whether the package's signature holds.
+pub const SIGNATURE_VALID: &str = "signature_valid";
+/// The plugin's name.
+pub const NAME: &str = "name";
+/// The plugin's version.
+pub const VERSION: &str = "version";
+/// The plugin's capabilities, divided by spaces.
+pub const CAPABILITIES: &str = "capabilities";
+/// The version that a registration takes the place of.
+pub const REPLACES: &str = "replaces";
+
+/// The run whose evidence was erased.
+pub const RUN: &str = "run";
+/// How many kept files went with an erasure.
+pub const FILES: &str = "files";
+/// The name of an erasure, by which one that was cut off is recorded once.
+pub const ERASURE: &str = "erasure";
+
+/// `relaxed` where events are told of before they are durable.
+pub const DURABILITY: &str = "durability";
+/// The file in quarantine that an `ERROR` is about.
+pub const QUARANTINE: &str = "quarantine";
+/// The length of that file.
+pub const BYTES: &str = "bytes";
+/// SHA-256 of that file.
+pub const SHA256: &str = "sha256";
+
+/// The name of an export.
+pub const PROOF_ID: &str = "proof_id";
+/// How many events of the run were exported.
+pub const RUN_COUNT: &str = "run_count";
+/// The RFC 6962 root over their lines.
+pub const RUN_ROOT: &str = "run_root";
+/// The index of the first of them.
+pub const FIRST_INDEX: &str = "first_index";
+/// The index of the last of them.
+pub const LAST_INDEX: &str = "last_index";
+/// SHA-256 of what goes into the bundle beside the events.
+pub const ATTACHMENTS_HASH: &str = "attachments_hash";
