@@ -14,6 +14,7 @@
 //! | [`event`] | one line of the ledger | section 9 |
 //! | [`schema`] | the shapes as JSON Schemas | sections 3, 4, 6, 8, 9 |
 //! | [`words`] | the words that hosts match on | sections 4, 6 |
+//! | [`shown`] | text of strangers, safe to show | |
 //! | [`sdk`] | a plugin's `main` in Rust | section 8 |
 //!
 //! Bytes become values through [`json`] only: it alone knows duplicate keys, inexact numbers and depth.
@@ -31,6 +32,7 @@ pub mod report;
 pub mod schema;
 pub mod sdk;
 mod shape;
+pub mod shown;
 pub mod time;
 pub mod version;
 pub mod words;

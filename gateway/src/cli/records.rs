@@ -127,7 +127,7 @@ fn kind(kind: Kind) -> EventKind {
 /// The event as it is stored, or a line for people.
 fn show(stored: &Stored, out: Output) -> Result<(), Error> {
     if out.json {
-        return Ok(out.raw(&stored.line)?);
+        return Ok(out.stored(&stored.line)?);
     }
     let event = &stored.event;
     let id = |id: Option<String>| id.unwrap_or_else(|| "-".to_owned());
@@ -145,5 +145,5 @@ fn show(stored: &Stored, out: Output) -> Result<(), Error> {
             .collect::<Vec<_>>()
             .join(", "),
     );
-    Ok(out.raw(printable(&words).trim_end().as_bytes())?)
+    Ok(out.raw(printable(&words).trim_end())?)
 }

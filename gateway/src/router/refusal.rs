@@ -6,7 +6,7 @@ use plugin_protocol::digest::PackageDigest;
 use plugin_protocol::ids::PluginId;
 use plugin_protocol::message::Status;
 use plugin_protocol::report::PluginStatus;
-use plugin_protocol::words;
+use plugin_protocol::{shown, words};
 
 use super::breaker::Refused;
 use super::judge::{CANCELLED, CANCELLED_NOTES};
@@ -63,9 +63,10 @@ pub(super) fn enabled(
         .ok()
         .and_then(|id| registry.get(&id).map(|plugin| (id, plugin)));
     let Some((id, plugin)) = found else {
+        const SHOWN_CHARS: usize = 80;
         let notes = format!(
-            "plugin {} {}: register it first",
-            shown(plugin_id),
+            "plugin '{}' {}: register it first",
+            shown::cut(plugin_id, SHOWN_CHARS),
             words::NOT_FOUND
         );
         return Err(Turned::new("not_found", notes));
@@ -121,16 +122,4 @@ pub(super) fn from_now(wait: Duration) -> String {
     let now = jiff::Timestamp::now();
     let then = now.checked_add(wait).unwrap_or(jiff::Timestamp::MAX);
     format!("{then:.3}")
-}
-
-/// A host's text fit to be shown: short, and without control characters.
-fn shown(text: &str) -> String {
-    const SHOWN_CHARS: usize = 80;
-    format!(
-        "'{}'",
-        text.chars()
-            .take(SHOWN_CHARS)
-            .flat_map(char::escape_default)
-            .collect::<String>()
-    )
 }

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use plugin_protocol::shown;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -32,6 +33,7 @@ pub(super) struct Log {
 /// Takes lines, and counts those for which there is no room.
 #[derive(Debug, Clone)]
 struct LineSink {
+    format: LogFormat,
     lines: Sender<Vec<u8>>,
     lost: Arc<AtomicU64>,
 }
@@ -58,7 +60,11 @@ pub(super) fn start(format: LogFormat, level: LogLevel) -> io::Result<Log> {
             write_lines(&written, &counted);
             drop::<Sender<()>>(alive);
         })?;
-    let sink = LineSink { lines, lost };
+    let sink = LineSink {
+        format,
+        lines,
+        lost,
+    };
     let level = match level {
         LogLevel::Quiet => "warn",
         LogLevel::Usual => "info",
@@ -119,6 +125,18 @@ impl Drop for Log {
     }
 }
 
+impl LineSink {
+    /// The line with what a stranger could hide in an id or a reason written out, as the log's form has it.
+    fn shown(&self, line: Vec<u8>) -> Vec<u8> {
+        let text = String::from_utf8_lossy(&line);
+        let shown = match self.format {
+            LogFormat::Text => shown::text(&text),
+            LogFormat::Json => shown::json(&text),
+        };
+        shown.into_owned().into_bytes()
+    }
+}
+
 impl<'a> MakeWriter<'a> for LineSink {
     type Writer = LineWriter;
 
@@ -144,7 +162,7 @@ impl Write for LineWriter {
 impl Drop for LineWriter {
     fn drop(&mut self) {
         let line = std::mem::take(&mut self.line);
-        if !line.is_empty() && self.sink.lines.try_send(line).is_err() {
+        if !line.is_empty() && self.sink.lines.try_send(self.sink.shown(line)).is_err() {
             self.sink.lost.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -5,13 +5,13 @@ use plugin_protocol::ids::{RequestId, RunId};
 use plugin_protocol::manifest::DeterminismMode;
 use plugin_protocol::message::{AnswerStatus, FromPlugin, Request, Status};
 use plugin_protocol::payload::Payload;
-use plugin_protocol::{canonical, json, words};
+use plugin_protocol::{canonical, json, shown, words};
 use serde_json::Value;
 
 use super::ports::{Sized, fit};
 use super::schemas::told;
 use super::shape::{ANSWER, REQUEST, Shape};
-use super::words::{harmless, quoted};
+use super::words::quoted;
 use super::{CheckedManifest, Schemas};
 
 /// The longest notes of a plugin that are passed on, in characters; what is cut is said.
@@ -305,7 +305,11 @@ fn without_result(status: Status, notes: &str, dropped: Option<&Payload>) -> Ver
 
 /// A plugin's words, with every character that could steer a terminal replaced and any cut marked.
 fn passed_on(notes: &str, remark: &str) -> String {
-    let mut text: String = notes.chars().take(MAX_NOTES_CHARS).map(harmless).collect();
+    let mut text: String = notes
+        .chars()
+        .take(MAX_NOTES_CHARS)
+        .map(shown::plain)
+        .collect();
     let count = notes.chars().count();
     if count > MAX_NOTES_CHARS {
         text.push_str(&format!(
