@@ -13,9 +13,9 @@ use std::thread::JoinHandle;
 use rustix::event::PollFlags;
 
 use super::hub::Hub;
-use super::latch::{Woken, is_abandoned};
 use super::lines::{Line, Lines};
 use super::message::{Fault, answer};
+use super::poll::{self, Woken};
 use super::session::Session;
 use super::task::Caller;
 use crate::error::rpc;
@@ -81,7 +81,7 @@ fn remove(path: &Path) {
 fn accept(listener: &UnixListener, hub: &Arc<Hub>) {
     let connections = Arc::new(AtomicUsize::new(0));
     loop {
-        match hub.stop.wait(listener.as_fd(), PollFlags::IN) {
+        match poll::wait(&hub.stop, listener.as_fd(), PollFlags::IN) {
             Ok(Woken::Ready) => {}
             Ok(Woken::Stopped) | Err(_) => return,
         }
@@ -145,7 +145,7 @@ fn converse(hub: &Arc<Hub>, stream: UnixStream) -> io::Result<()> {
     let max_bytes = hub.settings.max_line_bytes;
     let lines = Lines::new(OwnedFd::from(stream), Arc::clone(&hub.stop), max_bytes);
     read(&session, lines)?;
-    if is_abandoned(other_end.as_fd()) {
+    if poll::is_abandoned(other_end.as_fd()) {
         // Whoever asked is gone, and so nobody wants the answers.
         session.cancel_all();
     }

@@ -9,21 +9,21 @@ use std::sync::{Mutex, PoisonError, Weak};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::crew::Crew;
-use super::latch::{Latch, Stop};
 use super::message::Id;
 use super::session::Session;
 use crate::api::Gateway;
 use crate::config::Channel;
+use sandbox::Cancel;
 
-/// Room for every cause that can come before the one who waits has taken the first; the others add nothing.
-const CAUSES: usize = 64;
+/// Room for every reason that can come before the one who waits has taken the first; the others add nothing.
+const REASONS: usize = 64;
 
 /// The most subscriptions at a time: each costs a thread that reads the ledger.
 const MAX_SUBSCRIBERS: usize = 16;
 
 /// Why the gateway stops, or goes on stopping.
 #[derive(Debug)]
-pub(super) enum Cause {
+pub(super) enum StopReason {
     /// The host has nothing more to ask.
     EndOfInput,
     /// Somebody asked for it, and is answered last.
@@ -46,10 +46,10 @@ pub(super) struct Hub {
     pub(super) in_flight: usize,
     pub(super) crew: Crew,
     /// Nothing new is taken.
-    pub(super) stop: Arc<Stop>,
+    pub(super) stop: Arc<Cancel>,
     /// No call is under way any more: those who follow the ledger come to their end.
-    pub(super) quiet: Latch,
-    causes: Sender<Cause>,
+    pub(super) quiet: Cancel,
+    reasons: Sender<StopReason>,
     busy: AtomicUsize,
     subscribers: AtomicUsize,
     sessions: Mutex<Vec<Weak<Session>>>,
@@ -69,17 +69,17 @@ impl Hub {
         state: &Path,
         settings: Channel,
         in_flight: usize,
-    ) -> io::Result<(Arc<Self>, Receiver<Cause>)> {
-        let (causes, taken) = bounded(CAUSES);
+    ) -> io::Result<(Arc<Self>, Receiver<StopReason>)> {
+        let (reasons, taken) = bounded(REASONS);
         let hub = Self {
             gateway: Arc::new(gateway),
             state: state.to_owned(),
             settings,
             in_flight,
             crew: Crew::new(),
-            stop: Arc::new(Stop::new()?),
-            quiet: Latch::new(),
-            causes,
+            stop: Arc::new(Cancel::new()?),
+            quiet: Cancel::new()?,
+            reasons,
             busy: AtomicUsize::new(0),
             subscribers: AtomicUsize::new(0),
             sessions: Mutex::default(),
@@ -88,12 +88,12 @@ impl Hub {
     }
 
     /// Says why the gateway should stop. Where too many have said so already it is not said again.
-    pub(super) fn tell(&self, cause: Cause) {
-        drop(self.causes.try_send(cause));
+    pub(super) fn tell(&self, reason: StopReason) {
+        drop(self.reasons.try_send(reason));
     }
 
-    pub(super) fn causes(&self) -> Sender<Cause> {
-        self.causes.clone()
+    pub(super) fn reasons(&self) -> Sender<StopReason> {
+        self.reasons.clone()
     }
 
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
@@ -140,7 +140,7 @@ impl Hub {
 impl Drop for Busy {
     fn drop(&mut self) {
         if self.0.busy.fetch_sub(1, Ordering::SeqCst) == 1 && self.0.stop.is_thrown() {
-            self.0.tell(Cause::Idle);
+            self.0.tell(StopReason::Idle);
         }
     }
 }

@@ -57,10 +57,10 @@
 mod control;
 mod crew;
 mod hub;
-mod latch;
 mod lines;
 mod log;
 mod message;
+mod poll;
 mod session;
 mod subscribe;
 mod task;
@@ -77,16 +77,17 @@ use nix::sys::signal::{SigSet, Signal};
 use rustix::event::PollFlags;
 
 use self::control::Control;
-use self::hub::{Cause, Hub};
-use self::latch::Woken;
+use self::hub::{Hub, StopReason};
 use self::lines::{Line, Lines};
 use self::message::Id;
+use self::poll::Woken;
 use self::session::Session;
 use self::task::Caller;
 use crate::api::Gateway;
 use crate::config::Config;
 use crate::error::Error;
 use crate::operator::Serve;
+use sandbox::Cancel;
 
 /// How long a cancelled call may take to end: its plugin is killed and reaped.
 const CANCEL: Duration = Duration::from_secs(5);
@@ -112,7 +113,7 @@ pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
     let gateway = Gateway::open_anchored(state, options.anchor.as_deref())?;
     greet(&gateway, state);
     let in_flight = config.calls_at_once + config.calls_waiting;
-    let (hub, causes) = Hub::new(gateway, state, config.channel, in_flight)?;
+    let (hub, reasons) = Hub::new(gateway, state, config.channel, in_flight)?;
     let control = Control::open(&hub).map_err(|source| Error::File {
         action: "open control socket in",
         path: state.to_owned(),
@@ -124,7 +125,7 @@ pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
     read_host(&hub, &host)?;
     Ending {
         hub: &hub,
-        causes: &causes,
+        reasons: &reasons,
         deadline: None,
         cancelled: false,
         asked: Vec::new(),
@@ -171,12 +172,12 @@ fn greet(gateway: &Gateway, state: &Path) {
 }
 
 fn watch_signals(hub: &Arc<Hub>, signals: SigSet) -> io::Result<()> {
-    let causes = hub.causes();
+    let reasons = hub.reasons();
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
             while let Ok(signal) = signals.wait() {
-                drop(causes.try_send(Cause::Signal(signal)));
+                drop(reasons.try_send(StopReason::Signal(signal)));
             }
         })?;
     Ok(())
@@ -184,13 +185,13 @@ fn watch_signals(hub: &Arc<Hub>, signals: SigSet) -> io::Result<()> {
 
 /// Tells when nobody can read the answers any more.
 fn watch_answers(hub: &Arc<Hub>) -> io::Result<()> {
-    let (causes, over) = (hub.causes(), latch::Stop::new()?);
+    let (reasons, over) = (hub.reasons(), Cancel::new()?);
     std::thread::Builder::new()
         .name("host".to_owned())
         .spawn(move || {
             let answers = io::stdout();
-            if let Ok(Woken::Ready) = over.wait(answers.as_fd(), PollFlags::empty()) {
-                drop(causes.try_send(Cause::HostGone));
+            if let Ok(Woken::Ready) = poll::wait(&over, answers.as_fd(), PollFlags::empty()) {
+                drop(reasons.try_send(StopReason::HostGone));
             }
         })?;
     Ok(())
@@ -204,10 +205,10 @@ fn read_host(hub: &Arc<Hub>, host: &Arc<Session>) -> io::Result<()> {
         .name("requests".to_owned())
         .spawn(move || match control::read(&host, lines) {
             Ok(Line::Stopped) => {}
-            Ok(_) => hub.tell(Cause::EndOfInput),
+            Ok(_) => hub.tell(StopReason::EndOfInput),
             Err(error) => {
                 tracing::error!(reason = error.to_string(), "the host cannot be read from");
-                hub.tell(Cause::EndOfInput);
+                hub.tell(StopReason::EndOfInput);
             }
         })?;
     Ok(())
@@ -216,7 +217,7 @@ fn read_host(hub: &Arc<Hub>, host: &Arc<Session>) -> io::Result<()> {
 /// Brings everything to its end, in order.
 struct Ending<'a> {
     hub: &'a Arc<Hub>,
-    causes: &'a Receiver<Cause>,
+    reasons: &'a Receiver<StopReason>,
     /// When patience ends.
     deadline: Option<Instant>,
     cancelled: bool,
@@ -227,20 +228,20 @@ struct Ending<'a> {
 impl Ending<'_> {
     fn run(mut self, host: &Session) {
         while !(self.hub.stop.is_thrown() && self.hub.is_idle()) {
-            let cause = match self.deadline {
+            let reason = match self.deadline {
                 None => self
-                    .causes
+                    .reasons
                     .recv()
                     .map_err(|_| RecvTimeoutError::Disconnected),
-                Some(deadline) => self.causes.recv_deadline(deadline),
+                Some(deadline) => self.reasons.recv_deadline(deadline),
             };
-            match cause {
-                Ok(cause) => self.hear(cause),
+            match reason {
+                Ok(reason) => self.hear(reason),
                 Err(_) if self.cancelled => break,
                 Err(_) => self.cancel(),
             }
         }
-        self.hub.quiet.throw();
+        self.hub.quiet.cancel();
         self.wait_for_followers();
         for (session, id) in self.asked.drain(..) {
             session.answer_with(id.as_ref(), Ok(serde_json::json!({ "stopped": true })));
@@ -248,26 +249,26 @@ impl Ending<'_> {
         self.bid_farewell(host);
     }
 
-    fn hear(&mut self, cause: Cause) {
-        match cause {
-            Cause::Idle => return,
-            Cause::EndOfInput => tracing::info!("end of input: finishing what is in flight"),
-            Cause::Shutdown(session, id) => {
+    fn hear(&mut self, reason: StopReason) {
+        match reason {
+            StopReason::Idle => return,
+            StopReason::EndOfInput => tracing::info!("end of input: finishing what is in flight"),
+            StopReason::Shutdown(session, id) => {
                 tracing::info!("shutdown: finishing what is in flight");
                 self.asked.push((session, id));
             }
-            Cause::HostGone => {
+            StopReason::HostGone => {
                 tracing::warn!("nobody reads the answers any more: cancelling what is in flight");
                 self.cancel();
             }
-            Cause::Signal(signal) if self.deadline.is_some() => {
+            StopReason::Signal(signal) if self.deadline.is_some() => {
                 tracing::warn!(
                     signal = signal.as_str(),
                     "again: cancelling what is in flight"
                 );
                 self.cancel();
             }
-            Cause::Signal(signal) => {
+            StopReason::Signal(signal) => {
                 let drain_ms = self.hub.settings.drain_ms;
                 tracing::info!(
                     signal = signal.as_str(),
@@ -277,11 +278,11 @@ impl Ending<'_> {
                 self.deadline = Instant::now().checked_add(Duration::from_millis(drain_ms));
             }
         }
-        self.hub.stop.throw();
+        self.hub.stop.cancel();
     }
 
     fn cancel(&mut self) {
-        self.hub.stop.throw();
+        self.hub.stop.cancel();
         self.hub.cancel_all();
         self.cancelled = true;
         self.deadline = Some(Instant::now() + CANCEL);
@@ -303,8 +304,8 @@ impl Ending<'_> {
             select! {
                 recv(written) -> _ => break,
                 recv(patience) -> _ => break,
-                recv(self.causes) -> cause => match cause {
-                    Ok(cause) => self.hear(cause),
+                recv(self.reasons) -> reason => match reason {
+                    Ok(reason) => self.hear(reason),
                     Err(_) => break,
                 },
             }

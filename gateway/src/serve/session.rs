@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use serde::Serialize;
 
-use super::hub::{Busy, Cause, Hub};
-use super::latch::Latch;
+use super::hub::{Busy, Hub, StopReason};
 use super::message::{self, Call, Fault, Id, answer};
 use super::task::{self, Caller, Long, Quick, Task};
 use super::{subscribe, work};
@@ -34,15 +33,15 @@ pub(super) struct Session {
     caller: Caller,
     out: Sender<Vec<u8>>,
     /// The answers that are there are still written, then the writer ends.
-    finish: Latch,
+    finish: Cancel,
     /// Nobody waits for answers any more.
-    abandoned: Latch,
+    abandoned: Cancel,
     /// Disconnected when the writer has ended.
     written: Receiver<()>,
     flights: Mutex<HashMap<Id, Arc<Cancel>>>,
     under_way: AtomicUsize,
     held_bytes: Arc<AtomicUsize>,
-    subscription: Mutex<Option<Arc<Latch>>>,
+    subscription: Mutex<Option<Arc<Cancel>>>,
 }
 
 /// A call that is under way in this session.
@@ -71,8 +70,8 @@ impl Session {
             hub: Arc::clone(hub),
             caller,
             out,
-            finish: Latch::new(),
-            abandoned: Latch::new(),
+            finish: Cancel::new()?,
+            abandoned: Cancel::new()?,
             written,
             flights: Mutex::default(),
             under_way: AtomicUsize::new(0),
@@ -149,7 +148,7 @@ impl Session {
                 let result = serde_json::json!({ "cancelled": found.is_some() });
                 self.answer_with(id.as_ref(), Ok(result));
             }
-            Quick::Shutdown => self.hub.tell(Cause::Shutdown(Arc::clone(self), id)),
+            Quick::Shutdown => self.hub.tell(StopReason::Shutdown(Arc::clone(self), id)),
             Quick::Subscribe(from) => {
                 self.end_subscription();
                 match subscribe::start(self, id.clone(), from) {
@@ -248,7 +247,7 @@ impl Session {
     fn end_subscription(&self) -> bool {
         let found = self.subscription().take();
         if let Some(end) = &found {
-            end.throw();
+            end.cancel();
         }
         found.is_some()
     }
@@ -290,20 +289,20 @@ impl Session {
 
     /// Lets the writer end behind what it has; the channel tells when it has.
     pub(super) fn finish(&self) -> &Receiver<()> {
-        self.finish.throw();
+        self.finish.cancel();
         &self.written
     }
 
     /// Gives up on the one who should read.
     pub(super) fn abandon(&self) {
-        self.abandoned.throw();
+        self.abandoned.cancel();
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Id, Arc<Cancel>>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn subscription(&self) -> MutexGuard<'_, Option<Arc<Latch>>> {
+    fn subscription(&self) -> MutexGuard<'_, Option<Arc<Cancel>>> {
         self.subscription
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -6,11 +6,11 @@ use std::time::Duration;
 use crossbeam_channel::select;
 
 use super::hub::Subscriber;
-use super::latch::Latch;
 use super::message::{Fault, Id, notification};
 use super::session::Session;
 use crate::error::{Error, chain, rpc};
 use ledger::{self, Events, Stored};
+use sandbox::Cancel;
 
 /// How often a follower at the end looks for new events.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -26,7 +26,7 @@ pub(super) fn start(
     session: &Arc<Session>,
     id: Option<Id>,
     from: Option<u64>,
-) -> Result<Arc<Latch>, Fault> {
+) -> Result<Arc<Cancel>, Fault> {
     let hub = &session.hub;
     let subscriber = hub.subscriber().ok_or_else(|| {
         Fault::new(
@@ -36,7 +36,9 @@ pub(super) fn start(
     })?;
     let events = ledger::events(&hub.state).map_err(|error| Fault::from(Error::from(error)))?;
     let from = from.unwrap_or_else(|| hub.gateway.events());
-    let end = Arc::new(Latch::new());
+    let end = Cancel::new()
+        .map_err(|error| Fault::new(rpc::INTERNAL, format!("no descriptor is left ({error})")))?;
+    let end = Arc::new(end);
     let follower = Follower {
         session: Arc::clone(session),
         events,
@@ -60,7 +62,7 @@ struct Follower {
     session: Arc<Session>,
     events: Events,
     from: u64,
-    end: Arc<Latch>,
+    end: Arc<Cancel>,
     _subscriber: Subscriber,
 }
 
