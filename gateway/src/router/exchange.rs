@@ -95,7 +95,7 @@ impl<'a> Exchange<'a> {
     ) -> Outcome {
         let mut meta: BTreeMap<String, String> = report.as_ref().map(facts_of).unwrap_or_default();
         meta.extend(judgement.facts);
-        meta.insert("cause".to_owned(), judgement.cause.to_owned());
+        meta.insert("cause".to_owned(), judgement.cause.to_string());
         if !judgement.quotes {
             meta.insert("reason".to_owned(), judgement.notes.clone());
         }

@@ -9,9 +9,10 @@ use plugin_protocol::words;
 
 use super::breaker::{Breaker, Change, Ending, Pass};
 use super::budget::Budget;
+use super::cause::Cause;
 use super::evidence;
 use super::exchange::{Call, Exchange};
-use super::judge::{CANCELLED, GATEWAY, Judgement, judge};
+use super::judge::{Judgement, judge};
 use super::metrics::{Gauges, Metrics};
 use super::pipeline::{StepThreads, overloaded};
 use super::prepare::{Prepared, Shelf};
@@ -169,14 +170,14 @@ impl Router {
         let prepared = self
             .shelf
             .take(&digest)
-            .map_err(|error| Turned::new("package", chain(&error)))?;
+            .map_err(|error| Turned::new(Cause::Package, chain(&error)))?;
         let admitted =
             validator::admit_value(exchange.call.request, &prepared.manifest, &prepared.schemas)
                 .map_err(|refusal| {
                     exchange.input_hash = refusal.input_hash;
                     Turned {
                         quotes: true,
-                        ..Turned::new("request", refusal.notes)
+                        ..Turned::new(Cause::Request, refusal.notes)
                     }
                 })?;
         exchange.input_hash = Some(admitted.input_hash());
@@ -217,12 +218,12 @@ impl Router {
     fn sandbox(&self) -> Result<&Sandbox<Recorded<Invoke>>, Turned> {
         if self.sandbox.get().is_none() {
             let opened = Sandbox::open(self.settings.clone())
-                .map_err(|error| Turned::new("isolation", chain(&error)))?;
+                .map_err(|error| Turned::new(Cause::Isolation, chain(&error)))?;
             self.sandbox.get_or_init(|| opened);
         }
         self.sandbox
             .get()
-            .ok_or_else(|| Turned::new("isolation", "the sandbox did not open".to_owned()))
+            .ok_or_else(|| Turned::new(Cause::Isolation, "the sandbox did not open".to_owned()))
     }
 
     fn attempts(
@@ -237,7 +238,7 @@ impl Router {
                 Attempt::Ended(outcome) => outcome,
             };
             let (cause, status) = (outcome.cause, outcome.response.status);
-            let again = cause != CANCELLED && ready.budget.retry(status, Instant::now());
+            let again = cause != Cause::Cancelled && ready.budget.retry(status, Instant::now());
             if !again && let Some(pass) = ready.pass.take() {
                 let change = pass.end(ending(status, cause), Instant::now());
                 outcome.meta.extend(change.map(circuit_fact));
@@ -321,11 +322,11 @@ impl Router {
             Err(turned) => Ok(Err(turned)),
             Ok((_, digest)) if digest != ready.prepared.digest => {
                 let notes = format!(
-                    "plugin '{}' was {} any more when its turn came: it was replaced",
+                    "plugin '{}' is {} in the version that was called: it was replaced while the call waited",
                     ready.plugin_id,
                     words::NOT_ENABLED
                 );
-                Ok(Err(Turned::new("not_enabled", notes)))
+                Ok(Err(Turned::new(Cause::NotEnabled, notes)))
             }
             Ok(_) => Ok(Ok(self.record(exchange.intent(ready, attempt))?)),
         }
@@ -362,10 +363,10 @@ impl Router {
 }
 
 /// What a call's end says about its plugin.
-fn ending(status: Status, cause: &str) -> Ending {
+fn ending(status: Status, cause: Cause) -> Ending {
     match status {
         Status::Ok | Status::Rejected => Ending::Answered,
-        Status::Error | Status::Timeout if cause == CANCELLED || cause == GATEWAY => {
+        Status::Error | Status::Timeout if matches!(cause, Cause::Cancelled | Cause::Gateway) => {
             Ending::Unknown
         }
         Status::Error | Status::Timeout => Ending::Failed,

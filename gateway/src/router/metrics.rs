@@ -84,7 +84,7 @@ impl Metrics {
         let denied = outcome.meta.get(super::judge::DENIED_CALL);
         self.lock().end(
             response.status.as_str(),
-            outcome.cause,
+            outcome.cause.as_str(),
             denied.map(String::as_str),
             time,
         );

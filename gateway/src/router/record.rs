@@ -7,6 +7,7 @@ use plugin_protocol::event::EventKind;
 use plugin_protocol::ids::{EventId, PluginId, RequestId, RunId};
 use plugin_protocol::message::{Response, Status};
 
+use super::cause::Cause;
 use super::evidence::Kept;
 use ledger::{Document, Draft, Record};
 use sandbox::Report;
@@ -31,8 +32,8 @@ pub struct Invoke {
 pub struct Outcome {
     /// The answer for the host.
     pub response: Response,
-    /// The cause in one word, for instance `answer`, `timeout` or `violation`.
-    pub cause: &'static str,
+    /// Why it ended so.
+    pub cause: Cause,
     /// What the sandbox saw, when a plugin was started.
     pub report: Option<Report>,
     pub(crate) place: Place,
@@ -117,7 +118,7 @@ impl Unkept {
     pub(super) fn of(outcome: &Outcome) -> Option<Self> {
         outcome.kept.document.as_ref()?;
         let mut meta = outcome.meta.clone();
-        meta.insert("cause".to_owned(), "evidence".to_owned());
+        meta.insert("cause".to_owned(), Cause::Evidence.to_string());
         meta.insert("status".to_owned(), Status::Error.to_string());
         meta.insert(
             "reason".to_owned(),

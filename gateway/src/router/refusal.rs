@@ -9,7 +9,8 @@ use plugin_protocol::report::PluginStatus;
 use plugin_protocol::{shown, words};
 
 use super::breaker::Refused;
-use super::judge::{CANCELLED, CANCELLED_NOTES};
+use super::cause::Cause;
+use super::judge::CANCELLED_NOTES;
 use super::slots::NoSlot;
 use registry::Registry;
 
@@ -17,14 +18,14 @@ use registry::Registry;
 #[derive(Debug)]
 pub(super) struct Turned {
     pub(super) status: Status,
-    pub(super) cause: &'static str,
+    pub(super) cause: Cause,
     pub(super) notes: String,
     /// Whether the notes may quote what the host sent, and so stay out of the ledger.
     pub(super) quotes: bool,
 }
 
 impl Turned {
-    pub(super) fn new(cause: &'static str, notes: String) -> Self {
+    pub(super) fn new(cause: Cause, notes: String) -> Self {
         Self {
             status: Status::Rejected,
             cause,
@@ -37,7 +38,7 @@ impl Turned {
     pub(super) fn cancelled() -> Self {
         Self {
             status: Status::Error,
-            ..Self::new(CANCELLED, CANCELLED_NOTES.to_owned())
+            ..Self::new(Cause::Cancelled, CANCELLED_NOTES.to_owned())
         }
     }
 
@@ -49,7 +50,7 @@ impl Turned {
         );
         Self {
             status: Status::Timeout,
-            ..Self::new("timeout", notes)
+            ..Self::new(Cause::Timeout, notes)
         }
     }
 }
@@ -69,7 +70,7 @@ pub(super) fn enabled(
             shown::cut(plugin_id, SHOWN_CHARS),
             words::NOT_FOUND
         );
-        return Err(Turned::new("not_found", notes));
+        return Err(Turned::new(Cause::NotFound, notes));
     };
     match plugin.info.status {
         PluginStatus::Enabled => Ok((id, plugin.package_digest)),
@@ -79,7 +80,7 @@ pub(super) fn enabled(
                 words::NOT_ENABLED,
                 status.as_str()
             );
-            Err(Turned::new("not_enabled", notes))
+            Err(Turned::new(Cause::NotEnabled, notes))
         }
     }
 }
@@ -97,7 +98,7 @@ pub(super) fn no_slot(reason: NoSlot, waiting_at_most: usize) -> Turned {
             words::OVERLOADED
         ),
     };
-    Turned::new("overloaded", notes)
+    Turned::new(Cause::Overloaded, notes)
 }
 
 /// Why a plugin that failed too often is refused for now.
@@ -114,7 +115,7 @@ pub(super) fn open_circuit(plugin_id: &PluginId, refused: Refused) -> Turned {
         "{}: plugin '{plugin_id}' failed {failures} times in a row: {then}",
         words::CIRCUIT_OPEN
     );
-    Turned::new("circuit_open", notes)
+    Turned::new(Cause::CircuitOpen, notes)
 }
 
 /// The time of day after `wait`, as an RFC 3339 time.

@@ -8,6 +8,7 @@ use plugin_protocol::message::Status;
 use plugin_protocol::report::Severity;
 
 use super::evidence::{Evidence, Seen};
+use crate::router::Cause;
 use ledger::CheckOutcome::{self as Outcome, Fail, NotChecked, Pass};
 use sandbox::{End, Layer};
 
@@ -165,7 +166,7 @@ fn typed(evidence: &Evidence) -> Verdict {
     // A failed schema, a kind that is not declared, no UTF-8, another request's name: the gateway calls all of them a bad answer.
     if let Some(seen) = evidence
         .calls()
-        .find(|seen| seen.outcome.cause == "bad_answer")
+        .find(|seen| seen.outcome.cause == Cause::BadAnswer)
     {
         return (Fail, seen.told());
     }
@@ -349,7 +350,7 @@ fn closed(evidence: &Evidence) -> Verdict {
         return (Fail, seen.told());
     }
     // The plugin's own no is an answer; falling over is not.
-    let fell = |seen: &&Seen| seen.ran() && seen.outcome.cause != "answer";
+    let fell = |seen: &&Seen| seen.ran() && seen.outcome.cause != Cause::Answer;
     if let Some(seen) = evidence.odd.iter().find(fell) {
         return (Fail, seen.told());
     }
