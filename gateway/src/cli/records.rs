@@ -11,12 +11,12 @@ use super::args::{Kind, Query};
 use super::output::Output;
 use super::progress::Progress;
 use super::words::printable;
-use super::{Answer, Place, existing, open};
+use super::{Answer, StateFolder, existing, open};
 use crate::error::Error;
 use crate::operator;
 use ledger::{self, Filter, Stored};
 
-pub(super) fn verify(state: &Place, out: Output) -> Result<Answer, Error> {
+pub(super) fn verify(state: &StateFolder, out: Output) -> Result<Answer, Error> {
     let settings = operator::settings(existing(state)?)?.anchored(state.anchor.as_deref());
     let progress = Progress::start(out);
     let anchor = settings.ledger.anchor_folder();
@@ -39,7 +39,7 @@ pub(super) fn verify(state: &Place, out: Output) -> Result<Answer, Error> {
     Ok(found.valid.into())
 }
 
-pub(super) fn checkpoint(state: &Place, out: Output) -> Result<Answer, Error> {
+pub(super) fn checkpoint(state: &StateFolder, out: Output) -> Result<Answer, Error> {
     let signed = open(state, out)?.checkpoint(state)?;
     let document = signed
         .as_ref()
@@ -51,7 +51,7 @@ pub(super) fn checkpoint(state: &Place, out: Output) -> Result<Answer, Error> {
     Ok(Answer::Yes)
 }
 
-pub(super) fn erase(state: &Place, run: &str, out: Output) -> Result<Answer, Error> {
+pub(super) fn erase(state: &StateFolder, run: &str, out: Output) -> Result<Answer, Error> {
     let run = RunId::parse(run).map_err(wrong)?;
     let erased = open(state, out)?.erase(&run)?;
     out.answer(&erased, || {

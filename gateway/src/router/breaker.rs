@@ -55,7 +55,7 @@ pub(crate) enum Ending {
 
 /// What an ending changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum CircuitChange {
     /// The plugin is refused from now on, for this long.
     Opened { failures: u32, wait: Duration },
     /// The plugin answered again and is no longer refused.
@@ -138,7 +138,7 @@ impl Circuit {
         }
     }
 
-    fn fail(&mut self, probe: bool, settings: &Settings, now: Instant) -> Option<Change> {
+    fn fail(&mut self, probe: bool, settings: &Settings, now: Instant) -> Option<CircuitChange> {
         self.failures = self.failures.saturating_add(1);
         let wait = match &self.open {
             Some(open) if probe => (open.wait * 2).min(settings.longest_wait()),
@@ -152,7 +152,7 @@ impl Circuit {
             wait,
             probing: false,
         });
-        Some(Change::Opened {
+        Some(CircuitChange::Opened {
             failures: self.failures,
             wait,
         })
@@ -161,7 +161,7 @@ impl Circuit {
 
 impl Pass<'_> {
     /// Tells how the call ended.
-    pub(crate) fn end(mut self, ending: Ending, now: Instant) -> Option<Change> {
+    pub(crate) fn end(mut self, ending: Ending, now: Instant) -> Option<CircuitChange> {
         let mut circuits = self.breaker.lock();
         // After a verdict there is no probe to give back.
         let probe = self.probe;
@@ -180,7 +180,7 @@ impl Pass<'_> {
                     return None;
                 }
                 circuits.remove(&self.plugin);
-                open.then_some(Change::Closed)
+                open.then_some(CircuitChange::Closed)
             }
             Ending::Unknown => None,
         }
@@ -222,7 +222,7 @@ mod tests {
         PluginId::parse("p.test.fails").unwrap()
     }
 
-    fn end(breaker: &Breaker, ending: Ending, now: Instant) -> Option<Change> {
+    fn end(breaker: &Breaker, ending: Ending, now: Instant) -> Option<CircuitChange> {
         breaker.admit(&plugin(), now).unwrap().end(ending, now)
     }
 
@@ -233,7 +233,7 @@ mod tests {
         let change = end(breaker, Ending::Failed, now);
         assert_eq!(
             change,
-            Some(Change::Opened {
+            Some(CircuitChange::Opened {
                 failures: FAILURES,
                 wait: FIRST
             })
@@ -270,11 +270,14 @@ mod tests {
             assert_eq!(refused.remaining, None, "only one finds out");
             assert!(matches!(
                 probe.end(Ending::Failed, now),
-                Some(Change::Opened { .. })
+                Some(CircuitChange::Opened { .. })
             ));
         }
         now += LONGEST;
-        assert_eq!(end(&breaker, Ending::Answered, now), Some(Change::Closed));
+        assert_eq!(
+            end(&breaker, Ending::Answered, now),
+            Some(CircuitChange::Closed)
+        );
         assert!(breaker.admit(&plugin(), now).is_ok());
         assert_eq!(breaker.open_count(), 0);
     }

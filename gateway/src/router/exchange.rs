@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::evidence::{self, Kept};
 use super::invocation::Ready;
 use super::judge::{Judgement, facts_of};
-use super::record::{Invoke, Outcome, Place};
+use super::record::{CallIds, Invoke, Outcome};
 use sandbox::{Cancel, Report};
 
 /// One call as the host made it.
@@ -42,14 +42,14 @@ impl<'a> Call<'a> {
 pub(super) struct Exchange<'a> {
     pub(super) call: Call<'a>,
     pub(super) start: Instant,
-    pub(super) place: Place,
+    pub(super) ids: CallIds,
     pub(super) input_hash: Option<PayloadHash>,
 }
 
 impl<'a> Exchange<'a> {
     pub(super) fn begin(call: Call<'a>) -> Self {
         let text = |name: &str| call.request.get(name).and_then(Value::as_str);
-        let place = Place {
+        let ids = CallIds {
             // A request without a usable run still leaves a trace, in the gateway's own run.
             run_id: text("run_id")
                 .and_then(|id| RunId::parse(id).ok())
@@ -61,7 +61,7 @@ impl<'a> Exchange<'a> {
         Self {
             call,
             start: Instant::now(),
-            place,
+            ids,
             input_hash: None,
         }
     }
@@ -89,7 +89,7 @@ impl<'a> Exchange<'a> {
 
     pub(super) fn outcome(
         &self,
-        place: Place,
+        ids: CallIds,
         judgement: Judgement,
         report: Option<Report>,
     ) -> Outcome {
@@ -122,7 +122,7 @@ impl<'a> Exchange<'a> {
             response,
             cause: judgement.cause,
             report,
-            place,
+            ids,
             meta,
             kept: Kept::default(),
         }

@@ -7,7 +7,7 @@ use plugin_protocol::ids::PluginId;
 use plugin_protocol::message::Status;
 use plugin_protocol::words;
 
-use super::breaker::{Breaker, Change, Ending, Pass};
+use super::breaker::{Breaker, CircuitChange, Ending, Pass};
 use super::budget::Budget;
 use super::cause::Cause;
 use super::evidence;
@@ -16,7 +16,7 @@ use super::judge::{Judgement, judge};
 use super::metrics::{Gauges, Metrics};
 use super::pipeline::{StepThreads, overloaded};
 use super::prepare::{Prepared, Shelf};
-use super::record::{Invoke, Outcome, Place, Unkept};
+use super::record::{CallIds, Invoke, Outcome, Unkept};
 use super::refusal::{Turned, enabled, from_now, no_slot, open_circuit};
 use super::slots::{Slot, Slots};
 use crate::config::Config;
@@ -293,15 +293,15 @@ impl Router {
             }
             Err(error) => (Judgement::fault(&error), None),
         };
-        let place = Place {
+        let ids = CallIds {
             invoke: Some(permit.event().event_id),
-            ..exchange.place.clone()
+            ..exchange.ids.clone()
         };
         let kept = judgement.result.as_ref().map(|result| {
             let manifest = &ready.prepared.manifest;
             evidence::of_result(&manifest.evidence, result, judgement.output_bytes)
         });
-        let mut outcome = exchange.outcome(place, judgement, report);
+        let mut outcome = exchange.outcome(ids, judgement, report);
         outcome.kept = kept.unwrap_or_default();
         outcome
             .meta
@@ -339,7 +339,7 @@ impl Router {
     ) -> Result<Recorded<Outcome>, Error> {
         let judgement = Judgement::without_result(turned.status, turned.cause, turned.notes)
             .quoting(turned.quotes);
-        self.record_end(exchange.outcome(exchange.place.clone(), judgement, None))
+        self.record_end(exchange.outcome(exchange.ids.clone(), judgement, None))
     }
 
     fn record_end(&self, outcome: Outcome) -> Result<Recorded<Outcome>, Error> {
@@ -374,13 +374,13 @@ fn ending(status: Status, cause: Cause) -> Ending {
 }
 
 /// What the event says that made a circuit change.
-fn circuit_fact(change: Change) -> (String, String) {
+fn circuit_fact(change: CircuitChange) -> (String, String) {
     let words = match change {
-        Change::Opened { failures, wait } => format!(
+        CircuitChange::Opened { failures, wait } => format!(
             "open until {} after {failures} failures in a row",
             from_now(wait)
         ),
-        Change::Closed => "closed".to_owned(),
+        CircuitChange::Closed => "closed".to_owned(),
     };
     ("circuit".to_owned(), words)
 }

@@ -10,7 +10,7 @@ use plugin_protocol::words;
 use super::cause::Cause;
 use crate::error::chain;
 use sandbox::{self, End, Report};
-use validator::{Misbehaviour, Verdict};
+use validator::{Accepted, Misbehaviour};
 
 /// What the notes of a cancelled call say.
 pub(super) const CANCELLED_NOTES: &str = "cancelled: the host took the call back";
@@ -79,7 +79,7 @@ pub(super) struct Allowed {
 pub(super) fn judge(
     report: &Report,
     allowed: Allowed,
-    check: impl FnOnce(&[u8]) -> Result<Verdict, Misbehaviour>,
+    check: impl FnOnce(&[u8]) -> Result<Accepted, Misbehaviour>,
 ) -> Judgement {
     use Status::{Error, Rejected, Timeout};
     let plain = Judgement::without_result;
@@ -99,16 +99,16 @@ pub(super) fn judge(
     }
 }
 
-fn answered(verdict: Verdict) -> Judgement {
+fn answered(accepted: Accepted) -> Judgement {
     Judgement {
-        status: verdict.status,
-        result: verdict.result,
+        status: accepted.status,
+        result: accepted.result,
         hashes: EvidenceHashes {
             input_hash: None,
-            output_hash: verdict.output_hash,
+            output_hash: accepted.output_hash,
         },
-        output_bytes: verdict.output_bytes,
-        notes: verdict.notes,
+        output_bytes: accepted.output_bytes,
+        notes: accepted.notes,
         cause: Cause::Answer,
         quotes: true,
         facts: BTreeMap::new(),

@@ -36,15 +36,15 @@ pub struct Outcome {
     pub cause: Cause,
     /// What the sandbox saw, when a plugin was started.
     pub report: Option<Report>,
-    pub(crate) place: Place,
+    pub(crate) ids: CallIds,
     pub(crate) meta: BTreeMap<String, String>,
     /// What is kept of the result.
     pub(crate) kept: Kept,
 }
 
-/// Where an outcome belongs in the ledger.
+/// The ids under which an outcome stands in the ledger.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct CallIds {
     pub(crate) run_id: RunId,
     pub(crate) plugin_id: Option<PluginId>,
     pub(crate) request_id: Option<RequestId>,
@@ -86,14 +86,14 @@ impl Record for Outcome {
             "duration_ms".to_owned(),
             self.response.duration_ms.to_string(),
         );
-        if let Some(invoke) = self.place.invoke {
+        if let Some(invoke) = self.ids.invoke {
             meta.insert("invoke".to_owned(), invoke.to_string());
         }
         Draft {
-            run_id: self.place.run_id.clone(),
+            run_id: self.ids.run_id.clone(),
             kind: closing_kind(self.response.status),
-            plugin_id: self.place.plugin_id.clone(),
-            request_id: self.place.request_id.clone(),
+            plugin_id: self.ids.plugin_id.clone(),
+            request_id: self.ids.request_id.clone(),
             input_hash: hashes.input_hash,
             output_hash: hashes.output_hash,
             meta,
@@ -108,7 +108,7 @@ impl Record for Outcome {
 /// The end of a call whose result could not be kept, and so is given to nobody.
 #[derive(Debug)]
 pub(super) struct Unkept {
-    place: Place,
+    ids: CallIds,
     input_hash: Option<PayloadHash>,
     meta: BTreeMap<String, String>,
 }
@@ -125,10 +125,10 @@ impl Unkept {
             "the result's evidence could not be kept, so the host was not given the result"
                 .to_owned(),
         );
-        let invoke = outcome.place.invoke;
+        let invoke = outcome.ids.invoke;
         meta.extend(invoke.map(|invoke| ("invoke".to_owned(), invoke.to_string())));
         Some(Self {
-            place: outcome.place.clone(),
+            ids: outcome.ids.clone(),
             input_hash: outcome.response.evidence_hashes.input_hash,
             meta,
         })
@@ -138,10 +138,10 @@ impl Unkept {
 impl Record for Unkept {
     fn draft(&self) -> Draft {
         Draft {
-            run_id: self.place.run_id.clone(),
+            run_id: self.ids.run_id.clone(),
             kind: closing_kind(Status::Error),
-            plugin_id: self.place.plugin_id.clone(),
-            request_id: self.place.request_id.clone(),
+            plugin_id: self.ids.plugin_id.clone(),
+            request_id: self.ids.request_id.clone(),
             input_hash: self.input_hash,
             output_hash: None,
             meta: self.meta.clone(),

@@ -19,7 +19,7 @@ use sandbox::Cancel;
 /// Carries out `task` and gives the line that answers it.
 pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel) -> Vec<u8> {
     let (line, gateway) = (
-        Line {
+        Reply {
             id: id.as_ref(),
             task,
         },
@@ -75,7 +75,7 @@ pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) 
         log(request, &outcome.response);
         Ok(Told::of(outcome.into_inner()))
     };
-    let line = Line { id, task };
+    let line = Reply { id, task };
     match task {
         Long::Invoke(asked) => Some(line.of(told(asked).map(|told| told.response))),
         Long::OperatorInvoke(asked) => Some(line.of(told(asked))),
@@ -98,12 +98,12 @@ pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) 
 
 /// The line to write for one call.
 #[derive(Clone, Copy)]
-struct Line<'a> {
+struct Reply<'a> {
     id: Option<&'a Id>,
     task: &'a Long,
 }
 
-impl Line<'_> {
+impl Reply<'_> {
     /// The answer; one that is an error is logged with the names that the host knows the call by.
     fn of<T: Serialize>(self, result: Result<T, impl Into<Fault>>) -> Vec<u8> {
         let result = result.map_err(Into::into);

@@ -43,7 +43,7 @@ pub struct Refusal {
 
 /// An answer that counts.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
+pub struct Accepted {
     /// `ok`, or the plugin's own `rejected` or `error`.
     pub status: Status,
     /// The result; none unless `ok`.
@@ -220,7 +220,7 @@ pub fn check_answer(
     admitted: &Admitted,
     manifest: &CheckedManifest,
     schemas: &Schemas,
-) -> Result<Verdict, Misbehaviour> {
+) -> Result<Accepted, Misbehaviour> {
     judge_answer(line, admitted, manifest, schemas).map_err(|words| Misbehaviour { words })
 }
 
@@ -229,7 +229,7 @@ fn judge_answer(
     admitted: &Admitted,
     manifest: &CheckedManifest,
     schemas: &Schemas,
-) -> Result<Verdict, String> {
+) -> Result<Accepted, String> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let max_bytes = manifest.limits.max_bytes;
     if line.len() as u64 > max_bytes {
@@ -264,7 +264,7 @@ fn judge_answer(
             };
             fit(&manifest.io.outputs, "io.outputs", &sized, schemas)
                 .map_err(|why| format!("the answer's result is refused: {why}"))?;
-            Ok(Verdict {
+            Ok(Accepted {
                 status: Status::Ok,
                 output_hash: Some(PayloadHash::of(&canonical)),
                 output_bytes: canonical.len(),
@@ -288,13 +288,13 @@ fn judge_answer(
     }
 }
 
-fn without_result(status: Status, notes: &str, dropped: Option<&Payload>) -> Verdict {
+fn without_result(status: Status, notes: &str, dropped: Option<&Payload>) -> Accepted {
     let remark = if dropped.is_some() {
         " (the result that came with it was dropped)"
     } else {
         ""
     };
-    Verdict {
+    Accepted {
         status,
         result: None,
         output_hash: None,

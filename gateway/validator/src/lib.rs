@@ -17,7 +17,7 @@ mod shape;
 mod words;
 
 pub use entry::Entry;
-pub use exchange::{Admitted, Misbehaviour, Refusal, Verdict, admit_value, check_answer};
+pub use exchange::{Accepted, Admitted, Misbehaviour, Refusal, admit_value, check_answer};
 pub use manifest::{CheckedManifest, check_manifest};
 pub use package::{PackageFiles, check_package};
 pub use schemas::Schemas;
