@@ -19,6 +19,8 @@
 //!
 //! Bytes become values through [`json`] only: it alone knows duplicate keys, inexact numbers and depth.
 
+#![forbid(unsafe_code)]
+
 pub mod canonical;
 pub mod capability;
 pub mod digest;
