@@ -18,6 +18,17 @@
 //! | [`sdk`] | a plugin's `main` in Rust | section 8 |
 //!
 //! Bytes become values through [`json`] only: it alone knows duplicate keys, inexact numbers and depth.
+//!
+//! ```
+//! use plugin_protocol::{canonical, ids::PluginId, json};
+//!
+//! let value = json::read(br#"{"b": 1e2, "a": "x"}"#)?;
+//! assert_eq!(canonical::bytes(&value), br#"{"a":"x","b":100}"#);
+//! assert!(json::read(br#"{"a": 1, "a": 2}"#).is_err(), "a key stands once");
+//! assert!(PluginId::parse("p.example.hello").is_ok());
+//! assert!(PluginId::parse("Hello!").is_err());
+//! # Ok::<(), json::Error>(())
+//! ```
 
 #![forbid(unsafe_code)]
 
