@@ -67,7 +67,7 @@ pub(crate) fn main(serve: ServeFn) -> ExitCode {
     };
     let code = match run(cli, out, serve) {
         Ok(answer) => answer.exit_code(),
-        // Nobody listens any more; that is the reader's choice, not a failure.
+        // The reader closed the pipe; that is its choice, not a failure.
         Err(Error::Output(source)) if source.kind() == io::ErrorKind::BrokenPipe => 0,
         Err(error) => {
             out.failure(error.kind().as_str(), &chain(&error), &error.hint());
@@ -141,7 +141,7 @@ fn usage(wrong: &clap::Error) -> ExitCode {
         .failure(Kind::Usage.as_str(), message, "see plugin-gateway --help");
         return ExitCode::from(Kind::Usage.exit_code());
     }
-    // A closed terminal is nobody to tell.
+    // If the terminal is closed, there is nowhere to print.
     wrong.print().unwrap_or_default();
     ExitCode::from(if wrong.use_stderr() {
         Kind::Usage.exit_code()
@@ -194,7 +194,7 @@ fn existing(state: &Path) -> Result<&Path, Error> {
     }
 }
 
-/// Opens the way to change the state, and says what a crash before had left to mend.
+/// Opens the state for changes, and reports what was repaired after a crash.
 fn open(state: &StateFolder, out: Output) -> Result<Door, Error> {
     let door = Door::open(existing(state)?, state.anchor.as_deref())?;
     let Door::Own(gateway) = &door else {

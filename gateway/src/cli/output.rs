@@ -51,14 +51,14 @@ impl Output {
         out.write_all(b"\n")
     }
 
-    /// Something good to know, for people only.
+    /// A remark for people, not printed with --quiet.
     pub(super) fn note(self, words: &str) {
         if !self.quiet {
             say(words);
         }
     }
 
-    /// Something that only those who asked for more want to know.
+    /// A detail, printed only with --verbose.
     pub(super) fn detail(self, words: &str) {
         if self.verbose {
             say(words);
@@ -86,7 +86,7 @@ impl Output {
     }
 }
 
-/// Words on stderr. Where even that is closed there is nobody left to tell.
+/// Words on stderr. If that is closed too, there is nowhere left to report.
 fn say(words: &str) {
     line(&mut io::stderr().lock(), words).unwrap_or_default();
 }

@@ -1,4 +1,4 @@
-//! A run's deterministic calls made again, to see whether they give what they gave. The state is only read: the calls go the usual
+//! Repeats a run's deterministic calls and compares the output hashes. The state is only read: the calls go the usual
 //! way through a gateway in a throw-away state.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use crate::error::{Error, chain};
 use ledger::{self, Filter, REQUEST_LINK};
 use registry::{Registry, Store};
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Serialize)]
 pub(crate) struct Replay {
     pub(crate) run_id: RunId,
@@ -209,7 +209,7 @@ impl Stage<'_> {
             return Ok(Some("the plugin is not deterministic".to_owned()));
         }
         let Some(plugin) = self.registry.get(plugin_id) else {
-            return Ok(Some("the plugin is not registered any more".to_owned()));
+            return Ok(Some("the plugin is no longer registered".to_owned()));
         };
         if PackageDigest::parse(fact("package_digest")) != Ok(plugin.package_digest) {
             let version = &plugin.info.version;
@@ -269,7 +269,7 @@ impl Stage<'_> {
             let done = match digest.map(|digest| self.store.open_package(digest)) {
                 Some(Ok(package)) => harness.try_install(package.root())?.map(drop),
                 Some(Err(error)) => Err(chain(&error)),
-                None => Err("the plugin is not registered any more".to_owned()),
+                None => Err("the plugin is no longer registered".to_owned()),
             };
             self.installed.insert(plugin_id.clone(), done);
         }

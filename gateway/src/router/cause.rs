@@ -26,7 +26,7 @@ pub enum Cause {
     Memory,
     /// Time ran out.
     Timeout,
-    /// The host took the call back.
+    /// The host cancelled the call.
     Cancelled,
     /// The gateway itself could not run the plugin.
     Gateway,
@@ -44,7 +44,7 @@ pub enum Cause {
     Isolation,
     /// No place came free, or none could be waited for.
     Overloaded,
-    /// The plugin failed too often of late.
+    /// The plugin failed too often recently.
     CircuitOpen,
 }
 

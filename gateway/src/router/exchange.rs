@@ -1,4 +1,4 @@
-//! A call that is under way: who asked, what is known of it, and how it is written down.
+//! A call in progress: who asked, what is known of it, and how it is recorded.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// A call that is under way: who asked, when it came and what is known of it so far.
+/// A call in progress: who asked, when it arrived and what is known of it so far.
 #[derive(Debug)]
 pub(super) struct Exchange<'a> {
     pub(super) call: Call<'a>,

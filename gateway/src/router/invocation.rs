@@ -1,4 +1,4 @@
-//! One invocation: check, wait for a place, write down, run, check again, write down, answer.
+//! One invocation: check the request, wait for a slot, record the intent, run, check the answer, record the end, answer.
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
@@ -42,7 +42,7 @@ pub(crate) struct Router {
     waiting_at_most: usize,
 }
 
-/// A call that may start: nothing is missing but the record.
+/// A call that may start as soon as its `INVOKE` is recorded.
 #[derive(Debug)]
 pub(super) struct Ready<'a> {
     pub(super) plugin_id: PluginId,
@@ -54,11 +54,11 @@ pub(super) struct Ready<'a> {
     _slot: Slot,
 }
 
-/// How one attempt came out.
+/// How one attempt ended.
 enum Attempt {
-    /// It was not made.
+    /// The plugin was not started.
     Turned(Turned),
-    /// It was made, and is not written down yet.
+    /// The plugin ran; its end is not recorded yet.
     Ended(Box<Outcome>),
 }
 
@@ -89,7 +89,7 @@ impl Router {
     /// Takes one call from request to answer.
     ///
     /// # Errors
-    /// When the ledger cannot write down what happened: then there is no answer.
+    /// When the ledger cannot record what happened: then there is no answer.
     pub(crate) fn invoke(&self, call: Call<'_>) -> Result<Recorded<Outcome>, Error> {
         let mut exchange = Exchange::begin(call);
         match self.ready(&mut exchange) {
@@ -104,7 +104,7 @@ impl Router {
     /// Answers a call as `overloaded` without looking at it.
     ///
     /// # Errors
-    /// When the ledger cannot write that down.
+    /// When the ledger cannot record that.
     pub(crate) fn overloaded(
         &self,
         call: Call<'_>,
@@ -154,7 +154,7 @@ impl Router {
         &self.step_threads
     }
 
-    /// Everything that must hold before a plugin sees a request, the cheapest first.
+    /// Checks everything that must hold before a plugin sees a request, the cheapest first.
     fn ready(&self, exchange: &mut Exchange<'_>) -> Result<Ready<'_>, Turned> {
         let call = exchange.call;
         if call.cancel.is_some_and(Cancel::is_thrown) {
@@ -214,7 +214,7 @@ impl Router {
         })
     }
 
-    /// The sandbox, opened at the first call. Where a required layer is missing nothing is ever run.
+    /// The sandbox, opened at the first call. While a required layer is missing, no plugin is run.
     fn sandbox(&self) -> Result<&Sandbox<Recorded<Invoke>>, Turned> {
         if self.sandbox.get().is_none() {
             let opened = Sandbox::open(self.settings.clone())
@@ -309,8 +309,8 @@ impl Router {
         Ok(Attempt::Ended(Box::new(outcome)))
     }
 
-    /// Writes down that the plugin will see the request. The registry is held meanwhile, so that no
-    /// `INVOKE` ever follows the event that took the plugin's permission away.
+    /// Records that the plugin will see the request. The registry's lock is held meanwhile, so that no `INVOKE`
+    /// can follow the event that disabled or replaced the plugin.
     fn permit(
         &self,
         exchange: &Exchange<'_>,
@@ -345,7 +345,7 @@ impl Router {
     fn record_end(&self, outcome: Outcome) -> Result<Recorded<Outcome>, Error> {
         let unkept = Unkept::of(&outcome);
         let recorded = self.record(outcome).inspect_err(|_| {
-            // The call is closed all the same where the ledger still can; the error says why the host has no answer.
+            // Close the call all the same if the ledger still can; the error tells the host why it has no answer.
             if let Some(unkept) = unkept {
                 drop(self.record(unkept));
             }
@@ -373,7 +373,7 @@ fn ending(status: Status, cause: Cause) -> Ending {
     }
 }
 
-/// What the event says that made a circuit change.
+/// The fact for the event whose call opened or closed a circuit.
 fn circuit_fact(change: CircuitChange) -> (String, String) {
     let words = match change {
         CircuitChange::Opened { failures, wait } => format!(

@@ -18,7 +18,7 @@ pub(super) const CANCELLED_NOTES: &str = "cancelled: the host took the call back
 /// The fact that names the call which the sandbox refused.
 pub(super) const DENIED_CALL: &str = "denied_call";
 
-/// What a call came to, before it is recorded.
+/// How a call ended, before it is recorded.
 #[derive(Debug)]
 pub(super) struct Judgement {
     pub(super) status: Status,
@@ -49,7 +49,7 @@ impl Judgement {
         }
     }
 
-    /// The gateway's own fault: the plugin was never started, or was lost.
+    /// The gateway's own fault: the plugin could not be started, or was lost track of.
     pub(super) fn fault(error: &sandbox::Error) -> Self {
         let notes = format!("the gateway could not run the plugin: {}", chain(error));
         Self::without_result(Status::Error, Cause::Gateway, notes)

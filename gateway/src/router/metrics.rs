@@ -35,7 +35,7 @@ pub(crate) struct Counts {
     records: Histogram,
 }
 
-/// What is true at this moment.
+/// What holds at this moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Gauges {
     /// Calls that hold a place.
@@ -77,7 +77,7 @@ impl Histogram {
 }
 
 impl Metrics {
-    /// Counts how an attempt, or a call that was turned away, ended.
+    /// Counts how an attempt, or a call that was refused, ended.
     pub(super) fn ended(&self, outcome: &Outcome) {
         let response = &outcome.response;
         let time = Duration::from_millis(response.duration_ms);

@@ -75,7 +75,7 @@ impl Router {
     /// Asks the plugins of a pipeline.
     ///
     /// # Errors
-    /// When the pipeline itself makes no sense, or the ledger cannot write down what happens.
+    /// When the pipeline itself is not valid, or the ledger cannot record what happens.
     pub(crate) fn pipeline(&self, pipeline: Pipeline<'_>) -> Result<PipelineResponse, Error> {
         let start = Instant::now();
         let run_id = check(&pipeline)?;

@@ -52,7 +52,7 @@ impl Shelf {
         }
     }
 
-    /// The package of this digest, after a look whether its files are still those that were signed.
+    /// The package of this digest, after checking that its files are still those that were signed.
     ///
     /// # Errors
     /// When a file was changed, or cannot be read.

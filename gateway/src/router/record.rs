@@ -1,4 +1,4 @@
-//! What one call writes into the ledger: before the plugin sees the request, and before the host sees the answer.
+//! What one call records: an `INVOKE` before the plugin sees the request, and its end before the host sees the answer.
 
 use std::collections::BTreeMap;
 
@@ -105,7 +105,7 @@ impl Record for Outcome {
     }
 }
 
-/// The end of a call whose result could not be kept, and so is given to nobody.
+/// The end of a call whose result could not be kept, and is therefore not given to the host.
 #[derive(Debug)]
 pub(super) struct Unkept {
     ids: CallIds,
@@ -114,7 +114,7 @@ pub(super) struct Unkept {
 }
 
 impl Unkept {
-    /// What to record in place of `outcome` should its result not be kept; none where nothing is to be kept.
+    /// What to record instead of `outcome` if keeping its result fails; none when there is nothing to keep.
     pub(super) fn of(outcome: &Outcome) -> Option<Self> {
         outcome.kept.document.as_ref()?;
         let mut meta = outcome.meta.clone();

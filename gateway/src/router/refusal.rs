@@ -1,4 +1,4 @@
-//! Why a call is turned away before anything is started, in the words that hosts match on.
+//! Why a call is refused before anything is started, in the words that hosts match on.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Turned {
         }
     }
 
-    /// The host gave up before anything was started.
+    /// The host cancelled before anything was started.
     pub(super) fn cancelled() -> Self {
         Self {
             status: Status::Error,
@@ -85,7 +85,7 @@ pub(super) fn enabled(
     }
 }
 
-/// Why no place came free, where `waiting_at_most` may wait.
+/// Why no slot came free, where `waiting_at_most` calls may wait.
 pub(super) fn no_slot(reason: NoSlot, waiting_at_most: usize) -> Turned {
     let notes = match reason {
         NoSlot::Cancelled => return Turned::cancelled(),

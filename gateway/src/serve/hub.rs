@@ -1,4 +1,4 @@
-//! What all sessions of one gateway share: the gateway, the calls under way, and the wish to stop.
+//! What all sessions of one gateway share: the gateway, the calls under way, and the switch that stops them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,24 +15,24 @@ use crate::api::Gateway;
 use crate::config::Channel;
 use sandbox::Cancel;
 
-/// Room for every reason that can come before the one who waits has taken the first; the others add nothing.
+/// How many reasons to stop may queue; one that does not fit would change nothing.
 const REASONS: usize = 64;
 
 /// The most subscriptions at a time: each costs a thread that reads the ledger.
 const MAX_SUBSCRIBERS: usize = 16;
 
-/// Why the gateway stops, or goes on stopping.
+/// Why the gateway stops.
 #[derive(Debug)]
 pub(super) enum StopReason {
-    /// The host has nothing more to ask.
+    /// The host closed its end: no request will follow.
     EndOfInput,
-    /// Somebody asked for it, and is answered last.
+    /// A session asked for it; it is answered last.
     Shutdown(Arc<Session>, Option<Id>),
     /// A signal asked for it.
     Signal(nix::sys::signal::Signal),
-    /// Nobody reads the answers any more.
+    /// Nobody reads the answers now.
     HostGone,
-    /// Nothing is under way any more.
+    /// The last call has ended.
     Idle,
 }
 
@@ -45,9 +45,9 @@ pub(super) struct Hub {
     /// How many calls the host may have in flight.
     pub(super) in_flight: usize,
     pub(super) crew: Crew,
-    /// Nothing new is taken.
+    /// Once thrown, no new call is accepted.
     pub(super) stop: Arc<Cancel>,
-    /// No call is under way any more: those who follow the ledger come to their end.
+    /// Thrown when the last call has ended; those who follow the ledger then stop.
     pub(super) quiet: Cancel,
     reasons: Sender<StopReason>,
     busy: AtomicUsize,
@@ -55,11 +55,11 @@ pub(super) struct Hub {
     sessions: Mutex<Vec<Weak<Session>>>,
 }
 
-/// Something that is under way; the gateway does not end before it is dropped.
+/// A call in progress; the gateway does not exit while one exists.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Hub>);
 
-/// One of the subscriptions there may be.
+/// One of the [`MAX_SUBSCRIBERS`] subscriptions.
 #[derive(Debug)]
 pub(super) struct Subscriber(Arc<Hub>);
 
@@ -87,7 +87,7 @@ impl Hub {
         Ok((Arc::new(hub), taken))
     }
 
-    /// Says why the gateway should stop. Where too many have said so already it is not said again.
+    /// Says why the gateway should stop. A reason that finds the queue full is dropped: the gateway is stopping already.
     pub(super) fn tell(&self, reason: StopReason) {
         drop(self.reasons.try_send(reason));
     }
@@ -123,13 +123,13 @@ impl Hub {
         sessions.push(Arc::downgrade(session));
     }
 
-    /// The sessions that are there now.
+    /// The sessions that are open now.
     pub(super) fn sessions(&self) -> Vec<Arc<Session>> {
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Takes back every call that is under way.
+    /// Cancels every call in progress.
     pub(super) fn cancel_all(&self) {
         for session in self.sessions() {
             session.cancel_all();

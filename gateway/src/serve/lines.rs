@@ -1,4 +1,4 @@
-//! Lines from a pipe or socket, each bounded: one that is too long is told of and passed over, and reading goes on behind it.
+//! Lines from a pipe or socket, each bounded: one that is too long is reported and skipped, and reading continues after it.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,7 +17,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 pub(super) enum Line {
     /// A line without its newline. The last one of the input may have had none.
     Whole(Vec<u8>),
-    /// A line of more than the bound; the rest of it is passed over.
+    /// A line longer than the bound; the rest of it is skipped.
     TooLong,
     /// The end of the input.
     End,
@@ -36,7 +36,7 @@ pub(super) struct Lines {
     start: usize,
     /// How far the buffer was looked through for a newline.
     seen: usize,
-    /// Whether a line that is too long is being passed over.
+    /// Whether the rest of a line that is too long is being skipped.
     skipping: bool,
     ended: bool,
 }
@@ -134,7 +134,7 @@ impl Lines {
         self.seen -= self.start;
         self.start = 0;
         if self.buffer.is_empty() {
-            // What one long line took is given back.
+            // Give back the memory that one long line took.
             self.buffer.shrink_to(2 * CHUNK_BYTES);
         }
         let have = self.buffer.len();
@@ -144,7 +144,7 @@ impl Lines {
             match rustix::io::read(&self.source, &mut *room) {
                 Ok(got) => break got,
                 Err(rustix::io::Errno::INTR) => {}
-                // A peer that broke off has said all that it will say.
+                // A peer that reset the connection sends nothing more: treat it as the end of input.
                 Err(rustix::io::Errno::CONNRESET) => break 0,
                 Err(error) => {
                     self.buffer.truncate(have);

@@ -1,4 +1,4 @@
-//! Logs on standard error, as text or JSON. A host that does not read them loses lines, never the gateway its time.
+//! The log on standard error, as text or JSON. When the host does not read it, lines are lost; the gateway never waits.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(super) struct Log {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Takes lines, and counts those for which there is no room.
+/// Accepts lines, and counts those that found no room.
 #[derive(Debug, Clone)]
 struct LineSink {
     format: LogFormat,
@@ -48,7 +48,7 @@ struct LineWriter {
 /// Starts logging for this process.
 ///
 /// # Errors
-/// When the system has no thread to give.
+/// When the system cannot start a thread.
 pub(super) fn start(format: LogFormat, level: LogLevel) -> io::Result<Log> {
     let (lines, written) = bounded(WAITING_LINES);
     let (alive, finished) = bounded(0);
@@ -87,14 +87,14 @@ pub(super) fn start(format: LogFormat, level: LogLevel) -> io::Result<Log> {
     })
 }
 
-/// The line is empty at the end: then the writer is done.
+/// Writes lines until it receives an empty one, which marks the end.
 fn write_lines(lines: &Receiver<Vec<u8>>, lost: &AtomicU64) {
     for line in lines {
         if line.is_empty() {
             return;
         }
         let mut out = io::stderr().lock();
-        // Where nobody can be told there is nobody to tell that.
+        // If standard error is closed, there is nowhere to report it.
         out.write_all(&line).unwrap_or_default();
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
@@ -119,7 +119,7 @@ impl Drop for Log {
                 != Err(crossbeam_channel::RecvTimeoutError::Timeout)
             && let Some(thread) = self.thread.take()
         {
-            // It has ended; a panic there took nothing with it but lines.
+            // The thread has ended; a panic in it can only have lost log lines.
             drop(thread.join());
         }
     }

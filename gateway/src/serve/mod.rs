@@ -92,21 +92,21 @@ use sandbox::Cancel;
 /// How long a cancelled call may take to end: its plugin is killed and reaped.
 const CANCEL: Duration = Duration::from_secs(5);
 
-/// How long operators and followers may take to read what is left for them.
+/// How long operators and followers may take to read what is queued for them.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Serves the state until the host has no more to ask, or somebody ends it.
+/// Serves the state until the host closes its end, or a signal or `shutdown` stops it.
 ///
 /// # Errors
-/// When the state cannot be opened, or the system has not what a supervisor needs.
+/// When the state cannot be opened, or the system refuses a thread or a descriptor.
 pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
-    // Before any thread is there, so that every thread inherits it and only one of them waits for signals.
+    // Before any thread starts, so that every thread inherits the mask and one of them alone waits for signals.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
     signals.thread_block().map_err(io::Error::from)?;
-    // A file that may not grow any more (setrlimit(2), RLIMIT_FSIZE) is then an error of the write, as a full disk is.
+    // With SIGXFSZ blocked, a write beyond RLIMIT_FSIZE (setrlimit(2)) fails with an error, as on a full disk.
     let too_large = SigSet::from_iter([Signal::SIGXFSZ]);
     too_large.thread_block().map_err(io::Error::from)?;
-    // Each call in flight holds a few descriptors; where more are not to be had, calls are answered `overloaded`.
+    // Each call in flight holds a few descriptors; when they run out, calls are answered `overloaded`.
     drop(rlimit::increase_nofile_limit(u64::MAX));
     let log = log::start(options.format, options.level)?;
     let config = Config::load(state)?.anchored(options.anchor.as_deref());
@@ -183,7 +183,7 @@ fn watch_signals(hub: &Arc<Hub>, signals: SigSet) -> io::Result<()> {
     Ok(())
 }
 
-/// Tells when nobody can read the answers any more.
+/// Reports when the host has closed the end that reads the answers.
 fn watch_answers(hub: &Arc<Hub>) -> io::Result<()> {
     let (reasons, over) = (hub.reasons(), Cancel::new()?);
     std::thread::Builder::new()
@@ -214,14 +214,14 @@ fn read_host(hub: &Arc<Hub>, host: &Arc<Session>) -> io::Result<()> {
     Ok(())
 }
 
-/// Brings everything to its end, in order.
+/// Shuts everything down, in order.
 struct Ending<'a> {
     hub: &'a Arc<Hub>,
     reasons: &'a Receiver<StopReason>,
-    /// When patience ends.
+    /// When calls in flight are cancelled.
     deadline: Option<Instant>,
     cancelled: bool,
-    /// Those who asked for it, to be answered last.
+    /// The sessions that asked for the shutdown, to be answered last.
     asked: Vec<(Arc<Session>, Option<Id>)>,
 }
 
@@ -258,7 +258,9 @@ impl Ending<'_> {
                 self.asked.push((session, id));
             }
             StopReason::HostGone => {
-                tracing::warn!("nobody reads the answers any more: cancelling what is in flight");
+                tracing::warn!(
+                    "the host no longer reads the answers: cancelling what is in flight"
+                );
                 self.cancel();
             }
             StopReason::Signal(signal) if self.deadline.is_some() => {
@@ -296,7 +298,7 @@ impl Ending<'_> {
         }
     }
 
-    /// Lets everyone read what is left: the host as long as it likes unless somebody wants an end.
+    /// Lets every reader take what is queued: the host without a limit, unless a signal has set one.
     fn bid_farewell(mut self, host: &Session) {
         let written = host.finish();
         while !self.cancelled {
@@ -321,7 +323,7 @@ impl Ending<'_> {
     }
 }
 
-/// Waits until no thread holds the hub any more, so that the ledger is closed in good order.
+/// Waits until the last thread has let go of the hub, so that the ledger is closed in good order.
 fn release(hub: Arc<Hub>) -> bool {
     const LOOK_EVERY: Duration = Duration::from_millis(1);
     let gateway = Arc::clone(&hub.gateway);

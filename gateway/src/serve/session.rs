@@ -32,9 +32,9 @@ pub(super) struct Session {
     pub(super) hub: Arc<Hub>,
     caller: Caller,
     out: Sender<Vec<u8>>,
-    /// The answers that are there are still written, then the writer ends.
+    /// Once thrown, the writer writes what is queued and ends.
     finish: Cancel,
-    /// Nobody waits for answers any more.
+    /// Once thrown, answers are dropped instead of queued.
     abandoned: Cancel,
     /// Disconnected when the writer has ended.
     written: Receiver<()>,
@@ -57,7 +57,7 @@ impl Session {
     /// Opens a session whose answers go to `sink`, written by a thread of its own.
     ///
     /// # Errors
-    /// When the system has no thread to give.
+    /// When the system cannot start a thread.
     pub(super) fn open(
         hub: &Arc<Hub>,
         caller: Caller,
@@ -89,7 +89,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Takes one line, and answers it now or lets it be carried out.
+    /// Handles one line: answers it now, or hands it to the crew.
     pub(super) fn take(self: &Arc<Self>, line: &[u8]) {
         match message::parse(line) {
             Ok(call) => self.start(call, line.len()),
@@ -106,7 +106,7 @@ impl Session {
         }
     }
 
-    /// Tells that a line was too long to be read.
+    /// Answers a line that was too long to read.
     pub(super) fn refuse_too_long(&self) {
         let most = self.hub.settings.max_line_bytes;
         let words = format!(
@@ -185,7 +185,7 @@ impl Session {
             flight.end(line);
         });
         if let Err(job) = self.hub.crew.run(job) {
-            // No thread is to be had: the one that reads carries it out, and reads no more meanwhile.
+            // No thread could be started: the reading thread runs the call itself and reads nothing meanwhile.
             job();
         }
     }
@@ -221,8 +221,8 @@ impl Session {
         })
     }
 
-    /// Answers a call for which there is no room. What is cheap is carried out all the same, by the
-    /// thread that reads: so a busy host can still be told what is true.
+    /// Answers a call for which there is no room. A cheap call is run all the same, on the reading thread,
+    /// so that a busy gateway still answers questions about itself.
     fn overloaded(&self, id: Option<&Id>, task: &Long, reason: &str) {
         let busy = self.hub.begin();
         if let Some(line) = work::overloaded(&self.hub, id, task, reason) {
@@ -287,13 +287,13 @@ impl Session {
         taken
     }
 
-    /// Lets the writer end behind what it has; the channel tells when it has.
+    /// Lets the writer write what is queued and end; the channel it returns disconnects when that is done.
     pub(super) fn finish(&self) -> &Receiver<()> {
         self.finish.cancel();
         &self.written
     }
 
-    /// Gives up on the one who should read.
+    /// Gives up on a reader that does not read.
     pub(super) fn abandon(&self) {
         self.abandoned.cancel();
     }
@@ -350,7 +350,7 @@ fn write_answers(
         if let Err(error) = written {
             tracing::warn!(
                 reason = error.to_string(),
-                "answers cannot be written any more"
+                "answers can no longer be written"
             );
             return;
         }

@@ -67,7 +67,7 @@ struct Follower {
 }
 
 impl Follower {
-    /// The answer comes first, so that no event is before it.
+    /// Answers first, so that no event precedes the answer.
     fn run(mut self, id: Option<Id>) {
         let result = serde_json::json!({ "subscribed": true, "from": self.from });
         self.session.answer_with(id.as_ref(), Ok(result));
@@ -85,7 +85,7 @@ impl Follower {
             if self.end.is_thrown() {
                 return UNSUBSCRIBED.to_owned();
             }
-            // Asked before looking: what was recorded before it is still sent.
+            // Read before looking for events, so that whatever was recorded before the switch was thrown is still sent.
             let quiet = self.session.hub.quiet.is_thrown();
             match self.events.next() {
                 Some(Ok(stored)) if stored.index < self.from => {}
@@ -102,7 +102,7 @@ impl Follower {
         }
     }
 
-    /// Waits until the event is durable; it never will be when the ledger failed, and the gateway then stops some day.
+    /// Waits until the event is durable. When the ledger has failed it never will be; then only the end of the gateway ends the wait.
     fn is_durable(&self, stored: &Stored) -> bool {
         while self.session.hub.gateway.events() <= stored.index {
             if self.session.hub.quiet.is_thrown() || self.end.is_thrown() {

@@ -68,7 +68,7 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
     }
 }
 
-/// The answer to a call for which there is no room; none where the call costs so little that it is carried out all the same.
+/// The answer to a call for which there is no room; none for a call so cheap that it is run all the same.
 pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) -> Option<Vec<u8>> {
     let told = |Invoke { plugin_id, request }: &Invoke| -> Result<Told, Error> {
         let outcome = hub.gateway.overloaded(plugin_id, request, reason)?;
@@ -176,8 +176,8 @@ fn register(gateway: &Gateway, asked: &Register) -> Result<Registered, Fault> {
     Ok(registered)
 }
 
-/// A manifest without its package, as a package of one file for as long as it takes to register it. What it starts is
-/// not there, so that it is recorded as rejected.
+/// A manifest without its package, as a package of one file in a temporary folder. The program it names is missing,
+/// so it is recorded as rejected.
 fn manifest_alone(manifest: &Value) -> Result<tempfile::TempDir, Error> {
     let folder = tempfile::Builder::new()
         .prefix("plugin-gateway-manifest-")

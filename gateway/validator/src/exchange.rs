@@ -1,4 +1,4 @@
-//! Requests before they run and answers before they count; it starts nothing and trusts no word that it has not checked.
+//! Checks requests before they run and answers before they count; it starts nothing and trusts nothing unchecked.
 
 use plugin_protocol::digest::PayloadHash;
 use plugin_protocol::ids::{RequestId, RunId};
@@ -41,7 +41,7 @@ pub struct Refusal {
     pub input_hash: Option<PayloadHash>,
 }
 
-/// An answer that counts.
+/// An answer that was accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Accepted {
     /// `ok`, or the plugin's own `rejected` or `error`.
@@ -52,7 +52,7 @@ pub struct Accepted {
     pub output_hash: Option<PayloadHash>,
     /// The canonical result's length; 0 where there is none.
     pub output_bytes: usize,
-    /// The plugin's words, bounded and harmless.
+    /// The plugin's words, cut to a limit and safe to show.
     pub notes: String,
 }
 

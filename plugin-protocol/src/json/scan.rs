@@ -14,7 +14,7 @@ const SAFE_DIGITS: usize = 15;
 /// From here on RFC 8785 (by ECMAScript's rule) writes doubles with an exponent.
 const EXPONENT_FROM: f64 = 1e21;
 
-/// Refuses the rules' offenders in `text`.
+/// Refuses `text` if it breaks one of the rules.
 pub(super) fn check(text: &str) -> Result<(), Error> {
     let text = text.as_bytes();
     let mut at = 0;

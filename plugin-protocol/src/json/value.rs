@@ -1,4 +1,4 @@
-//! Builds the value, and finds keys that may not be there; it relies on [`super::scan`] for depth and numbers.
+//! Builds the value, and finds keys that are not allowed; it relies on [`super::scan`] for depth and numbers.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -44,7 +44,7 @@ fn explain(text: &str, error: &serde_json::Error, fault: Option<KeyFault>) -> Er
     }
 }
 
-/// A key that may not be there, with the way to it, innermost step first.
+/// A key that is not allowed, with the path to it, innermost step first.
 struct KeyFault {
     rule: Rule,
     steps: Vec<String>,

@@ -59,10 +59,10 @@ pub(super) const CHECKS: [Row; 10] = [
     ("INV-PNP-10", "what is wrong is refused", closed),
 ];
 
-/// What is said where nothing could be asked of the plugin.
+/// The detail when the plugin could not be called.
 const NOT_ASKED: &str = "the plugin could not be asked: see INV-PNP-01";
 
-/// What is said where no call succeeded.
+/// The detail when no call succeeded.
 const NO_ANSWER: &str =
     "no sample was answered `ok`: pass a payload that it takes with --text or --input";
 
@@ -349,7 +349,7 @@ fn closed(evidence: &Evidence) -> Judged {
     {
         return (Fail, seen.told());
     }
-    // The plugin's own no is an answer; falling over is not.
+    // A plugin may refuse; it may not crash.
     let fell = |seen: &&Seen| seen.ran() && seen.outcome.cause != Cause::Answer;
     if let Some(seen) = evidence.odd.iter().find(fell) {
         return (Fail, seen.told());
