@@ -30,7 +30,7 @@ pub struct Gateway {
     ledger: Ledger,
     router: Router,
     opening: Opening,
-    /// The folder of the anchor; none for the one inside the state.
+    /// The anchor's folder; none when it lies inside the state.
     anchor: Option<PathBuf>,
 }
 
@@ -133,7 +133,7 @@ impl Gateway {
     /// `request` is the whole request (contract, section 6); `cancel` lets another thread end the call.
     ///
     /// # Errors
-    /// When the ledger cannot write down what happens: then nothing is run, or nothing is answered.
+    /// When the ledger cannot record what happens: then nothing is run, or nothing is answered.
     pub fn invoke(
         &self,
         plugin_id: &str,
@@ -149,7 +149,7 @@ impl Gateway {
     /// whole pipeline: the steps that run are ended, the others never start.
     ///
     /// # Errors
-    /// When the pipeline itself makes no sense, or the ledger cannot write down what happens.
+    /// When the pipeline itself is not valid, or the ledger cannot record what happens.
     pub fn invoke_pipeline(
         &self,
         policy: &PipelinePolicy,

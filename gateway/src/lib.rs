@@ -58,7 +58,7 @@ mod serve;
 pub use api::{Gateway, Registration};
 pub use error::{Error, Kind};
 pub use ledger::{ProofBundle, Recorded};
-pub use router::{Invoke, Outcome};
+pub use router::{Cause, Invoke, Outcome};
 pub use sandbox::{Cancel, Denial, End, Layer, Report, Tail, Usage};
 
 /// What tests of plugins and hosts need beside the operations.

@@ -21,9 +21,9 @@ pub const MAX_DEPTH: usize = 128;
 /// The largest integer that every double-based reader holds exactly, 2^53 − 1 (RFC 7493, section 2.2).
 pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
-/// A place in a text: where its reader should look.
+/// A position in a text: where its reader should look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// Bytes before it.
     pub byte: usize,
     /// Its line, from 1.
@@ -48,15 +48,15 @@ pub enum Error {
     ByteOrderMark,
     /// Bytes that are not UTF-8.
     #[error("JSON is not UTF-8 at {0}: encode it as UTF-8, and binary data as base64 text")]
-    NotUtf8(Place),
+    NotUtf8(Position),
     /// An escaped half of a surrogate pair without its other half.
     #[error(
         "lone surrogate escape at {0}: write both halves of the pair, or U+FFFD in place of a half"
     )]
-    LoneSurrogate(Place),
+    LoneSurrogate(Position),
     /// Arrays and objects inside each other beyond [`MAX_DEPTH`].
     #[error("nesting is deeper than {MAX_DEPTH} levels at {0}: flatten the value")]
-    TooDeep(Place),
+    TooDeep(Position),
     /// An integer, or a number whose canonical form is one, that doubles do not hold exactly.
     #[error(
         "number {literal} at {at} is beyond ±(2^53−1), where doubles skip integers: send it as a string"
@@ -65,7 +65,7 @@ pub enum Error {
         /// The number as written, cut to a printable length.
         literal: String,
         /// Where it starts.
-        at: Place,
+        at: Position,
     },
     /// A number beyond the largest double.
     #[error("number {literal} at {at} is beyond the largest double: send it as a string")]
@@ -73,7 +73,7 @@ pub enum Error {
         /// The number as written, cut to a printable length.
         literal: String,
         /// Where it starts.
-        at: Place,
+        at: Position,
     },
     /// A number that is not zero but nearer to it than the smallest double.
     #[error(
@@ -83,7 +83,7 @@ pub enum Error {
         /// The number as written, cut to a printable length.
         literal: String,
         /// Where it starts.
-        at: Place,
+        at: Position,
     },
     /// A key that its object already has, compared after unescaping.
     #[error("duplicate key at {at}, JSON pointer '{pointer}': give each key of an object once")]
@@ -91,7 +91,7 @@ pub enum Error {
         /// The JSON pointer (RFC 6901) of the key.
         pointer: String,
         /// Where the second one ends.
-        at: Place,
+        at: Position,
     },
     /// A key that the JSON library of this project keeps for itself, so that it would not stay a key.
     #[error("reserved key at {at}, JSON pointer '{pointer}': choose another name for it")]
@@ -99,11 +99,11 @@ pub enum Error {
         /// The JSON pointer (RFC 6901) of the key.
         pointer: String,
         /// Where it ends.
-        at: Place,
+        at: Position,
     },
     /// Something after the value.
     #[error("more text after the JSON value at {0}: send exactly one value")]
-    Trailing(Place),
+    Trailing(Position),
     /// Not the grammar of RFC 8259.
     #[error("not valid JSON: {0}")]
     Syntax(String),
@@ -153,10 +153,10 @@ fn utf8(bytes: &[u8]) -> Result<&str, Error> {
         return Err(Error::ByteOrderMark);
     }
     std::str::from_utf8(bytes)
-        .map_err(|error| Error::NotUtf8(Place::of_byte(bytes, error.valid_up_to())))
+        .map_err(|error| Error::NotUtf8(Position::of_byte(bytes, error.valid_up_to())))
 }
 
-impl Place {
+impl Position {
     fn of_byte(text: &[u8], byte: usize) -> Self {
         let before = &text[..byte.min(text.len())];
         let line_start = before
@@ -183,7 +183,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { byte, line, column } = self;
         write!(f, "line {line} column {column} (byte {byte})")

@@ -14,9 +14,23 @@
 //! | [`event`] | one line of the ledger | section 9 |
 //! | [`schema`] | the shapes as JSON Schemas | sections 3, 4, 6, 8, 9 |
 //! | [`words`] | the words that hosts match on | sections 4, 6 |
+//! | [`shown`] | text of strangers, safe to show | |
 //! | [`sdk`] | a plugin's `main` in Rust | section 8 |
 //!
 //! Bytes become values through [`json`] only: it alone knows duplicate keys, inexact numbers and depth.
+//!
+//! ```
+//! use plugin_protocol::{canonical, ids::PluginId, json};
+//!
+//! let value = json::read(br#"{"b": 1e2, "a": "x"}"#)?;
+//! assert_eq!(canonical::bytes(&value), br#"{"a":"x","b":100}"#);
+//! assert!(json::read(br#"{"a": 1, "a": 2}"#).is_err(), "a key stands once");
+//! assert!(PluginId::parse("p.example.hello").is_ok());
+//! assert!(PluginId::parse("Hello!").is_err());
+//! # Ok::<(), json::Error>(())
+//! ```
+
+#![forbid(unsafe_code)]
 
 pub mod canonical;
 pub mod capability;
@@ -31,6 +45,7 @@ pub mod report;
 pub mod schema;
 pub mod sdk;
 mod shape;
+pub mod shown;
 pub mod time;
 pub mod version;
 pub mod words;

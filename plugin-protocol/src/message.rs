@@ -32,7 +32,7 @@ pub struct Request {
     pub timestamp: Timestamp,
     /// What the plugin is to work on.
     pub payload: Payload,
-    /// Free words for the plugin.
+    /// Free-form values for the plugin.
     pub context: BTreeMap<String, String>,
     /// How it is to be run.
     pub policy: Policy,
@@ -109,7 +109,7 @@ pub enum Status {
     Rejected,
     /// The plugin crashed, gave no answer, or said `error`.
     Error,
-    /// The plugin was killed at its time.
+    /// The plugin was killed when its time was over.
     Timeout,
 }
 

@@ -33,11 +33,11 @@ pub enum InvalidVersion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Version {
-    /// Changes that break.
+    /// Incompatible changes.
     pub major: u64,
-    /// Changes that add.
+    /// Additions.
     pub minor: u64,
-    /// Changes that mend.
+    /// Fixes.
     pub patch: u64,
 }
 

@@ -6,15 +6,15 @@ pub const NOT_FOUND: &str = "not found";
 pub const NOT_ENABLED: &str = "not enabled";
 /// `deterministic_only` was asked of a plugin that does not promise it.
 pub const PROBABILISTIC: &str = "probabilistic";
-/// The plugin was killed at its time.
+/// The plugin was killed when its time was over.
 pub const TIMEOUT: &str = "timeout";
 /// The request breaks a rule.
 pub const INVALID_REQUEST: &str = "Invalid request";
 /// The sandbox refused something that the plugin tried.
 pub const VIOLATION: &str = "violation";
-/// The waiting line is full, or the call's turn did not come in time.
+/// The queue is full, or no slot came free in time.
 pub const OVERLOADED: &str = "overloaded";
-/// The plugin failed too often of late.
+/// The plugin failed too often recently.
 pub const CIRCUIT_OPEN: &str = "circuit open";
 /// The id is taken.
 pub const ALREADY_REGISTERED: &str = "Plugin already registered";

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms by height. A room may use any lower room, never its own height or above.
+/// The rooms by height. A room may use any lower room, never its own height or above. `lib` and `main` only name rooms.
 const HEIGHTS: [(u8, &[&str]); 6] = [
     (6, &["cli", "serve"]),
     (5, &["operator"]),
@@ -79,13 +79,24 @@ fn rooms_used(text: &str) -> BTreeSet<String> {
     rooms
 }
 
+/// The files that are no room: the library's face and the command's three lines.
+const FACES: [&str; 2] = ["lib", "main"];
+
 fn violations_in(room: &str, text: &str) -> Vec<String> {
-    let Some(own) = height(room) else {
+    if FACES.contains(&room) {
         return Vec::new();
+    }
+    let Some(own) = height(room) else {
+        return vec![format!("{room} is not in the table of rooms")];
     };
     let mut found = Vec::new();
     for used in rooms_used(text).into_iter().filter(|used| used != room) {
-        let Some(other) = height(&used) else { continue };
+        let Some(other) = height(&used) else {
+            found.push(format!(
+                "{room} uses {used}, which is not in the table of rooms"
+            ));
+            continue;
+        };
         if other >= own {
             found.push(format!("{room} uses {used}"));
         }
@@ -122,6 +133,14 @@ fn the_check_sees_what_it_should() {
     assert_eq!(
         violations_in("config", "let x = crate::error::chain();"),
         ["config uses error"]
+    );
+    assert_eq!(
+        violations_in("mcp", ""),
+        ["mcp is not in the table of rooms"]
+    );
+    assert_eq!(
+        violations_in("cli", "use crate::mcp::serve;"),
+        ["cli uses mcp, which is not in the table of rooms"]
     );
     assert!(
         violations_in(
@@ -203,4 +222,198 @@ fn inv_pnp_01_the_library_has_the_eight_operations_and_no_more() {
             "export_proof"
         ]
     );
+}
+
+/// The names that the library gives: the operations with the types that they take or give, the tests' harness, the command.
+const FACE: [&str; 19] = [
+    "api::Gateway",
+    "api::Registration",
+    "error::Error",
+    "error::Kind",
+    "ledger::ProofBundle",
+    "ledger::Recorded",
+    "router::Cause",
+    "router::Invoke",
+    "router::Outcome",
+    "sandbox::Cancel",
+    "sandbox::Denial",
+    "sandbox::End",
+    "sandbox::Layer",
+    "sandbox::Report",
+    "sandbox::Tail",
+    "sandbox::Usage",
+    "mod testing",
+    "crate::operator::Harness",
+    "fn main",
+];
+
+/// What a file gives to the outside: each `pub use` name with its path, each `pub mod` and each other public item by its word.
+fn face_of(text: &str) -> Vec<String> {
+    let code: String = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with("//"))
+        .collect::<Vec<_>>()
+        .join(" ");
+    let mut names = Vec::new();
+    for (at, _) in code.match_indices("pub ") {
+        let rest = &code[at + "pub ".len()..];
+        let Some(used) = rest.strip_prefix("use ") else {
+            let end = rest
+                .find(['(', '{', ';', '<', ':', '='])
+                .unwrap_or(rest.len());
+            names.push(rest[..end].trim().to_owned());
+            continue;
+        };
+        let used = used.split(';').next().unwrap();
+        match used.split_once("::{") {
+            None => names.push(used.to_owned()),
+            Some((path, group)) => names.extend(
+                group
+                    .trim_end_matches('}')
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|name| !name.is_empty())
+                    .map(|name| format!("{path}::{name}")),
+            ),
+        }
+    }
+    names
+}
+
+/// The same sentence, at the face of the crate: no door beside the operations is public.
+#[test]
+fn inv_pnp_01_the_library_gives_only_the_names_in_the_table() {
+    assert_eq!(
+        face_of(&fs::read_to_string(source().join("lib.rs")).unwrap()),
+        FACE
+    );
+    let more = "pub use a::{B, C};\n// pub use x::Y;\npub mod d;\npub(crate) fn e() {}\npub fn f(x: u8) {}";
+    assert_eq!(face_of(more), ["a::B", "a::C", "mod d", "fn f"]);
+}
+
+/// "No line of code can start a plugin without a durable `INVOKE`": only the invocation names the sandbox's type outside the
+/// sandbox, and there its permit is a recorded `INVOKE`. Inside, only the probe does, whose permit nobody else can name.
+#[test]
+fn inv_pnp_07_only_the_invocation_and_the_probe_name_the_sandbox() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let room = root.join("gateway/sandbox");
+    let invocation = root.join("gateway/src/router/invocation.rs");
+    let probe = room.join("src/probe/mod.rs");
+    let mut gateway = Vec::new();
+    rust_files(&root.join("gateway"), &mut gateway);
+    let uses = |file: &PathBuf| {
+        let text = fs::read_to_string(file).unwrap();
+        text.lines()
+            .map(str::trim)
+            .filter(|line| !line.starts_with("//"))
+            .flat_map(|line| {
+                line.match_indices("Sandbox<")
+                    .map(move |(at, _)| &line[at..])
+            })
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    for file in &gateway {
+        let found = uses(file);
+        if file.starts_with(&room) {
+            // The type's own definition, and the tests, which run programs of their own.
+            let own = *file == room.join("src/lib.rs") || file.starts_with(room.join("src/tests"));
+            assert!(
+                found.is_empty() || own || *file == probe,
+                "{}: {found:?}",
+                file.display()
+            );
+        } else {
+            assert_eq!(!found.is_empty(), *file == invocation, "{}", file.display());
+            let permit = "Sandbox<Recorded<Invoke>>";
+            assert!(
+                found.iter().all(|text| text.starts_with(permit)),
+                "{found:?}"
+            );
+        }
+        // It can also be named without its parameter, where that is left to be told by what is around.
+        let opens = fs::read_to_string(file).unwrap().contains("Sandbox::open");
+        assert!(
+            !opens || *file == invocation || file.starts_with(&room),
+            "{} opens a sandbox",
+            file.display()
+        );
+    }
+    let probe = fs::read_to_string(&probe).unwrap();
+    assert!(
+        probe.contains("\nstruct Trial;"),
+        "the probe's permit is private"
+    );
+    assert!(probe.contains("Sandbox<Trial>"), "the check sees the probe");
+}
+
+/// The names of a crate's dependencies, those of its tests and its build script among them.
+fn dependencies(manifest: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(manifest).unwrap();
+    let mut inside = false;
+    let mut names = BTreeSet::new();
+    for line in text.lines().map(str::trim) {
+        if let Some(table) = line.strip_prefix('[') {
+            inside = table.trim_end_matches(']').ends_with("dependencies");
+        } else if inside && !line.is_empty() && !line.starts_with('#') {
+            names.insert(line.split(['.', '=', ' ']).next().unwrap().to_owned());
+        }
+    }
+    names
+}
+
+/// Siblings never meet, and what each is for says which libraries it has no business with.
+#[test]
+fn the_crates_below_the_gateway_keep_apart() {
+    let gateway = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway");
+    let siblings = ["ledger", "registry", "validator", "sandbox"];
+    for name in siblings {
+        let found = dependencies(&gateway.join(name).join("Cargo.toml"));
+        assert!(found.contains("thiserror"), "{name}'s manifest was read");
+        let strangers: &[&str] = match name {
+            "ledger" => &["jsonschema", "nix", "landlock", "clap"],
+            "sandbox" => &["jsonschema", "ed25519-dalek", "clap", "plugin-protocol"],
+            _ => &["nix", "landlock", "clap"],
+        };
+        for other in siblings.iter().chain(strangers).chain(&["plugin-gateway"]) {
+            assert!(!found.contains(*other), "{name} depends on {other}");
+            let package = format!("gateway-{other}");
+            assert!(!found.contains(&package), "{name} depends on {package}");
+        }
+    }
+    let protocol = dependencies(&gateway.join("../plugin-protocol/Cargo.toml"));
+    for impure in siblings
+        .into_iter()
+        .chain(["nix", "rustix", "libc", "tempfile"])
+    {
+        assert!(
+            !protocol.contains(impure),
+            "plugin-protocol depends on {impure}"
+        );
+    }
+}
+
+/// The compiler itself holds the line, in every crate but the sandbox's.
+#[test]
+fn unsafe_code_is_forbidden_in_every_crate_but_the_sandbox() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let forbids = |folder: &str| {
+        let lib = root.join(folder).join("src/lib.rs");
+        let text = fs::read_to_string(lib).unwrap();
+        text.lines()
+            .any(|line| line == ["#![forbid(un", "safe_code)]"].concat())
+    };
+    for folder in [
+        "plugin-protocol",
+        "gateway",
+        "gateway/ledger",
+        "gateway/registry",
+        "gateway/validator",
+    ] {
+        assert!(forbids(folder), "{folder}");
+    }
+    assert!(!forbids("gateway/sandbox"));
+    let own = fs::read_to_string(root.join("tests/Cargo.toml")).unwrap();
+    assert!(own.contains(&["un", "safe_code = \"forbid\""].concat()));
 }

@@ -197,7 +197,7 @@ fn inv_pnp_10_overloaded() {
         let running = scope.spawn(|| {
             gateway
                 .invoke(&id, &first, Some(&cancel))
-                .map(|outcome| outcome.cause)
+                .map(|outcome| outcome.cause.as_str())
         });
         while !fs::read_to_string(host.segment())
             .unwrap()

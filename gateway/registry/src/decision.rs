@@ -1,4 +1,4 @@
-//! The registry's decisions: pure, from what is known and what is asked to what is to be recorded; they change nothing.
+//! The registry's decisions. Each is pure: it takes what is known and what is asked, says what to record, and changes nothing.
 //!
 //! A caller holds the registry from the decision until its event is durable and applied, so that no
 //! other decision comes between.
@@ -31,33 +31,33 @@ pub struct RegistrationFacts<'a> {
     pub signature: Option<&'a [u8]>,
     /// Whether a lower version under the same id may be replaced.
     pub replace: bool,
-    /// What is wrong with manifest or package, where something is: it is then rejected, whoever signed it.
+    /// What is wrong with the manifest or the package, if anything: it is then rejected, whoever signed it.
     pub fault: Option<&'a str>,
 }
 
-/// What is to be recorded of a registration.
+/// What to record for a registration.
 #[derive(Debug)]
 pub enum RegistrationDecision {
-    /// A REGISTER event that takes the plugin in.
+    /// A REGISTER event that registers the plugin.
     Registered {
         /// The event's `meta`.
         meta: Meta,
     },
-    /// A REGISTER event that says why not; whoever holds the id keeps it.
+    /// A REGISTER event that says why it was rejected; a plugin that holds the id keeps it.
     Rejected {
         /// The event's `meta`.
         meta: Meta,
         /// Why, in words.
         reason: String,
     },
-    /// Nothing: the question itself is refused.
+    /// Nothing: the operation is refused without an event.
     Refused(Error),
 }
 
-/// What is to be recorded of a switch.
+/// What to record for enabling, disabling or a change of trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing: it is so already.
+    /// Nothing: the state is already as asked.
     None,
     /// An event of this kind with this `meta`.
     Record {

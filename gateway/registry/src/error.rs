@@ -62,7 +62,7 @@ pub enum Error {
     /// The key is not in the allow-list.
     #[error("no key with the id {0} is trusted: `trust list` shows those that are")]
     KeyNotFound(KeyId),
-    /// Two different keys share an id, which nobody meets by accident.
+    /// Two different keys share an id, which does not happen by accident.
     #[error("key id {0} already names a different key: make a new key pair")]
     KeyIdTaken(KeyId),
     /// A text or file is not an Ed25519 key.

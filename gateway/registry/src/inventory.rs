@@ -19,7 +19,7 @@ use super::{Error, PublicKey};
 pub struct Registry {
     plugins: BTreeMap<PluginId, Plugin>,
     keys: BTreeMap<KeyId, TrustedKey>,
-    /// Which plugins a key vouches for, so that a revocation costs what it disables.
+    /// Which plugins a key vouches for, so that a revocation takes time in proportion to what it disables.
     vouched: BTreeMap<KeyId, BTreeSet<PluginId>>,
 }
 
@@ -58,7 +58,7 @@ impl Registry {
         Self::default()
     }
 
-    /// Takes one event in. Events of other rooms change nothing.
+    /// Applies one event. Events that are not the registry's change nothing.
     ///
     /// # Errors
     /// When a registry event is malformed or does not follow from the events before; nothing is changed then.

@@ -1,7 +1,33 @@
-//! The registry: which plugins are known, who vouched for them, and where their bytes lie; it never writes an event and never starts anything.
+//! The registry: which plugins are known, who vouched for them, and where their bytes lie.
 //!
-//! The inventory is a fold over the ledger's events ([`Registry::apply`]); decisions are pure and
-//! return what is to be recorded; only [`Store`] and [`keygen`] touch the disk.
+//! It never writes an event, starts anything, or keeps a truth of its own: the inventory is a fold over recorded events.
+//! A package's folder becomes a [`Package`] with a digest; a decision ([`Registry::judge_registration`], [`Registry::enable`],
+//! [`Registry::trust_add`]) is pure and says what to record; the recorded event goes back in through [`Registry::apply`].
+//! Only [`Store`], where packages lie under their digests, and [`keygen`] write to the disk.
+//!
+//! ```
+//! use gateway_registry::{Change, Package, Registry, SIGNATURE_FILE, SigningKey};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! std::fs::write(folder.join("plugin.json"), "{}")?;
+//! let package = Package::read(folder)?;
+//!
+//! let key = SigningKey::generate()?;
+//! let signature = key.sign(package.digest());
+//! std::fs::write(folder.join(SIGNATURE_FILE), signature.to_file_bytes())?;
+//! let signed = Package::read(folder)?;
+//! assert_eq!(signed.digest(), package.digest(), "the signature is not part of what it signs");
+//!
+//! // Trusting a key changes nothing yet: it says which event to record.
+//! let registry = Registry::new();
+//! let change = registry.trust_add(&key.public(), "our own")?;
+//! assert!(matches!(change, Change::Record { .. }));
+//! assert_eq!(registry.keys().count(), 0);
+//! # Ok(())
+//! # }
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -147,7 +147,7 @@ pub(super) enum Subject {
     TrustedKey { key: PublicKey, label: String },
     /// A key that loses its trust.
     RevokedKey(KeyId),
-    /// What is kept of a run was erased: nothing of the registry's.
+    /// A run's evidence was erased, which does not concern the registry.
     Evidence,
 }
 

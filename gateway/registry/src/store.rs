@@ -120,7 +120,7 @@ impl Store {
             &list_bytes(&package.list()),
         )?;
         let place = packages.join(digest.to_string());
-        // A damaged copy moves into its own building folder, whose end removes it.
+        // A damaged copy is moved into the building folder and removed with it.
         let damaged = Building::new(&packages)?;
         match fs::rename(&place, damaged.path.join("old")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -282,7 +282,7 @@ impl Building {
 
 impl Drop for Building {
     fn drop(&mut self) {
-        // What cannot be removed is a leftover that no digest names.
+        // If it cannot be removed, it stays as a leftover that no digest names.
         drop(unseal(&self.path));
         drop(fs::remove_dir_all(&self.path));
     }
@@ -360,7 +360,7 @@ fn seal(root: &Path) -> Result<(), Error> {
     .map_err(Error::io("seal package", root))
 }
 
-/// Makes every folder below `root` its owner's to change again: sealed ones refuse removal to all but root.
+/// Makes every folder below `root` writable by its owner again: in sealed folders only root can remove files.
 pub fn unseal(root: &Path) -> io::Result<()> {
     each_folder(root, &mut |folder| {
         fs::set_permissions(folder, Permissions::from_mode(0o700))
@@ -404,7 +404,7 @@ fn sync_folder(folder: &Path) -> Result<(), Error> {
         .map_err(Error::io("sync folder", folder))
 }
 
-/// In the store, what may not be in a package got there after it was signed.
+/// Whatever a package may not hold can only have been put into the store after it was signed.
 fn as_changed(error: Error) -> Error {
     if let Error::Entry { path, .. } = error {
         return Error::Changed { path };

@@ -6,6 +6,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use plugin_protocol::digest::FileHash;
+use plugin_protocol::shown;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use sha2::{Digest as _, Sha256};
 
@@ -222,17 +223,11 @@ fn checked_name<'a>(prefix: &str, raw: &'a [u8]) -> Result<&'a str, Error> {
     };
     match std::str::from_utf8(raw) {
         Err(_) => refuse("its name is not UTF-8; rename it"),
-        Ok(name) if !is_plain(name) => {
+        Ok(name) if !name.chars().all(shown::is_plain) => {
             refuse("its name holds a control or invisible character; rename it")
         }
         Ok(name) => Ok(name),
     }
-}
-
-/// Whether every character of `name` shows as itself: no control, no invisible, no direction-changing character.
-fn is_plain(name: &str) -> bool {
-    let hidden = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    !name.chars().any(|c| c.is_control() || hidden(c))
 }
 
 /// Reads the file `path` below the folder `root` whole, following no link; its bytes have the hash `expected`.

@@ -31,7 +31,7 @@ impl PublicKey {
     /// Takes 32 raw bytes.
     ///
     /// # Errors
-    /// When they are no point of the curve, or one of small order, which verifies what nobody signed.
+    /// When they are not a point of the curve, or one of small order, under which forged signatures verify.
     pub(crate) fn from_raw(raw: &[u8; 32]) -> Result<Self, Error> {
         Self::checked("the public key", VerifyingKey::from_bytes(raw).ok())
     }
@@ -113,7 +113,7 @@ impl SigningKey {
     /// Makes a key from the system's randomness.
     ///
     /// # Errors
-    /// When the system gives none.
+    /// When the system provides no randomness.
     pub fn generate() -> Result<Self, Error> {
         let mut seed = [0; 32];
         let flags = rustix::rand::GetRandomFlags::empty();
@@ -187,7 +187,7 @@ pub fn keygen(out: &Path) -> Result<PublicKey, Error> {
         .and_then(|pem| write_new(&public_path, pem.as_bytes(), 0o644))
         .and_then(|()| sync_folder(out));
     if let Err(error) = written {
-        // Half a pair would only stand in the way of the next try; the first error is the one to tell.
+        // Remove the half pair, which would block the next try; report the first error.
         drop(std::fs::remove_file(out));
         return Err(error);
     }

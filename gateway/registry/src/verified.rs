@@ -1,4 +1,4 @@
-//! Compares a stored package's folder with its list, hashing only what this process has not verified as it is.
+//! Compares a stored package's folder with its list, hashing only files that changed since this process verified them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::package::{Listed, Mode};
 use super::store::find;
 use super::tree::{self, Entry, MAX_TOTAL_BYTES};
 
-/// What tells an untouched file: the kernel changes ctime with every change of content or mode.
+/// What identifies an untouched file: the kernel updates ctime with every change of content or mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     dev: u64,
@@ -105,7 +105,7 @@ impl<'a> Files<'a> {
 }
 
 impl Stamp {
-    /// Whether a later change is bound to have another stamp.
+    /// Whether any later change is certain to have another stamp.
     fn is_settled(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         now.is_ok_and(|now| now.as_nanos().cast_signed() - self.ctime_ns > SETTLED_NS)

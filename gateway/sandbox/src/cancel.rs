@@ -60,7 +60,8 @@ impl Cancel {
         )
     }
 
-    pub(crate) fn event(&self) -> BorrowedFd<'_> {
+    /// Readable once the switch is thrown, for those who wait in poll(2). Nobody may read from it.
+    pub fn event(&self) -> BorrowedFd<'_> {
         self.event.as_fd()
     }
 }

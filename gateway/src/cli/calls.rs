@@ -9,18 +9,27 @@ use plugin_protocol::report::{PipelineInput, PipelinePolicy, PipelineResponse, S
 use super::args::{Call, Input, Order, Pipeline};
 use super::output::Output;
 use super::words::{printable, table};
-use super::{Answer, Place, existing, open, request};
+use super::{Answer, StateFolder, existing, open, request};
 use crate::error::Error;
-use crate::operator::{self, Replay, Told, Trial, Verdict};
+use crate::operator::{self, Comparison, Replay, Told, Trial};
 use sandbox::Report;
 
-pub(super) fn invoke(state: &Place, id: &str, call: &Call, out: Output) -> Result<Answer, Error> {
+pub(super) fn invoke(
+    state: &StateFolder,
+    id: &str,
+    call: &Call,
+    out: Output,
+) -> Result<Answer, Error> {
     let request = request::build(call)?;
     let told = open(state, out)?.invoke(id, &request)?;
     answer(&told, out)
 }
 
-pub(super) fn pipeline(state: &Place, asked: &Pipeline, out: Output) -> Result<Answer, Error> {
+pub(super) fn pipeline(
+    state: &StateFolder,
+    asked: &Pipeline,
+    out: Output,
+) -> Result<Answer, Error> {
     let request = request::build(&asked.call)?;
     let policy = PipelinePolicy {
         strategy: match asked.strategy {
@@ -91,9 +100,9 @@ pub(super) fn replay(state: &Path, run: &str, out: Output) -> Result<Answer, Err
 fn describe_replay(replay: &Replay) -> String {
     let rows = replay.calls.iter().map(|call| {
         let outcome = match call.outcome {
-            Verdict::Same => "same",
-            Verdict::Different => "DIFFERENT",
-            Verdict::NotReplayed => "not replayed",
+            Comparison::Same => "same",
+            Comparison::Different => "DIFFERENT",
+            Comparison::NotReplayed => "not replayed",
         };
         vec![
             call.index.to_string(),

@@ -7,12 +7,12 @@ use serde_json::json;
 
 use super::output::Output;
 use super::words::table;
-use super::{Answer, Place, existing, open};
+use super::{Answer, StateFolder, existing, open};
 use crate::error::Error;
 use crate::operator;
 use registry::{self, PublicKey};
 
-pub(super) fn init(state: &Place, out: Output) -> Result<Answer, Error> {
+pub(super) fn init(state: &StateFolder, out: Output) -> Result<Answer, Error> {
     let created = operator::init(state, state.anchor.as_deref())?;
     let document = json!({ "state": state.state, "created": created });
     out.answer(&document, || {
@@ -52,7 +52,7 @@ pub(super) fn sign(package: &Path, key: &Path, out: Output) -> Result<Answer, Er
 }
 
 pub(super) fn trust_add(
-    state: &Place,
+    state: &StateFolder,
     file: &Path,
     label: Option<&str>,
     out: Output,
@@ -62,7 +62,11 @@ pub(super) fn trust_add(
     say_trust(key.id(), true, changed, out)
 }
 
-pub(super) fn trust_remove(state: &Place, key_id: &str, out: Output) -> Result<Answer, Error> {
+pub(super) fn trust_remove(
+    state: &StateFolder,
+    key_id: &str,
+    out: Output,
+) -> Result<Answer, Error> {
     let key_id = KeyId::parse(key_id).map_err(|error| Error::Usage {
         message: error.to_string(),
         hint: "`plugin-gateway trust list` shows the keys".to_owned(),

@@ -67,7 +67,7 @@ pub(crate) fn main(serve: ServeFn) -> ExitCode {
     };
     let code = match run(cli, out, serve) {
         Ok(answer) => answer.exit_code(),
-        // Nobody listens any more; that is the reader's choice, not a failure.
+        // The reader closed the pipe; that is its choice, not a failure.
         Err(Error::Output(source)) if source.kind() == io::ErrorKind::BrokenPipe => 0,
         Err(error) => {
             out.failure(error.kind().as_str(), &chain(&error), &error.hint());
@@ -78,7 +78,7 @@ pub(crate) fn main(serve: ServeFn) -> ExitCode {
 }
 
 fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
-    let state = || Place::of(&cli.global);
+    let state = || StateFolder::of(&cli.global);
     match cli.verb {
         Verb::Init => keys::init(&state()?, out),
         Verb::Doctor => health::doctor(&state()?, out),
@@ -141,7 +141,7 @@ fn usage(wrong: &clap::Error) -> ExitCode {
         .failure(Kind::Usage.as_str(), message, "see plugin-gateway --help");
         return ExitCode::from(Kind::Usage.exit_code());
     }
-    // A closed terminal is nobody to tell.
+    // If the terminal is closed, there is nowhere to print.
     wrong.print().unwrap_or_default();
     ExitCode::from(if wrong.use_stderr() {
         Kind::Usage.exit_code()
@@ -152,12 +152,12 @@ fn usage(wrong: &clap::Error) -> ExitCode {
 
 /// The state folder, and where its ledger is anchored if the command says so.
 #[derive(Debug)]
-struct Place {
+struct StateFolder {
     state: PathBuf,
     anchor: Option<PathBuf>,
 }
 
-impl Place {
+impl StateFolder {
     fn of(global: &Global) -> Result<Self, Error> {
         let state = global.state.clone();
         let anchor = global.anchor.as_ref().map(|folder| {
@@ -175,7 +175,7 @@ impl Place {
     }
 }
 
-impl Deref for Place {
+impl Deref for StateFolder {
     type Target = Path;
 
     fn deref(&self) -> &Path {
@@ -194,8 +194,8 @@ fn existing(state: &Path) -> Result<&Path, Error> {
     }
 }
 
-/// Opens the way to change the state, and says what a crash before had left to mend.
-fn open(state: &Place, out: Output) -> Result<Door, Error> {
+/// Opens the state for changes, and reports what was repaired after a crash.
+fn open(state: &StateFolder, out: Output) -> Result<Door, Error> {
     let door = Door::open(existing(state)?, state.anchor.as_deref())?;
     let Door::Own(gateway) = &door else {
         out.detail("through the gateway at work on this state");

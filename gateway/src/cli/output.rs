@@ -1,7 +1,8 @@
 //! The one place that prints: a JSON document for programs, or words for people.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 
+use plugin_protocol::shown;
 use serde::Serialize;
 
 /// How to speak to whoever called.
@@ -21,7 +22,7 @@ impl Output {
     ) -> io::Result<()> {
         if self.json {
             let text = serde_json::to_string(document)?;
-            return line(&mut io::stdout().lock(), &text);
+            return line(&mut io::stdout().lock(), &shown::json(&text));
         }
         let words = words();
         if words.is_empty() {
@@ -31,21 +32,33 @@ impl Output {
         }
     }
 
-    /// One raw line on stdout, for verbs that print many.
-    pub(super) fn raw(self, bytes: &[u8]) -> io::Result<()> {
+    /// One line of many on stdout, as it is.
+    pub(super) fn raw(self, words: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        out.write_all(bytes)?;
+        out.write_all(words.as_bytes())?;
         out.write_all(b"\n")
     }
 
-    /// Something good to know, for people only.
+    /// An event's line as the ledger holds it, so that its hash can be checked; escaped only where it goes to a terminal.
+    pub(super) fn stored(self, event: &[u8]) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if out.is_terminal() {
+            let text = String::from_utf8_lossy(event);
+            out.write_all(shown::json(&text).as_bytes())?;
+        } else {
+            out.write_all(event)?;
+        }
+        out.write_all(b"\n")
+    }
+
+    /// A remark for people, not printed with --quiet.
     pub(super) fn note(self, words: &str) {
         if !self.quiet {
             say(words);
         }
     }
 
-    /// Something that only those who asked for more want to know.
+    /// A detail, printed only with --verbose.
     pub(super) fn detail(self, words: &str) {
         if self.verbose {
             say(words);
@@ -57,18 +70,23 @@ impl Output {
         if self.json {
             let document =
                 serde_json::json!({ "error": { "kind": kind, "message": message, "hint": hint } });
-            if line(&mut io::stdout().lock(), &document.to_string()).is_ok() {
+            if line(
+                &mut io::stdout().lock(),
+                &shown::json(&document.to_string()),
+            )
+            .is_ok()
+            {
                 return;
             }
         }
-        say(&format!("error: {message}"));
+        say(&shown::text(&format!("error: {message}")));
         if !hint.is_empty() {
-            say(&format!("hint: {hint}"));
+            say(&shown::text(&format!("hint: {hint}")));
         }
     }
 }
 
-/// Words on stderr. Where even that is closed there is nobody left to tell.
+/// Words on stderr. If that is closed too, there is nowhere left to report.
 fn say(words: &str) {
     line(&mut io::stderr().lock(), words).unwrap_or_default();
 }

@@ -6,7 +6,7 @@ use plugin_protocol::report::{PluginInfo, Severity, ValidationReport};
 
 use super::output::Output;
 use super::words::{printable, table};
-use super::{Answer, Place, existing, open};
+use super::{Answer, StateFolder, existing, open};
 use crate::error::Error;
 use crate::operator::{self, Registered};
 
@@ -54,7 +54,7 @@ fn describe(report: &ValidationReport) -> String {
 }
 
 pub(super) fn register(
-    state: &Place,
+    state: &StateFolder,
     package: &Path,
     replace: bool,
     out: Output,
@@ -72,13 +72,13 @@ pub(super) fn register(
     })
 }
 
-pub(super) fn enable(state: &Place, id: &str, out: Output) -> Result<Answer, Error> {
+pub(super) fn enable(state: &StateFolder, id: &str, out: Output) -> Result<Answer, Error> {
     let info = open(state, out)?.enable(&operator::parse_id(id)?)?;
     out.answer(&info, || one_line(&info))?;
     Ok(Answer::Yes)
 }
 
-pub(super) fn disable(state: &Place, id: &str, out: Output) -> Result<Answer, Error> {
+pub(super) fn disable(state: &StateFolder, id: &str, out: Output) -> Result<Answer, Error> {
     let info = open(state, out)?.disable(&operator::parse_id(id)?)?;
     out.answer(&info, || one_line(&info))?;
     Ok(Answer::Yes)

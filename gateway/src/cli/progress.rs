@@ -1,4 +1,4 @@
-//! A bar on stderr for what takes long, and how fast it went; nothing where nobody would see it.
+//! A progress bar on stderr for long verbs, and the rate at the end; hidden when stderr is not a terminal.
 
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use super::output::Output;
 
-/// A look a tenth of a second is enough for an eye.
+/// Ten redraws a second look smooth.
 const DRAWN_EVERY: Duration = Duration::from_millis(100);
 
 /// What people see of a verb that reads many bytes.
@@ -57,7 +57,7 @@ impl Progress {
     }
 }
 
-/// How many a second that is, a microsecond at least.
+/// The rate per second, over at least one microsecond.
 fn per_second(count: u64, time: Duration) -> u64 {
     const MICROSECONDS: u128 = 1_000_000;
     let rate = u128::from(count) * MICROSECONDS / time.as_micros().max(1);

@@ -10,11 +10,16 @@ use serde_json::json;
 
 use super::output::Output;
 use super::words::{printable, table};
-use super::{Answer, Place, open};
+use super::{Answer, StateFolder, open};
 use crate::error::Error;
 use crate::operator;
 
-pub(super) fn export(state: &Place, run: &str, file: &Path, out: Output) -> Result<Answer, Error> {
+pub(super) fn export(
+    state: &StateFolder,
+    run: &str,
+    file: &Path,
+    out: Output,
+) -> Result<Answer, Error> {
     let run = RunId::parse(run).map_err(|error| Error::Usage {
         message: error.to_string(),
         hint: "`plugin-gateway ledger tail --json` shows the runs".to_owned(),

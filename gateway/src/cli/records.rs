@@ -11,12 +11,12 @@ use super::args::{Kind, Query};
 use super::output::Output;
 use super::progress::Progress;
 use super::words::printable;
-use super::{Answer, Place, existing, open};
+use super::{Answer, StateFolder, existing, open};
 use crate::error::Error;
 use crate::operator;
 use ledger::{self, Filter, Stored};
 
-pub(super) fn verify(state: &Place, out: Output) -> Result<Answer, Error> {
+pub(super) fn verify(state: &StateFolder, out: Output) -> Result<Answer, Error> {
     let settings = operator::settings(existing(state)?)?.anchored(state.anchor.as_deref());
     let progress = Progress::start(out);
     let anchor = settings.ledger.anchor_folder();
@@ -39,7 +39,7 @@ pub(super) fn verify(state: &Place, out: Output) -> Result<Answer, Error> {
     Ok(found.valid.into())
 }
 
-pub(super) fn checkpoint(state: &Place, out: Output) -> Result<Answer, Error> {
+pub(super) fn checkpoint(state: &StateFolder, out: Output) -> Result<Answer, Error> {
     let signed = open(state, out)?.checkpoint(state)?;
     let document = signed
         .as_ref()
@@ -51,7 +51,7 @@ pub(super) fn checkpoint(state: &Place, out: Output) -> Result<Answer, Error> {
     Ok(Answer::Yes)
 }
 
-pub(super) fn erase(state: &Place, run: &str, out: Output) -> Result<Answer, Error> {
+pub(super) fn erase(state: &StateFolder, run: &str, out: Output) -> Result<Answer, Error> {
     let run = RunId::parse(run).map_err(wrong)?;
     let erased = open(state, out)?.erase(&run)?;
     out.answer(&erased, || {
@@ -127,7 +127,7 @@ fn kind(kind: Kind) -> EventKind {
 /// The event as it is stored, or a line for people.
 fn show(stored: &Stored, out: Output) -> Result<(), Error> {
     if out.json {
-        return Ok(out.raw(&stored.line)?);
+        return Ok(out.stored(&stored.line)?);
     }
     let event = &stored.event;
     let id = |id: Option<String>| id.unwrap_or_else(|| "-".to_owned());
@@ -145,5 +145,5 @@ fn show(stored: &Stored, out: Output) -> Result<(), Error> {
             .collect::<Vec<_>>()
             .join(", "),
     );
-    Ok(out.raw(printable(&words).trim_end().as_bytes())?)
+    Ok(out.raw(printable(&words).trim_end())?)
 }

@@ -7,13 +7,13 @@ use serde_json::json;
 
 use super::args::LogFormat;
 use super::output::Output;
-use super::{Answer, Place, ServeFn, existing};
+use super::{Answer, ServeFn, StateFolder, existing};
 use crate::config::Setting;
 use crate::error::Error;
 use crate::operator::{self, LogLevel, Serve};
 
 pub(super) fn serve(
-    state: &Place,
+    state: &StateFolder,
     format: LogFormat,
     out: Output,
     serve: ServeFn,

@@ -1,6 +1,7 @@
 //! Words for people: tables, and text of strangers made safe for a terminal.
 
 use comfy_table::{ContentArrangement, Table, presets};
+use plugin_protocol::shown;
 
 /// A plain table with a head line.
 pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
@@ -15,18 +16,9 @@ pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) 
     table.trim_fmt()
 }
 
-/// The text with control characters written out, so that no stranger's text moves the cursor.
+/// The text with what could steer a terminal or hide written out.
 pub(super) fn printable(text: &str) -> String {
-    let keep = |c: char| !c.is_control() || c == '\n' || c == '\t';
-    text.chars()
-        .fold(String::with_capacity(text.len()), |mut safe, c| {
-            if keep(c) {
-                safe.push(c)
-            } else {
-                safe.extend(c.escape_unicode())
-            }
-            safe
-        })
+    shown::text(text).into_owned()
 }
 
 #[cfg(test)]
@@ -36,6 +28,7 @@ mod tests {
     #[test]
     fn control_characters_of_strangers_do_not_reach_a_terminal() {
         assert_eq!(printable("a\u{1b}[2Jb\rc\td\n"), "a\\u{1b}[2Jb\\u{d}c\td\n");
+        assert_eq!(printable("a\u{202e}b\u{9b}c"), "a\\u{202e}b\\u{9b}c");
         assert!(!table(&["x"], [vec!["\u{1b}]0;".to_owned()]]).contains('\u{1b}'));
     }
 }

@@ -14,12 +14,12 @@ use sandbox::{self, Protection};
 pub(crate) struct Health {
     /// Whether every required layer is enforced, or waived by name.
     pub(crate) ok: bool,
-    pub(crate) checks: Vec<Check>,
+    pub(crate) checks: Vec<ProtectionCheck>,
 }
 
 /// One layer, or one forbidden act and the layer that refuses it.
 #[derive(Debug, Serialize)]
-pub(crate) struct Check {
+pub(crate) struct ProtectionCheck {
     pub(crate) name: &'static str,
     pub(crate) layer: &'static str,
     pub(crate) required: bool,
@@ -38,7 +38,7 @@ pub(crate) fn examine(state: &Path) -> Result<Health, Error> {
     }
     Ok(Health {
         ok: rows.iter().all(holds),
-        checks: rows.into_iter().map(Check::from).collect(),
+        checks: rows.into_iter().map(ProtectionCheck::from).collect(),
     })
 }
 
@@ -53,7 +53,7 @@ fn holds(row: &Protection) -> bool {
     row.enforced || !row.required
 }
 
-impl From<Protection> for Check {
+impl From<Protection> for ProtectionCheck {
     fn from(row: Protection) -> Self {
         Self {
             name: row.name,

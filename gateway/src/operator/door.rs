@@ -1,4 +1,4 @@
-//! The way to a state for verbs that change it: its own gateway, or the one that is at work on it. The verbs need not know which.
+//! Access to a state for verbs that change it: a gateway of this process, or the running one that holds it. The verbs need not know which.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -44,12 +44,12 @@ pub(crate) enum LogLevel {
     Verbose,
 }
 
-/// A way to a state.
+/// Access to a state.
 #[derive(Debug)]
 pub(crate) enum Door {
-    /// Nobody was at work on it, so this process is.
+    /// No gateway holds the state, so this process opened it.
     Own(Box<Gateway>),
-    /// A gateway is at work on it.
+    /// A running gateway holds it.
     Live(Live),
 }
 
@@ -116,13 +116,13 @@ impl Door {
     /// # Errors
     /// When the state cannot be opened; when it is held and its holder does not answer.
     pub(crate) fn open(state: &Path, anchor: Option<&Path>) -> Result<Self, Error> {
-        // Asked first, because it answers at once, while a lock that is held is waited for.
+        // Tried first: a connection succeeds or fails at once, whereas opening waits for a lock that is held.
         if let Ok(live) = Live::connect(state) {
             return anchored(live, anchor).map(Self::Live);
         }
         match Gateway::open_anchored(state, anchor) {
             Ok(gateway) => Ok(Self::Own(Box::new(gateway))),
-            // It may have begun its work in between.
+            // A gateway may have started in between.
             Err(held @ Error::Ledger(ledger::Error::Locked { .. })) => {
                 let live = Live::connect(state).map_err(|_| held)?;
                 anchored(live, anchor).map(Self::Live)

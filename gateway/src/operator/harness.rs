@@ -41,7 +41,7 @@ impl PassingState {
 
 impl Drop for PassingState {
     fn drop(&mut self) {
-        // The folder itself is removed right after; what refuses that is left in the temporary folder.
+        // The folder is removed right after this; whatever cannot be removed stays in the temporary folder.
         drop(registry::unseal(self.0.path()));
     }
 }
@@ -50,7 +50,7 @@ impl Harness {
     /// Makes a state, a key, and trusts the key.
     ///
     /// # Errors
-    /// When there is no temporary folder to be had, or a state cannot be made in it.
+    /// When no temporary folder can be made, or no state in it.
     pub fn new() -> Result<Self, Error> {
         Self::with(None)
     }

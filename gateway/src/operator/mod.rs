@@ -24,7 +24,7 @@ pub(crate) use inventory::{details, inventory, parse_id};
 pub(crate) use keys::sign;
 pub(crate) use live::{SOCKET, methods, short_path};
 pub(crate) use proofs::{read_proof, verify_proof};
-pub(crate) use replay::{Replay, Verdict, replay};
+pub(crate) use replay::{Comparison, Replay, replay};
 pub(crate) use scaffold::{Language, Made, scaffold};
 pub(crate) use trial::{Trial, trial};
 pub(crate) use validation::validate;

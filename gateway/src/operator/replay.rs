@@ -1,4 +1,4 @@
-//! A run's deterministic calls made again, to see whether they give what they gave. The state is only read: the calls go the usual
+//! Repeats a run's deterministic calls and compares the output hashes. The state is only read: the calls go the usual
 //! way through a gateway in a throw-away state.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use crate::error::{Error, chain};
 use ledger::{self, Filter, REQUEST_LINK};
 use registry::{Registry, Store};
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Serialize)]
 pub(crate) struct Replay {
     pub(crate) run_id: RunId,
@@ -40,7 +40,7 @@ pub(crate) struct Replayed {
     pub(crate) index: u64,
     pub(crate) request_id: String,
     pub(crate) plugin_id: String,
-    pub(crate) outcome: Verdict,
+    pub(crate) outcome: Comparison,
     /// The output's hash in the ledger, `""` where there is none.
     pub(crate) recorded: String,
     /// The output's hash this time, `""` where there is none.
@@ -52,14 +52,14 @@ pub(crate) struct Replayed {
 /// How a call compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Verdict {
+pub(crate) enum Comparison {
     Same,
     Different,
     NotReplayed,
 }
 
 /// A call of the run as the ledger has it.
-struct Recorded {
+struct PastCall {
     index: u64,
     /// Its `INVOKE`, or the refusal where no plugin saw it.
     event: Event,
@@ -100,20 +100,20 @@ pub(crate) fn replay(state: &Path, run: &RunId) -> Result<Replay, Error> {
     let count = |verdict| calls.iter().filter(|call| call.outcome == verdict).count();
     Ok(Replay {
         run_id: run.clone(),
-        same: count(Verdict::Same),
-        different: count(Verdict::Different),
-        not_replayed: count(Verdict::NotReplayed),
+        same: count(Comparison::Same),
+        different: count(Comparison::Different),
+        not_replayed: count(Comparison::NotReplayed),
         calls,
     })
 }
 
 /// The run's calls, each with the event that closes it.
-fn calls(state: &Path, run: &RunId) -> Result<Vec<Recorded>, Error> {
+fn calls(state: &Path, run: &RunId) -> Result<Vec<PastCall>, Error> {
     let filter = Filter {
         run: Some(run.clone()),
         ..Filter::default()
     };
-    let mut calls: Vec<Recorded> = Vec::new();
+    let mut calls: Vec<PastCall> = Vec::new();
     let mut open = BTreeMap::new();
     let mut events = 0;
     for stored in ledger::query(state, &filter)? {
@@ -135,7 +135,7 @@ fn calls(state: &Path, run: &RunId) -> Result<Vec<Recorded>, Error> {
             | EventKind::Disable
             | EventKind::ProofExport => continue,
         }
-        calls.push(Recorded {
+        calls.push(PastCall {
             index,
             event,
             closing: None,
@@ -150,10 +150,10 @@ fn calls(state: &Path, run: &RunId) -> Result<Vec<Recorded>, Error> {
 }
 
 impl Stage<'_> {
-    fn replay(&mut self, call: &Recorded) -> Result<Replayed, Error> {
+    fn replay(&mut self, call: &PastCall) -> Result<Replayed, Error> {
         let recorded = call.closing.as_ref().and_then(|event| event.output_hash);
         let (outcome, output, reason) = match self.request(call)? {
-            Err(reason) => (Verdict::NotReplayed, None, reason),
+            Err(reason) => (Comparison::NotReplayed, None, reason),
             Ok((plugin_id, request)) => self.again(&plugin_id, &request, recorded)?,
         };
         let text =
@@ -174,7 +174,7 @@ impl Stage<'_> {
     }
 
     /// The request of a call that can be made again, or why it cannot.
-    fn request(&self, call: &Recorded) -> Result<Result<(PluginId, Value), String>, Error> {
+    fn request(&self, call: &PastCall) -> Result<Result<(PluginId, Value), String>, Error> {
         let event = &call.event;
         let (EventKind::Invoke, Some(plugin_id)) = (event.kind, event.plugin_id.clone()) else {
             return Ok(Err("it was refused before a plugin saw it".to_owned()));
@@ -209,7 +209,7 @@ impl Stage<'_> {
             return Ok(Some("the plugin is not deterministic".to_owned()));
         }
         let Some(plugin) = self.registry.get(plugin_id) else {
-            return Ok(Some("the plugin is not registered any more".to_owned()));
+            return Ok(Some("the plugin is no longer registered".to_owned()));
         };
         if PackageDigest::parse(fact(meta::PACKAGE_DIGEST)) != Ok(plugin.package_digest) {
             let version = &plugin.info.version;
@@ -255,7 +255,7 @@ impl Stage<'_> {
         plugin_id: &PluginId,
         request: &Value,
         recorded: Option<PayloadHash>,
-    ) -> Result<(Verdict, Option<PayloadHash>, String), Error> {
+    ) -> Result<(Comparison, Option<PayloadHash>, String), Error> {
         let harness = match self.harness.take() {
             Some(harness) => harness,
             None => Harness::with_settings_of(self.state)?,
@@ -269,26 +269,26 @@ impl Stage<'_> {
             let done = match digest.map(|digest| self.store.open_package(digest)) {
                 Some(Ok(package)) => harness.try_install(package.root())?.map(drop),
                 Some(Err(error)) => Err(chain(&error)),
-                None => Err("the plugin is not registered any more".to_owned()),
+                None => Err("the plugin is no longer registered".to_owned()),
             };
             self.installed.insert(plugin_id.clone(), done);
         }
         if let Some(Err(reason)) = self.installed.get(plugin_id) {
-            return Ok((Verdict::NotReplayed, None, reason.clone()));
+            return Ok((Comparison::NotReplayed, None, reason.clone()));
         }
         let outcome = harness.invoke(plugin_id.as_str(), request, None)?;
         let response = &outcome.response;
         let output = response.evidence_hashes.output_hash;
         Ok(if outcome.report.is_none() {
-            (Verdict::NotReplayed, None, response.notes.clone())
+            (Comparison::NotReplayed, None, response.notes.clone())
         } else if output == recorded {
-            (Verdict::Same, output, String::new())
+            (Comparison::Same, output, String::new())
         } else if output.is_some() {
             let reason = "the same request gave another result";
-            (Verdict::Different, output, reason.to_owned())
+            (Comparison::Different, output, reason.to_owned())
         } else {
             let reason = format!("it ended as {}: {}", response.status, response.notes);
-            (Verdict::Different, None, reason)
+            (Comparison::Different, None, reason)
         })
     }
 }

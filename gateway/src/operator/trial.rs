@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::router::Outcome;
 use ledger::Recorded;
 
-/// What came of it.
+/// The result.
 #[derive(Debug)]
 pub(crate) enum Trial {
     /// The package cannot be registered, whoever signs it.

@@ -1,7 +1,7 @@
-//! A soft circuit breaker: a plugin that keeps failing is refused for a growing while, then tried with one call.
+//! A soft circuit breaker: a plugin that keeps failing is refused for a time that doubles, and then tried with one call.
 //!
-//! It never switches a plugin off, and nothing of it outlives the process: what it decides shows as
-//! refusals and as a word in the event that made it decide.
+//! It never disables a plugin, and its state ends with the process: what it decides shows only as refusals and as
+//! the fact `circuit` in the event that changed it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,14 +11,14 @@ use plugin_protocol::ids::PluginId;
 
 use crate::config::Circuit as Settings;
 
-/// The circuits of all plugins that failed of late.
+/// The circuits of all plugins that failed recently.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     settings: Settings,
     circuits: Mutex<HashMap<PluginId, Circuit>>,
 }
 
-/// What is remembered of one plugin. One that answered last is not remembered at all.
+/// The state of one plugin. A plugin whose last call was answered has none.
 #[derive(Debug, Default)]
 struct Circuit {
     failures: u32,
@@ -29,7 +29,7 @@ struct Circuit {
 struct Open {
     until: Instant,
     wait: Duration,
-    /// Whether the one call that finds out is under way.
+    /// Whether the one trial call is in progress.
     probing: bool,
 }
 
@@ -38,7 +38,7 @@ struct Open {
 pub(crate) struct Refused {
     /// How many calls failed in a row.
     pub(crate) failures: u32,
-    /// How long it is still refused; none when the call that finds out is under way.
+    /// How long it is still refused; none while the trial call is in progress.
     pub(crate) remaining: Option<Duration>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Refused {
 pub(crate) enum Ending {
     /// The plugin failed or was killed at its time.
     Failed,
-    /// The plugin gave an answer, were it a refused one.
+    /// The plugin gave an answer, even one that was refused.
     Answered,
     /// Nothing is known of the plugin: the host cancelled, or the fault was the gateway's.
     Unknown,
@@ -55,14 +55,14 @@ pub(crate) enum Ending {
 
 /// What an ending changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum CircuitChange {
     /// The plugin is refused from now on, for this long.
     Opened { failures: u32, wait: Duration },
     /// The plugin answered again and is no longer refused.
     Closed,
 }
 
-/// Leave to start one call. Dropped without an ending, it leaves everything as it was.
+/// Permission to start one call. Dropped without an ending, it changes nothing.
 #[derive(Debug)]
 pub(crate) struct Pass<'a> {
     breaker: &'a Breaker,
@@ -78,7 +78,7 @@ impl Breaker {
         }
     }
 
-    /// Whether a call would be refused now, without taking part.
+    /// Whether a call would be refused now; it changes nothing.
     pub(crate) fn check(&self, plugin: &PluginId, now: Instant) -> Result<(), Refused> {
         let circuits = self.lock();
         circuits
@@ -86,7 +86,7 @@ impl Breaker {
             .map_or(Ok(()), |circuit| circuit.check(now))
     }
 
-    /// Lets one call through, or says why not. After the waiting time one call goes through alone.
+    /// Lets one call through, or says why not. After the waiting time one trial call goes through alone.
     pub(crate) fn admit(&self, plugin: &PluginId, now: Instant) -> Result<Pass<'_>, Refused> {
         let mut circuits = self.lock();
         let mut probe = false;
@@ -104,7 +104,7 @@ impl Breaker {
         })
     }
 
-    /// Forgets what is held against a plugin: an operator enabled or replaced it.
+    /// Forgets a plugin's failures: an operator enabled or replaced it.
     pub(crate) fn forget(&self, plugin: &PluginId) {
         self.lock().remove(plugin);
     }
@@ -138,11 +138,11 @@ impl Circuit {
         }
     }
 
-    fn fail(&mut self, probe: bool, settings: &Settings, now: Instant) -> Option<Change> {
+    fn fail(&mut self, probe: bool, settings: &Settings, now: Instant) -> Option<CircuitChange> {
         self.failures = self.failures.saturating_add(1);
         let wait = match &self.open {
             Some(open) if probe => (open.wait * 2).min(settings.longest_wait()),
-            // Calls that were under way when the circuit opened add nothing to it.
+            // Calls that were in progress when the circuit opened do not count.
             Some(_) => return None,
             None if self.failures >= settings.failures => settings.first_wait(),
             None => return None,
@@ -152,7 +152,7 @@ impl Circuit {
             wait,
             probing: false,
         });
-        Some(Change::Opened {
+        Some(CircuitChange::Opened {
             failures: self.failures,
             wait,
         })
@@ -161,9 +161,9 @@ impl Circuit {
 
 impl Pass<'_> {
     /// Tells how the call ended.
-    pub(crate) fn end(mut self, ending: Ending, now: Instant) -> Option<Change> {
+    pub(crate) fn end(mut self, ending: Ending, now: Instant) -> Option<CircuitChange> {
         let mut circuits = self.breaker.lock();
-        // After a verdict there is no probe to give back.
+        // Once the trial call has decided, there is no probe left to give back.
         let probe = self.probe;
         self.probe = probe && ending == Ending::Unknown;
         match ending {
@@ -180,7 +180,7 @@ impl Pass<'_> {
                     return None;
                 }
                 circuits.remove(&self.plugin);
-                open.then_some(Change::Closed)
+                open.then_some(CircuitChange::Closed)
             }
             Ending::Unknown => None,
         }
@@ -222,7 +222,7 @@ mod tests {
         PluginId::parse("p.test.fails").unwrap()
     }
 
-    fn end(breaker: &Breaker, ending: Ending, now: Instant) -> Option<Change> {
+    fn end(breaker: &Breaker, ending: Ending, now: Instant) -> Option<CircuitChange> {
         breaker.admit(&plugin(), now).unwrap().end(ending, now)
     }
 
@@ -233,7 +233,7 @@ mod tests {
         let change = end(breaker, Ending::Failed, now);
         assert_eq!(
             change,
-            Some(Change::Opened {
+            Some(CircuitChange::Opened {
                 failures: FAILURES,
                 wait: FIRST
             })
@@ -270,11 +270,14 @@ mod tests {
             assert_eq!(refused.remaining, None, "only one finds out");
             assert!(matches!(
                 probe.end(Ending::Failed, now),
-                Some(Change::Opened { .. })
+                Some(CircuitChange::Opened { .. })
             ));
         }
         now += LONGEST;
-        assert_eq!(end(&breaker, Ending::Answered, now), Some(Change::Closed));
+        assert_eq!(
+            end(&breaker, Ending::Answered, now),
+            Some(CircuitChange::Closed)
+        );
         assert!(breaker.admit(&plugin(), now).is_ok());
         assert_eq!(breaker.open_count(), 0);
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use plugin_protocol::manifest::{Limits, MAX_CALL_MS};
 use plugin_protocol::message::{Policy, Status};
 
-/// The least time in which another attempt is worth starting.
+/// The shortest remaining time in which another attempt is worth starting.
 const LEAST_ATTEMPT: Duration = Duration::from_millis(10);
 
 /// The time and the attempts of one request.

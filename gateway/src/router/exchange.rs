@@ -1,4 +1,4 @@
-//! A call that is under way: who asked, what is known of it, and how it is written down.
+//! A call in progress: who asked, what is known of it, and how it is recorded.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::evidence::{self, Kept};
 use super::invocation::Ready;
 use super::judge::{Judgement, facts_of};
-use super::record::{Invoke, Outcome, Place};
+use super::record::{CallIds, Invoke, Outcome};
 use sandbox::{Cancel, Report};
 
 /// One call as the host made it.
@@ -38,19 +38,19 @@ impl<'a> Call<'a> {
     }
 }
 
-/// A call that is under way: who asked, when it came and what is known of it so far.
+/// A call in progress: who asked, when it arrived and what is known of it so far.
 #[derive(Debug)]
 pub(super) struct Exchange<'a> {
     pub(super) call: Call<'a>,
     pub(super) start: Instant,
-    pub(super) place: Place,
+    pub(super) ids: CallIds,
     pub(super) input_hash: Option<PayloadHash>,
 }
 
 impl<'a> Exchange<'a> {
     pub(super) fn begin(call: Call<'a>) -> Self {
         let text = |name: &str| call.request.get(name).and_then(Value::as_str);
-        let place = Place {
+        let ids = CallIds {
             // A request without a usable run still leaves a trace, in the gateway's own run.
             run_id: text("run_id")
                 .and_then(|id| RunId::parse(id).ok())
@@ -62,7 +62,7 @@ impl<'a> Exchange<'a> {
         Self {
             call,
             start: Instant::now(),
-            place,
+            ids,
             input_hash: None,
         }
     }
@@ -90,13 +90,13 @@ impl<'a> Exchange<'a> {
 
     pub(super) fn outcome(
         &self,
-        place: Place,
+        ids: CallIds,
         judgement: Judgement,
         report: Option<Report>,
     ) -> Outcome {
         let mut meta: BTreeMap<String, String> = report.as_ref().map(facts_of).unwrap_or_default();
         meta.extend(judgement.facts);
-        meta.insert(meta::CAUSE.to_owned(), judgement.cause.to_owned());
+        meta.insert(meta::CAUSE.to_owned(), judgement.cause.to_string());
         if !judgement.quotes {
             meta.insert(meta::REASON.to_owned(), judgement.notes.clone());
         }
@@ -123,7 +123,7 @@ impl<'a> Exchange<'a> {
             response,
             cause: judgement.cause,
             report,
-            place,
+            ids,
             meta,
             kept: Kept::default(),
         }

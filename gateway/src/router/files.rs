@@ -11,7 +11,7 @@ pub(crate) struct Offered<'a>(pub(crate) &'a Package);
 
 /// The files of a package in the store.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Kept<'a>(pub(crate) &'a StoredPackage);
+pub(crate) struct InStore<'a>(pub(crate) &'a StoredPackage);
 
 impl PackageFiles for Offered<'_> {
     fn contains(&self, path: &str) -> bool {
@@ -27,7 +27,7 @@ impl PackageFiles for Offered<'_> {
     }
 }
 
-impl PackageFiles for Kept<'_> {
+impl PackageFiles for InStore<'_> {
     fn contains(&self, path: &str) -> bool {
         self.0.contains(path)
     }

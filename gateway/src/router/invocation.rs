@@ -1,4 +1,4 @@
-//! One invocation: check, wait for a place, write down, run, check again, write down, answer.
+//! One invocation: check the request, wait for a slot, record the intent, run, check the answer, record the end, answer.
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
@@ -8,15 +8,16 @@ use plugin_protocol::ids::PluginId;
 use plugin_protocol::message::Status;
 use plugin_protocol::words;
 
-use super::breaker::{Breaker, Change, Ending, Pass};
+use super::breaker::{Breaker, CircuitChange, Ending, Pass};
 use super::budget::Budget;
+use super::cause::Cause;
 use super::evidence;
 use super::exchange::{Call, Exchange};
-use super::judge::{CANCELLED, GATEWAY, Judgement, judge};
+use super::judge::{Judgement, judge};
 use super::metrics::{Gauges, Metrics};
 use super::pipeline::{StepThreads, overloaded};
 use super::prepare::{Prepared, Shelf};
-use super::record::{Invoke, Outcome, Place, Unkept};
+use super::record::{CallIds, Invoke, Outcome, Unkept};
 use super::refusal::{Turned, enabled, from_now, no_slot, open_circuit};
 use super::slots::{Slot, Slots};
 use crate::config::Config;
@@ -42,7 +43,7 @@ pub(crate) struct Router {
     waiting_at_most: usize,
 }
 
-/// A call that may start: nothing is missing but the record.
+/// A call that may start as soon as its `INVOKE` is recorded.
 #[derive(Debug)]
 pub(super) struct Ready<'a> {
     pub(super) plugin_id: PluginId,
@@ -54,11 +55,11 @@ pub(super) struct Ready<'a> {
     _slot: Slot,
 }
 
-/// How one attempt came out.
+/// How one attempt ended.
 enum Attempt {
-    /// It was not made.
+    /// The plugin was not started.
     Turned(Turned),
-    /// It was made, and is not written down yet.
+    /// The plugin ran; its end is not recorded yet.
     Ended(Box<Outcome>),
 }
 
@@ -89,7 +90,7 @@ impl Router {
     /// Takes one call from request to answer.
     ///
     /// # Errors
-    /// When the ledger cannot write down what happened: then there is no answer.
+    /// When the ledger cannot record what happened: then there is no answer.
     pub(crate) fn invoke(&self, call: Call<'_>) -> Result<Recorded<Outcome>, Error> {
         let mut exchange = Exchange::begin(call);
         match self.ready(&mut exchange) {
@@ -104,7 +105,7 @@ impl Router {
     /// Answers a call as `overloaded` without looking at it.
     ///
     /// # Errors
-    /// When the ledger cannot write that down.
+    /// When the ledger cannot record that.
     pub(crate) fn overloaded(
         &self,
         call: Call<'_>,
@@ -154,7 +155,7 @@ impl Router {
         &self.step_threads
     }
 
-    /// Everything that must hold before a plugin sees a request, the cheapest first.
+    /// Checks everything that must hold before a plugin sees a request, the cheapest first.
     fn ready(&self, exchange: &mut Exchange<'_>) -> Result<Ready<'_>, Turned> {
         let call = exchange.call;
         if call.cancel.is_some_and(Cancel::is_thrown) {
@@ -170,14 +171,14 @@ impl Router {
         let prepared = self
             .shelf
             .take(&digest)
-            .map_err(|error| Turned::new("package", chain(&error)))?;
+            .map_err(|error| Turned::new(Cause::Package, chain(&error)))?;
         let admitted =
             validator::admit_value(exchange.call.request, &prepared.manifest, &prepared.schemas)
                 .map_err(|refusal| {
                     exchange.input_hash = refusal.input_hash;
                     Turned {
                         quotes: true,
-                        ..Turned::new("request", refusal.notes)
+                        ..Turned::new(Cause::Request, refusal.notes)
                     }
                 })?;
         exchange.input_hash = Some(admitted.input_hash());
@@ -214,16 +215,16 @@ impl Router {
         })
     }
 
-    /// The sandbox, opened at the first call. Where a required layer is missing nothing is ever run.
+    /// The sandbox, opened at the first call. While a required layer is missing, no plugin is run.
     fn sandbox(&self) -> Result<&Sandbox<Recorded<Invoke>>, Turned> {
         if self.sandbox.get().is_none() {
             let opened = Sandbox::open(self.settings.clone())
-                .map_err(|error| Turned::new("isolation", chain(&error)))?;
+                .map_err(|error| Turned::new(Cause::Isolation, chain(&error)))?;
             self.sandbox.get_or_init(|| opened);
         }
         self.sandbox
             .get()
-            .ok_or_else(|| Turned::new("isolation", "the sandbox did not open".to_owned()))
+            .ok_or_else(|| Turned::new(Cause::Isolation, "the sandbox did not open".to_owned()))
     }
 
     fn attempts(
@@ -238,7 +239,7 @@ impl Router {
                 Attempt::Ended(outcome) => outcome,
             };
             let (cause, status) = (outcome.cause, outcome.response.status);
-            let again = cause != CANCELLED && ready.budget.retry(status, Instant::now());
+            let again = cause != Cause::Cancelled && ready.budget.retry(status, Instant::now());
             if !again && let Some(pass) = ready.pass.take() {
                 let change = pass.end(ending(status, cause), Instant::now());
                 outcome.meta.extend(change.map(circuit_fact));
@@ -293,15 +294,15 @@ impl Router {
             }
             Err(error) => (Judgement::fault(&error), None),
         };
-        let place = Place {
+        let ids = CallIds {
             invoke: Some(permit.event().event_id),
-            ..exchange.place.clone()
+            ..exchange.ids.clone()
         };
         let kept = judgement.result.as_ref().map(|result| {
             let manifest = &ready.prepared.manifest;
             evidence::of_result(&manifest.evidence, result, judgement.output_bytes)
         });
-        let mut outcome = exchange.outcome(place, judgement, report);
+        let mut outcome = exchange.outcome(ids, judgement, report);
         outcome.kept = kept.unwrap_or_default();
         outcome
             .meta
@@ -309,8 +310,8 @@ impl Router {
         Ok(Attempt::Ended(Box::new(outcome)))
     }
 
-    /// Writes down that the plugin will see the request. The registry is held meanwhile, so that no
-    /// `INVOKE` ever follows the event that took the plugin's permission away.
+    /// Records that the plugin will see the request. The registry's lock is held meanwhile, so that no `INVOKE`
+    /// can follow the event that disabled or replaced the plugin.
     fn permit(
         &self,
         exchange: &Exchange<'_>,
@@ -322,11 +323,11 @@ impl Router {
             Err(turned) => Ok(Err(turned)),
             Ok((_, digest)) if digest != ready.prepared.digest => {
                 let notes = format!(
-                    "plugin '{}' was {} any more when its turn came: it was replaced",
+                    "plugin '{}' is {} in the version that was called: it was replaced while the call waited",
                     ready.plugin_id,
                     words::NOT_ENABLED
                 );
-                Ok(Err(Turned::new("not_enabled", notes)))
+                Ok(Err(Turned::new(Cause::NotEnabled, notes)))
             }
             Ok(_) => Ok(Ok(self.record(exchange.intent(ready, attempt))?)),
         }
@@ -339,13 +340,13 @@ impl Router {
     ) -> Result<Recorded<Outcome>, Error> {
         let judgement = Judgement::without_result(turned.status, turned.cause, turned.notes)
             .quoting(turned.quotes);
-        self.record_end(exchange.outcome(exchange.place.clone(), judgement, None))
+        self.record_end(exchange.outcome(exchange.ids.clone(), judgement, None))
     }
 
     fn record_end(&self, outcome: Outcome) -> Result<Recorded<Outcome>, Error> {
         let unkept = Unkept::of(&outcome);
         let recorded = self.record(outcome).inspect_err(|_| {
-            // The call is closed all the same where the ledger still can; the error says why the host has no answer.
+            // Close the call all the same if the ledger still can; the error tells the host why it has no answer.
             if let Some(unkept) = unkept {
                 drop(self.record(unkept));
             }
@@ -363,24 +364,24 @@ impl Router {
 }
 
 /// What a call's end says about its plugin.
-fn ending(status: Status, cause: &str) -> Ending {
+fn ending(status: Status, cause: Cause) -> Ending {
     match status {
         Status::Ok | Status::Rejected => Ending::Answered,
-        Status::Error | Status::Timeout if cause == CANCELLED || cause == GATEWAY => {
+        Status::Error | Status::Timeout if matches!(cause, Cause::Cancelled | Cause::Gateway) => {
             Ending::Unknown
         }
         Status::Error | Status::Timeout => Ending::Failed,
     }
 }
 
-/// What the event says that made a circuit change.
-fn circuit_fact(change: Change) -> (String, String) {
+/// The fact for the event whose call opened or closed a circuit.
+fn circuit_fact(change: CircuitChange) -> (String, String) {
     let words = match change {
-        Change::Opened { failures, wait } => format!(
+        CircuitChange::Opened { failures, wait } => format!(
             "open until {} after {failures} failures in a row",
             from_now(wait)
         ),
-        Change::Closed => "closed".to_owned(),
+        CircuitChange::Closed => "closed".to_owned(),
     };
     (meta::CIRCUIT.to_owned(), words)
 }

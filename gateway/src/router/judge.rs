@@ -8,20 +8,15 @@ use plugin_protocol::message::{EvidenceHashes, Status};
 use plugin_protocol::payload::Payload;
 use plugin_protocol::words;
 
+use super::cause::Cause;
 use crate::error::chain;
 use sandbox::{self, End, Report};
-use validator::{Misbehaviour, Verdict};
+use validator::{Accepted, Misbehaviour};
 
-/// The cause of a call that the host took back.
-pub(super) const CANCELLED: &str = "cancelled";
-
-/// What its notes say.
+/// What the notes of a cancelled call say.
 pub(super) const CANCELLED_NOTES: &str = "cancelled: the host took the call back";
 
-/// The cause of a call that the gateway itself could not carry out.
-pub(super) const GATEWAY: &str = "gateway";
-
-/// What a call came to, before it is recorded.
+/// How a call ended, before it is recorded.
 #[derive(Debug)]
 pub(super) struct Judgement {
     pub(super) status: Status,
@@ -30,8 +25,7 @@ pub(super) struct Judgement {
     /// The canonical result's length; 0 where there is none.
     pub(super) output_bytes: usize,
     pub(super) notes: String,
-    /// The cause in one word, for the ledger and for counting.
-    pub(super) cause: &'static str,
+    pub(super) cause: Cause,
     /// Whether the notes may quote a request or an answer, and so stay out of the ledger.
     pub(super) quotes: bool,
     /// Facts beside the cause, for the ledger.
@@ -39,7 +33,7 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
-    pub(super) fn without_result(status: Status, cause: &'static str, notes: String) -> Self {
+    pub(super) fn without_result(status: Status, cause: Cause, notes: String) -> Self {
         let hashes = EvidenceHashes::default();
         Self {
             status,
@@ -53,10 +47,10 @@ impl Judgement {
         }
     }
 
-    /// The gateway's own fault: the plugin was never started, or was lost.
+    /// The gateway's own fault: the plugin could not be started, or was lost track of.
     pub(super) fn fault(error: &sandbox::Error) -> Self {
         let notes = format!("the gateway could not run the plugin: {}", chain(error));
-        Self::without_result(Status::Error, GATEWAY, notes)
+        Self::without_result(Status::Error, Cause::Gateway, notes)
     }
 
     pub(super) fn quoting(mut self, quotes: bool) -> Self {
@@ -83,44 +77,44 @@ pub(super) struct Allowed {
 pub(super) fn judge(
     report: &Report,
     allowed: Allowed,
-    check: impl FnOnce(&[u8]) -> Result<Verdict, Misbehaviour>,
+    check: impl FnOnce(&[u8]) -> Result<Accepted, Misbehaviour>,
 ) -> Judgement {
     use Status::{Error, Rejected, Timeout};
     let plain = Judgement::without_result;
     match &report.end {
         End::Answered => check(&report.answer).map_or_else(unacceptable, answered),
-        End::ExtraOutput => plain(Rejected, "extra_output", "the plugin wrote more than one line on stdout: write one answer line and nothing else there".to_owned()),
-        End::AnswerTooLarge => plain(Rejected, "answer_too_large", format!("the answer line is longer than limits.max_bytes ({} bytes)", allowed.answer_bytes)),
-        End::Violation(denial) => plain(Rejected, "violation", format!("{}: {denial}", words::VIOLATION))
+        End::ExtraOutput => plain(Rejected, Cause::ExtraOutput, "the plugin wrote more than one line on stdout: write one answer line and nothing else there".to_owned()),
+        End::AnswerTooLarge => plain(Rejected, Cause::AnswerTooLarge, format!("the answer line is longer than limits.max_bytes ({} bytes)", allowed.answer_bytes)),
+        End::Violation(denial) => plain(Rejected, Cause::Violation, format!("{}: {denial}", words::VIOLATION))
             .with(meta::DENIED_CALL, &denial.call)
             .with(meta::DENIED_DETAIL, &denial.detail),
-        End::Exited(code) => plain(Error, "exit", format!("the plugin exited with code {code} and gave no answer")).with(meta::EXIT_CODE, code),
-        End::Signalled(signal) => plain(Error, "signal", format!("the plugin was ended by signal {signal} and gave no answer")).with(meta::SIGNAL, signal),
-        End::CpuLimit => plain(Error, "cpu", format!("the plugin used up its processor time ({} ms): raise limits.max_cpu_ms or do less", allowed.cpu.as_millis())),
-        End::MemoryLimit => plain(Error, "memory", format!("the plugin used up its memory ({} bytes): raise limits.max_memory_bytes or use less", allowed.memory_bytes)),
-        End::Cancelled => plain(Error, CANCELLED, CANCELLED_NOTES.to_owned()),
-        End::TimedOut => plain(Timeout, "timeout", format!("{}: the plugin was killed after {} ms", words::TIMEOUT, allowed.time.as_millis())),
+        End::Exited(code) => plain(Error, Cause::Exit, format!("the plugin exited with code {code} and gave no answer")).with(meta::EXIT_CODE, code),
+        End::Signalled(signal) => plain(Error, Cause::Signal, format!("the plugin was ended by signal {signal} and gave no answer")).with(meta::SIGNAL, signal),
+        End::CpuLimit => plain(Error, Cause::Cpu, format!("the plugin used up its processor time ({} ms): raise limits.max_cpu_ms or do less", allowed.cpu.as_millis())),
+        End::MemoryLimit => plain(Error, Cause::Memory, format!("the plugin used up its memory ({} bytes): raise limits.max_memory_bytes or use less", allowed.memory_bytes)),
+        End::Cancelled => plain(Error, Cause::Cancelled, CANCELLED_NOTES.to_owned()),
+        End::TimedOut => plain(Timeout, Cause::Timeout, format!("{}: the plugin was killed after {} ms", words::TIMEOUT, allowed.time.as_millis())),
     }
 }
 
-fn answered(verdict: Verdict) -> Judgement {
+fn answered(accepted: Accepted) -> Judgement {
     Judgement {
-        status: verdict.status,
-        result: verdict.result,
+        status: accepted.status,
+        result: accepted.result,
         hashes: EvidenceHashes {
             input_hash: None,
-            output_hash: verdict.output_hash,
+            output_hash: accepted.output_hash,
         },
-        output_bytes: verdict.output_bytes,
-        notes: verdict.notes,
-        cause: "answer",
+        output_bytes: accepted.output_bytes,
+        notes: accepted.notes,
+        cause: Cause::Answer,
         quotes: true,
         facts: BTreeMap::new(),
     }
 }
 
 fn unacceptable(misbehaviour: Misbehaviour) -> Judgement {
-    Judgement::without_result(Status::Rejected, "bad_answer", misbehaviour.words).quoting(true)
+    Judgement::without_result(Status::Rejected, Cause::BadAnswer, misbehaviour.words).quoting(true)
 }
 
 /// What the ledger keeps of a run beside its judgement.

@@ -35,7 +35,7 @@ pub(crate) struct Counts {
     records: Histogram,
 }
 
-/// What is true at this moment.
+/// What holds at this moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Gauges {
     /// Calls that hold a place.
@@ -77,14 +77,14 @@ impl Histogram {
 }
 
 impl Metrics {
-    /// Counts how an attempt, or a call that was turned away, ended.
+    /// Counts how an attempt, or a call that was refused, ended.
     pub(super) fn ended(&self, outcome: &Outcome) {
         let response = &outcome.response;
         let time = Duration::from_millis(response.duration_ms);
         let denied = outcome.meta.get(meta::DENIED_CALL);
         self.lock().end(
             response.status.as_str(),
-            outcome.cause,
+            outcome.cause.as_str(),
             denied.map(String::as_str),
             time,
         );

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod budget;
+mod cause;
 mod evidence;
 mod exchange;
 mod export;
@@ -17,6 +18,7 @@ mod registration;
 mod settings;
 mod slots;
 
+pub use cause::Cause;
 pub use record::{Invoke, Outcome};
 
 pub(crate) use exchange::Call;

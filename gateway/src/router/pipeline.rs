@@ -14,6 +14,7 @@ use plugin_protocol::report::{
 use plugin_protocol::words;
 use serde_json::Value;
 
+use super::cause::Cause;
 use super::exchange::{Call, whole_ms};
 use super::invocation::Router;
 use super::refusal::Turned;
@@ -74,7 +75,7 @@ impl Router {
     /// Asks the plugins of a pipeline.
     ///
     /// # Errors
-    /// When the pipeline itself makes no sense, or the ledger cannot write down what happens.
+    /// When the pipeline itself is not valid, or the ledger cannot record what happens.
     pub(crate) fn pipeline(&self, pipeline: Pipeline<'_>) -> Result<PipelineResponse, Error> {
         let start = Instant::now();
         let run_id = check(&pipeline)?;
@@ -316,14 +317,14 @@ fn is_ok((_, result): &Ended) -> bool {
 /// A call that is refused because too much is going on.
 pub(super) fn overloaded(notes: &str) -> Turned {
     Turned::new(
-        "overloaded",
+        Cause::Overloaded,
         format!("{}: {notes}: try again later", words::OVERLOADED),
     )
 }
 
 fn no_input() -> Turned {
     Turned::new(
-        "request",
+        Cause::Request,
         format!(
             "{}: the step before gave no result that could be this step's input",
             words::INVALID_REQUEST

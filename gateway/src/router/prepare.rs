@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use plugin_protocol::digest::{FileHash, PackageDigest};
 
-use super::files::Kept;
+use super::files::InStore;
 use super::judge::Allowed;
 use crate::error::Error;
 use registry::{MANIFEST_FILE, Store, StoredPackage};
@@ -30,7 +30,15 @@ pub(crate) struct Prepared {
 #[derive(Debug)]
 pub(super) struct Shelf {
     store: Arc<Store>,
-    ready: Mutex<VecDeque<Arc<Prepared>>>,
+    ready: Mutex<Recent<Prepared>>,
+}
+
+/// The items that were asked for last, by package; the one that was longest not asked for makes room.
+#[derive(Debug)]
+struct Recent<T> {
+    /// The last one used stands last.
+    items: VecDeque<(PackageDigest, Arc<T>)>,
+    room: usize,
 }
 
 /// How many packages are kept ready.
@@ -40,39 +48,60 @@ impl Shelf {
     pub(super) fn new(store: Arc<Store>) -> Self {
         Self {
             store,
-            ready: Mutex::default(),
+            ready: Mutex::new(Recent::new(SHELF_PLACES)),
         }
     }
 
-    /// The package of this digest, after a look whether its files are still those that were signed.
+    /// The package of this digest, after checking that its files are still those that were signed.
     ///
     /// # Errors
     /// When a file was changed, or cannot be read.
     pub(super) fn take(&self, digest: &PackageDigest) -> Result<Arc<Prepared>, Error> {
         let stored = self.store.open_package(*digest)?;
-        if let Some(found) = self
-            .lock()
-            .iter()
-            .find(|prepared| prepared.digest == *digest)
-        {
-            return Ok(Arc::clone(found));
+        if let Some(found) = self.lock().find(digest) {
+            return Ok(found);
         }
-        let prepared = Arc::new(Prepared::new(&stored)?);
-        let mut ready = self.lock();
-        if ready.len() >= SHELF_PLACES {
-            ready.pop_front();
-        }
-        ready.push_back(Arc::clone(&prepared));
-        Ok(prepared)
+        // Not under the lock: compiling schemas takes a while, and other packages need not wait for it.
+        let prepared = Prepared::new(&stored)?;
+        Ok(self.lock().keep(*digest, prepared))
     }
 
     /// How many packages are ready.
     pub(super) fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().items.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Prepared>>> {
+    fn lock(&self) -> MutexGuard<'_, Recent<Prepared>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Recent<T> {
+    fn new(room: usize) -> Self {
+        let items = VecDeque::with_capacity(room);
+        Self { items, room }
+    }
+
+    /// The item of this package, which becomes the last one used.
+    fn find(&mut self, digest: &PackageDigest) -> Option<Arc<T>> {
+        let at = self.items.iter().position(|(of, _)| of == digest)?;
+        let found = self.items.remove(at)?;
+        let item = Arc::clone(&found.1);
+        self.items.push_back(found);
+        Some(item)
+    }
+
+    /// Keeps a new item, and gives it; where another call was faster, its item is given and this one is dropped.
+    fn keep(&mut self, digest: PackageDigest, item: T) -> Arc<T> {
+        if let Some(first) = self.find(&digest) {
+            return first;
+        }
+        if self.items.len() >= self.room {
+            self.items.pop_front();
+        }
+        let item = Arc::new(item);
+        self.items.push_back((digest, Arc::clone(&item)));
+        item
     }
 }
 
@@ -87,7 +116,7 @@ impl Prepared {
         let manifest = manifest.ok_or(Error::InvalidManifest {
             report: Box::new(report),
         })?;
-        let schemas = Schemas::compile(&manifest, &Kept(stored))
+        let schemas = Schemas::compile(&manifest, &InStore(stored))
             .map_err(|issues| Error::InvalidPackage { issues })?;
         let entry = entry(manifest.entry(), stored)?;
         Ok(Self {
@@ -131,4 +160,35 @@ fn entry(entry: &validator::Entry, stored: &StoredPackage) -> Result<Entry, Erro
             export: export.clone(),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(letter: char) -> PackageDigest {
+        PackageDigest::parse(&letter.to_string().repeat(64)).unwrap()
+    }
+
+    #[test]
+    fn a_hit_moves_up_and_the_longest_unused_makes_room() {
+        let mut recent = Recent::new(2);
+        recent.keep(digest('a'), 1);
+        recent.keep(digest('b'), 2);
+        assert_eq!(recent.find(&digest('a')).as_deref(), Some(&1));
+        recent.keep(digest('c'), 3);
+        assert_eq!(recent.find(&digest('b')), None, "it was used before a was");
+        assert_eq!(recent.find(&digest('a')).as_deref(), Some(&1));
+        assert_eq!(recent.find(&digest('c')).as_deref(), Some(&3));
+        assert_eq!(recent.items.len(), 2);
+    }
+
+    #[test]
+    fn two_first_calls_keep_one_item() {
+        let mut recent = Recent::new(2);
+        let first = recent.keep(digest('a'), 1);
+        let second = recent.keep(digest('a'), 2);
+        assert!(Arc::ptr_eq(&first, &second));
+        assert_eq!(recent.items.len(), 1);
+    }
 }

@@ -1,4 +1,4 @@
-//! What one call writes into the ledger: before the plugin sees the request, and before the host sees the answer.
+//! What one call records: an `INVOKE` before the plugin sees the request, and its end before the host sees the answer.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use plugin_protocol::event::{EventKind, meta};
 use plugin_protocol::ids::{EventId, PluginId, RequestId, RunId};
 use plugin_protocol::message::{Response, Status};
 
+use super::cause::Cause;
 use super::evidence::Kept;
 use ledger::{Document, Draft, Record};
 use sandbox::Report;
@@ -31,19 +32,19 @@ pub struct Invoke {
 pub struct Outcome {
     /// The answer for the host.
     pub response: Response,
-    /// The cause in one word, for instance `answer`, `timeout` or `violation`.
-    pub cause: &'static str,
+    /// Why it ended so.
+    pub cause: Cause,
     /// What the sandbox saw, when a plugin was started.
     pub report: Option<Report>,
-    pub(crate) place: Place,
+    pub(crate) ids: CallIds,
     pub(crate) meta: BTreeMap<String, String>,
     /// What is kept of the result.
     pub(crate) kept: Kept,
 }
 
-/// Where an outcome belongs in the ledger.
+/// The ids under which an outcome stands in the ledger.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct CallIds {
     pub(crate) run_id: RunId,
     pub(crate) plugin_id: Option<PluginId>,
     pub(crate) request_id: Option<RequestId>,
@@ -91,14 +92,14 @@ impl Record for Outcome {
             meta::DURATION_MS.to_owned(),
             self.response.duration_ms.to_string(),
         );
-        if let Some(invoke) = self.place.invoke {
+        if let Some(invoke) = self.ids.invoke {
             meta.insert(meta::INVOKE.to_owned(), invoke.to_string());
         }
         Draft {
-            run_id: self.place.run_id.clone(),
+            run_id: self.ids.run_id.clone(),
             kind: closing_kind(self.response.status),
-            plugin_id: self.place.plugin_id.clone(),
-            request_id: self.place.request_id.clone(),
+            plugin_id: self.ids.plugin_id.clone(),
+            request_id: self.ids.request_id.clone(),
             input_hash: hashes.input_hash,
             output_hash: hashes.output_hash,
             meta,
@@ -110,30 +111,30 @@ impl Record for Outcome {
     }
 }
 
-/// The end of a call whose result could not be kept, and so is given to nobody.
+/// The end of a call whose result could not be kept, and is therefore not given to the host.
 #[derive(Debug)]
 pub(super) struct Unkept {
-    place: Place,
+    ids: CallIds,
     input_hash: Option<PayloadHash>,
     meta: BTreeMap<String, String>,
 }
 
 impl Unkept {
-    /// What to record in place of `outcome` should its result not be kept; none where nothing is to be kept.
+    /// What to record instead of `outcome` if keeping its result fails; none when there is nothing to keep.
     pub(super) fn of(outcome: &Outcome) -> Option<Self> {
         outcome.kept.document.as_ref()?;
         let mut meta = outcome.meta.clone();
-        meta.insert(meta::CAUSE.to_owned(), "evidence".to_owned());
+        meta.insert(meta::CAUSE.to_owned(), Cause::Evidence.to_string());
         meta.insert(meta::STATUS.to_owned(), Status::Error.to_string());
         meta.insert(
             meta::REASON.to_owned(),
             "the result's evidence could not be kept, so the host was not given the result"
                 .to_owned(),
         );
-        let invoke = outcome.place.invoke;
+        let invoke = outcome.ids.invoke;
         meta.extend(invoke.map(|invoke| (meta::INVOKE.to_owned(), invoke.to_string())));
         Some(Self {
-            place: outcome.place.clone(),
+            ids: outcome.ids.clone(),
             input_hash: outcome.response.evidence_hashes.input_hash,
             meta,
         })
@@ -143,10 +144,10 @@ impl Unkept {
 impl Record for Unkept {
     fn draft(&self) -> Draft {
         Draft {
-            run_id: self.place.run_id.clone(),
+            run_id: self.ids.run_id.clone(),
             kind: closing_kind(Status::Error),
-            plugin_id: self.place.plugin_id.clone(),
-            request_id: self.place.request_id.clone(),
+            plugin_id: self.ids.plugin_id.clone(),
+            request_id: self.ids.request_id.clone(),
             input_hash: self.input_hash,
             output_hash: None,
             meta: self.meta.clone(),

@@ -1,4 +1,4 @@
-//! Why a call is turned away before anything is started, in the words that hosts match on.
+//! Why a call is refused before anything is started, in the words that hosts match on.
 
 use std::time::Duration;
 
@@ -6,10 +6,11 @@ use plugin_protocol::digest::PackageDigest;
 use plugin_protocol::ids::PluginId;
 use plugin_protocol::message::Status;
 use plugin_protocol::report::PluginStatus;
-use plugin_protocol::words;
+use plugin_protocol::{shown, words};
 
 use super::breaker::Refused;
-use super::judge::{CANCELLED, CANCELLED_NOTES};
+use super::cause::Cause;
+use super::judge::CANCELLED_NOTES;
 use super::slots::NoSlot;
 use registry::Registry;
 
@@ -17,14 +18,14 @@ use registry::Registry;
 #[derive(Debug)]
 pub(super) struct Turned {
     pub(super) status: Status,
-    pub(super) cause: &'static str,
+    pub(super) cause: Cause,
     pub(super) notes: String,
     /// Whether the notes may quote what the host sent, and so stay out of the ledger.
     pub(super) quotes: bool,
 }
 
 impl Turned {
-    pub(super) fn new(cause: &'static str, notes: String) -> Self {
+    pub(super) fn new(cause: Cause, notes: String) -> Self {
         Self {
             status: Status::Rejected,
             cause,
@@ -33,11 +34,11 @@ impl Turned {
         }
     }
 
-    /// The host gave up before anything was started.
+    /// The host cancelled before anything was started.
     pub(super) fn cancelled() -> Self {
         Self {
             status: Status::Error,
-            ..Self::new(CANCELLED, CANCELLED_NOTES.to_owned())
+            ..Self::new(Cause::Cancelled, CANCELLED_NOTES.to_owned())
         }
     }
 
@@ -49,7 +50,7 @@ impl Turned {
         );
         Self {
             status: Status::Timeout,
-            ..Self::new("timeout", notes)
+            ..Self::new(Cause::Timeout, notes)
         }
     }
 }
@@ -63,12 +64,13 @@ pub(super) fn enabled(
         .ok()
         .and_then(|id| registry.get(&id).map(|plugin| (id, plugin)));
     let Some((id, plugin)) = found else {
+        const SHOWN_CHARS: usize = 80;
         let notes = format!(
-            "plugin {} {}: register it first",
-            shown(plugin_id),
+            "plugin '{}' {}: register it first",
+            shown::cut(plugin_id, SHOWN_CHARS),
             words::NOT_FOUND
         );
-        return Err(Turned::new("not_found", notes));
+        return Err(Turned::new(Cause::NotFound, notes));
     };
     match plugin.info.status {
         PluginStatus::Enabled => Ok((id, plugin.package_digest)),
@@ -78,12 +80,12 @@ pub(super) fn enabled(
                 words::NOT_ENABLED,
                 status.as_str()
             );
-            Err(Turned::new("not_enabled", notes))
+            Err(Turned::new(Cause::NotEnabled, notes))
         }
     }
 }
 
-/// Why no place came free, where `waiting_at_most` may wait.
+/// Why no slot came free, where `waiting_at_most` calls may wait.
 pub(super) fn no_slot(reason: NoSlot, waiting_at_most: usize) -> Turned {
     let notes = match reason {
         NoSlot::Cancelled => return Turned::cancelled(),
@@ -96,7 +98,7 @@ pub(super) fn no_slot(reason: NoSlot, waiting_at_most: usize) -> Turned {
             words::OVERLOADED
         ),
     };
-    Turned::new("overloaded", notes)
+    Turned::new(Cause::Overloaded, notes)
 }
 
 /// Why a plugin that failed too often is refused for now.
@@ -113,7 +115,7 @@ pub(super) fn open_circuit(plugin_id: &PluginId, refused: Refused) -> Turned {
         "{}: plugin '{plugin_id}' failed {failures} times in a row: {then}",
         words::CIRCUIT_OPEN
     );
-    Turned::new("circuit_open", notes)
+    Turned::new(Cause::CircuitOpen, notes)
 }
 
 /// The time of day after `wait`, as an RFC 3339 time.
@@ -121,16 +123,4 @@ pub(super) fn from_now(wait: Duration) -> String {
     let now = jiff::Timestamp::now();
     let then = now.checked_add(wait).unwrap_or(jiff::Timestamp::MAX);
     format!("{then:.3}")
-}
-
-/// A host's text fit to be shown: short, and without control characters.
-fn shown(text: &str) -> String {
-    const SHOWN_CHARS: usize = 80;
-    format!(
-        "'{}'",
-        text.chars()
-            .take(SHOWN_CHARS)
-            .flat_map(char::escape_default)
-            .collect::<String>()
-    )
 }

@@ -1,7 +1,7 @@
-//! Who may run now: a bound on calls at once, for each plugin and in all, with a bounded line of waiters.
+//! Who may run now: a limit on concurrent calls, per plugin and in total, with a bounded queue.
 //!
-//! A place is given to the one that has waited longest and is free to use it. Nobody waits longer
-//! than the deadline that it came with.
+//! A free slot goes to the call that has waited longest among those whose plugin has room. No call waits beyond
+//! its own deadline.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,21 +36,21 @@ struct Waiter {
     wake: Sender<()>,
 }
 
-/// A place; dropping it gives it to the next.
+/// A slot; dropping it passes it to the next waiting call.
 #[derive(Debug)]
 pub(crate) struct Slot {
     state: Arc<Mutex<State>>,
     plugin: PluginId,
 }
 
-/// Why there is no place.
+/// Why no slot was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoSlot {
-    /// The line is full.
+    /// The queue is full.
     LineFull,
-    /// The turn did not come in time.
+    /// No slot came free in time.
     TooLate,
-    /// The caller gave up.
+    /// The call was cancelled.
     Cancelled,
 }
 
@@ -102,7 +102,7 @@ impl Slots {
         }
     }
 
-    /// Leaves the line, unless the place came in the same moment.
+    /// Leaves the queue, unless the slot was given at the same moment.
     fn give_up(
         &self,
         plugin: &PluginId,
@@ -174,7 +174,7 @@ impl State {
         }
     }
 
-    /// Gives the free place to the first waiter that can use it.
+    /// Gives the free slot to the first waiter whose plugin has room.
     fn wake_next(&mut self) {
         let able = |state: &Self| {
             state

@@ -13,9 +13,9 @@ use std::thread::JoinHandle;
 use rustix::event::PollFlags;
 
 use super::hub::Hub;
-use super::latch::{Woken, is_abandoned};
 use super::lines::{Line, Lines};
 use super::message::{Fault, answer};
+use super::poll::{self, Woken};
 use super::session::Session;
 use super::task::Caller;
 use crate::error::rpc;
@@ -34,8 +34,8 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// Opens the socket in the hub's state folder. One that is there is of a gateway that is gone,
-    /// since this one holds the ledger's lock.
+    /// Opens the socket in the hub's state folder. A socket found there is left over from a gateway that has
+    /// ended, since this one holds the ledger's lock.
     ///
     /// # Errors
     /// When the system refuses.
@@ -61,7 +61,7 @@ impl Control {
         Ok(Self { thread })
     }
 
-    /// Waits until the socket is gone; the hub's `stop` must be thrown.
+    /// Waits until the socket is removed; call it only after the hub's `stop` was thrown.
     pub(super) fn join(self) {
         if self.thread.join().is_err() {
             tracing::error!("the control socket ended in a fault of the gateway");
@@ -81,7 +81,7 @@ fn remove(path: &Path) {
 fn accept(listener: &UnixListener, hub: &Arc<Hub>) {
     let connections = Arc::new(AtomicUsize::new(0));
     loop {
-        match hub.stop.wait(listener.as_fd(), PollFlags::IN) {
+        match poll::wait(&hub.stop, listener.as_fd(), PollFlags::IN) {
             Ok(Woken::Ready) => {}
             Ok(Woken::Stopped) | Err(_) => return,
         }
@@ -145,14 +145,14 @@ fn converse(hub: &Arc<Hub>, stream: UnixStream) -> io::Result<()> {
     let max_bytes = hub.settings.max_line_bytes;
     let lines = Lines::new(OwnedFd::from(stream), Arc::clone(&hub.stop), max_bytes);
     read(&session, lines)?;
-    if is_abandoned(other_end.as_fd()) {
-        // Whoever asked is gone, and so nobody wants the answers.
+    if poll::is_abandoned(other_end.as_fd()) {
+        // The peer has closed its end, so nobody will read the answers.
         session.cancel_all();
     }
     Ok(())
 }
 
-/// Takes lines until there are no more.
+/// Reads lines until the input ends.
 pub(super) fn read(session: &Arc<Session>, mut lines: Lines) -> io::Result<Line> {
     loop {
         match lines.next()? {

@@ -1,14 +1,14 @@
-//! Threads that carry out calls: made when they are needed, kept for a while, as many as there are calls.
+//! The threads that run calls: one per call, started on demand and kept for a while when idle.
 //!
-//! The number of calls is bounded by the sessions, and so the number of threads is. A thread that
-//! started a plugin stays until the plugin is reaped, since a plugin dies with the thread that started it.
+//! The sessions bound the number of calls, and with it the number of threads. A thread that started a plugin
+//! stays until the plugin is reaped, because a plugin is killed when the thread that started it ends.
 
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-/// What a thread carries out.
-pub(super) type Job = Box<dyn FnOnce() + Send>;
+/// What a thread runs.
+pub(super) type Work = Box<dyn FnOnce() + Send>;
 
 /// How long a thread without work is kept.
 const KEPT_IDLE: Duration = Duration::from_secs(10);
@@ -20,9 +20,9 @@ const STACK_BYTES: usize = 2 * 1024 * 1024;
 /// The threads.
 #[derive(Debug)]
 pub(super) struct Crew {
-    /// Without room: a job is taken by a thread that waits for one, or not at all.
-    hand_over: Sender<Job>,
-    waiting: Receiver<Job>,
+    /// A channel without buffer: a job reaches a thread that is waiting, or nobody.
+    hand_over: Sender<Work>,
+    waiting: Receiver<Work>,
 }
 
 impl Crew {
@@ -31,17 +31,17 @@ impl Crew {
         Self { hand_over, waiting }
     }
 
-    /// Lets a thread carry out `job`.
+    /// Runs `job` on a thread of the crew.
     ///
     /// # Errors
-    /// Gives the job back when the system has no thread to give.
-    pub(super) fn run(&self, job: Job) -> Result<(), Job> {
+    /// Returns the job when the system cannot start a thread.
+    pub(super) fn run(&self, job: Work) -> Result<(), Work> {
         let job = match self.hand_over.try_send(job) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => job,
         };
-        // The job goes by channel, so that it is not lost where no thread can be made.
-        let (first, take_first) = bounded::<Job>(1);
+        // The job is sent over a channel, so that it can be returned when no thread starts.
+        let (first, take_first) = bounded::<Work>(1);
         let waiting = self.waiting.clone();
         let work = move || {
             let mut next = take_first.recv().ok();
@@ -73,7 +73,7 @@ mod tests {
             |count: usize| -> Vec<_> { (0..count).map(|_| meet.1.recv().unwrap()).collect() };
         for _ in 0..4 {
             let (wait, tell) = (met.1.clone(), meet.0.clone());
-            let job: Job = Box::new(move || {
+            let job: Work = Box::new(move || {
                 wait.recv().unwrap();
                 tell.send(std::thread::current().id()).unwrap();
             });
@@ -85,7 +85,7 @@ mod tests {
         }
         let first = names(4);
         let tell = meet.0.clone();
-        let mut job: Job = Box::new(move || tell.send(std::thread::current().id()).unwrap());
+        let mut job: Work = Box::new(move || tell.send(std::thread::current().id()).unwrap());
         // A thread that has just ended its job takes a moment until it waits for the next.
         while let Err(TrySendError::Full(back)) = crew.hand_over.try_send(job) {
             job = back;

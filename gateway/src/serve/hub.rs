@@ -1,4 +1,4 @@
-//! What all sessions of one gateway share: the gateway, the calls under way, and the wish to stop.
+//! What all sessions of one gateway share: the gateway, the calls under way, and the switch that stops them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,30 +9,30 @@ use std::sync::{Mutex, PoisonError, Weak};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::crew::Crew;
-use super::latch::{Latch, Stop};
 use super::message::Id;
 use super::session::Session;
 use crate::api::Gateway;
 use crate::config::Channel;
+use sandbox::Cancel;
 
-/// Room for every cause that can come before the one who waits has taken the first; the others add nothing.
-const CAUSES: usize = 64;
+/// How many reasons to stop may queue; one that does not fit would change nothing.
+const REASONS: usize = 64;
 
 /// The most subscriptions at a time: each costs a thread that reads the ledger.
 const MAX_SUBSCRIBERS: usize = 16;
 
-/// Why the gateway stops, or goes on stopping.
+/// Why the gateway stops.
 #[derive(Debug)]
-pub(super) enum Cause {
-    /// The host has nothing more to ask.
+pub(super) enum StopReason {
+    /// The host closed its end: no request will follow.
     EndOfInput,
-    /// Somebody asked for it, and is answered last.
+    /// A session asked for it; it is answered last.
     Shutdown(Arc<Session>, Option<Id>),
     /// A signal asked for it.
     Signal(nix::sys::signal::Signal),
-    /// Nobody reads the answers any more.
+    /// Nobody reads the answers now.
     HostGone,
-    /// Nothing is under way any more.
+    /// The last call has ended.
     Idle,
 }
 
@@ -45,21 +45,21 @@ pub(super) struct Hub {
     /// How many calls the host may have in flight.
     pub(super) in_flight: usize,
     pub(super) crew: Crew,
-    /// Nothing new is taken.
-    pub(super) stop: Arc<Stop>,
-    /// No call is under way any more: those who follow the ledger come to their end.
-    pub(super) quiet: Latch,
-    causes: Sender<Cause>,
+    /// Once thrown, no new call is accepted.
+    pub(super) stop: Arc<Cancel>,
+    /// Thrown when the last call has ended; those who follow the ledger then stop.
+    pub(super) quiet: Cancel,
+    reasons: Sender<StopReason>,
     busy: AtomicUsize,
     subscribers: AtomicUsize,
     sessions: Mutex<Vec<Weak<Session>>>,
 }
 
-/// Something that is under way; the gateway does not end before it is dropped.
+/// A call in progress; the gateway does not exit while one exists.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Hub>);
 
-/// One of the subscriptions there may be.
+/// One of the [`MAX_SUBSCRIBERS`] subscriptions.
 #[derive(Debug)]
 pub(super) struct Subscriber(Arc<Hub>);
 
@@ -69,17 +69,17 @@ impl Hub {
         state: &Path,
         settings: Channel,
         in_flight: usize,
-    ) -> io::Result<(Arc<Self>, Receiver<Cause>)> {
-        let (causes, taken) = bounded(CAUSES);
+    ) -> io::Result<(Arc<Self>, Receiver<StopReason>)> {
+        let (reasons, taken) = bounded(REASONS);
         let hub = Self {
             gateway: Arc::new(gateway),
             state: state.to_owned(),
             settings,
             in_flight,
             crew: Crew::new(),
-            stop: Arc::new(Stop::new()?),
-            quiet: Latch::new(),
-            causes,
+            stop: Arc::new(Cancel::new()?),
+            quiet: Cancel::new()?,
+            reasons,
             busy: AtomicUsize::new(0),
             subscribers: AtomicUsize::new(0),
             sessions: Mutex::default(),
@@ -87,13 +87,13 @@ impl Hub {
         Ok((Arc::new(hub), taken))
     }
 
-    /// Says why the gateway should stop. Where too many have said so already it is not said again.
-    pub(super) fn tell(&self, cause: Cause) {
-        drop(self.causes.try_send(cause));
+    /// Says why the gateway should stop. A reason that finds the queue full is dropped: the gateway is stopping already.
+    pub(super) fn tell(&self, reason: StopReason) {
+        drop(self.reasons.try_send(reason));
     }
 
-    pub(super) fn causes(&self) -> Sender<Cause> {
-        self.causes.clone()
+    pub(super) fn reasons(&self) -> Sender<StopReason> {
+        self.reasons.clone()
     }
 
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
@@ -123,13 +123,13 @@ impl Hub {
         sessions.push(Arc::downgrade(session));
     }
 
-    /// The sessions that are there now.
+    /// The sessions that are open now.
     pub(super) fn sessions(&self) -> Vec<Arc<Session>> {
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Takes back every call that is under way.
+    /// Cancels every call in progress.
     pub(super) fn cancel_all(&self) {
         for session in self.sessions() {
             session.cancel_all();
@@ -140,7 +140,7 @@ impl Hub {
 impl Drop for Busy {
     fn drop(&mut self) {
         if self.0.busy.fetch_sub(1, Ordering::SeqCst) == 1 && self.0.stop.is_thrown() {
-            self.0.tell(Cause::Idle);
+            self.0.tell(StopReason::Idle);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Lines from a pipe or socket, each bounded: one that is too long is told of and passed over, and reading goes on behind it.
+//! Lines from a pipe or socket, each bounded: one that is too long is reported and skipped, and reading continues after it.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use rustix::event::PollFlags;
 
-use super::latch::{Stop, Woken};
+use super::poll::{self, Woken};
+use sandbox::Cancel;
 
 /// How much is asked for at once, in bytes: a pipe's usual capacity.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -16,7 +17,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 pub(super) enum Line {
     /// A line without its newline. The last one of the input may have had none.
     Whole(Vec<u8>),
-    /// A line of more than the bound; the rest of it is passed over.
+    /// A line longer than the bound; the rest of it is skipped.
     TooLong,
     /// The end of the input.
     End,
@@ -28,20 +29,20 @@ pub(super) enum Line {
 #[derive(Debug)]
 pub(super) struct Lines {
     source: OwnedFd,
-    stop: Arc<Stop>,
+    stop: Arc<Cancel>,
     max_bytes: usize,
     buffer: Vec<u8>,
     /// Where the next line starts in the buffer.
     start: usize,
     /// How far the buffer was looked through for a newline.
     seen: usize,
-    /// Whether a line that is too long is being passed over.
+    /// Whether the rest of a line that is too long is being skipped.
     skipping: bool,
     ended: bool,
 }
 
 impl Lines {
-    pub(super) fn new(source: OwnedFd, stop: Arc<Stop>, max_bytes: usize) -> Self {
+    pub(super) fn new(source: OwnedFd, stop: Arc<Cancel>, max_bytes: usize) -> Self {
         Self {
             source,
             stop,
@@ -69,7 +70,7 @@ impl Lines {
             if self.ended {
                 return Ok(self.rest());
             }
-            match self.stop.wait(self.source.as_fd(), PollFlags::IN)? {
+            match poll::wait(&self.stop, self.source.as_fd(), PollFlags::IN)? {
                 Woken::Stopped => return Ok(Line::Stopped),
                 Woken::Ready => self.fill()?,
             }
@@ -133,7 +134,7 @@ impl Lines {
         self.seen -= self.start;
         self.start = 0;
         if self.buffer.is_empty() {
-            // What one long line took is given back.
+            // Give back the memory that one long line took.
             self.buffer.shrink_to(2 * CHUNK_BYTES);
         }
         let have = self.buffer.len();
@@ -143,7 +144,7 @@ impl Lines {
             match rustix::io::read(&self.source, &mut *room) {
                 Ok(got) => break got,
                 Err(rustix::io::Errno::INTR) => {}
-                // A peer that broke off has said all that it will say.
+                // A peer that reset the connection sends nothing more: treat it as the end of input.
                 Err(rustix::io::Errno::CONNRESET) => break 0,
                 Err(error) => {
                     self.buffer.truncate(have);
@@ -169,7 +170,7 @@ mod tests {
                 rustix::io::write(&write, part).unwrap();
             }
         });
-        Lines::new(read, Arc::new(Stop::new().unwrap()), max_bytes)
+        Lines::new(read, Arc::new(Cancel::new().unwrap()), max_bytes)
     }
 
     fn all(input: &[u8], max_bytes: usize) -> Vec<Line> {
@@ -216,7 +217,7 @@ mod tests {
     #[test]
     fn memory_stays_bounded_while_a_long_line_is_passed_over() {
         let (read, write) = rustix::pipe::pipe().unwrap();
-        let mut lines = Lines::new(read, Arc::new(Stop::new().unwrap()), 9);
+        let mut lines = Lines::new(read, Arc::new(Cancel::new().unwrap()), 9);
         let writer = std::thread::spawn(move || {
             for _ in 0..200 {
                 let mut part: &[u8] = &[b'x'; CHUNK_BYTES];
@@ -235,10 +236,10 @@ mod tests {
     #[test]
     fn a_thrown_switch_ends_a_wait() {
         let (read, _write) = rustix::pipe::pipe().unwrap();
-        let stop = Arc::new(Stop::new().unwrap());
+        let stop = Arc::new(Cancel::new().unwrap());
         let mut lines = Lines::new(read, Arc::clone(&stop), 9);
         let waiter = std::thread::spawn(move || lines.next().unwrap());
-        stop.throw();
+        stop.cancel();
         assert_eq!(waiter.join().unwrap(), Line::Stopped);
     }
 }

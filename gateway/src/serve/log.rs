@@ -1,4 +1,4 @@
-//! Logs on standard error, as text or JSON. A host that does not read them loses lines, never the gateway its time.
+//! The log on standard error, as text or JSON. When the host does not read it, lines are lost; the gateway never waits.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use plugin_protocol::shown;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -29,9 +30,10 @@ pub(super) struct Log {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Takes lines, and counts those for which there is no room.
+/// Accepts lines, and counts those that found no room.
 #[derive(Debug, Clone)]
 struct LineSink {
+    format: LogFormat,
     lines: Sender<Vec<u8>>,
     lost: Arc<AtomicU64>,
 }
@@ -46,7 +48,7 @@ struct LineWriter {
 /// Starts logging for this process.
 ///
 /// # Errors
-/// When the system has no thread to give.
+/// When the system cannot start a thread.
 pub(super) fn start(format: LogFormat, level: LogLevel) -> io::Result<Log> {
     let (lines, written) = bounded(WAITING_LINES);
     let (alive, finished) = bounded(0);
@@ -58,7 +60,11 @@ pub(super) fn start(format: LogFormat, level: LogLevel) -> io::Result<Log> {
             write_lines(&written, &counted);
             drop::<Sender<()>>(alive);
         })?;
-    let sink = LineSink { lines, lost };
+    let sink = LineSink {
+        format,
+        lines,
+        lost,
+    };
     let level = match level {
         LogLevel::Quiet => "warn",
         LogLevel::Usual => "info",
@@ -81,14 +87,14 @@ pub(super) fn start(format: LogFormat, level: LogLevel) -> io::Result<Log> {
     })
 }
 
-/// The line is empty at the end: then the writer is done.
+/// Writes lines until it receives an empty one, which marks the end.
 fn write_lines(lines: &Receiver<Vec<u8>>, lost: &AtomicU64) {
     for line in lines {
         if line.is_empty() {
             return;
         }
         let mut out = io::stderr().lock();
-        // Where nobody can be told there is nobody to tell that.
+        // If standard error is closed, there is nowhere to report it.
         out.write_all(&line).unwrap_or_default();
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
@@ -113,9 +119,21 @@ impl Drop for Log {
                 != Err(crossbeam_channel::RecvTimeoutError::Timeout)
             && let Some(thread) = self.thread.take()
         {
-            // It has ended; a panic there took nothing with it but lines.
+            // The thread has ended; a panic in it can only have lost log lines.
             drop(thread.join());
         }
+    }
+}
+
+impl LineSink {
+    /// The line with what a stranger could hide in an id or a reason written out, as the log's form has it.
+    fn shown(&self, line: Vec<u8>) -> Vec<u8> {
+        let text = String::from_utf8_lossy(&line);
+        let shown = match self.format {
+            LogFormat::Text => shown::text(&text),
+            LogFormat::Json => shown::json(&text),
+        };
+        shown.into_owned().into_bytes()
     }
 }
 
@@ -144,7 +162,7 @@ impl Write for LineWriter {
 impl Drop for LineWriter {
     fn drop(&mut self) {
         let line = std::mem::take(&mut self.line);
-        if !line.is_empty() && self.sink.lines.try_send(line).is_err() {
+        if !line.is_empty() && self.sink.lines.try_send(self.sink.shown(line)).is_err() {
             self.sink.lost.fetch_add(1, Ordering::Relaxed);
         }
     }

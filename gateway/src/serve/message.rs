@@ -127,10 +127,13 @@ fn call(id: Option<Id>, mut fields: Map<String, Value>) -> Result<Call, Fault> {
     };
     match fields.keys().next() {
         None => Ok(Call { id, method, params }),
-        Some(name) => Err(Fault::invalid(format!(
-            "a message has no member '{}': jsonrpc, id, method and params are all",
-            name.escape_debug()
-        ))),
+        Some(name) => {
+            const SHOWN_CHARS: usize = 80;
+            Err(Fault::invalid(format!(
+                "a message has no member '{}': jsonrpc, id, method and params are all",
+                plugin_protocol::shown::cut(name, SHOWN_CHARS)
+            )))
+        }
     }
 }
 

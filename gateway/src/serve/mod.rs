@@ -57,10 +57,10 @@
 mod control;
 mod crew;
 mod hub;
-mod latch;
 mod lines;
 mod log;
 mod message;
+mod poll;
 mod session;
 mod subscribe;
 mod task;
@@ -77,42 +77,43 @@ use nix::sys::signal::{SigSet, Signal};
 use rustix::event::PollFlags;
 
 use self::control::Control;
-use self::hub::{Cause, Hub};
-use self::latch::Woken;
+use self::hub::{Hub, StopReason};
 use self::lines::{Line, Lines};
 use self::message::Id;
+use self::poll::Woken;
 use self::session::Session;
 use self::task::Caller;
 use crate::api::Gateway;
 use crate::config::Config;
 use crate::error::Error;
 use crate::operator::Serve;
+use sandbox::Cancel;
 
 /// How long a cancelled call may take to end: its plugin is killed and reaped.
 const CANCEL: Duration = Duration::from_secs(5);
 
-/// How long operators and followers may take to read what is left for them.
+/// How long operators and followers may take to read what is queued for them.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Serves the state until the host has no more to ask, or somebody ends it.
+/// Serves the state until the host closes its end, or a signal or `shutdown` stops it.
 ///
 /// # Errors
-/// When the state cannot be opened, or the system has not what a supervisor needs.
+/// When the state cannot be opened, or the system refuses a thread or a descriptor.
 pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
-    // Before any thread is there, so that every thread inherits it and only one of them waits for signals.
+    // Before any thread starts, so that every thread inherits the mask and one of them alone waits for signals.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
     signals.thread_block().map_err(io::Error::from)?;
-    // A file that may not grow any more (setrlimit(2), RLIMIT_FSIZE) is then an error of the write, as a full disk is.
+    // With SIGXFSZ blocked, a write beyond RLIMIT_FSIZE (setrlimit(2)) fails with an error, as on a full disk.
     let too_large = SigSet::from_iter([Signal::SIGXFSZ]);
     too_large.thread_block().map_err(io::Error::from)?;
-    // Each call in flight holds a few descriptors; where more are not to be had, calls are answered `overloaded`.
+    // Each call in flight holds a few descriptors; when they run out, calls are answered `overloaded`.
     drop(rlimit::increase_nofile_limit(u64::MAX));
     let log = log::start(options.format, options.level)?;
     let config = Config::load(state)?.anchored(options.anchor.as_deref());
     let gateway = Gateway::open_anchored(state, options.anchor.as_deref())?;
     greet(&gateway, state);
     let in_flight = config.calls_at_once + config.calls_waiting;
-    let (hub, causes) = Hub::new(gateway, state, config.channel, in_flight)?;
+    let (hub, reasons) = Hub::new(gateway, state, config.channel, in_flight)?;
     let control = Control::open(&hub).map_err(|source| Error::File {
         action: "open control socket in",
         path: state.to_owned(),
@@ -124,7 +125,7 @@ pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
     read_host(&hub, &host)?;
     Ending {
         hub: &hub,
-        causes: &causes,
+        reasons: &reasons,
         deadline: None,
         cancelled: false,
         asked: Vec::new(),
@@ -171,26 +172,26 @@ fn greet(gateway: &Gateway, state: &Path) {
 }
 
 fn watch_signals(hub: &Arc<Hub>, signals: SigSet) -> io::Result<()> {
-    let causes = hub.causes();
+    let reasons = hub.reasons();
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
             while let Ok(signal) = signals.wait() {
-                drop(causes.try_send(Cause::Signal(signal)));
+                drop(reasons.try_send(StopReason::Signal(signal)));
             }
         })?;
     Ok(())
 }
 
-/// Tells when nobody can read the answers any more.
+/// Reports when the host has closed the end that reads the answers.
 fn watch_answers(hub: &Arc<Hub>) -> io::Result<()> {
-    let (causes, over) = (hub.causes(), latch::Stop::new()?);
+    let (reasons, over) = (hub.reasons(), Cancel::new()?);
     std::thread::Builder::new()
         .name("host".to_owned())
         .spawn(move || {
             let answers = io::stdout();
-            if let Ok(Woken::Ready) = over.wait(answers.as_fd(), PollFlags::empty()) {
-                drop(causes.try_send(Cause::HostGone));
+            if let Ok(Woken::Ready) = poll::wait(&over, answers.as_fd(), PollFlags::empty()) {
+                drop(reasons.try_send(StopReason::HostGone));
             }
         })?;
     Ok(())
@@ -204,43 +205,43 @@ fn read_host(hub: &Arc<Hub>, host: &Arc<Session>) -> io::Result<()> {
         .name("requests".to_owned())
         .spawn(move || match control::read(&host, lines) {
             Ok(Line::Stopped) => {}
-            Ok(_) => hub.tell(Cause::EndOfInput),
+            Ok(_) => hub.tell(StopReason::EndOfInput),
             Err(error) => {
                 tracing::error!(reason = error.to_string(), "the host cannot be read from");
-                hub.tell(Cause::EndOfInput);
+                hub.tell(StopReason::EndOfInput);
             }
         })?;
     Ok(())
 }
 
-/// Brings everything to its end, in order.
+/// Shuts everything down, in order.
 struct Ending<'a> {
     hub: &'a Arc<Hub>,
-    causes: &'a Receiver<Cause>,
-    /// When patience ends.
+    reasons: &'a Receiver<StopReason>,
+    /// When calls in flight are cancelled.
     deadline: Option<Instant>,
     cancelled: bool,
-    /// Those who asked for it, to be answered last.
+    /// The sessions that asked for the shutdown, to be answered last.
     asked: Vec<(Arc<Session>, Option<Id>)>,
 }
 
 impl Ending<'_> {
     fn run(mut self, host: &Session) {
         while !(self.hub.stop.is_thrown() && self.hub.is_idle()) {
-            let cause = match self.deadline {
+            let reason = match self.deadline {
                 None => self
-                    .causes
+                    .reasons
                     .recv()
                     .map_err(|_| RecvTimeoutError::Disconnected),
-                Some(deadline) => self.causes.recv_deadline(deadline),
+                Some(deadline) => self.reasons.recv_deadline(deadline),
             };
-            match cause {
-                Ok(cause) => self.hear(cause),
+            match reason {
+                Ok(reason) => self.hear(reason),
                 Err(_) if self.cancelled => break,
                 Err(_) => self.cancel(),
             }
         }
-        self.hub.quiet.throw();
+        self.hub.quiet.cancel();
         self.wait_for_followers();
         for (session, id) in self.asked.drain(..) {
             session.answer_with(id.as_ref(), Ok(serde_json::json!({ "stopped": true })));
@@ -248,26 +249,28 @@ impl Ending<'_> {
         self.bid_farewell(host);
     }
 
-    fn hear(&mut self, cause: Cause) {
-        match cause {
-            Cause::Idle => return,
-            Cause::EndOfInput => tracing::info!("end of input: finishing what is in flight"),
-            Cause::Shutdown(session, id) => {
+    fn hear(&mut self, reason: StopReason) {
+        match reason {
+            StopReason::Idle => return,
+            StopReason::EndOfInput => tracing::info!("end of input: finishing what is in flight"),
+            StopReason::Shutdown(session, id) => {
                 tracing::info!("shutdown: finishing what is in flight");
                 self.asked.push((session, id));
             }
-            Cause::HostGone => {
-                tracing::warn!("nobody reads the answers any more: cancelling what is in flight");
+            StopReason::HostGone => {
+                tracing::warn!(
+                    "the host no longer reads the answers: cancelling what is in flight"
+                );
                 self.cancel();
             }
-            Cause::Signal(signal) if self.deadline.is_some() => {
+            StopReason::Signal(signal) if self.deadline.is_some() => {
                 tracing::warn!(
                     signal = signal.as_str(),
                     "again: cancelling what is in flight"
                 );
                 self.cancel();
             }
-            Cause::Signal(signal) => {
+            StopReason::Signal(signal) => {
                 let drain_ms = self.hub.settings.drain_ms;
                 tracing::info!(
                     signal = signal.as_str(),
@@ -277,11 +280,11 @@ impl Ending<'_> {
                 self.deadline = Instant::now().checked_add(Duration::from_millis(drain_ms));
             }
         }
-        self.hub.stop.throw();
+        self.hub.stop.cancel();
     }
 
     fn cancel(&mut self) {
-        self.hub.stop.throw();
+        self.hub.stop.cancel();
         self.hub.cancel_all();
         self.cancelled = true;
         self.deadline = Some(Instant::now() + CANCEL);
@@ -295,7 +298,7 @@ impl Ending<'_> {
         }
     }
 
-    /// Lets everyone read what is left: the host as long as it likes unless somebody wants an end.
+    /// Lets every reader take what is queued: the host without a limit, unless a signal has set one.
     fn bid_farewell(mut self, host: &Session) {
         let written = host.finish();
         while !self.cancelled {
@@ -303,8 +306,8 @@ impl Ending<'_> {
             select! {
                 recv(written) -> _ => break,
                 recv(patience) -> _ => break,
-                recv(self.causes) -> cause => match cause {
-                    Ok(cause) => self.hear(cause),
+                recv(self.reasons) -> reason => match reason {
+                    Ok(reason) => self.hear(reason),
                     Err(_) => break,
                 },
             }
@@ -320,7 +323,7 @@ impl Ending<'_> {
     }
 }
 
-/// Waits until no thread holds the hub any more, so that the ledger is closed in good order.
+/// Waits until the last thread has let go of the hub, so that the ledger is closed in good order.
 fn release(hub: Arc<Hub>) -> bool {
     const LOOK_EVERY: Duration = Duration::from_millis(1);
     let gateway = Arc::clone(&hub.gateway);

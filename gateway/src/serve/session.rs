@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use serde::Serialize;
 
-use super::hub::{Busy, Cause, Hub};
-use super::latch::Latch;
+use super::hub::{Busy, Hub, StopReason};
 use super::message::{self, Call, Fault, Id, answer};
 use super::task::{self, Caller, Long, Quick, Task};
 use super::{subscribe, work};
@@ -33,16 +32,16 @@ pub(super) struct Session {
     pub(super) hub: Arc<Hub>,
     caller: Caller,
     out: Sender<Vec<u8>>,
-    /// The answers that are there are still written, then the writer ends.
-    finish: Latch,
-    /// Nobody waits for answers any more.
-    abandoned: Latch,
+    /// Once thrown, the writer writes what is queued and ends.
+    finish: Cancel,
+    /// Once thrown, answers are dropped instead of queued.
+    abandoned: Cancel,
     /// Disconnected when the writer has ended.
     written: Receiver<()>,
     flights: Mutex<HashMap<Id, Arc<Cancel>>>,
     under_way: AtomicUsize,
     held_bytes: Arc<AtomicUsize>,
-    subscription: Mutex<Option<Arc<Latch>>>,
+    subscription: Mutex<Option<Arc<Cancel>>>,
 }
 
 /// A call that is under way in this session.
@@ -58,7 +57,7 @@ impl Session {
     /// Opens a session whose answers go to `sink`, written by a thread of its own.
     ///
     /// # Errors
-    /// When the system has no thread to give.
+    /// When the system cannot start a thread.
     pub(super) fn open(
         hub: &Arc<Hub>,
         caller: Caller,
@@ -71,8 +70,8 @@ impl Session {
             hub: Arc::clone(hub),
             caller,
             out,
-            finish: Latch::new(),
-            abandoned: Latch::new(),
+            finish: Cancel::new()?,
+            abandoned: Cancel::new()?,
             written,
             flights: Mutex::default(),
             under_way: AtomicUsize::new(0),
@@ -90,7 +89,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Takes one line, and answers it now or lets it be carried out.
+    /// Handles one line: answers it now, or hands it to the crew.
     pub(super) fn take(self: &Arc<Self>, line: &[u8]) {
         match message::parse(line) {
             Ok(call) => self.start(call, line.len()),
@@ -107,7 +106,7 @@ impl Session {
         }
     }
 
-    /// Tells that a line was too long to be read.
+    /// Answers a line that was too long to read.
     pub(super) fn refuse_too_long(&self) {
         let most = self.hub.settings.max_line_bytes;
         let words = format!(
@@ -149,7 +148,7 @@ impl Session {
                 let result = serde_json::json!({ "cancelled": found.is_some() });
                 self.answer_with(id.as_ref(), Ok(result));
             }
-            Quick::Shutdown => self.hub.tell(Cause::Shutdown(Arc::clone(self), id)),
+            Quick::Shutdown => self.hub.tell(StopReason::Shutdown(Arc::clone(self), id)),
             Quick::Subscribe(from) => {
                 self.end_subscription();
                 match subscribe::start(self, id.clone(), from) {
@@ -186,7 +185,7 @@ impl Session {
             flight.end(line);
         });
         if let Err(job) = self.hub.crew.run(job) {
-            // No thread is to be had: the one that reads carries it out, and reads no more meanwhile.
+            // No thread could be started: the reading thread runs the call itself and reads nothing meanwhile.
             job();
         }
     }
@@ -222,8 +221,8 @@ impl Session {
         })
     }
 
-    /// Answers a call for which there is no room. What is cheap is carried out all the same, by the
-    /// thread that reads: so a busy host can still be told what is true.
+    /// Answers a call for which there is no room. A cheap call is run all the same, on the reading thread,
+    /// so that a busy gateway still answers questions about itself.
     fn overloaded(&self, id: Option<&Id>, task: &Long, reason: &str) {
         let busy = self.hub.begin();
         if let Some(line) = work::overloaded(&self.hub, id, task, reason) {
@@ -248,7 +247,7 @@ impl Session {
     fn end_subscription(&self) -> bool {
         let found = self.subscription().take();
         if let Some(end) = &found {
-            end.throw();
+            end.cancel();
         }
         found.is_some()
     }
@@ -288,22 +287,22 @@ impl Session {
         taken
     }
 
-    /// Lets the writer end behind what it has; the channel tells when it has.
+    /// Lets the writer write what is queued and end; the channel it returns disconnects when that is done.
     pub(super) fn finish(&self) -> &Receiver<()> {
-        self.finish.throw();
+        self.finish.cancel();
         &self.written
     }
 
-    /// Gives up on the one who should read.
+    /// Gives up on a reader that does not read.
     pub(super) fn abandon(&self) {
-        self.abandoned.throw();
+        self.abandoned.cancel();
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Id, Arc<Cancel>>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn subscription(&self) -> MutexGuard<'_, Option<Arc<Latch>>> {
+    fn subscription(&self) -> MutexGuard<'_, Option<Arc<Cancel>>> {
         self.subscription
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -351,7 +350,7 @@ fn write_answers(
         if let Err(error) = written {
             tracing::warn!(
                 reason = error.to_string(),
-                "answers cannot be written any more"
+                "answers can no longer be written"
             );
             return;
         }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use crossbeam_channel::select;
 
 use super::hub::Subscriber;
-use super::latch::Latch;
 use super::message::{Fault, Id, notification};
 use super::session::Session;
 use crate::error::{Error, chain, rpc};
 use ledger::{self, Events, Stored};
+use sandbox::Cancel;
 
 /// How often a follower at the end looks for new events.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -26,7 +26,7 @@ pub(super) fn start(
     session: &Arc<Session>,
     id: Option<Id>,
     from: Option<u64>,
-) -> Result<Arc<Latch>, Fault> {
+) -> Result<Arc<Cancel>, Fault> {
     let hub = &session.hub;
     let subscriber = hub.subscriber().ok_or_else(|| {
         Fault::new(
@@ -36,7 +36,9 @@ pub(super) fn start(
     })?;
     let events = ledger::events(&hub.state).map_err(|error| Fault::from(Error::from(error)))?;
     let from = from.unwrap_or_else(|| hub.gateway.events());
-    let end = Arc::new(Latch::new());
+    let end = Cancel::new()
+        .map_err(|error| Fault::new(rpc::INTERNAL, format!("no descriptor is left ({error})")))?;
+    let end = Arc::new(end);
     let follower = Follower {
         session: Arc::clone(session),
         events,
@@ -60,12 +62,12 @@ struct Follower {
     session: Arc<Session>,
     events: Events,
     from: u64,
-    end: Arc<Latch>,
+    end: Arc<Cancel>,
     _subscriber: Subscriber,
 }
 
 impl Follower {
-    /// The answer comes first, so that no event is before it.
+    /// Answers first, so that no event precedes the answer.
     fn run(mut self, id: Option<Id>) {
         let result = serde_json::json!({ "subscribed": true, "from": self.from });
         self.session.answer_with(id.as_ref(), Ok(result));
@@ -83,7 +85,7 @@ impl Follower {
             if self.end.is_thrown() {
                 return UNSUBSCRIBED.to_owned();
             }
-            // Asked before looking: what was recorded before it is still sent.
+            // Read before looking for events, so that whatever was recorded before the switch was thrown is still sent.
             let quiet = self.session.hub.quiet.is_thrown();
             match self.events.next() {
                 Some(Ok(stored)) if stored.index < self.from => {}
@@ -100,7 +102,7 @@ impl Follower {
         }
     }
 
-    /// Waits until the event is durable; it never will be when the ledger failed, and the gateway then stops some day.
+    /// Waits until the event is durable. When the ledger has failed it never will be; then only the end of the gateway ends the wait.
     fn is_durable(&self, stored: &Stored) -> bool {
         while self.session.hub.gateway.events() <= stored.index {
             if self.session.hub.quiet.is_thrown() || self.end.is_thrown() {

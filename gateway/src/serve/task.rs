@@ -198,11 +198,7 @@ pub(super) fn read(caller: Caller, method: &str, params: Value) -> Result<Task, 
         methods::ERASE if operator => Task::Long(Long::Erase(fields::<OfRun>(params)?.run_id)),
         _ => {
             const SHOWN_CHARS: usize = 80;
-            let shown: String = method
-                .chars()
-                .take(SHOWN_CHARS)
-                .flat_map(char::escape_debug)
-                .collect();
+            let shown = plugin_protocol::shown::cut(method, SHOWN_CHARS);
             return Err(Fault::new(
                 rpc::METHOD_NOT_FOUND,
                 format!("there is no method '{shown}'"),

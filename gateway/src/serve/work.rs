@@ -19,7 +19,7 @@ use sandbox::Cancel;
 /// Carries out `task` and gives the line that answers it.
 pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel) -> Vec<u8> {
     let (line, gateway) = (
-        Line {
+        Reply {
             id: id.as_ref(),
             task,
         },
@@ -68,14 +68,14 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
     }
 }
 
-/// The answer to a call for which there is no room; none where the call costs so little that it is carried out all the same.
+/// The answer to a call for which there is no room; none for a call so cheap that it is run all the same.
 pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) -> Option<Vec<u8>> {
     let told = |Invoke { plugin_id, request }: &Invoke| -> Result<Told, Error> {
         let outcome = hub.gateway.overloaded(plugin_id, request, reason)?;
         log(request, &outcome.response);
         Ok(Told::of(outcome.into_inner()))
     };
-    let line = Line { id, task };
+    let line = Reply { id, task };
     match task {
         Long::Invoke(asked) => Some(line.of(told(asked).map(|told| told.response))),
         Long::OperatorInvoke(asked) => Some(line.of(told(asked))),
@@ -98,12 +98,12 @@ pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) 
 
 /// The line to write for one call.
 #[derive(Clone, Copy)]
-struct Line<'a> {
+struct Reply<'a> {
     id: Option<&'a Id>,
     task: &'a Long,
 }
 
-impl Line<'_> {
+impl Reply<'_> {
     /// The answer; one that is an error is logged with the names that the host knows the call by.
     fn of<T: Serialize>(self, result: Result<T, impl Into<Fault>>) -> Vec<u8> {
         let result = result.map_err(Into::into);
@@ -176,8 +176,8 @@ fn register(gateway: &Gateway, asked: &Register) -> Result<Registered, Fault> {
     Ok(registered)
 }
 
-/// A manifest without its package, as a package of one file for as long as it takes to register it. What it starts is
-/// not there, so that it is recorded as rejected.
+/// A manifest without its package, as a package of one file in a temporary folder. The program it names is missing,
+/// so it is recorded as rejected.
 fn manifest_alone(manifest: &Value) -> Result<tempfile::TempDir, Error> {
     let folder = tempfile::Builder::new()
         .prefix("plugin-gateway-manifest-")

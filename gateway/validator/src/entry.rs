@@ -1,6 +1,7 @@
 //! What a manifest's entrypoint starts, told apart by its form alone; it never looks whether the files exist.
 
 use plugin_protocol::manifest::Entrypoint;
+use plugin_protocol::shown::is_plain;
 
 /// The longest path inside a package, in bytes; the registry takes no longer ones in.
 const MAX_PATH_BYTES: usize = 255;
@@ -100,8 +101,8 @@ pub(super) fn inside(path: &str) -> Result<String, String> {
         "it holds '..'"
     } else if rest.split('/').any(|part| matches!(part, "" | ".")) {
         "it holds an empty part or '.'"
-    } else if path.chars().any(char::is_control) {
-        "it holds a control character"
+    } else if !path.chars().all(is_plain) {
+        "it holds a control or invisible character"
     } else if rest.len() > MAX_PATH_BYTES {
         "it is longer than 255 bytes"
     } else if rest == "plugin.sig" {

@@ -1,17 +1,17 @@
-//! Requests before they run and answers before they count; it starts nothing and trusts no word that it has not checked.
+//! Checks requests before they run and answers before they count; it starts nothing and trusts nothing unchecked.
 
 use plugin_protocol::digest::PayloadHash;
 use plugin_protocol::ids::{RequestId, RunId};
 use plugin_protocol::manifest::DeterminismMode;
 use plugin_protocol::message::{AnswerStatus, FromPlugin, Request, Status};
 use plugin_protocol::payload::Payload;
-use plugin_protocol::{canonical, json, words};
+use plugin_protocol::{canonical, json, shown, words};
 use serde_json::Value;
 
 use super::ports::{Sized, fit};
 use super::schemas::told;
 use super::shape::{ANSWER, REQUEST, Shape};
-use super::words::{harmless, quoted};
+use super::words::quoted;
 use super::{CheckedManifest, Schemas};
 
 /// The longest notes of a plugin that are passed on, in characters; what is cut is said.
@@ -41,9 +41,9 @@ pub struct Refusal {
     pub input_hash: Option<PayloadHash>,
 }
 
-/// An answer that counts.
+/// An answer that was accepted.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
+pub struct Accepted {
     /// `ok`, or the plugin's own `rejected` or `error`.
     pub status: Status,
     /// The result; none unless `ok`.
@@ -52,7 +52,7 @@ pub struct Verdict {
     pub output_hash: Option<PayloadHash>,
     /// The canonical result's length; 0 where there is none.
     pub output_bytes: usize,
-    /// The plugin's words, bounded and harmless.
+    /// The plugin's words, cut to a limit and safe to show.
     pub notes: String,
 }
 
@@ -220,7 +220,7 @@ pub fn check_answer(
     admitted: &Admitted,
     manifest: &CheckedManifest,
     schemas: &Schemas,
-) -> Result<Verdict, Misbehaviour> {
+) -> Result<Accepted, Misbehaviour> {
     judge_answer(line, admitted, manifest, schemas).map_err(|words| Misbehaviour { words })
 }
 
@@ -229,7 +229,7 @@ fn judge_answer(
     admitted: &Admitted,
     manifest: &CheckedManifest,
     schemas: &Schemas,
-) -> Result<Verdict, String> {
+) -> Result<Accepted, String> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let max_bytes = manifest.limits.max_bytes;
     if line.len() as u64 > max_bytes {
@@ -264,7 +264,7 @@ fn judge_answer(
             };
             fit(&manifest.io.outputs, "io.outputs", &sized, schemas)
                 .map_err(|why| format!("the answer's result is refused: {why}"))?;
-            Ok(Verdict {
+            Ok(Accepted {
                 status: Status::Ok,
                 output_hash: Some(PayloadHash::of(&canonical)),
                 output_bytes: canonical.len(),
@@ -288,13 +288,13 @@ fn judge_answer(
     }
 }
 
-fn without_result(status: Status, notes: &str, dropped: Option<&Payload>) -> Verdict {
+fn without_result(status: Status, notes: &str, dropped: Option<&Payload>) -> Accepted {
     let remark = if dropped.is_some() {
         " (the result that came with it was dropped)"
     } else {
         ""
     };
-    Verdict {
+    Accepted {
         status,
         result: None,
         output_hash: None,
@@ -305,7 +305,11 @@ fn without_result(status: Status, notes: &str, dropped: Option<&Payload>) -> Ver
 
 /// A plugin's words, with every character that could steer a terminal replaced and any cut marked.
 fn passed_on(notes: &str, remark: &str) -> String {
-    let mut text: String = notes.chars().take(MAX_NOTES_CHARS).map(harmless).collect();
+    let mut text: String = notes
+        .chars()
+        .take(MAX_NOTES_CHARS)
+        .map(shown::plain)
+        .collect();
     let count = notes.chars().count();
     if count > MAX_NOTES_CHARS {
         text.push_str(&format!(

@@ -1,4 +1,4 @@
-//! What a manifest says of its package's files, held against them; it never opens them itself.
+//! Compares what a manifest says of its package's files with the files; it never opens them itself.
 
 use std::io;
 

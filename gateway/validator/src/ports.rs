@@ -16,7 +16,7 @@ pub(super) struct Sized<'a> {
     pub(super) bytes: usize,
 }
 
-/// Holds a payload against the declared `ports` of one side (`io.inputs` or `io.outputs`): one of them must take it.
+/// Checks a payload against the declared `ports` of one side (`io.inputs` or `io.outputs`): one of them must take it.
 ///
 /// A `json` payload names its schema itself. Where the manifest brings schemas for that kind, only a declared
 /// name is accepted, since any other would go by unchecked; without schemas the name is a mere label.

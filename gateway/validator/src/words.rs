@@ -1,5 +1,7 @@
 //! How values and places are written in messages: bounded, printable, and never more than a glance long.
 
+pub(super) use plugin_protocol::shown::cut;
+
 use plugin_protocol::report::{Issue, Severity};
 use serde_json::Value;
 
@@ -41,25 +43,6 @@ pub(super) fn shown(value: &Value) -> String {
         Value::String(text) => format!("\"{}\"", cut(text, SHOWN_CHARS)),
         Value::Array(items) => format!("an array of {}", items.len()),
         Value::Object(_) => "an object".to_owned(),
-    }
-}
-
-/// At most `chars` characters of `text`, with a mark where it was cut, and harmless.
-pub(super) fn cut(text: &str, chars: usize) -> String {
-    let mut short: String = text.chars().take(chars).map(harmless).collect();
-    if text.chars().nth(chars).is_some() {
-        short.push('…');
-    }
-    short
-}
-
-/// `c`, or U+FFFD in place of a control, invisible or direction-changing character.
-pub(super) fn harmless(c: char) -> char {
-    let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    if c.is_control() || hidden {
-        char::REPLACEMENT_CHARACTER
-    } else {
-        c
     }
 }
 

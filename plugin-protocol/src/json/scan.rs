@@ -3,7 +3,7 @@
 //! Up to the first mistake in the grammar this walk sees the same strings, brackets and numbers as
 //! the parser, and the parser stops there; so what the parser is given never breaks these rules.
 
-use super::{Error, MAX_DEPTH, MAX_SAFE_INTEGER, Place};
+use super::{Error, MAX_DEPTH, MAX_SAFE_INTEGER, Position};
 
 /// The longest part of a number that a message repeats, in bytes.
 const SHOWN_BYTES: usize = 40;
@@ -14,7 +14,7 @@ const SAFE_DIGITS: usize = 15;
 /// From here on RFC 8785 (by ECMAScript's rule) writes doubles with an exponent.
 const EXPONENT_FROM: f64 = 1e21;
 
-/// Refuses the rules' offenders in `text`.
+/// Refuses `text` if it breaks one of the rules.
 pub(super) fn check(text: &str) -> Result<(), Error> {
     let text = text.as_bytes();
     let mut at = 0;
@@ -26,7 +26,7 @@ pub(super) fn check(text: &str) -> Result<(), Error> {
             b'[' | b'{' => {
                 depth += 1;
                 if depth > MAX_DEPTH {
-                    return Err(Error::TooDeep(Place::of_byte(text, at)));
+                    return Err(Error::TooDeep(Position::of_byte(text, at)));
                 }
                 at += 1;
             }
@@ -57,9 +57,9 @@ fn after_escape(text: &[u8], at: usize) -> Result<usize, Error> {
     match unicode_escape(text, at) {
         Some(0xD800..=0xDBFF) => match unicode_escape(text, at + ESCAPE) {
             Some(0xDC00..=0xDFFF) => Ok(at + 2 * ESCAPE),
-            Some(_) | None => Err(Error::LoneSurrogate(Place::of_byte(text, at))),
+            Some(_) | None => Err(Error::LoneSurrogate(Position::of_byte(text, at))),
         },
-        Some(0xDC00..=0xDFFF) => Err(Error::LoneSurrogate(Place::of_byte(text, at))),
+        Some(0xDC00..=0xDFFF) => Err(Error::LoneSurrogate(Position::of_byte(text, at))),
         Some(_) => Ok(at + ESCAPE),
         None => Ok(at + 2),
     }
@@ -139,7 +139,7 @@ fn has_nonzero_digit(literal: &[u8]) -> bool {
 
 impl Fault {
     fn error(self, text: &[u8], start: usize, literal: &[u8]) -> Error {
-        let at = Place::of_byte(text, start);
+        let at = Position::of_byte(text, start);
         let shown = &literal[..literal.len().min(SHOWN_BYTES)];
         let mut shown = String::from_utf8_lossy(shown).into_owned();
         if literal.len() > SHOWN_BYTES {

@@ -33,7 +33,7 @@ fn plain_values_are_read() {
 #[test]
 fn utf_8_without_byte_order_mark() {
     assert_eq!(read(b"\xEF\xBB\xBF{}"), Err(Error::ByteOrderMark));
-    let place = Place {
+    let place = Position {
         byte: 5,
         line: 2,
         column: 3,
@@ -94,7 +94,7 @@ fn nesting_is_bounded() {
     assert!(read(nested(MAX_DEPTH).as_bytes()).is_ok());
     assert!(matches!(
         refusal(&nested(MAX_DEPTH + 1)),
-        Error::TooDeep(Place { byte: 128, .. })
+        Error::TooDeep(Position { byte: 128, .. })
     ));
     let objects = |levels| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
     assert!(read(objects(MAX_DEPTH).as_bytes()).is_ok());
@@ -193,7 +193,7 @@ fn numbers_that_doubles_do_not_hold_are_refused() {
     assert!(matches!(
         refusal(r#"{"a":[1,1e999]}"#),
         Error::Overflow {
-            at: Place { byte: 8, .. },
+            at: Position { byte: 8, .. },
             ..
         }
     ));
@@ -231,7 +231,7 @@ fn numbers_that_doubles_hold_are_read_by_value() {
 fn exactly_one_value() {
     assert!(matches!(
         refusal("{} {}"),
-        Error::Trailing(Place { byte: 3, .. })
+        Error::Trailing(Position { byte: 3, .. })
     ));
     assert!(matches!(refusal("1 2"), Error::Trailing(_)));
     assert!(matches!(refusal("{}\0"), Error::Trailing(_)));

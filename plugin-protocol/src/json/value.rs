@@ -1,4 +1,4 @@
-//! Builds the value, and finds keys that may not be there; it relies on [`super::scan`] for depth and numbers.
+//! Builds the value, and finds keys that are not allowed; it relies on [`super::scan`] for depth and numbers.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
-use super::{Error, MAX_SAFE_INTEGER, Place};
+use super::{Error, MAX_SAFE_INTEGER, Position};
 
 /// `serde_json` reads an object with this key as the JSON inside its text, which none of the rules
 /// would have seen, and which has other canonical bytes than the object that was sent.
@@ -23,7 +23,7 @@ pub(super) fn build(text: &str) -> Result<Value, Error> {
         .deserialize(&mut parser)
         .map_err(|error| explain(text, &error, fault.take()))?;
     parser.end().map_err(|error| {
-        Error::Trailing(Place::of_line(
+        Error::Trailing(Position::of_line(
             text,
             error.line(),
             error.column().saturating_sub(1),
@@ -36,7 +36,7 @@ fn explain(text: &str, error: &serde_json::Error, fault: Option<KeyFault>) -> Er
     let Some(fault) = fault else {
         return Error::Syntax(error.to_string());
     };
-    let at = Place::of_line(text, error.line(), error.column());
+    let at = Position::of_line(text, error.line(), error.column());
     let pointer = fault.pointer();
     match fault.rule {
         Rule::Duplicate => Error::DuplicateKey { pointer, at },
@@ -44,7 +44,7 @@ fn explain(text: &str, error: &serde_json::Error, fault: Option<KeyFault>) -> Er
     }
 }
 
-/// A key that may not be there, with the way to it, innermost step first.
+/// A key that is not allowed, with the path to it, innermost step first.
 struct KeyFault {
     rule: Rule,
     steps: Vec<String>,

@@ -8,14 +8,15 @@ use plugin_protocol::message::Status;
 use plugin_protocol::report::Severity;
 
 use super::evidence::{Evidence, Seen};
+use crate::router::Cause;
 use ledger::CheckOutcome::{self as Outcome, Fail, NotChecked, Pass};
 use sandbox::{End, Layer};
 
 /// A judgement with its detail.
-type Verdict = (Outcome, String);
+type Judged = (Outcome, String);
 
 /// A check: its invariant, its name and its judge.
-type Row = (&'static str, &'static str, fn(&Evidence) -> Verdict);
+type Row = (&'static str, &'static str, fn(&Evidence) -> Judged);
 
 pub(super) const CHECKS: [Row; 10] = [
     (
@@ -58,14 +59,14 @@ pub(super) const CHECKS: [Row; 10] = [
     ("INV-PNP-10", "what is wrong is refused", closed),
 ];
 
-/// What is said where nothing could be asked of the plugin.
+/// The detail when the plugin could not be called.
 const NOT_ASKED: &str = "the plugin could not be asked: see INV-PNP-01";
 
-/// What is said where no call succeeded.
+/// The detail when no call succeeded.
 const NO_ANSWER: &str =
     "no sample was answered `ok`: pass a payload that it takes with --text or --input";
 
-fn valid(evidence: &Evidence) -> Verdict {
+fn valid(evidence: &Evidence) -> Judged {
     let errors: Vec<String> = evidence
         .report
         .issues
@@ -94,7 +95,7 @@ fn with_warnings(evidence: &Evidence) -> String {
     }
 }
 
-fn data_only(evidence: &Evidence) -> Verdict {
+fn data_only(evidence: &Evidence) -> Judged {
     let talkative = |seen: &&Seen| {
         let end = seen.outcome.report.as_ref().map(|report| &report.end);
         matches!(end, Some(End::ExtraOutput))
@@ -117,7 +118,7 @@ fn data_only(evidence: &Evidence) -> Verdict {
     }
 }
 
-fn deterministic(evidence: &Evidence) -> Verdict {
+fn deterministic(evidence: &Evidence) -> Judged {
     let Some(manifest) = &evidence.manifest else {
         return (NotChecked, NOT_ASKED.to_owned());
     };
@@ -161,11 +162,11 @@ fn deterministic(evidence: &Evidence) -> Verdict {
     }
 }
 
-fn typed(evidence: &Evidence) -> Verdict {
+fn typed(evidence: &Evidence) -> Judged {
     // A failed schema, a kind that is not declared, no UTF-8, another request's name: the gateway calls all of them a bad answer.
     if let Some(seen) = evidence
         .calls()
-        .find(|seen| seen.outcome.cause == "bad_answer")
+        .find(|seen| seen.outcome.cause == Cause::BadAnswer)
     {
         return (Fail, seen.told());
     }
@@ -176,7 +177,7 @@ fn typed(evidence: &Evidence) -> Verdict {
     (Pass, told.join("; "))
 }
 
-fn isolated(evidence: &Evidence) -> Verdict {
+fn isolated(evidence: &Evidence) -> Judged {
     let in_force = match &evidence.layers {
         Ok(layers) => layers,
         Err(reason) => return (Fail, reason.clone()),
@@ -209,7 +210,7 @@ fn isolated(evidence: &Evidence) -> Verdict {
     }
 }
 
-fn capable(evidence: &Evidence) -> Verdict {
+fn capable(evidence: &Evidence) -> Judged {
     let denied = |seen: &Seen| {
         seen.outcome
             .report
@@ -233,7 +234,7 @@ fn capable(evidence: &Evidence) -> Verdict {
     }
 }
 
-fn traced(evidence: &Evidence) -> Verdict {
+fn traced(evidence: &Evidence) -> Judged {
     if evidence.events.is_empty() {
         return (NotChecked, NOT_ASKED.to_owned());
     }
@@ -277,7 +278,7 @@ fn closing(status: Status) -> EventKind {
     }
 }
 
-fn bounded(evidence: &Evidence) -> Verdict {
+fn bounded(evidence: &Evidence) -> Judged {
     let over = |seen: &&Seen| {
         let end = seen.outcome.report.as_ref().map(|report| &report.end);
         matches!(
@@ -313,7 +314,7 @@ fn bounded(evidence: &Evidence) -> Verdict {
     }
 }
 
-fn compatible(evidence: &Evidence) -> Verdict {
+fn compatible(evidence: &Evidence) -> Judged {
     const FIELDS: [&str; 3] = ["/version", "/api_version", "/supported_omega_api_versions"];
     let wrong =
         evidence.report.issues.iter().find(|issue| {
@@ -334,7 +335,7 @@ fn compatible(evidence: &Evidence) -> Verdict {
     }
 }
 
-fn closed(evidence: &Evidence) -> Verdict {
+fn closed(evidence: &Evidence) -> Judged {
     if evidence.installed.is_err() {
         return (NotChecked, NOT_ASKED.to_owned());
     }
@@ -348,8 +349,8 @@ fn closed(evidence: &Evidence) -> Verdict {
     {
         return (Fail, seen.told());
     }
-    // The plugin's own no is an answer; falling over is not.
-    let fell = |seen: &&Seen| seen.ran() && seen.outcome.cause != "answer";
+    // A plugin may refuse; it may not crash.
+    let fell = |seen: &&Seen| seen.ran() && seen.outcome.cause != Cause::Answer;
     if let Some(seen) = evidence.odd.iter().find(fell) {
         return (Fail, seen.told());
     }
@@ -364,7 +365,7 @@ fn closed(evidence: &Evidence) -> Verdict {
 }
 
 /// Why nothing can be said without an `ok` answer.
-fn unanswered(evidence: &Evidence) -> Verdict {
+fn unanswered(evidence: &Evidence) -> Judged {
     let told: Vec<String> = evidence.samples.iter().map(Seen::told).collect();
     match told.as_slice() {
         [] => (NotChecked, NOT_ASKED.to_owned()),

@@ -39,12 +39,12 @@ pub(super) struct Evidence {
     /// The manifest as it stands, null where it is no JSON.
     pub(super) said: Value,
     pub(super) digest: PackageDigest,
-    /// The package after everything: the same, or somebody wrote to it.
+    /// The package's digest after all calls; a different one means that something wrote to it.
     pub(super) digest_after: PackageDigest,
     pub(super) manifest: Option<CheckedManifest>,
     /// Signatures that must not be good, and whether each was refused.
     pub(super) signatures: Vec<(&'static str, bool)>,
-    /// What happened to the well signed package: enabled, or refused with words.
+    /// Whether the correctly signed package was enabled, or why it was refused.
     pub(super) installed: Result<(), String>,
     /// The layers in force here, or why no plugin is run.
     pub(super) layers: Result<Vec<Layer>, String>,

@@ -28,13 +28,13 @@ pub(crate) struct ComplianceReport {
     pub(crate) package_digest: PackageDigest,
     /// Whether no check failed.
     pub(crate) compliant: bool,
-    pub(crate) checks: Vec<Check>,
+    pub(crate) checks: Vec<InvariantCheck>,
     pub(crate) checked_at: Timestamp,
 }
 
 /// One check.
 #[derive(Debug, Serialize)]
-pub(crate) struct Check {
+pub(crate) struct InvariantCheck {
     /// The invariant, such as `INV-PNP-03`.
     pub(crate) id: &'static str,
     pub(crate) name: &'static str,
@@ -45,11 +45,11 @@ pub(crate) struct Check {
 /// Certifies the package at `folder`, asking it `payload` where one is given, else samples made from its manifest.
 pub(crate) fn certify(folder: &Path, payload: Option<&Value>) -> Result<ComplianceReport, Error> {
     let evidence = Evidence::gather(folder, payload)?;
-    let checks: Vec<Check> = CHECKS
+    let checks: Vec<InvariantCheck> = CHECKS
         .iter()
         .map(|(id, name, judge)| {
             let (outcome, detail) = judge(&evidence);
-            Check {
+            InvariantCheck {
                 id,
                 name,
                 outcome,

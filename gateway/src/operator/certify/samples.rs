@@ -102,7 +102,7 @@ fn text(content: &str) -> Value {
     json!({ "kind": "text", "content": content, "encoding": "utf-8", "metadata": {} })
 }
 
-/// The schema was checked with its package; what cannot be read any more gives no sample.
+/// The schema was checked with its package; if it cannot be read now, there is no sample.
 fn read(path: &Path) -> Option<Value> {
     json::read(&std::fs::read(path).ok()?).ok()
 }

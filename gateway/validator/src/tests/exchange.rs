@@ -222,14 +222,14 @@ fn answer() -> Value {
     json!({"type": "result", "response": {"request_id": "r-1", "status": "ok", "result": point(json!(1)), "notes": "done"}})
 }
 
-fn judged_bytes(manifest: &Value, line: &[u8]) -> Result<Verdict, Misbehaviour> {
+fn judged_bytes(manifest: &Value, line: &[u8]) -> Result<Accepted, Misbehaviour> {
     let manifest = checked(manifest);
     let schemas = schemas(&manifest);
     let admitted = admit_value(&request(), &manifest, &schemas).unwrap();
     check_answer(line, &admitted, &manifest, &schemas)
 }
 
-fn judged(answer: &Value) -> Result<Verdict, Misbehaviour> {
+fn judged(answer: &Value) -> Result<Accepted, Misbehaviour> {
     judged_bytes(&manifest(), answer.to_string().as_bytes())
 }
 
