@@ -318,7 +318,8 @@ fn inv_pnp_07_only_the_invocation_and_the_probe_name_the_sandbox() {
         let found = uses(file);
         if file.starts_with(&room) {
             // The type's own definition, and the tests, which run programs of their own.
-            let own = *file == room.join("src/sandbox.rs") || file.starts_with(room.join("src/tests"));
+            let own =
+                *file == room.join("src/sandbox.rs") || file.starts_with(room.join("src/tests"));
             assert!(
                 found.is_empty() || own || *file == probe,
                 "{}: {found:?}",

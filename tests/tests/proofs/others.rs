@@ -8,7 +8,7 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use campaigns::command::{Said, binary, finish};
-use campaigns::{Host, skip};
+use campaigns::{Host, skip, skip_for_registry};
 use serde_json::Value;
 use signed_note::{Note, StandardVerifier, VerifierList};
 
@@ -114,7 +114,7 @@ fn python_with_rfc_8785() -> Option<PathBuf> {
     let said = installed.unwrap_or(made);
     let reason = format!("{}{}", said.stdout, said.stderr);
     let reason = reason.lines().rfind(|line| !line.is_empty());
-    skip(&format!(
+    skip_for_registry(&format!(
         "{RFC_8785} cannot be installed: {}",
         reason.unwrap_or("no reason given")
     ));
@@ -150,6 +150,13 @@ fn copy_go(from: &Path, to: &Path) {
     }
 }
 
+/// A module of the language that this Go has, `go1.26.8` say: its own packages are written in no older one.
+fn module(version: &str) -> String {
+    let mut numbers = version.trim().trim_start_matches("go").split('.');
+    let [major, minor] = [(); 2].map(|()| numbers.next().unwrap());
+    format!("module audit\n\ngo {major}.{minor}\n")
+}
+
 /// A Go program of `proofs/audit.go` and the packages that Go's own command has for its checksum database, ready for `go run`.
 fn go_program(folder: &Path) -> Option<Command> {
     let go = |words: &[&str]| {
@@ -173,7 +180,8 @@ fn go_program(folder: &Path) -> Option<Command> {
     for package in ["note", "tlog"] {
         copy_go(&packages.join(package), &folder.join(package));
     }
-    fs::write(folder.join("go.mod"), "module audit\n\ngo 1.19\n").unwrap();
+    let version = finish(go(&["env", "GOVERSION"]), b"").expect(0).stdout;
+    fs::write(folder.join("go.mod"), module(&version)).unwrap();
     fs::copy(
         crate::auditor::project("tests/tests/proofs/audit.go"),
         folder.join("audit.go"),

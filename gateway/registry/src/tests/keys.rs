@@ -15,7 +15,7 @@ fn openssl(args: &[&str]) -> Option<std::process::Output> {
     match Command::new("openssl").args(args).output() {
         Ok(output) => Some(output),
         Err(_) => {
-            println!("skipped: openssl is not installed");
+            skip::skip("openssl is not installed");
             None
         }
     }

@@ -107,7 +107,7 @@ fn a_stress_tool_comes_to_nothing() {
 /// its time; what it would do with them is tried by the programs of the other tests.
 fn stress() {
     if !Path::new(STRESS).exists() {
-        return println!("skipped: {STRESS} is not installed");
+        return skip::skip(&format!("{STRESS} is not installed"));
     }
     let outside = ["--cpu", "1", "--timeout", "1", "--temp-path", "/tmp"];
     assert!(

@@ -243,7 +243,7 @@ fn born_elsewhere() {
         .lines()
         .map(|line| line.split(' ').collect::<Vec<_>>());
     let Some(mount) = mounts.find(|fields| fields[2] == "cgroup2") else {
-        return println!("skipped: no cgroup2 is mounted");
+        return skip::skip("no cgroup2 is mounted");
     };
     if !mount[3].contains("nsdelegate") {
         println!("less is tested where namespaces are no borders of delegation");
@@ -252,7 +252,7 @@ fn born_elsewhere() {
     let base = root.join(format!("launcher-test-{}", std::process::id()));
     let (own, other) = (base.join("own"), base.join("other"));
     if std::fs::create_dir(&base).is_err() {
-        return println!("skipped: no group can be made");
+        return skip::skip("no group can be made");
     }
     std::fs::create_dir(&own).unwrap();
     std::fs::create_dir(&other).unwrap();
@@ -291,7 +291,7 @@ fn a_privileged_gateway_has_ordinary_plugins() {
     if is_root() && can.is_ok_and(|status| status.success()) {
         alone_under(&words, name, privileged);
     } else {
-        println!("skipped: a gateway cannot be given such privileges here");
+        skip::skip("a gateway cannot be given such privileges here");
     }
 }
 

@@ -13,8 +13,14 @@ const LINE: &str = "{\"type\":\"invoke\"}\n";
 
 fn has(name: &str) -> bool {
     let found = Runtimes::default().get(name).is_some();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed = std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    assert!(
+        found || !installed,
+        "{name} is installed here and was not found"
+    );
     if !found {
-        println!("skipped: {name} is not installed");
+        skip::skip(&format!("{name} is not installed"));
     }
     found
 }
@@ -222,7 +228,7 @@ fn built(folder: &Path, tool: &str, args: &[&str]) -> bool {
             true
         }
         Err(error) => {
-            println!("skipped: {tool}: {error}");
+            skip::skip(&format!("{tool}: {error}"));
             false
         }
     }
