@@ -44,6 +44,8 @@ mod filter;
 mod host;
 mod image;
 mod job;
+#[cfg(feature = "ladder")]
+pub mod ladder;
 mod launch;
 mod layer;
 mod plan;

@@ -1,7 +1,6 @@
 //! What all measures of speed share: rounds of contestants in turns, the plugin, the bare way to start it, and one line of the table.
 //!
-//! The bench is one user of it, the gateway's own ignored tests are the other: they reach the sandbox alone, which the library
-//! does not show.
+//! The bench of the whole gateway is one user of it, the one of the sandbox alone the other.
 
 pub(crate) mod bare;
 pub(crate) mod echo;

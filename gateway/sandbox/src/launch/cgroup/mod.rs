@@ -166,7 +166,7 @@ mod tests {
     fn open() -> Option<Cgroups> {
         let opened = Cgroups::open();
         if let Err(reason) = &opened {
-            skip::skip(&reason);
+            skip::skip(reason);
         }
         opened.ok()
     }

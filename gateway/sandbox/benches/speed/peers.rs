@@ -4,19 +4,19 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use super::kit::echo::line;
+use crate::kit::echo::line;
 
 /// A command that runs one program in a sandbox.
 #[derive(Debug)]
-pub(super) struct Peer {
-    pub(super) name: &'static str,
+pub(crate) struct Peer {
+    pub(crate) name: &'static str,
     /// How it is called, with `{}` in place of the program.
-    pub(super) words: &'static [&'static str],
+    pub(crate) words: &'static [&'static str],
     /// How many times its throughput is hoped for.
-    pub(super) target: f64,
+    pub(crate) target: f64,
 }
 
-pub(super) const PEERS: [Peer; 4] = [
+pub(crate) const PEERS: [Peer; 4] = [
     Peer {
         name: "bubblewrap",
         words: &[
@@ -88,14 +88,14 @@ pub(super) const PEERS: [Peer; 4] = [
 ];
 
 /// Whether a program of that name is on the path.
-pub(super) fn installed(program: &str) -> bool {
+pub(crate) fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// Node hosts that run the plugin's work in a worker thread of its own for each call. Each host has one call at a time.
 #[derive(Debug, Default)]
-pub(super) struct Worker {
+pub(crate) struct Worker {
     idle: Mutex<Vec<NodeHost>>,
 }
 
@@ -123,7 +123,7 @@ require('node:readline').createInterface({ input: process.stdin }).on('line', (l
 ";
 
 impl Worker {
-    pub(super) fn call(&self) {
+    pub(crate) fn call(&self) {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = idle().pop();
         let mut host = taken.unwrap_or_else(NodeHost::start);

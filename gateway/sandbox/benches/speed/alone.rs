@@ -1,17 +1,13 @@
-//! S1, S2, S5 and S8: the sandbox alone, without ledger or checks, beside the bare way, its peers, and itself in a large process.
-//! `scripts/bench` runs this; it judges nothing.
+//! S1, S2, S5 and S8: the sandbox jail, without ledger or checks, beside the bare way, its peers, and itself in a large process.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 
+use crate::jail::{Jail, plan};
+use crate::kit::row::ROWS;
+use crate::kit::{Bare, Call, Contest, Echo, Plan, Target, Undisturbed, Unit, row, skipped};
+use crate::peers::{PEERS, Worker, installed};
 use serde_json::Value;
-use tempfile::TempDir;
-
-use super::kit::row::{QUICK, ROWS};
-use super::kit::{Bare, Call, Contest, Echo, Plan, Target, Undisturbed, Unit, row, skipped};
-use super::peers::{PEERS, Worker, installed};
-use super::support::{Permit, package, run, sandbox, seal_bytes};
-use crate::{Entry, Sandbox};
 
 /// What the large process holds more than the small one: 1 GiB, every page of it touched.
 const BALLAST_BYTES: usize = 1 << 30;
@@ -19,34 +15,9 @@ const BALLAST_BYTES: usize = 1 << 30;
 /// How many times fewer calls a peer makes, which takes some hundred times as long.
 const SLOWER: usize = 16;
 
-/// A sandbox and the plugin.
-pub(super) struct Alone {
-    sandbox: Sandbox<Permit>,
-    entry: Entry,
-    package: TempDir,
-    line: String,
-}
-
-impl Alone {
-    pub(super) fn new(echo: &Echo) -> Self {
-        Self {
-            sandbox: sandbox(),
-            entry: seal_bytes(&echo.bytes),
-            package: package(&[]),
-            line: super::kit::echo::line(),
-        }
-    }
-
-    pub(super) fn call(&self) {
-        let report = run(&self.sandbox, &self.entry, self.package.path(), &self.line);
-        assert!(report.answer.ends_with(b"\n"), "{report:?}");
-    }
-}
-
-#[test]
-#[ignore = "measures, and judges nothing: scripts/bench runs it"]
-fn the_sandbox_alone() {
-    let plan = Plan::new(std::env::var_os(QUICK).is_some());
+/// Measures, and leaves its rows for the table.
+pub(crate) fn measure() {
+    let plan = plan();
     let _undisturbed = Undisturbed::begin();
     let mut rows = Vec::new();
     for echo in [Echo::freestanding(), Echo::hosted()] {
@@ -68,8 +39,8 @@ fn the_sandbox_alone() {
 }
 
 fn beside_bare(plan: Plan, echo: &Echo) -> Vec<Value> {
-    let (alone, bare) = (Alone::new(echo), Bare::new(echo));
-    let contestants: [Call<'_>; 2] = [Box::new(|| alone.call()), Box::new(|| bare.call())];
+    let (jail, bare) = (Jail::new(echo), Bare::new(echo));
+    let contestants: [Call<'_>; 2] = [Box::new(|| jail.call()), Box::new(|| bare.call())];
     let measure = |at_once| {
         let contest = Contest::run(plan, at_once, &contestants);
         let what = format!(
@@ -98,9 +69,9 @@ fn beside_bare(plan: Plan, echo: &Echo) -> Vec<Value> {
 }
 
 fn beside_peers(plan: Plan, echo: &Echo) -> Vec<Value> {
-    let alone = Alone::new(echo);
+    let jail = Jail::new(echo);
     let against = |what: &str, call: Call<'_>, target: f64| {
-        let contestants: [Call<'_>; 2] = [Box::new(|| alone.call()), call];
+        let contestants: [Call<'_>; 2] = [Box::new(|| jail.call()), call];
         let contest = Contest::run(plan.with_fewer_calls(SLOWER), 2, &contestants);
         row(
             "S5",
@@ -137,8 +108,8 @@ fn beside_peers(plan: Plan, echo: &Echo) -> Vec<Value> {
 }
 
 fn in_a_large_process(plan: Plan, echo: &Echo) -> Value {
-    let alone = Alone::new(echo);
-    let call = || alone.call();
+    let jail = Jail::new(echo);
+    let call = || jail.call();
     let small = |_: usize| plan.round(1, &call);
     let large = |_: usize| {
         // The byte is not zero, or the pages would not be touched.
