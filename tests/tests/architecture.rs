@@ -317,9 +317,10 @@ fn inv_pnp_07_only_the_invocation_and_the_probe_name_the_sandbox() {
     for file in &gateway {
         let found = uses(file);
         if file.starts_with(&room) {
-            // The type's own definition, and the tests, which run programs of their own.
-            let own =
-                *file == room.join("src/sandbox.rs") || file.starts_with(room.join("src/tests"));
+            // The type's own definition, and tests and benches, which run programs of their own.
+            let others = ["src/tests", "benches"].map(|folder| room.join(folder));
+            let own = *file == room.join("src/sandbox.rs")
+                || others.iter().any(|folder| file.starts_with(folder));
             assert!(
                 found.is_empty() || own || *file == probe,
                 "{}: {found:?}",
@@ -417,4 +418,48 @@ fn unsafe_code_is_forbidden_in_every_crate_but_the_sandbox() {
     assert!(!forbids("gateway/sandbox"));
     let own = fs::read_to_string(root.join("tests/Cargo.toml")).unwrap();
     assert!(own.contains(&["un", "safe_code = \"forbid\""].concat()));
+}
+
+/// The sandbox's rooms, from the bottom up. Rooms of one height do not know each other. The tests stand above all.
+const SANDBOX: [&[&str]; 11] = [
+    &["sys", "layer", "cancel"],
+    &["error", "report"],
+    &["descriptor"],
+    &["image"],
+    &["job", "filter"],
+    &["plan"],
+    &["settings", "denial"],
+    &["launch"],
+    &["host", "watch"],
+    &["sandbox", "ladder"],
+    &["probe"],
+];
+
+#[test]
+fn inside_the_sandbox_imports_go_one_way_too() {
+    let height = |room: &str| SANDBOX.iter().position(|rooms| rooms.contains(&room));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/sandbox/src");
+    let mut files = Vec::new();
+    rust_files(&source, &mut files);
+    let mut found = Vec::new();
+    for file in &files {
+        let relative = file.strip_prefix(&source).unwrap().with_extension("");
+        let room = relative.iter().next().unwrap().to_str().unwrap();
+        if ["lib", "tests"].contains(&room) {
+            continue;
+        }
+        let text = fs::read_to_string(file).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let used = rooms_used(code)
+            .into_iter()
+            // Constants of the crate's root are no room.
+            .filter(|used| used != room && used.starts_with(|c: char| c.is_ascii_lowercase()))
+            .filter(|used| height(used).is_none() || height(used) >= height(room));
+        found.extend(used.map(|used| format!("{}: uses {used}", relative.display())));
+        if height(room).is_none() {
+            found.push(format!("{room} is not in the table of rooms"));
+        }
+    }
+    assert!(files.len() > 40, "the source was found");
+    assert!(found.is_empty(), "{found:#?}");
 }
