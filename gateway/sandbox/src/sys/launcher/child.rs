@@ -9,13 +9,10 @@ use super::last::last_filter;
 use super::message::{Descriptors, Limits, Reader};
 use super::process;
 use super::wear::{At, Failed, Worn};
-use super::wire::Step;
+use super::wire::{ARGUMENTS_MAX, Step};
 
 /// Exit code of a child that failed before exec. The plugin never runs then, so it cannot be mistaken for the plugin's.
 const FAILED: u8 = 127;
-
-/// The most arguments of a program, its name among them.
-pub(crate) const ARGUMENTS_MAX: usize = 512;
 
 /// One request, still in its buffer but for the arguments.
 #[derive(Debug)]
@@ -28,8 +25,6 @@ pub(crate) struct Order<'a> {
     limits: Limits<'a>,
     /// Pointers to the arguments, then null.
     arguments: &'a [Argument],
-    /// Where the launcher's answer goes.
-    pub(crate) reply: RawFd,
     stdio: [RawFd; 3],
     /// The program to run; -1 for a rehearsal, which stops short of exec.
     program: RawFd,
@@ -91,7 +86,6 @@ impl<'a> Order<'a> {
             descriptors,
             limits,
             arguments: arguments.get(..=count).unwrap_or_default(),
-            reply: fds.take()?,
             stdio: [fds.take()?, fds.take()?, fds.take()?],
             program: fds.take_if(has_program)?,
             birthplace: fds.take_if(has_birthplace)?,

@@ -131,9 +131,11 @@ fn put_on(buffer: &mut [u8]) -> core::result::Result<(Worn, Option<RawFd>), Fail
     // First, so that none of the descriptors to come gets a number that a child's own three will have.
     fill_low_numbers().at(Step::Setup)?;
     process::set_name(c"plugin-launcher").at(Step::Setup)?;
-    let (length, mut fds) = message::receive(CONTROL, buffer).at(Step::Setup)?;
-    let message = buffer.get(..length).unwrap_or_default();
-    let wanted = Wanted::read(message, &mut fds).at(Step::Setup)?;
+    let message = message::next(CONTROL, buffer).at(Step::Setup)?;
+    let message = message.ok_or(Errno(k::EBADMSG)).at(Step::Setup)?;
+    let mut fds = message.descriptors;
+    let body = message.body.at(Step::Setup)?;
+    let wanted = Wanted::read(body, &mut fds).at(Step::Setup)?;
     // From here on the gateway's death is ours.
     process::die_with_parent().at(Step::DeathSignal)?;
     // Leaves the host's terminal, whose signals are not for us.
