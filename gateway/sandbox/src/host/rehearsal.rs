@@ -11,8 +11,9 @@ use crate::error::{Error, While};
 use crate::filter::Wanted;
 use crate::image::{Class, Image};
 use crate::launch::cgroup::{self, Cgroups};
-use crate::launch::launcher::{ANSWER_TIME, Launch, Launcher, Outfit, Start};
+use crate::launch::launcher::{ANSWER_TIME, Launcher};
 use crate::launch::means::{Means, NAMESPACES};
+use crate::launch::order::{Outfit, Start};
 use crate::launch::uids::{Loan, Uids};
 use crate::layer::Layer;
 use crate::plan::layout::Layout;
@@ -159,9 +160,7 @@ impl Rehearsal {
             birthplace: group.and_then(cgroup::Loan::birthplace),
             doors: group.map(cgroup::Loan::doors).unwrap_or_default(),
         };
-        let Launch::Made(child) = launcher.launch(&order, deadline)? else {
-            return Err(Error::TooLate);
-        };
+        let child = launcher.launch(&order, deadline)?.in_time()?;
         // It has exited, but permission is asked for all the same: what cannot be killed must not be started. The death signal, which
         // the kernel sends with the rights of the thread that ends, would not reach it either.
         let killed = wait::kill(&child.pidfd);

@@ -1,6 +1,5 @@
 //! One launcher process: told what to put on, asked to start plugins, ended when nobody needs it.
 
-use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,12 +12,12 @@ use crate::denial::reports::Reports;
 use crate::descriptor::above_stdio;
 use crate::descriptor::wait_for;
 use crate::error::{Error, While};
-use crate::filter::{Filter, Wanted};
+use crate::filter::Filter;
 use crate::launch::children::{Asked, Children};
 use crate::launch::keeper::keep;
-use crate::launch::letter::{Envelope, Letter, read_reply};
+use crate::launch::letter::{Envelope, read_reply};
 use crate::launch::means::{self, Means};
-use crate::plan::layout::Layout;
+use crate::launch::order::{Outfit, Start};
 use crate::sys::launcher::wire::{Reply, Step};
 use crate::sys::spawn::Child;
 use crate::sys::wait::{self, Reaped};
@@ -30,44 +29,6 @@ pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// The most idle sockets for replies that are kept for the next runs; more runs at once make their own.
 const REPLIES_KEPT: usize = 64;
-
-/// What a launcher puts on, once, and so every plugin that it starts.
-#[derive(Debug)]
-pub(crate) struct Outfit {
-    /// Flags of the namespaces that are to be had.
-    pub(crate) namespaces: i32,
-    /// The private root, where there is a mount namespace.
-    pub(crate) root: Option<Layout>,
-    /// The system-call filter.
-    pub(crate) wanted: Wanted,
-    /// The rules of every plugin's Landlock domain.
-    pub(crate) ruleset: Option<OwnedFd>,
-    /// Resource limits that are the same for every plugin.
-    pub(crate) limits: Vec<(u32, u64)>,
-}
-
-/// One plugin to start.
-#[derive(Debug)]
-pub(crate) struct Start<'a> {
-    /// As root: the user and group id to become.
-    pub(crate) user: Option<u32>,
-    /// What the last filter knows this launch's exec by.
-    pub(crate) cookies: [u32; 2],
-    /// The limit on descriptors.
-    pub(crate) descriptors: u64,
-    /// Resource limits, soft and hard alike.
-    pub(crate) limits: &'a [(u32, u64)],
-    /// The program's name and arguments.
-    pub(crate) arguments: &'a [CString],
-    /// What becomes descriptors 0, 1 and 2.
-    pub(crate) stdio: [BorrowedFd<'a>; 3],
-    /// The program to run; none for a rehearsal, which stops short of exec.
-    pub(crate) program: Option<BorrowedFd<'a>>,
-    /// The control group to be born in (version 2).
-    pub(crate) birthplace: Option<BorrowedFd<'a>>,
-    /// The files into which to write to enter control groups (version 1).
-    pub(crate) doors: Vec<BorrowedFd<'a>>,
-}
 
 /// A running launcher. It is ended and reaped when dropped.
 #[derive(Debug)]
@@ -92,6 +53,16 @@ pub(crate) enum Launch {
     Made(Child),
     /// The time was over first. The plugin may come to be all the same.
     Late(Late),
+}
+
+impl Launch {
+    /// The plugin, for a caller who drops the launcher at once where there is none yet, and so ends what may still come.
+    pub(crate) fn in_time(self) -> Result<Child, Error> {
+        match self {
+            Self::Made(child) => Ok(child),
+            Self::Late(_) => Err(Error::TooLate),
+        }
+    }
 }
 
 /// A request that nobody waits for any more, but whose plugin, should it come, must be ended.
@@ -415,64 +386,6 @@ impl Drop for Launcher {
             let joined = keeper.join();
             debug_assert!(joined.is_ok(), "a keeper does not panic");
         }
-    }
-}
-
-impl Outfit {
-    /// The first message, as the launcher reads it.
-    fn letter<'a>(
-        &'a self,
-        means: &'a Means,
-        lifeline: BorrowedFd<'a>,
-        mark: u64,
-        filter: &[libc::sock_filter],
-    ) -> Result<Letter<'a>, Error> {
-        let mut letter = Letter::default();
-        letter.flags(self.namespaces & !means::NAMESPACES_OF_EACH);
-        letter.flags(self.namespaces & (means::NAMESPACES_OF_EACH | libc::CLONE_NEWUSER));
-        letter.word(std::process::id());
-        letter.yes(means.uids.is_some());
-        letter.long(mark);
-        letter.yes(self.wanted.reported);
-        letter.yes(self.ruleset.is_some());
-        for map in means.id_maps(self.namespaces)? {
-            letter.text(map.as_bytes());
-        }
-        letter.root(self.root.as_ref());
-        letter.limits(&self.limits);
-        letter.filter(filter);
-        letter.descriptor(lifeline);
-        letter.descriptor(means.folder.as_fd());
-        if let Some(ruleset) = &self.ruleset {
-            letter.descriptor(ruleset.as_fd());
-        }
-        Ok(letter)
-    }
-}
-
-impl<'a> Start<'a> {
-    /// The request, as the launcher reads it.
-    fn letter(&self, reply: BorrowedFd<'a>) -> Letter<'a> {
-        let mut letter = Letter::default();
-        letter.yes(self.user.is_some());
-        letter.word(self.user.unwrap_or(0));
-        let [first, second] = self.cookies;
-        letter.word(first);
-        letter.word(second);
-        letter.long(self.descriptors);
-        letter.descriptor(reply);
-        for fd in self.stdio {
-            letter.descriptor(fd);
-        }
-        letter.descriptor_if(self.program);
-        letter.descriptor_if(self.birthplace);
-        letter.count(self.doors.len());
-        for &door in &self.doors {
-            letter.descriptor(door);
-        }
-        letter.limits(self.limits);
-        letter.strings(self.arguments);
-        letter
     }
 }
 

@@ -115,7 +115,7 @@ fn a_launcher_answers_a_bad_order_and_serves_on() {
     let image = super::races::endless();
     let loan = host.identity().unwrap();
     let order = |arguments: &[CString], doors| {
-        let order = crate::launch::launcher::Start {
+        let order = crate::launch::order::Start {
             user: loan.as_ref().map(crate::launch::uids::Loan::id),
             cookies: [1, 2],
             descriptors: 16,

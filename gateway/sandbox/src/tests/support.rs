@@ -133,10 +133,7 @@ pub(crate) fn soon() -> Instant {
 
 /// The plugin of a launch that was in time.
 pub(crate) fn made(launch: Result<Launch, Error>) -> Result<Child, Error> {
-    launch.map(|launch| match launch {
-        Launch::Made(child) => child,
-        Launch::Late(late) => panic!("{late:?}"),
-    })
+    launch.and_then(Launch::in_time)
 }
 
 /// Runs a job with a generous deadline.

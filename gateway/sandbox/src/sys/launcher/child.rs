@@ -19,19 +19,19 @@ const FAILED: u8 = 127;
 pub(crate) struct Order<'a> {
     pub(crate) worn: Worn,
     /// As root: the user and group id to become.
-    user: Option<u32>,
-    cookies: Cookies,
-    descriptors: u64,
-    limits: Limits<'a>,
+    pub(crate) user: Option<u32>,
+    pub(crate) cookies: Cookies,
+    pub(crate) descriptors: u64,
+    pub(crate) limits: Limits<'a>,
     /// Pointers to the arguments, then null.
     arguments: &'a [Argument],
-    stdio: [RawFd; 3],
+    pub(crate) stdio: [RawFd; 3],
     /// The program to run; -1 for a rehearsal, which stops short of exec.
-    program: RawFd,
+    pub(crate) program: RawFd,
     /// The control group to be born in, or -1.
     pub(crate) birthplace: RawFd,
     /// The files into which to write to enter control groups, each -1 when there is none.
-    doors: [RawFd; DOORS_MAX],
+    pub(crate) doors: [RawFd; DOORS_MAX],
     failure: Failure,
 }
 
@@ -92,6 +92,17 @@ impl<'a> Order<'a> {
             doors: doors(door_count, fds)?,
             failure: Failure::default(),
         })
+    }
+
+    /// The arguments.
+    #[cfg(test)]
+    pub(crate) fn words(&self) -> Vec<std::ffi::CString> {
+        let pointers = self.arguments.iter().map(|argument| argument.0);
+        let words = pointers.take_while(|pointer| !pointer.is_null());
+        // SAFETY: each points to a C string of the message that the order was read from.
+        words
+            .map(|pointer| unsafe { core::ffi::CStr::from_ptr(pointer.cast()) }.to_owned())
+            .collect()
     }
 
     /// The failed step, once the child is out of this memory.
