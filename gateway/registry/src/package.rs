@@ -16,7 +16,7 @@ pub const MANIFEST_FILE: &str = "plugin.json";
 /// The signature's name in a package; the one file that the digest leaves out.
 pub const SIGNATURE_FILE: &str = "plugin.sig";
 /// The largest manifest file in bytes: a hundred times a usual one.
-const MAX_MANIFEST_BYTES: u64 = 256 * 1024;
+const MAX_MANIFEST_BYTES: u64 = 2 * 1024 * 1024;
 
 /// A folder that was read: its files by hash, and the bytes of manifest and signature from that same read.
 #[derive(Debug, Clone)]
@@ -197,7 +197,7 @@ impl<'a> Reader<'a> {
             },
         )?;
         if kept.is_some() && size > MAX_MANIFEST_BYTES {
-            return Err(self.refuse("its plugin.json is larger than 256 KiB"));
+            return Err(self.refuse("its plugin.json is larger than 2 MiB"));
         }
         self.manifest = kept.or(self.manifest.take());
         self.files.push(PackageFile {

@@ -26,6 +26,9 @@ pub enum Error {
     /// The launcher of this kind of plugin is gone; the next run gets a new one.
     #[error("the launcher ended while it was needed")]
     LauncherGone,
+    /// The time for a run was over before its plugin could be started. [`crate::Sandbox::run`] reports it as an end.
+    #[error("the time was over before the plugin could be started")]
+    TooLate,
     /// No runtime has this name.
     #[error("no runtime is called '{name}'")]
     UnknownRuntime {
@@ -42,7 +45,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// A path or argument that cannot be handed to the kernel or would leave the package.
-    #[error("unusable {subject} '{value}'")]
+    #[error("unusable {subject}: {value}")]
     Unusable {
         /// What it was meant for.
         subject: &'static str,

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
 
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -11,8 +12,9 @@ use crate::error::{Error, While};
 use crate::host::rehearsal;
 use crate::job::Job;
 use crate::launch::cgroup;
-use crate::launch::launcher::{Launcher, Outfit, Start};
+use crate::launch::launcher::{ANSWER_TIME, Launcher};
 use crate::launch::means::{self, Means};
+use crate::launch::order::{Outfit, Start};
 use crate::launch::uids::Loan;
 use crate::plan::Plan;
 use crate::plan::layout::Layout;
@@ -74,7 +76,10 @@ impl Ladder {
         let plan = Plan::new(job, &settings.runtimes, true)?;
         let launchers = Rung::ALL.into_iter().map(|rung| {
             let outfit = outfit(&means, &plan, rung)?;
-            Ok((rung, Launcher::start(&means, &outfit)?))
+            Ok((
+                rung,
+                Launcher::start(&means, &outfit, Instant::now() + ANSWER_TIME)?,
+            ))
         });
         let launchers = launchers.collect::<Result<_, Error>>()?;
         Ok(Self {
@@ -103,7 +108,7 @@ impl Ladder {
         } else {
             Vec::new()
         };
-        let child = launcher.launch(&Start {
+        let order = Start {
             user: loan.as_ref().map(Loan::id),
             cookies: means::random_halves()?,
             descriptors: self.plan.descriptors,
@@ -113,7 +118,9 @@ impl Ladder {
             program: Some(self.plan.file()),
             birthplace: group.as_ref().and_then(cgroup::Loan::birthplace),
             doors: group.as_ref().map(cgroup::Loan::doors).unwrap_or_default(),
-        })?;
+        };
+        let child = launcher.launch(&order, Instant::now() + ANSWER_TIME)?;
+        let child = child.in_time()?;
         drop((their_in, their_out));
         File::from(our_in)
             .write_all(input)

@@ -23,7 +23,7 @@ pub struct Report {
     pub probes: u32,
 }
 
-/// How a run ended. All but `Cancelled` are the plugin's doing.
+/// How a run ended. All but `Cancelled` and `NeverStarted` are the plugin's doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     /// Exactly one line, its newline possibly missing at end of output; the process is gone.
@@ -38,6 +38,8 @@ pub enum End {
     Signalled(i32),
     /// The deadline passed.
     TimedOut,
+    /// The deadline passed before the plugin could be started.
+    NeverStarted,
     /// The job's processor time was used up.
     CpuLimit,
     /// The kernel reported that the job's memory was used up.

@@ -93,6 +93,7 @@ pub(super) fn judge(
         End::CpuLimit => plain(Error, Cause::Cpu, format!("the plugin used up its processor time ({} ms): raise limits.max_cpu_ms or do less", allowed.cpu.as_millis())),
         End::MemoryLimit => plain(Error, Cause::Memory, format!("the plugin used up its memory ({} bytes): raise limits.max_memory_bytes or use less", allowed.memory_bytes)),
         End::Cancelled => plain(Error, Cause::Cancelled, CANCELLED_NOTES.to_owned()),
+        End::NeverStarted => plain(Timeout, Cause::Timeout, format!("{}: the plugin could not be started within {} ms: this host was too busy, or somebody stopped the process that starts plugins; call again", words::TIMEOUT, allowed.time.as_millis())),
         End::TimedOut => plain(Timeout, Cause::Timeout, format!("{}: the plugin was killed after {} ms", words::TIMEOUT, allowed.time.as_millis())),
     }
 }

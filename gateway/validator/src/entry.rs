@@ -1,10 +1,16 @@
 //! What a manifest's entrypoint starts, told apart by its form alone; it never looks whether the files exist.
 
+use std::borrow::Cow;
+
 use plugin_protocol::manifest::Entrypoint;
 use plugin_protocol::shown::is_plain;
 
 /// The longest path inside a package, in bytes; the registry takes no longer ones in.
 const MAX_PATH_BYTES: usize = 255;
+/// The most arguments after the program (the contract, section 4). The sandbox has room for no more, and says so only when a plugin is started.
+const MAX_ARGUMENTS: usize = 256;
+/// The longest argument, in bytes (the contract, section 4).
+const MAX_ARGUMENT_BYTES: usize = 4096;
 /// The longest name of a runtime, in bytes.
 const MAX_RUNTIME_BYTES: usize = 32;
 
@@ -37,7 +43,7 @@ pub enum Entry {
 }
 
 /// What is wrong with an entrypoint, and where below `/entrypoint`.
-pub(super) type EntryFault = (&'static str, String);
+pub(super) type EntryFault = (Cow<'static, str>, String);
 
 impl Entry {
     /// Reads an entrypoint: a first word with a `/`, or alone, is a path; any other is a runtime, and its script follows.
@@ -45,12 +51,19 @@ impl Entry {
         match entrypoint {
             Entrypoint::Process { command } => Self::of_command(command),
             Entrypoint::Worker { file, export } => {
+                if export.len() > MAX_PATH_BYTES {
+                    let bytes = export.len();
+                    let why = format!(
+                        "is a name of {bytes} bytes, where at most {MAX_PATH_BYTES} are allowed: export the function under a shorter one"
+                    );
+                    return Err((Cow::Borrowed("/export"), why));
+                }
                 if !is_export(export) {
                     let why = "must be the name of an exported function: letters, digits, '_' and '$', not starting with a digit, for instance \"handleRequest\"";
-                    return Err(("/export", why.to_owned()));
+                    return Err((Cow::Borrowed("/export"), why.to_owned()));
                 }
                 Ok(Self::Worker {
-                    file: inside(file).map_err(|why| ("/file", why))?,
+                    file: inside(file).map_err(|why| (Cow::Borrowed("/file"), why))?,
                     export: export.clone(),
                 })
             }
@@ -58,27 +71,29 @@ impl Entry {
     }
 
     fn of_command(command: &[String]) -> Result<Self, EntryFault> {
+        bounded(command)?;
+        let first = |why| (Cow::Borrowed("/command/0"), why);
         match command {
             [] => Err((
-                "/command",
+                Cow::Borrowed("/command"),
                 "must name a program: for instance [\"./hello\"]".to_owned(),
             )),
             [path] => Ok(Self::Program {
-                path: inside(path).map_err(|why| ("/command/0", why))?,
+                path: inside(path).map_err(first)?,
                 args: Vec::new(),
             }),
             [path, args @ ..] if path.contains('/') => Ok(Self::Program {
-                path: inside(path).map_err(|why| ("/command/0", why))?,
+                path: inside(path).map_err(first)?,
                 args: args.to_vec(),
             }),
             [name, script, args @ ..] => {
                 if !is_runtime(name) {
                     let why = "must be a path inside the package with a '/', for instance \"./hello\", or a runtime's name of a-z, 0-9, '.', '_', '+' and '-', for instance \"python3\"";
-                    return Err(("/command/0", why.to_owned()));
+                    return Err(first(why.to_owned()));
                 }
                 let script = inside(script).map_err(|why| {
                     (
-                        "/command/1",
+                        Cow::Borrowed("/command/1"),
                         format!("after the runtime '{name}' comes its script: {why}"),
                     )
                 })?;
@@ -90,6 +105,32 @@ impl Entry {
             }
         }
     }
+}
+
+/// That a program can be started with these words: as few, as short and as plain as the kernel and the sandbox take them.
+fn bounded(command: &[String]) -> Result<(), EntryFault> {
+    let count = command.len().saturating_sub(1);
+    if count > MAX_ARGUMENTS {
+        let why = format!(
+            "gives the program {count} arguments, where at most {MAX_ARGUMENTS} are allowed: put the rest into a file of the package"
+        );
+        return Err((Cow::Borrowed("/command"), why));
+    }
+    for (at, word) in command.iter().enumerate() {
+        let why = if word.len() > MAX_ARGUMENT_BYTES {
+            format!(
+                "is an argument of {} bytes, where at most {MAX_ARGUMENT_BYTES} are allowed: put it into a file of the package",
+                word.len()
+            )
+        } else if word.contains('\0') {
+            "holds a zero byte, at which every program would see the argument end: leave it out"
+                .to_owned()
+        } else {
+            continue;
+        };
+        return Err((Cow::Owned(format!("/command/{at}")), why));
+    }
+    Ok(())
 }
 
 /// The path without a leading `./`, or why it is not a path inside a package.
@@ -190,6 +231,39 @@ mod tests {
         }
         assert!(entry(&[&"a".repeat(256)]).is_err());
         assert!(entry(&[]).is_err());
+    }
+
+    /// "At most 256 arguments of 4,096 bytes each, checked here and not later"
+    #[test]
+    fn arguments_are_few_and_short() {
+        let long = "x".repeat(MAX_ARGUMENT_BYTES);
+        let with = |first: &[&'static str], count: usize, word: &str| {
+            let words = first.iter().map(|word| (*word).to_owned());
+            let rest = std::iter::repeat_n(word.to_owned(), count + 1 - first.len());
+            let command = words.chain(rest).collect();
+            Entry::of(&Entrypoint::Process { command })
+        };
+        for first in [&["./hello"][..], &["python3", "main.py"]] {
+            assert!(with(first, 256, &long).is_ok());
+            let (place, why) = with(first, 257, "a").unwrap_err();
+            assert_eq!(place, "/command");
+            assert!(why.contains("257") && why.contains("at most 256"), "{why}");
+            let (place, why) = with(first, 3, &format!("{long}y")).unwrap_err();
+            assert_eq!(place, format!("/command/{}", first.len()));
+            assert!(
+                why.contains("4097") && why.contains("at most 4096"),
+                "{why}"
+            );
+            let (place, why) = with(first, 3, "a\0b").unwrap_err();
+            assert_eq!(place, format!("/command/{}", first.len()));
+            assert!(why.contains("zero byte"), "{why}");
+        }
+        // Letters of two bytes: bytes are counted.
+        assert!(entry(&["./hello", &"é".repeat(2049)]).is_err());
+        let (place, why) = worker("dist/worker.js", &"a".repeat(5000)).unwrap_err();
+        assert_eq!(place, "/export");
+        assert!(why.contains("5000") && why.contains("at most 255"), "{why}");
+        assert_eq!(worker(&"a".repeat(5000), "run").unwrap_err().0, "/file");
     }
 
     #[test]

@@ -18,8 +18,8 @@ use super::entry::inside;
 use super::shape::{self, bounded};
 use super::words::{error, issue, listed, nearest, pointer, quoted};
 
-/// The largest manifest in bytes: a hundred times a usual one.
-pub(crate) const MAX_MANIFEST_BYTES: usize = 256 * 1024;
+/// The largest manifest in bytes: as many and as long arguments as the contract allows, and as much again for everything else.
+pub(crate) const MAX_MANIFEST_BYTES: usize = 2 * 1024 * 1024;
 
 /// Every capability, in the contract's order.
 const ALLOWED: [Capability; 6] = [

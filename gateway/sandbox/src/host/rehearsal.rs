@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tempfile::TempDir;
 
@@ -10,8 +11,9 @@ use crate::error::{Error, While};
 use crate::filter::Wanted;
 use crate::image::{Class, Image};
 use crate::launch::cgroup::{self, Cgroups};
-use crate::launch::launcher::{Launcher, Outfit, Start};
+use crate::launch::launcher::{ANSWER_TIME, Launcher};
 use crate::launch::means::{Means, NAMESPACES};
+use crate::launch::order::{Outfit, Start};
 use crate::launch::uids::{Loan, Uids};
 use crate::layer::Layer;
 use crate::plan::layout::Layout;
@@ -122,6 +124,7 @@ impl Rehearsal {
     fn rehearse_with(&self, namespaces: i32) -> Result<(), Error> {
         let private_root = namespaces & libc::CLONE_NEWNS != 0;
         let null = open_null()?;
+        let deadline = Instant::now() + ANSWER_TIME;
         let launcher = Launcher::start(
             &self.0,
             &Outfit {
@@ -141,11 +144,12 @@ impl Rehearsal {
                 ruleset: self.0.ruleset(&Places::default())?,
                 limits: limits_of_all(),
             },
+            deadline,
         )?;
         let loan = self.0.identity()?;
         let group = self.0.group(REHEARSAL_CAPS)?;
         let group = group.as_ref();
-        let child = launcher.launch(&Start {
+        let order = Start {
             user: loan.as_ref().map(Loan::id),
             cookies: [0; 2],
             descriptors: 3,
@@ -155,7 +159,8 @@ impl Rehearsal {
             program: None,
             birthplace: group.and_then(cgroup::Loan::birthplace),
             doors: group.map(cgroup::Loan::doors).unwrap_or_default(),
-        })?;
+        };
+        let child = launcher.launch(&order, deadline)?.in_time()?;
         // It has exited, but permission is asked for all the same: what cannot be killed must not be started. The death signal, which
         // the kernel sends with the rights of the thread that ends, would not reach it either.
         let killed = wait::kill(&child.pidfd);

@@ -31,15 +31,17 @@ pub(crate) struct Keeping(pub(crate) Arc<Children>);
 
 /// One request under way.
 #[derive(Debug)]
-pub(crate) struct Asked<'a> {
-    children: &'a Children,
+pub(crate) struct Asked {
+    children: Arc<Children>,
 }
 
 impl Children {
     /// A request is about to be sent.
-    pub(crate) fn ask(&self) -> Asked<'_> {
+    pub(crate) fn ask(self: &Arc<Self>) -> Asked {
         self.lock().asked += 1;
-        Asked { children: self }
+        Asked {
+            children: Arc::clone(self),
+        }
     }
 
     /// A child that was handed over has been reaped.
@@ -87,14 +89,14 @@ impl Drop for Keeping {
     }
 }
 
-impl Asked<'_> {
+impl Asked {
     /// The child has come, and whoever asked will reap it.
     pub(crate) fn know(&self, pid: i32) {
         self.children.lock().known.push(pid);
     }
 }
 
-impl Drop for Asked<'_> {
+impl Drop for Asked {
     fn drop(&mut self) {
         self.children.lock().asked -= 1;
         self.children.changed.notify_all();

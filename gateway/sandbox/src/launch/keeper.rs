@@ -5,8 +5,9 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use rustix::event::PollFlags;
 
@@ -35,10 +36,14 @@ pub(crate) struct Kept {
 }
 
 /// Starts the thread that keeps a launcher. Returns also where to say what to watch.
+///
+/// # Errors
+/// When the launcher cannot be started, or not in time; the thread then ends what it started.
 pub(crate) fn keep(
     program: Arc<Image>,
     control: OwnedFd,
     children: Arc<Children>,
+    until: Instant,
 ) -> Result<(Kept, Watched), Error> {
     let (started, kept) = mpsc::sync_channel(1);
     let (watched, to_watch) = mpsc::sync_channel(1);
@@ -66,7 +71,13 @@ pub(crate) fn keep(
             drop(keeping);
         })
         .during("start a thread")?;
-    let (process, lifeline) = kept.recv().unwrap_or(Err(Error::LauncherGone))?;
+    let started = kept.recv_timeout(until.saturating_duration_since(Instant::now()));
+    let (process, lifeline) = started.unwrap_or_else(|error| {
+        Err(match error {
+            RecvTimeoutError::Timeout => Error::TooLate,
+            RecvTimeoutError::Disconnected => Error::LauncherGone,
+        })
+    })?;
     let kept = Kept {
         thread,
         process,

@@ -1,11 +1,10 @@
 //! One launcher process: told what to put on, asked to start plugins, ended when nobody needs it.
 
-use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
@@ -13,60 +12,23 @@ use crate::denial::reports::Reports;
 use crate::descriptor::above_stdio;
 use crate::descriptor::wait_for;
 use crate::error::{Error, While};
-use crate::filter::{Filter, Wanted};
-use crate::launch::children::Children;
+use crate::filter::Filter;
+use crate::launch::children::{Asked, Children};
 use crate::launch::keeper::keep;
-use crate::launch::letter::{Letter, read_reply};
+use crate::launch::letter::{Envelope, read_reply};
 use crate::launch::means::{self, Means};
-use crate::plan::layout::Layout;
+use crate::launch::order::{Outfit, Start};
 use crate::sys::launcher::wire::{Reply, Step};
 use crate::sys::spawn::Child;
 use crate::sys::wait::{self, Reaped};
 
-/// How long a launcher may take to answer. Starting takes it less than a millisecond; one that does not answer after this
-/// was stopped by somebody, and is replaced.
-const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// How long a launcher that was asked for something may be silent towards everybody. Starting a plugin takes it less than a
+/// millisecond, and from a slow disk some hundred; one that is silent for this long was stopped by somebody, and is ended. That ends the plugins that it
+/// made as well, so that a single call whose time is over is no reason for it.
+pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// The most idle sockets for replies that are kept for the next runs; more runs at once make their own.
 const REPLIES_KEPT: usize = 64;
-
-/// What a launcher puts on, once, and so every plugin that it starts.
-#[derive(Debug)]
-pub(crate) struct Outfit {
-    /// Flags of the namespaces that are to be had.
-    pub(crate) namespaces: i32,
-    /// The private root, where there is a mount namespace.
-    pub(crate) root: Option<Layout>,
-    /// The system-call filter.
-    pub(crate) wanted: Wanted,
-    /// The rules of every plugin's Landlock domain.
-    pub(crate) ruleset: Option<OwnedFd>,
-    /// Resource limits that are the same for every plugin.
-    pub(crate) limits: Vec<(u32, u64)>,
-}
-
-/// One plugin to start.
-#[derive(Debug)]
-pub(crate) struct Start<'a> {
-    /// As root: the user and group id to become.
-    pub(crate) user: Option<u32>,
-    /// What the last filter knows this launch's exec by.
-    pub(crate) cookies: [u32; 2],
-    /// The limit on descriptors.
-    pub(crate) descriptors: u64,
-    /// Resource limits, soft and hard alike.
-    pub(crate) limits: &'a [(u32, u64)],
-    /// The program's name and arguments.
-    pub(crate) arguments: &'a [CString],
-    /// What becomes descriptors 0, 1 and 2.
-    pub(crate) stdio: [BorrowedFd<'a>; 3],
-    /// The program to run; none for a rehearsal, which stops short of exec.
-    pub(crate) program: Option<BorrowedFd<'a>>,
-    /// The control group to be born in (version 2).
-    pub(crate) birthplace: Option<BorrowedFd<'a>>,
-    /// The files into which to write to enter control groups (version 1).
-    pub(crate) doors: Vec<BorrowedFd<'a>>,
-}
 
 /// A running launcher. It is ended and reaped when dropped.
 #[derive(Debug)]
@@ -78,6 +40,37 @@ pub(crate) struct Launcher {
     children: Arc<Children>,
     keeper: Option<JoinHandle<()>>,
     turns: AtomicUsize,
+    /// How many callers have given up waiting for it and not been answered yet.
+    late: AtomicUsize,
+    /// When it last answered anybody.
+    heard: Mutex<Instant>,
+}
+
+/// What a request to start a plugin came to.
+#[derive(Debug)]
+pub(crate) enum Launch {
+    /// The plugin runs.
+    Made(Child),
+    /// The time was over first. The plugin may come to be all the same.
+    Late(Late),
+}
+
+impl Launch {
+    /// The plugin, for a caller who drops the launcher at once where there is none yet, and so ends what may still come.
+    pub(crate) fn in_time(self) -> Result<Child, Error> {
+        match self {
+            Self::Made(child) => Ok(child),
+            Self::Late(_) => Err(Error::TooLate),
+        }
+    }
+}
+
+/// A request that nobody waits for any more, but whose plugin, should it come, must be ended.
+#[derive(Debug)]
+pub(crate) struct Late {
+    socket: ReplySocket,
+    asked: Asked,
+    since: Instant,
 }
 
 /// A plugin's turn to be started by a launcher, which is the busier while it lasts.
@@ -119,10 +112,11 @@ impl Launcher {
     ///
     /// # Errors
     /// With the step that failed.
-    pub(crate) fn start(means: &Means, outfit: &Outfit) -> Result<Self, Error> {
+    pub(crate) fn start(means: &Means, outfit: &Outfit, deadline: Instant) -> Result<Self, Error> {
         let (control, theirs) = socket_pair()?;
         let children = Arc::<Children>::default();
-        let (kept, watched) = keep(Arc::clone(&means.launcher), theirs, Arc::clone(&children))?;
+        let (program, known) = (Arc::clone(&means.launcher), Arc::clone(&children));
+        let (kept, watched) = keep(program, theirs, known, deadline)?;
         let mut launcher = Self {
             control,
             process: kept.process,
@@ -131,8 +125,10 @@ impl Launcher {
             children,
             keeper: Some(kept.thread),
             turns: AtomicUsize::new(0),
+            late: AtomicUsize::new(0),
+            heard: Mutex::new(Instant::now()),
         };
-        let dressed = launcher.dress(means, outfit, kept.lifeline.as_fd());
+        let dressed = launcher.dress(means, outfit, kept.lifeline.as_fd(), deadline);
         // Also when it failed: the keeper waits for this, and whoever drops the launcher for the keeper.
         let told = watched.send(launcher.reports.clone());
         debug_assert!(told.is_ok(), "the keeper waits for what to watch");
@@ -145,11 +141,17 @@ impl Launcher {
         means: &Means,
         outfit: &Outfit,
         lifeline: BorrowedFd<'_>,
+        deadline: Instant,
     ) -> Result<(), Error> {
         let mark = means::random()?;
         let program = Filter::build(&outfit.wanted)?.with_mark(mark);
-        self.send(&outfit.letter(means, lifeline, mark, &program)?)?;
-        let (reply, listener) = self.answer(self.control.as_fd())?;
+        let letter = outfit.letter(means, lifeline, mark, &program)?.close()?;
+        let since = Instant::now();
+        if !self.send(&letter, since, deadline)? {
+            return Err(Error::TooLate);
+        }
+        let answer = self.answer(self.control.as_fd(), since, deadline)?;
+        let (reply, listener) = answer.ok_or(Error::TooLate)?;
         check(&reply)?;
         if outfit.wanted.reported {
             let listener = listener
@@ -160,28 +162,79 @@ impl Launcher {
         Ok(())
     }
 
-    /// Starts a plugin.
+    /// Starts a plugin, unless the deadline comes first.
     ///
     /// # Errors
     /// With the step that failed; no process is left then.
-    pub(crate) fn launch(&self, start: &Start<'_>) -> Result<Child, Error> {
+    pub(crate) fn launch(&self, start: &Start<'_>, deadline: Instant) -> Result<Launch, Error> {
         let socket = self.borrow_reply()?;
+        let letter = start.letter(socket.theirs.as_fd()).close()?;
+        let since = Instant::now();
         let asked = self.children.ask();
-        self.send(&start.letter(socket.theirs.as_fd()))?;
-        let (reply, pidfd) = match self.answer(socket.ours.as_fd()) {
-            Ok(answer) => answer,
-            Err(error) => {
-                // A plugin may have been made all the same; its keeper finds it once the launcher is gone.
-                drop(asked);
-                wait::kill(&self.process).during("kill a launcher")?;
-                self.children.wait_for_sweep();
-                return Err(error);
+        if !self.send(&letter, since, deadline)? {
+            return Err(Error::TooLate);
+        }
+        match self.answer(socket.ours.as_fd(), since, deadline) {
+            Ok(Some(answer)) => self.take(socket, &asked, answer).map(Launch::Made),
+            Ok(None) => {
+                self.late.fetch_add(1, Ordering::Relaxed);
+                let late = Late {
+                    socket,
+                    asked,
+                    since,
+                };
+                Ok(Launch::Late(late))
             }
-        };
+            Err(error) => self.lost(asked, error),
+        }
+    }
+
+    /// Waits for what comes of a late request, and ends it. A launcher that stays silent is ended itself.
+    ///
+    /// # Errors
+    /// When a system call of ours fails.
+    pub(crate) fn settle(&self, late: Late) -> Result<(), Error> {
+        let Late {
+            socket,
+            asked,
+            since,
+        } = late;
+        let never = since + ANSWER_TIME * u32::from(u8::MAX);
+        let answer = self.answer(socket.ours.as_fd(), since, never);
+        self.late.fetch_sub(1, Ordering::Relaxed);
+        match answer {
+            Ok(Some(answer)) => match self.take(socket, &asked, answer) {
+                Ok(child) => {
+                    wait::kill(&child.pidfd).during("kill a plugin")?;
+                    self.reap(&child).map(drop)
+                }
+                // It failed to start, and so there is nothing to end.
+                Err(_) => Ok(()),
+            },
+            Ok(None) => self.lost(asked, Error::LauncherGone),
+            Err(error) => self.lost(asked, error),
+        }
+    }
+
+    fn take(
+        &self,
+        socket: ReplySocket,
+        asked: &Asked,
+        (reply, pidfd): (Reply, Option<OwnedFd>),
+    ) -> Result<Child, Error> {
         self.give_back(socket);
         let child = self.handed_over(&reply, pidfd)?;
         asked.know(child.pid);
         Ok(child)
+    }
+
+    /// Ends a launcher of which it is not known what it made. A plugin may have been made all the same; its keeper finds it once the
+    /// launcher is gone.
+    fn lost<T>(&self, asked: Asked, error: Error) -> Result<T, Error> {
+        drop(asked);
+        wait::kill(&self.process).during("kill a launcher")?;
+        self.children.wait_for_sweep();
+        Err(error)
     }
 
     /// The child of an answer that says that all went well; any other is ended.
@@ -237,31 +290,71 @@ impl Launcher {
         wait_for([Some(ended)], Duration::ZERO).is_ok_and(|[ended]| ended)
     }
 
-    /// Sends a letter, once there is room for it.
-    fn send(&self, letter: &Letter<'_>) -> Result<(), Error> {
+    /// Whether somebody gave up waiting for it, so that nobody else should begin to. It may be stopped, or merely be held up.
+    pub(crate) fn is_late(&self) -> bool {
+        self.late.load(Ordering::Relaxed) > 0
+    }
+
+    /// Sends a letter, once there is room for it; false when the time was over first.
+    fn send(
+        &self,
+        letter: &Envelope<'_>,
+        since: Instant,
+        deadline: Instant,
+    ) -> Result<bool, Error> {
         while !letter.send(self.control.as_fd())? {
             let room = (self.control.as_fd(), PollFlags::OUT);
+            if !self.in_time(room, since, deadline)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits for the answer at a socket; `None` when the time was over first.
+    fn answer(
+        &self,
+        socket: BorrowedFd<'_>,
+        since: Instant,
+        deadline: Instant,
+    ) -> Result<Option<(Reply, Option<OwnedFd>)>, Error> {
+        if !self.in_time((socket, PollFlags::IN), since, deadline)? {
+            return Ok(None);
+        }
+        let answer = read_reply(socket)?;
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        Ok(Some(answer))
+    }
+
+    /// Waits for something of the launcher's; false when the time was over first. A launcher that ended, or was silent towards everybody for too
+    /// long, is for all who wait for it the same from now on.
+    fn in_time(
+        &self,
+        wanted: (BorrowedFd<'_>, PollFlags),
+        since: Instant,
+        deadline: Instant,
+    ) -> Result<bool, Error> {
+        loop {
+            let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            let silent = since.max(heard) + ANSWER_TIME;
+            let left = deadline
+                .min(silent)
+                .saturating_duration_since(Instant::now());
             let ended = (self.process.as_fd(), PollFlags::IN);
-            self.in_time(wait_for([Some(room), Some(ended)], ANSWER_TIME)?)?;
+            let [come, ended] = wait_for([Some(wanted), Some(ended)], left)?;
+            if come {
+                return Ok(true);
+            }
+            let now = Instant::now();
+            let heard_since = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            if ended || (now >= silent && heard_since == heard) {
+                wait::kill(&self.process).during("kill a launcher")?;
+                return Err(Error::LauncherGone);
+            }
+            if now >= deadline {
+                return Ok(false);
+            }
         }
-        Ok(())
-    }
-
-    /// Waits for the answer at a socket.
-    fn answer(&self, socket: BorrowedFd<'_>) -> Result<(Reply, Option<OwnedFd>), Error> {
-        let answer = (socket, PollFlags::IN);
-        let ended = (self.process.as_fd(), PollFlags::IN);
-        self.in_time(wait_for([Some(answer), Some(ended)], ANSWER_TIME)?)?;
-        read_reply(socket)
-    }
-
-    /// That what was waited for has come. A launcher that ended, or was stopped, is for all who wait for it the same from now on.
-    fn in_time(&self, [come, _]: [bool; 2]) -> Result<(), Error> {
-        if come {
-            return Ok(());
-        }
-        wait::kill(&self.process).during("kill a launcher")?;
-        Err(Error::LauncherGone)
     }
 
     fn borrow_reply(&self) -> Result<ReplySocket, Error> {
@@ -293,64 +386,6 @@ impl Drop for Launcher {
             let joined = keeper.join();
             debug_assert!(joined.is_ok(), "a keeper does not panic");
         }
-    }
-}
-
-impl Outfit {
-    /// The first message, as the launcher reads it.
-    fn letter<'a>(
-        &'a self,
-        means: &'a Means,
-        lifeline: BorrowedFd<'a>,
-        mark: u64,
-        filter: &[libc::sock_filter],
-    ) -> Result<Letter<'a>, Error> {
-        let mut letter = Letter::default();
-        letter.flags(self.namespaces & !means::NAMESPACES_OF_EACH);
-        letter.flags(self.namespaces & (means::NAMESPACES_OF_EACH | libc::CLONE_NEWUSER));
-        letter.word(std::process::id());
-        letter.yes(means.uids.is_some());
-        letter.long(mark);
-        letter.yes(self.wanted.reported);
-        letter.yes(self.ruleset.is_some());
-        for map in means.id_maps(self.namespaces)? {
-            letter.text(map.as_bytes());
-        }
-        letter.root(self.root.as_ref());
-        letter.limits(&self.limits);
-        letter.filter(filter);
-        letter.descriptor(lifeline);
-        letter.descriptor(means.folder.as_fd());
-        if let Some(ruleset) = &self.ruleset {
-            letter.descriptor(ruleset.as_fd());
-        }
-        Ok(letter)
-    }
-}
-
-impl<'a> Start<'a> {
-    /// The request, as the launcher reads it.
-    fn letter(&self, reply: BorrowedFd<'a>) -> Letter<'a> {
-        let mut letter = Letter::default();
-        letter.yes(self.user.is_some());
-        letter.word(self.user.unwrap_or(0));
-        let [first, second] = self.cookies;
-        letter.word(first);
-        letter.word(second);
-        letter.long(self.descriptors);
-        letter.descriptor(reply);
-        for fd in self.stdio {
-            letter.descriptor(fd);
-        }
-        letter.descriptor_if(self.program);
-        letter.descriptor_if(self.birthplace);
-        letter.count(self.doors.len());
-        for &door in &self.doors {
-            letter.descriptor(door);
-        }
-        letter.limits(self.limits);
-        letter.strings(self.arguments);
-        letter
     }
 }
 

@@ -4,14 +4,16 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use crate::error::{Error, While};
 use crate::filter::Wanted;
 use crate::job::Job;
-use crate::launch::launcher::{Launcher, Outfit, Turn};
+use crate::launch::launcher::{Launcher, Turn};
 use crate::launch::means::Means;
+use crate::launch::order::Outfit;
 use crate::plan::Plan;
 use crate::plan::layout::Layout;
 use crate::plan::limits::limits_of_all;
@@ -30,8 +32,82 @@ pub(crate) struct Launchers {
     kept: Mutex<Vec<(Kind, Arc<Shelf>)>>,
 }
 
-/// The launchers of one kind. Locked while one is started, so that those who need the same kind wait for it, and nobody else does.
-type Shelf = Mutex<Vec<Arc<Launcher>>>;
+/// The launchers of one kind. One is started at a time; those who need the same kind wait for it, and nobody else does.
+#[derive(Debug, Default)]
+struct Shelf {
+    stock: Mutex<Stock>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Stock {
+    launchers: Vec<Arc<Launcher>>,
+    /// Somebody starts another.
+    starting: bool,
+}
+
+/// The right to start another launcher, while it lasts.
+#[derive(Debug)]
+struct Place<'a> {
+    shelf: &'a Shelf,
+}
+
+impl Shelf {
+    /// A turn at the least busy launcher, or the right to start another.
+    ///
+    /// # Errors
+    /// When the time was over before there was either.
+    fn turn(&self, deadline: Instant) -> Result<Result<Turn, Place<'_>>, Error> {
+        let mut stock = self.lock();
+        loop {
+            stock.launchers.retain(|launcher| !launcher.is_gone());
+            if let Some(launcher) = stock.choice() {
+                return Ok(Ok(Turn::at(launcher)));
+            }
+            if !stock.starting {
+                stock.starting = true;
+                return Ok(Err(Place { shelf: self }));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::TooLate);
+            }
+            let waited = self.changed.wait_timeout(stock, left);
+            stock = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stock {
+    /// The launcher to ask, or none when another should be started: when all are busy and there may be more. One for which somebody
+    /// gave up waiting is left alone until it has answered.
+    fn choice(&self) -> Option<&Arc<Launcher>> {
+        let in_time = || self.launchers.iter().filter(|launcher| !launcher.is_late());
+        let least = in_time().min_by_key(|launcher| launcher.turns())?;
+        (least.turns() == 0 || in_time().count() >= per_kind()).then_some(least)
+    }
+}
+
+impl Place<'_> {
+    /// Puts the new launcher there, and takes the first turn at it.
+    fn fill(self, launcher: Launcher) -> Turn {
+        let launcher = Arc::new(launcher);
+        let turn = Turn::at(&launcher);
+        self.shelf.lock().launchers.push(launcher);
+        turn
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.shelf.lock().starting = false;
+        self.shelf.changed.notify_all();
+    }
+}
 
 /// What all plugins of one launcher have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,22 +124,16 @@ impl Launchers {
     /// A turn at a launcher for a planned job: the least busy one, or a new one when all are busy and there may be more.
     ///
     /// # Errors
-    /// When a new one cannot be started.
+    /// When a new one cannot be started, or not before the job's deadline.
     pub(crate) fn get(&self, means: &Means, plan: &Plan, job: &Job<'_>) -> Result<Turn, Error> {
         let kind = Kind::of(means, plan, job)?;
         let shelf = self.shelf(&kind);
-        let mut there = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        there.retain(|launcher| !launcher.is_gone());
-        let least = there.iter().min_by_key(|launcher| launcher.turns());
-        if let Some(launcher) = least
-            && (launcher.turns() == 0 || there.len() >= per_kind())
-        {
-            return Ok(Turn::at(launcher));
-        }
-        let launcher = Arc::new(Launcher::start(means, &kind.outfit(means)?)?);
-        let turn = Turn::at(&launcher);
-        there.push(launcher);
-        Ok(turn)
+        let place = match shelf.turn(job.deadline)? {
+            Ok(turn) => return Ok(turn),
+            Err(place) => place,
+        };
+        let launcher = Launcher::start(means, &kind.outfit(means)?, job.deadline)?;
+        Ok(place.fill(launcher))
     }
 
     /// The shelf of a kind, now the last. Another may have to go for it; its launchers end when nobody uses them any more.

@@ -3,7 +3,9 @@
 use std::ffi::{CStr, CString};
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -13,8 +15,12 @@ use rustix::net::{
 use crate::error::{Error, While};
 use crate::plan::layout::{Layout, Operation};
 use crate::sys::launcher::wire::{
-    DESCRIPTORS_MAX, MESSAGE_BYTES, REPLY_BYTES, Reply, instruction, operation,
+    BODY_BYTES_MAX, DESCRIPTORS_MAX, PACKET_BYTES, REPLY_BYTES, Reply, instruction, operation,
 };
+
+/// How long to wait where the kernel has too many descriptors of this user under way between processes. It is over as soon as
+/// launchers have read what lies before them, each piece of which takes them less than a millisecond.
+const DESCRIPTORS_WAIT: Duration = Duration::from_millis(1);
 
 /// One message, not yet sent.
 #[derive(Debug, Default)]
@@ -40,7 +46,7 @@ impl<'a> Letter<'a> {
         self.word(flags.cast_unsigned());
     }
 
-    /// A length or a count. What does not fit is far beyond a message's size, which is refused when it is sent.
+    /// A length or a count. What does not fit is far beyond a message's size, which is refused when it is closed.
     pub(crate) fn count(&mut self, count: usize) {
         self.word(u32::try_from(count).unwrap_or(u32::MAX));
     }
@@ -124,31 +130,86 @@ impl<'a> Letter<'a> {
         self.descriptors.extend(fd);
     }
 
+    /// Makes the message ready to be sent: a long body goes into a file of its own.
+    ///
+    /// # Errors
+    /// When it is longer than the launcher has room for.
+    pub(crate) fn close(self) -> Result<Envelope<'a>, Error> {
+        let long = self.bytes.len() > PACKET_BYTES - HEAD_BYTES;
+        if self.bytes.len() > BODY_BYTES_MAX {
+            return Err(Error::Unusable {
+                subject: "set of arguments and paths",
+                value: format!(
+                    "{} bytes in all, where at most {BODY_BYTES_MAX} can be handed over",
+                    self.bytes.len()
+                ),
+            });
+        }
+        let file = if long {
+            Some(in_memory(&self.bytes)?)
+        } else {
+            None
+        };
+        Ok(Envelope { letter: self, file })
+    }
+}
+
+/// The word before a body.
+const HEAD_BYTES: usize = 4;
+
+/// A file without a name that holds these bytes.
+fn in_memory(bytes: &[u8]) -> Result<OwnedFd, Error> {
+    use rustix::fs::{MemfdFlags, memfd_create};
+    const ACTION: &str = "write a long order to a launcher";
+    let file = memfd_create("order", MemfdFlags::CLOEXEC).during(ACTION)?;
+    let file = std::fs::File::from(file);
+    // Not by a plain write, as the place where one ends is where the launcher would begin to read.
+    file.write_all_at(bytes, 0).during(ACTION)?;
+    Ok(file.into())
+}
+
+/// A message that is ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Envelope<'a> {
+    letter: Letter<'a>,
+    file: Option<OwnedFd>,
+}
+
+impl Envelope<'_> {
     /// Sends the message if it can be sent now; false when the launcher has too many others before it.
     ///
     /// # Errors
-    /// When it is too long, or when nobody listens any more.
+    /// When nobody listens any more.
     pub(crate) fn send(&self, socket: BorrowedFd<'_>) -> Result<bool, Error> {
-        if self.bytes.len() > MESSAGE_BYTES {
-            return Err(Error::Unusable {
-                subject: "set of arguments and paths, of more than 64 KiB",
-                value: format!("{} bytes", self.bytes.len()),
-            });
-        }
+        let body = self.letter.bytes.as_slice();
+        let (head, body) = match self.file {
+            Some(_) => (u32::try_from(body.len()).unwrap_or(u32::MAX), &[][..]),
+            None => (0, body),
+        };
+        let head = head.to_ne_bytes();
+        let file = self.file.as_ref().map(AsFd::as_fd);
+        let descriptors: Vec<_> = file
+            .into_iter()
+            .chain(self.letter.descriptors.iter().copied())
+            .collect();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut control = SendAncillaryBuffer::new(&mut space);
-        if !self.descriptors.is_empty() {
-            let pushed = control.push(SendAncillaryMessage::ScmRights(&self.descriptors));
+        if !descriptors.is_empty() {
+            let pushed = control.push(SendAncillaryMessage::ScmRights(&descriptors));
             debug_assert!(
                 pushed,
                 "there is space for as many descriptors as are ever sent"
             );
         }
-        let parts = [IoSlice::new(&self.bytes)];
+        let parts = [IoSlice::new(&head), IoSlice::new(body)];
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         match sendmsg(socket, &parts, &mut control, flags) {
             Ok(_) => Ok(true),
             Err(rustix::io::Errno::AGAIN) => Ok(false),
+            Err(rustix::io::Errno::TOOMANYREFS) => {
+                std::thread::sleep(DESCRIPTORS_WAIT);
+                Ok(false)
+            }
             Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Err(Error::LauncherGone),
             Err(errno) => Err(errno).during("write to a launcher"),
         }

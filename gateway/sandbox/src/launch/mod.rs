@@ -7,5 +7,6 @@ pub(crate) mod launcher;
 pub(crate) mod launchers;
 pub(crate) mod letter;
 pub(crate) mod means;
+pub(crate) mod order;
 pub(crate) mod rules;
 pub(crate) mod uids;

@@ -49,8 +49,9 @@ pub(crate) fn processors(cpu: Duration, time: Duration) -> u32 {
 /// The resource limits that are the same for every plugin, soft and hard alike (setrlimit(2)). The launcher bears them too.
 pub(crate) fn limits_of_all() -> Vec<(u32, u64)> {
     vec![
-        // No core file, and no pipe to a core handler with the plugin's memory.
-        (libc::RLIMIT_CORE, 0),
+        // No core file, as the kernel writes none of less than a page; and no pipe to the host's core handler, which the kernel
+        // starts as root whatever the limit is, but for this one (`coredump_pipe` in its coredump.c).
+        (libc::RLIMIT_CORE, 1),
         // No file grows.
         (libc::RLIMIT_FSIZE, 0),
         // No memory that cannot be taken back.

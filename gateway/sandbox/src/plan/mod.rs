@@ -21,6 +21,7 @@ use crate::plan::layout::PACKAGE_FOLDER;
 use crate::plan::limits::{Caps, caps_of_run, limits_of_run};
 use crate::plan::places::Places;
 use crate::plan::runtimes::{Runtime, Runtimes, WORKER_RUNTIME, WORKER_SHIM};
+use crate::sys::launcher::wire::{ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, MANIFEST_ARGUMENTS_MAX};
 
 /// The name that a native program is started under.
 const PROGRAM_NAME: &str = "plugin";
@@ -84,6 +85,7 @@ impl Plan {
         runtimes: &Runtimes,
         private_root: bool,
     ) -> Result<Self, Error> {
+        bounded(job.entry)?;
         match job.entry {
             Entry::Program { image, args } => Self::program(image, args, job),
             Entry::Runtime { name, script, args } => {
@@ -105,9 +107,7 @@ impl Plan {
 
     fn program(image: &Arc<Image>, args: &[String], job: &Job<'_>) -> Result<Self, Error> {
         let names = std::iter::once(PROGRAM_NAME).chain(args.iter().map(String::as_str));
-        let arguments = names
-            .map(|arg| c_argument(arg.as_bytes().to_vec()))
-            .collect::<Result<_, _>>()?;
+        let arguments = words(names.map(|arg| arg.as_bytes().to_vec()))?;
         let class = image.class();
         let mut visible = Vec::new();
         let mut places = Places::default();
@@ -141,7 +141,7 @@ impl Plan {
         let before = runtime.args.iter().map(|text| sized(text, &job.limits));
         let before = before.chain(shim.iter().cloned()).map(String::into_bytes);
         let arguments = interpreter.words.into_iter().chain(before).chain(rest);
-        let arguments = arguments.map(c_argument).collect::<Result<_, _>>()?;
+        let arguments = words(arguments)?;
         let (mut visible, mut places) = match &interpreter.loader {
             Some(loader) => libraries(loader)?,
             None => (Vec::new(), Places::default()),
@@ -200,6 +200,48 @@ impl Plan {
             extra_calls: self.extra_calls.clone(),
         }
     }
+}
+
+/// That a job's own arguments are as few and as short as the contract says. The validator has said so before, with the manifest's field;
+/// whoever calls this crate by itself hears it here.
+fn bounded(entry: &Entry) -> Result<(), Error> {
+    let refused = |value: String| {
+        Err(Error::Unusable {
+            subject: "list of arguments",
+            value,
+        })
+    };
+    let (Entry::Program { args, .. } | Entry::Runtime { args, .. }) = entry else {
+        return Ok(());
+    };
+    if args.len() > MANIFEST_ARGUMENTS_MAX {
+        let count = args.len();
+        return refused(format!(
+            "{count} arguments, where at most {MANIFEST_ARGUMENTS_MAX} are allowed"
+        ));
+    }
+    match args.iter().find(|arg| arg.len() > ARGUMENT_BYTES_MAX) {
+        Some(long) => refused(format!(
+            "an argument of {} bytes, where at most {ARGUMENT_BYTES_MAX} are allowed",
+            long.len()
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The words that a program is started with, none of which may hold a zero byte.
+fn words(all: impl Iterator<Item = Vec<u8>>) -> Result<Vec<CString>, Error> {
+    let words = all.map(c_argument).collect::<Result<Vec<_>, _>>()?;
+    if words.len() > ARGUMENTS_MAX {
+        return Err(Error::Unusable {
+            subject: "list of arguments",
+            value: format!(
+                "{} words with those that config.toml gives the interpreter, where at most {ARGUMENTS_MAX} can be handed over",
+                words.len()
+            ),
+        });
+    }
+    Ok(words)
 }
 
 fn lookup(runtimes: &Runtimes, name: &str) -> Result<Arc<Runtime>, Error> {

@@ -206,7 +206,7 @@ fn judge(report: &Report) -> (bool, String) {
         End::Exited(_) => (true, "refused with an error".to_owned()),
         End::Signalled(signal) => (true, format!("ended by signal {signal}")),
         End::TimedOut => (false, "did not end".to_owned()),
-        End::ExtraOutput | End::AnswerTooLarge | End::Cancelled => {
+        End::ExtraOutput | End::AnswerTooLarge | End::Cancelled | End::NeverStarted => {
             (false, "ended otherwise".to_owned())
         }
     }

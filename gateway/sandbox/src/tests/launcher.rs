@@ -226,3 +226,69 @@ fn odd_gateway() {
         );
     }
 }
+
+#[test]
+fn a_stopped_launcher_holds_no_call_past_its_deadline() {
+    let name = "launcher::a_stopped_launcher_holds_no_call_past_its_deadline";
+    alone(name, stopped_launcher);
+}
+
+/// Somebody of the same user stops the launcher: the call at its deadline, the next one, and the launcher that goes on.
+fn stopped_launcher() {
+    let sandbox = sandbox();
+    let folder = package(&[]);
+    let echo = program(ECHO, Link::Static);
+    let slow = "int main(void) { request(); sleep(3); answer(line); }";
+    let slow = program(slow, Link::Static);
+    let time = Duration::from_millis(800);
+    std::thread::scope(|scope| {
+        let neighbour =
+            scope.spawn(|| try_run_within(&sandbox, &slow, folder.path(), time * 10).unwrap());
+        wait_for(|| children_of(std::process::id()), |found| found.len() == 1);
+        let stopped = launchers_of(std::process::id());
+        assert_eq!(stopped.len(), 1);
+        signal("STOP", stopped[0]);
+        let began = Instant::now();
+        let call = try_run_within(&sandbox, &echo, folder.path(), time);
+        let took = began.elapsed();
+        assert!(
+            took >= time && took < time + Duration::from_millis(500),
+            "a call of 0.8 s took {took:?}: {call:?}"
+        );
+        assert_eq!(call.unwrap().end, End::NeverStarted);
+        // It has been replaced.
+        for _ in 0..3 {
+            let next = try_run_within(&sandbox, &echo, folder.path(), time * 4).unwrap();
+            assert_eq!(next.end, End::Answered);
+        }
+        // Its plugins are as well as before.
+        assert_eq!(neighbour.join().unwrap().end, End::Answered);
+        assert!(is_alive(stopped[0]));
+        signal("CONT", stopped[0]);
+        wait_for(|| super::support::children(), Vec::is_empty);
+        assert!(is_alive(stopped[0]));
+    });
+}
+
+#[test]
+fn a_launcher_that_stays_stopped_is_ended() {
+    alone("launcher::a_launcher_that_stays_stopped_is_ended", || {
+        let sandbox = sandbox();
+        let folder = package(&[]);
+        let echo = program(ECHO, Link::Static);
+        assert_eq!(text(&run(&sandbox, &echo, folder.path(), "{}\n")), "{}\n");
+        let stopped = launchers_of(std::process::id())[0];
+        signal("STOP", stopped);
+        let began = Instant::now();
+        let call = try_run_within(&sandbox, &echo, folder.path(), Duration::from_secs(60));
+        assert!(matches!(call, Err(Error::LauncherGone)), "{call:?}");
+        assert!(began.elapsed() < Duration::from_secs(8));
+        assert!(!is_alive(stopped));
+        assert_eq!(text(&run(&sandbox, &echo, folder.path(), "{}\n")), "{}\n");
+    });
+}
+
+fn signal(name: &str, pid: u32) {
+    let words = [format!("-{name}"), pid.to_string()];
+    assert!(Command::new("kill").args(words).status().unwrap().success());
+}

@@ -343,6 +343,106 @@ fn a_caller_can_give_up() {
 
 #[test]
 fn files_cannot_grow_and_cores_are_not_written() {
-    let source = r#"int main(void) { request(); struct rlimit l; int sum = 0; int kinds[] = {RLIMIT_CORE, RLIMIT_FSIZE, RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE, RLIMIT_RTPRIO}; for (int i = 0; i < 5; i++) { getrlimit(kinds[i], &l); sum += l.rlim_max != 0; } printf("%d\n", sum); }"#;
+    let source = r#"int main(void) { request(); struct rlimit l; getrlimit(RLIMIT_CORE, &l); int sum = l.rlim_max > 1; int kinds[] = {RLIMIT_FSIZE, RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE, RLIMIT_RTPRIO}; for (int i = 0; i < 4; i++) { getrlimit(kinds[i], &l); sum += l.rlim_max != 0; } printf("%d\n", sum); }"#;
     assert_eq!(text(&run_c(&sandbox(), source, Link::Static)), "0\n");
+}
+
+/// The host's core pattern, put back when this is dropped. One test at a time has it.
+struct CorePattern {
+    before: String,
+    _lock: nix::fcntl::Flock<std::fs::File>,
+}
+
+const CORE_PATTERN: &str = "/proc/sys/kernel/core_pattern";
+
+impl CorePattern {
+    /// `None` where the host's pattern cannot be set from here.
+    fn set(pattern: &str) -> Option<Self> {
+        let lock = std::fs::File::open("/proc/sys/kernel").unwrap();
+        let exclusive = nix::fcntl::FlockArg::LockExclusive;
+        let _lock = nix::fcntl::Flock::lock(lock, exclusive).ok()?;
+        let before = std::fs::read_to_string(CORE_PATTERN).ok()?;
+        std::fs::write(CORE_PATTERN, pattern).ok()?;
+        Some(Self { before, _lock })
+    }
+}
+
+impl Drop for CorePattern {
+    fn drop(&mut self) {
+        std::fs::write(CORE_PATTERN, &self.before).unwrap();
+    }
+}
+
+/// A crash must not start what the host runs for crashes: it runs as root, outside of everything.
+#[test]
+fn a_crash_starts_no_handler_of_the_hosts() {
+    let name = "limits::a_crash_starts_no_handler_of_the_hosts";
+    alone(name, crash_under_a_handler);
+}
+
+fn crash_under_a_handler() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = package(&[]);
+    let (handler, ran) = (folder.path().join("handler"), folder.path().join("ran"));
+    let words = format!("#!/bin/sh\ncat >/dev/null; echo $1 >>'{}'\n", ran.display());
+    std::fs::write(&handler, words).unwrap();
+    std::fs::set_permissions(&handler, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let sandbox = sandbox();
+    // Names of our own, as other crashes on this host come to the handler too.
+    let own = std::process::id();
+    let crash = |name: &str| {
+        format!(
+            "int main(void) {{ prctl(PR_SET_NAME, \"{name}-{own}\"); *(volatile int *)8 = 1; }}"
+        )
+    };
+    let inside = program(&crash("in"), Link::Static);
+    let outside = super::support::compile(folder.path(), &crash("out"), Link::Static);
+    // The kernel takes 127 bytes.
+    let Some(_pattern) = CorePattern::set(&format!("|{} %e", handler.display())) else {
+        return println!("skipped: the host's core pattern cannot be set from here");
+    };
+    let told = |name: &str| {
+        let told = std::fs::read_to_string(&ran).unwrap_or_default();
+        let line = format!("{name}-{own}");
+        told.lines().filter(|other| *other == line).count()
+    };
+    for times in 1..=2 {
+        let limited = ["--core=0:0".as_ref(), outside.as_os_str()];
+        let crashed = std::process::Command::new("prlimit").args(limited).status();
+        assert!(!crashed.unwrap().success());
+        wait_for(|| told("out"), |&count| count == times);
+        for _ in 0..3 {
+            let report = run_within(
+                &sandbox,
+                &inside,
+                folder.path(),
+                "{}\n",
+                SHORT * 10,
+                limits(),
+            );
+            assert_eq!(report.end, End::Signalled(libc::SIGSEGV));
+        }
+    }
+    std::thread::sleep(SHORT);
+    assert_eq!(told("in"), 0, "the handler ran for a plugin");
+}
+
+/// A host's limit that is stricter than ours stays, and is no reason to start nothing.
+#[test]
+fn stricter_limits_of_the_hosts_are_kept() {
+    let words = [
+        "prlimit",
+        "--core=0:0",
+        "--nofile=100:100",
+        "--fsize=100000000:100000000",
+        "--nice=0:0",
+        "--sigpending=9:9",
+    ];
+    let name = "limits::stricter_limits_of_the_hosts_are_kept";
+    super::support::alone_under(&words, name, || {
+        let source = r#"int main(void) { request(); struct rlimit c, s; getrlimit(RLIMIT_CORE, &c); getrlimit(RLIMIT_SIGPENDING, &s); printf("%ld %ld\n", (long)c.rlim_max, (long)s.rlim_max); }"#;
+        let seen = text(&run_c(&sandbox(), source, Link::Static));
+        // Root may raise what its launcher was given, where it has the capability.
+        assert!(["1 9\n", "0 9\n"].contains(&seen.as_str()), "{seen}");
+    });
 }

@@ -10,15 +10,16 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::support::{
-    Link, alone, alone_under, children, children_of, compile, is_root, launchers_of, limits,
-    package, program, run, run_within, sandbox, text, wait_for,
+    Link, alone, alone_under, children, children_of, compile, is_root, launchers_of, limits, made,
+    package, program, run, run_within, sandbox, soon, text, wait_for,
 };
 use crate::error::Error;
 use crate::filter::Wanted;
 use crate::host::rehearsal;
 use crate::image::Class;
-use crate::launch::launcher::{Launcher, Outfit, Start};
+use crate::launch::launcher::Launcher;
 use crate::launch::means::Means;
+use crate::launch::order::{Outfit, Start};
 use crate::launch::uids::Loan;
 use crate::plan::layout::Layout;
 use crate::plan::limits::limits_of_all;
@@ -84,7 +85,7 @@ fn flood() {
 }
 
 /// A launcher of static programs, and what it needs.
-fn launcher() -> (Means, Launcher) {
+pub(super) fn launcher() -> (Means, Launcher) {
     let host = rehearsal::means(&Settings::default()).unwrap();
     let private_root = host.private_root();
     let outfit = Outfit {
@@ -100,12 +101,12 @@ fn launcher() -> (Means, Launcher) {
         ruleset: host.ruleset(&Places::default()).unwrap(),
         limits: limits_of_all(),
     };
-    let launcher = Launcher::start(&host, &outfit).unwrap();
+    let launcher = Launcher::start(&host, &outfit, soon()).unwrap();
     (host, launcher)
 }
 
 /// A program that never ends.
-fn endless() -> std::sync::Arc<Image> {
+pub(super) fn endless() -> std::sync::Arc<Image> {
     let entry = program("int main(void) { for (;;) pause(); }", Link::Static);
     let Entry::Program { image, .. } = entry else {
         unreachable!("a program is sealed as one");
@@ -128,7 +129,7 @@ fn start_in<'a>(
 ) -> Result<Child, Error> {
     let null = std::fs::File::open("/dev/null").unwrap();
     let loan = host.identity().unwrap();
-    launcher.launch(&Start {
+    let order = Start {
         user: loan.as_ref().map(Loan::id),
         cookies: [1, 2],
         descriptors: 16,
@@ -138,7 +139,8 @@ fn start_in<'a>(
         program: Some(image.file()),
         birthplace,
         doors,
-    })
+    };
+    made(launcher.launch(&order, soon()))
 }
 
 #[test]
@@ -173,7 +175,7 @@ fn out_of_descriptors() {
     assert!(!launcher.is_gone(), "it does what it can for the others");
 }
 
-fn end(launcher: &Launcher, child: &Child) {
+pub(super) fn end(launcher: &Launcher, child: &Child) {
     wait::kill(&child.pidfd).unwrap();
     let reaped = launcher.reap(child).unwrap();
     assert_eq!(reaped.end, Death::Signalled(libc::SIGKILL));

@@ -7,7 +7,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::{Entry, Image, Job, Limits, Report, Sandbox, Settings};
+use crate::launch::launcher::Launch;
+use crate::sys::spawn::Child;
+use crate::{Entry, Error, Image, Job, Limits, Report, Sandbox, Settings};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -122,6 +124,16 @@ pub(crate) fn script(runtime: &str, path: &str) -> Entry {
         script: PathBuf::from(path),
         args: Vec::new(),
     }
+}
+
+/// A generous deadline for what should take a millisecond.
+pub(crate) fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+/// The plugin of a launch that was in time.
+pub(crate) fn made(launch: Result<Launch, Error>) -> Result<Child, Error> {
+    launch.and_then(Launch::in_time)
 }
 
 /// Runs a job with a generous deadline.

@@ -1,22 +1,27 @@
 //! Starts one plugin through its launcher and hands the running process to its watcher.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use crate::denial::reports::Run;
 use crate::error::Error;
 use crate::job::Job;
 use crate::launch::cgroup;
-use crate::launch::launcher::{Launcher, Start};
+use crate::launch::launcher::{Late, Launch, Launcher, Turn};
 use crate::launch::launchers::Launchers;
 use crate::launch::means::{self, Means};
+use crate::launch::order::Start;
 use crate::launch::uids::Loan;
 use crate::plan::Plan;
+use crate::report::{End, Tail, Usage};
 use crate::watch::streams::{Feed, Outlet};
 use crate::watch::watching::{Seen, Started, watch};
 
-/// Starts the planned job and watches it to its end.
+/// Stack in bytes of a thread that waits for a late launcher.
+const LATE_STACK_BYTES: usize = 256 * 1024;
+
+/// Starts the planned job and watches it to its end, which comes no later than its deadline, whatever a launcher does.
 ///
 /// # Errors
 /// When the gateway or the host fails; no process is left then.
@@ -33,12 +38,26 @@ pub(crate) fn run(
     // Held until the plugin is reaped.
     let loan = means.identity()?;
     let group = means.group(plan.caps)?;
-    let turn = launchers.get(means, plan, job)?;
-    let launcher = Arc::clone(turn.launcher());
-    let run = {
-        let stdio = [feed.child_end()?, stdout_end.as_fd(), stderr_end.as_fd()];
-        start(&launcher, plan, stdio, loan.as_ref(), group.as_ref())?
+    let turn = match launchers.get(means, plan, job) {
+        Err(Error::TooLate) => return Ok(never_started(since)),
+        turn => turn?,
     };
+    let launcher = Arc::clone(turn.launcher());
+    let launch = {
+        let stdio = [feed.child_end()?, stdout_end.as_fd(), stderr_end.as_fd()];
+        let order = (loan.as_ref(), group.as_ref());
+        start(&launcher, plan, stdio, order, job.deadline)
+    };
+    let child = match launch {
+        Ok(Launch::Made(child)) => child,
+        Ok(Launch::Late(late)) => {
+            settle((late, turn, loan, group));
+            return Ok(never_started(since));
+        }
+        Err(Error::TooLate) => return Ok(never_started(since)),
+        Err(error) => return Err(error),
+    };
+    let run = Arc::new(Run::new(child, plan.asks_name_service));
     drop((turn, stdout_end, stderr_end));
     feed.close_if_done();
     watch(
@@ -55,14 +74,55 @@ pub(crate) fn run(
     )
 }
 
+/// What a plugin has that may still come.
+type Held = (Late, Turn, Option<Loan>, Option<cgroup::Loan>);
+
+/// Waits elsewhere for a plugin that may still come, to end it. It has its user id and control group until then.
+fn settle(held: Held) {
+    let (give, given) = mpsc::sync_channel::<Held>(1);
+    // As many at once as there are calls, and for one launcher only those that had asked it before the first of them gave up.
+    let thread = std::thread::Builder::new()
+        .name("plugin-late".to_owned())
+        .stack_size(LATE_STACK_BYTES)
+        .spawn(move || given.into_iter().for_each(settled));
+    match thread {
+        Ok(_) => {
+            let told = give.send(held);
+            debug_assert!(told.is_ok(), "the thread waits for it");
+        }
+        // Late is better than a plugin that nobody ends.
+        Err(_) => settled(held),
+    }
+}
+
+fn settled((late, turn, loan, group): Held) {
+    let settled = turn.launcher().settle(late);
+    tracing::warn!(?settled, "a launcher did not start a plugin in time");
+    drop((loan, group));
+}
+
+/// What is seen of a plugin that was not started in its time.
+fn never_started(since: Instant) -> Seen {
+    Seen {
+        end: End::NeverStarted,
+        answer: Vec::new(),
+        stderr: Tail::default(),
+        usage: Usage {
+            wall: since.elapsed(),
+            ..Usage::default()
+        },
+        probes: 0,
+    }
+}
+
 fn start(
     launcher: &Launcher,
     plan: &Plan,
     stdio: [BorrowedFd<'_>; 3],
-    loan: Option<&Loan>,
-    group: Option<&cgroup::Loan>,
-) -> Result<Arc<Run>, Error> {
-    let child = launcher.launch(&Start {
+    (loan, group): (Option<&Loan>, Option<&cgroup::Loan>),
+    deadline: Instant,
+) -> Result<Launch, Error> {
+    let order = Start {
         user: loan.map(Loan::id),
         cookies: means::random_halves()?,
         descriptors: plan.descriptors,
@@ -72,6 +132,6 @@ fn start(
         program: Some(plan.file()),
         birthplace: group.and_then(cgroup::Loan::birthplace),
         doors: group.map(cgroup::Loan::doors).unwrap_or_default(),
-    })?;
-    Ok(Arc::new(Run::new(child, plan.asks_name_service)))
+    };
+    launcher.launch(&order, deadline)
 }

@@ -9,34 +9,29 @@ use super::last::last_filter;
 use super::message::{Descriptors, Limits, Reader};
 use super::process;
 use super::wear::{At, Failed, Worn};
-use super::wire::Step;
+use super::wire::{ARGUMENTS_MAX, Step};
 
 /// Exit code of a child that failed before exec. The plugin never runs then, so it cannot be mistaken for the plugin's.
 const FAILED: u8 = 127;
-
-/// The most arguments of a program, its name among them.
-pub(crate) const ARGUMENTS_MAX: usize = 512;
 
 /// One request, still in its buffer but for the arguments.
 #[derive(Debug)]
 pub(crate) struct Order<'a> {
     pub(crate) worn: Worn,
     /// As root: the user and group id to become.
-    user: Option<u32>,
-    cookies: Cookies,
-    descriptors: u64,
-    limits: Limits<'a>,
+    pub(crate) user: Option<u32>,
+    pub(crate) cookies: Cookies,
+    pub(crate) descriptors: u64,
+    pub(crate) limits: Limits<'a>,
     /// Pointers to the arguments, then null.
     arguments: &'a [Argument],
-    /// Where the launcher's answer goes.
-    pub(crate) reply: RawFd,
-    stdio: [RawFd; 3],
+    pub(crate) stdio: [RawFd; 3],
     /// The program to run; -1 for a rehearsal, which stops short of exec.
-    program: RawFd,
+    pub(crate) program: RawFd,
     /// The control group to be born in, or -1.
     pub(crate) birthplace: RawFd,
     /// The files into which to write to enter control groups, each -1 when there is none.
-    doors: [RawFd; DOORS_MAX],
+    pub(crate) doors: [RawFd; DOORS_MAX],
     failure: Failure,
 }
 
@@ -91,13 +86,23 @@ impl<'a> Order<'a> {
             descriptors,
             limits,
             arguments: arguments.get(..=count).unwrap_or_default(),
-            reply: fds.take()?,
             stdio: [fds.take()?, fds.take()?, fds.take()?],
             program: fds.take_if(has_program)?,
             birthplace: fds.take_if(has_birthplace)?,
             doors: doors(door_count, fds)?,
             failure: Failure::default(),
         })
+    }
+
+    /// The arguments.
+    #[cfg(test)]
+    pub(crate) fn words(&self) -> Vec<std::ffi::CString> {
+        let pointers = self.arguments.iter().map(|argument| argument.0);
+        let words = pointers.take_while(|pointer| !pointer.is_null());
+        // SAFETY: each points to a C string of the message that the order was read from.
+        words
+            .map(|pointer| unsafe { core::ffi::CStr::from_ptr(pointer.cast()) }.to_owned())
+            .collect()
     }
 
     /// The failed step, once the child is out of this memory.

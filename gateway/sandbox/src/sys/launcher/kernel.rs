@@ -73,6 +73,7 @@ pub(crate) const EIO: i32 = 5;
 pub(crate) const E2BIG: i32 = 7;
 pub(crate) const EBADF: i32 = 9;
 pub(crate) const EINVAL: i32 = 22;
+pub(crate) const EMFILE: i32 = 24;
 pub(crate) const ENOSYS: i32 = 38;
 pub(crate) const EBADMSG: i32 = 74;
 
@@ -110,6 +111,8 @@ pub(crate) const RLIMIT_NOFILE: u32 = 7;
 
 pub(crate) const SOL_SOCKET: i32 = 1;
 pub(crate) const SCM_RIGHTS: i32 = 1;
+pub(crate) const MSG_CTRUNC: i32 = 8;
+pub(crate) const MSG_TRUNC: i32 = 0x20;
 pub(crate) const MSG_NOSIGNAL: usize = 0x4000;
 pub(crate) const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
 pub(crate) const POLLIN: i16 = 1;
@@ -129,6 +132,9 @@ mod tests {
             (E2BIG, libc::E2BIG),
             (EBADF, libc::EBADF),
             (EINVAL, libc::EINVAL),
+            (EMFILE, libc::EMFILE),
+            (MSG_CTRUNC, libc::MSG_CTRUNC),
+            (MSG_TRUNC, libc::MSG_TRUNC),
             (ENOSYS, libc::ENOSYS),
             (EBADMSG, libc::EBADMSG),
         ];

@@ -4,7 +4,8 @@ use core::ffi::CStr;
 
 use super::bare::{Errno, RawFd, Result, call, register};
 use super::kernel as k;
-use super::wire::{DESCRIPTORS_MAX, REPLY_BYTES, Reply};
+use super::mount;
+use super::wire::{DESCRIPTORS_MAX, PACKET_BYTES, REPLY_BYTES, Reply};
 
 /// A control message with room for the most descriptors, as `CMSG_SPACE` lays it out.
 #[repr(C, align(8))]
@@ -63,10 +64,89 @@ impl Descriptors {
 
     /// Closes every one.
     pub(crate) fn close(&self) {
-        for &fd in self.all.iter().take(self.count) {
+        let all = self.all.iter().take(self.count);
+        for &fd in all.filter(|&&fd| fd >= 0) {
             close(fd);
         }
     }
+
+    /// Closes the one that was just taken.
+    fn close_taken(&mut self) {
+        if let Some(fd) = self.all.get_mut(self.next.saturating_sub(1)) {
+            close(*fd);
+            *fd = -1;
+        }
+    }
+}
+
+/// One message: its body, or what is wrong with it, and its descriptors.
+#[derive(Debug)]
+pub(crate) struct Message<'a> {
+    pub(crate) body: Result<&'a [u8]>,
+    pub(crate) descriptors: Descriptors,
+}
+
+/// Waits for the next message; `None` at the end of the conversation.
+///
+/// # Errors
+/// When the conversation itself is broken. A message that cannot be read is none of that: whoever sent it is to be told, and others go on.
+pub(crate) fn next(socket: RawFd, buffer: &mut [u8]) -> Result<Option<Message<'_>>> {
+    let mut descriptors = Descriptors {
+        all: [-1; DESCRIPTORS_MAX],
+        count: 0,
+        next: 0,
+    };
+    let room = buffer.get_mut(..PACKET_BYTES).ok_or(Errno(k::EINVAL))?;
+    let (length, flags) = receive(socket, room, &mut descriptors)?;
+    if length == 0 {
+        return Ok(None);
+    }
+    let whole = if flags & k::MSG_CTRUNC != 0 {
+        // The kernel drops descriptors for which this process has no numbers left.
+        Err(Errno(k::EMFILE))
+    } else if flags & k::MSG_TRUNC != 0 {
+        Err(Errno(k::EBADMSG))
+    } else {
+        Ok(())
+    };
+    let body = whole.and_then(|()| body(length, buffer, &mut descriptors));
+    Ok(Some(Message { body, descriptors }))
+}
+
+/// The body of a packet of this length, which may be the packet's own or in a file.
+fn body<'a>(
+    length: usize,
+    buffer: &'a mut [u8],
+    descriptors: &mut Descriptors,
+) -> Result<&'a [u8]> {
+    let packet = buffer.get(..length).ok_or(Errno(k::EBADMSG))?;
+    let in_file = Reader::new(packet).count()?;
+    if in_file == 0 {
+        return buffer.get(HEAD_BYTES..length).ok_or(Errno(k::EBADMSG));
+    }
+    let file = descriptors.take()?;
+    let read = buffer
+        .get_mut(..in_file)
+        .ok_or(Errno(k::E2BIG))
+        .and_then(|room| read_whole(file, room));
+    descriptors.close_taken();
+    read?;
+    buffer.get(..in_file).ok_or(Errno(k::EBADMSG))
+}
+
+/// The word that every packet begins with.
+const HEAD_BYTES: usize = 4;
+
+fn read_whole(file: RawFd, mut room: &mut [u8]) -> Result<()> {
+    while !room.is_empty() {
+        let count = match mount::read(file, room) {
+            Ok(0) => return Err(Errno(k::EBADMSG)),
+            Err(Errno(k::EINTR)) => 0,
+            other => other?,
+        };
+        room = room.get_mut(count..).unwrap_or_default();
+    }
+    Ok(())
 }
 
 /// Closes a descriptor of this process's own.
@@ -76,8 +156,12 @@ pub(crate) fn close(fd: RawFd) {
     debug_assert!(closed.is_ok(), "the descriptor was open");
 }
 
-/// Waits for one message. Returns its length, 0 at the end of the conversation, and its descriptors.
-pub(crate) fn receive(socket: RawFd, buffer: &mut [u8]) -> Result<(usize, Descriptors)> {
+/// Waits for one packet. Returns its length, 0 at the end of the conversation, and the kernel's flags.
+fn receive(
+    socket: RawFd,
+    buffer: &mut [u8],
+    descriptors: &mut Descriptors,
+) -> Result<(usize, i32)> {
     let mut control = Control {
         length: 0,
         level: 0,
@@ -111,19 +195,12 @@ pub(crate) fn receive(socket: RawFd, buffer: &mut [u8]) -> Result<(usize, Descri
             other => break other?,
         }
     };
-    let count = if control.kind == k::SCM_RIGHTS && control.level == k::SOL_SOCKET {
-        control.length.saturating_sub(CONTROL_HEADER_BYTES) / size_of::<RawFd>()
-    } else {
-        0
-    };
-    Ok((
-        length,
-        Descriptors {
-            all: control.descriptors,
-            count,
-            next: 0,
-        },
-    ))
+    if control.kind == k::SCM_RIGHTS && control.level == k::SOL_SOCKET {
+        let bytes = control.length.saturating_sub(CONTROL_HEADER_BYTES);
+        descriptors.count = bytes / size_of::<RawFd>();
+        descriptors.all = control.descriptors;
+    }
+    Ok((length, header.flags))
 }
 
 /// Sends a reply, with a descriptor unless that is -1.

@@ -8,7 +8,7 @@ pub(crate) mod kernel;
 pub(crate) mod wire;
 
 #[cfg(test)]
-mod child;
+pub(crate) mod child;
 #[cfg(test)]
 pub(crate) mod last;
 #[cfg(test)]
@@ -21,7 +21,7 @@ mod process;
 #[expect(dead_code, reason = "only the launcher itself serves")]
 mod serve;
 #[cfg(test)]
-mod wear;
+pub(crate) mod wear;
 
 /// The launcher's program, as compiled for this build.
 pub(crate) const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/launcher"));

@@ -176,12 +176,30 @@ pub(crate) fn enter_group(tasks: RawFd) -> Result<()> {
     mount::write(tasks, b"0")
 }
 
-/// Sets a resource limit, soft and hard alike.
+/// Sets a resource limit, soft and hard alike. One that is stricter already and cannot be raised is kept.
 pub(crate) fn limit(resource: u32, value: u64) -> Result<()> {
-    let limit = [value; 2];
-    let args = [0, resource as usize, limit.as_ptr() as usize, 0, 0];
-    // SAFETY: prlimit64 reads two 64-bit words from this stack; the old limit is not asked for.
-    unsafe { call(k::SYS_PRLIMIT64, args) }.map(drop)
+    match exchange_limit(resource, Some(value)) {
+        Err(Errno(k::EPERM)) => {
+            let hard = exchange_limit(resource, None)?;
+            if hard > value {
+                return Err(Errno(k::EPERM));
+            }
+            exchange_limit(resource, Some(hard)).map(drop)
+        }
+        set => set.map(drop),
+    }
+}
+
+/// Sets a resource limit if there is one to set, and returns the hard limit before.
+fn exchange_limit(resource: u32, value: Option<u64>) -> Result<u64> {
+    let limit = value.map(|value| [value; 2]);
+    let new = limit.as_ref().map_or(0, |limit| limit.as_ptr() as usize);
+    let mut before = [0_u64; 2];
+    let args = [0, resource as usize, new, before.as_mut_ptr() as usize, 0];
+    // SAFETY: prlimit64 reads two 64-bit words from this stack, or none, and writes two to it.
+    unsafe { call(k::SYS_PRLIMIT64, args) }?;
+    let [_, hard] = before;
+    Ok(hard)
 }
 
 /// Moves this process into new namespaces.

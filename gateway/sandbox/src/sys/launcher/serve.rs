@@ -1,12 +1,12 @@
 //! The launcher's life: put on what is put on once, then start a child for each request until the gateway goes away.
 
 use super::bare::{self, Errno, RawFd, call};
-use super::child::{self, ARGUMENTS_MAX, Argument, Order};
+use super::child::{self, Argument, Order};
 use super::clone::{Shape, vfork};
 use super::kernel as k;
 use super::message;
 use super::wear::{self, Worn};
-use super::wire::{CONTROL, MESSAGE_BYTES, Reply, Step};
+use super::wire::{ARGUMENTS_MAX, BODY_BYTES_MAX, CONTROL, Reply, Step};
 
 /// Usable bytes of the children's stack. The steps between clone and exec keep a few hundred bytes in some ten nested
 /// calls, and this is many times that.
@@ -20,7 +20,7 @@ const GUARD_BYTES: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Memory {
     stack: [u8; GUARD_BYTES + STACK_BYTES],
-    message: [u8; MESSAGE_BYTES],
+    message: [u8; BODY_BYTES_MAX],
     arguments: child::Arguments,
 }
 
@@ -29,7 +29,7 @@ impl Memory {
     pub(crate) const fn new() -> Self {
         Self {
             stack: [0; GUARD_BYTES + STACK_BYTES],
-            message: [0; MESSAGE_BYTES],
+            message: [0; BODY_BYTES_MAX],
             arguments: [Argument::NONE; ARGUMENTS_MAX + 1],
         }
     }
@@ -52,7 +52,7 @@ pub(crate) fn serve(memory: &mut Memory) -> u8 {
         match one(worn, stack, message, arguments) {
             Ok(true) => {}
             Ok(false) => return 0,
-            // Nothing that the gateway sends is wrong; if it is, a new launcher is better than this one.
+            // The conversation itself is broken, and nobody can be told.
             Err(_) => return 1,
         }
     }
@@ -67,25 +67,32 @@ fn guarded(stack: &mut [u8]) -> bare::Result<(usize, usize)> {
 }
 
 /// Serves one request; false at the end of the conversation.
+///
+/// A request that cannot be read is answered and no more: plugins of other calls live as long as this process.
 fn one(
     worn: Worn,
     stack: (usize, usize),
     buffer: &mut [u8],
     arguments: &mut child::Arguments,
 ) -> bare::Result<bool> {
-    let (length, mut fds) = message::receive(CONTROL, buffer)?;
-    if length == 0 {
+    let Some(message) = message::next(CONTROL, buffer)? else {
         return Ok(false);
-    }
-    let order = Order::read(
-        worn,
-        buffer.get(..length).unwrap_or_default(),
-        &mut fds,
-        arguments,
-    )?;
-    let (reply, pidfd) = start(&order, stack);
+    };
+    let mut fds = message.descriptors;
+    let reply_to = fds.take()?;
+    let order = message
+        .body
+        .and_then(|body| Order::read(worn, body, &mut fds, arguments));
+    let (reply, pidfd) = match order {
+        Ok(order) => start(&order, stack),
+        Err(errno) => (failed(Step::Order, errno), -1),
+    };
     // A gateway that no longer listens for this one has closed the socket; the child is then its to find and reap.
-    let answered = message::answer(order.reply, &reply, pidfd);
+    let answered = match message::answer(reply_to, &reply, pidfd) {
+        // The kernel bounds how many descriptors of one user are under way. The gateway can find the child by its number.
+        Err(errno) if errno.0 != EPIPE => message::answer(reply_to, &reply, -1),
+        answered => answered,
+    };
     if pidfd >= 0 {
         message::close(pidfd);
     }
@@ -93,6 +100,14 @@ fn one(
     match answered {
         Ok(()) | Err(Errno(EPIPE)) => Ok(true),
         Err(errno) => Err(errno),
+    }
+}
+
+const fn failed(step: Step, errno: Errno) -> Reply {
+    Reply {
+        step: step as u32,
+        errno: errno.0,
+        pid: 0,
     }
 }
 
@@ -112,13 +127,6 @@ fn start(order: &Order<'_>, stack: (usize, usize)) -> (Reply, RawFd) {
             let (step, errno) = order.failure().unwrap_or_default();
             (Reply { step, errno, pid }, pidfd)
         }
-        Err(errno) => (
-            Reply {
-                step: Step::Clone as u32,
-                errno: errno.0,
-                pid: 0,
-            },
-            -1,
-        ),
+        Err(errno) => (failed(Step::Clone, errno), -1),
     }
 }

@@ -44,25 +44,25 @@ impl<T> At<T> for Result<T> {
 }
 
 /// The gateway's first message, still in its buffer.
-struct Wanted<'a> {
-    namespaces: i32,
-    child_namespaces: i32,
-    parent: usize,
-    is_root: bool,
-    mark: u64,
-    reported: bool,
-    uid_map: &'a [u8],
-    gid_map: &'a [u8],
-    root: Option<(usize, Reader<'a>)>,
-    limits: Limits<'a>,
-    filter: &'a [u8],
-    gateway: RawFd,
-    folder: RawFd,
-    ruleset: RawFd,
+pub(crate) struct Wanted<'a> {
+    pub(crate) namespaces: i32,
+    pub(crate) child_namespaces: i32,
+    pub(crate) parent: usize,
+    pub(crate) is_root: bool,
+    pub(crate) mark: u64,
+    pub(crate) reported: bool,
+    pub(crate) uid_map: &'a [u8],
+    pub(crate) gid_map: &'a [u8],
+    pub(crate) root: Option<(usize, Reader<'a>)>,
+    pub(crate) limits: Limits<'a>,
+    pub(crate) filter: &'a [u8],
+    pub(crate) gateway: RawFd,
+    pub(crate) folder: RawFd,
+    pub(crate) ruleset: RawFd,
 }
 
 impl<'a> Wanted<'a> {
-    fn read(message: &'a [u8], fds: &mut Descriptors) -> Result<Self> {
+    pub(crate) fn read(message: &'a [u8], fds: &mut Descriptors) -> Result<Self> {
         let mut reader = Reader::new(message);
         let namespaces = reader.flags()?;
         let child_namespaces = reader.flags()?;
@@ -131,9 +131,11 @@ fn put_on(buffer: &mut [u8]) -> core::result::Result<(Worn, Option<RawFd>), Fail
     // First, so that none of the descriptors to come gets a number that a child's own three will have.
     fill_low_numbers().at(Step::Setup)?;
     process::set_name(c"plugin-launcher").at(Step::Setup)?;
-    let (length, mut fds) = message::receive(CONTROL, buffer).at(Step::Setup)?;
-    let message = buffer.get(..length).unwrap_or_default();
-    let wanted = Wanted::read(message, &mut fds).at(Step::Setup)?;
+    let message = message::next(CONTROL, buffer).at(Step::Setup)?;
+    let message = message.ok_or(Errno(k::EBADMSG)).at(Step::Setup)?;
+    let mut fds = message.descriptors;
+    let body = message.body.at(Step::Setup)?;
+    let wanted = Wanted::read(body, &mut fds).at(Step::Setup)?;
     // From here on the gateway's death is ours.
     process::die_with_parent().at(Step::DeathSignal)?;
     // Leaves the host's terminal, whose signals are not for us.

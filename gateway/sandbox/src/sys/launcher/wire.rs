@@ -1,13 +1,32 @@
 //! What gateway and launcher say to each other: shared by both, so that they cannot disagree.
 //! Each message is one packet; numbers are in the machine's own order, as both ends are on one machine.
+//!
+//! A message begins with one word. Zero: the body follows. Any other number is the length of a body that was too long for a packet
+//! and lies in a file of its own, whose descriptor comes before all others.
 
 /// The launcher's end of the socket that requests come through.
 pub(crate) const CONTROL: i32 = 3;
 
-/// The longest message in bytes. Arguments and the names in a private root make up most of one.
-pub(crate) const MESSAGE_BYTES: usize = 64 * 1024;
+/// The longest packet in bytes. Most orders take some hundred; a longer body goes into a file, so that no socket's buffer, whose
+/// size is the host's to choose, bounds what a manifest may say.
+pub(crate) const PACKET_BYTES: usize = 16 * 1024;
 
-/// The most descriptors that come with one message: an answer's socket, three streams, a program, and control groups.
+/// The most arguments that a manifest may give its plugin (the contract, section 4).
+pub(crate) const MANIFEST_ARGUMENTS_MAX: usize = 256;
+
+/// The longest of them in bytes (the contract, section 4).
+pub(crate) const ARGUMENT_BYTES_MAX: usize = 4096;
+
+/// The most words that a program is started with: the manifest's arguments, and as many again for the program's name, the loader's
+/// and the interpreter's own, which the operator's configuration chooses.
+pub(crate) const ARGUMENTS_MAX: usize = 2 * MANIFEST_ARGUMENTS_MAX;
+
+/// The longest body in bytes: all arguments that a manifest may give, each with its length and final zero, and 128 KiB for everything
+/// else, of which paths and the interpreter's own words make up most. The kernel takes twice as much at an exec (execve(2)).
+pub(crate) const BODY_BYTES_MAX: usize =
+    MANIFEST_ARGUMENTS_MAX * (ARGUMENT_BYTES_MAX + 5) + 128 * 1024;
+
+/// The most descriptors that come with one message: a long body, an answer's socket, three streams, a program, and control groups.
 pub(crate) const DESCRIPTORS_MAX: usize = 12;
 
 /// The launcher's answer: to being set up, and to each request.
@@ -55,6 +74,7 @@ pub(crate) enum Step {
     NoNewPrivs,
     Seccomp,
     Listener,
+    Order,
     Clone,
     ControlGroups,
     ParentCheck,
@@ -66,7 +86,7 @@ pub(crate) enum Step {
 impl Step {
     /// Every step, by its number.
     #[cfg_attr(freestanding, expect(dead_code, reason = "the launcher sends numbers"))]
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Setup,
         Self::DeathSignal,
         Self::Session,
@@ -81,6 +101,7 @@ impl Step {
         Self::NoNewPrivs,
         Self::Seccomp,
         Self::Listener,
+        Self::Order,
         Self::Clone,
         Self::ControlGroups,
         Self::ParentCheck,
@@ -107,6 +128,7 @@ impl Step {
             Self::NoNewPrivs => "no new privileges",
             Self::Seccomp => "seccomp",
             Self::Listener => "listener",
+            Self::Order => "order",
             Self::Clone => "clone",
             Self::ControlGroups => "control groups",
             Self::ParentCheck => "parent check",
