@@ -225,6 +225,7 @@ fn row(name: &'static str, layer: Layer, required: bool, outcomes: &[Outcome]) -
     Protection {
         name,
         layer,
+        about_threat: false,
         required,
         enforced,
         detail: told(outcomes, |outcome| outcome.words.clone()),
@@ -251,6 +252,7 @@ fn answering(name: &'static str, required: bool, outcomes: &[Outcome]) -> Protec
     Protection {
         name,
         layer: Layer::ExecOnce,
+        about_threat: false,
         required,
         enforced,
         detail: told(outcomes, words),

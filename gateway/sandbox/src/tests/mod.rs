@@ -5,6 +5,7 @@ mod every_call;
 mod host;
 mod launcher;
 mod limits;
+mod poorer;
 mod races;
 mod refuse;
 mod runtimes;
