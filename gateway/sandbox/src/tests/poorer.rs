@@ -22,7 +22,7 @@ fn host(pretend: Pretend) -> Settings {
 
 fn nothing_gets_out(settings: &Settings) {
     let sandbox = Sandbox::<Permit>::open(settings.clone()).unwrap();
-    let folder = package(&[("main.py", "print(input())\n")]);
+    let folder = package(&[("main.sh", "read -r line; echo \"$line\"\n")]);
     for link in [Link::Static, Link::Dynamic] {
         let echo = program("int main(void) { request(); answer(line); }", link);
         let report = run(&sandbox, &echo, folder.path(), "hello\n");
@@ -33,12 +33,7 @@ fn nothing_gets_out(settings: &Settings) {
             assert!(!worked, "{settings:?} {link:?} {attack}: {report:?}");
         }
     }
-    let report = run(
-        &sandbox,
-        &script("python3", "main.py"),
-        folder.path(),
-        "hello\n",
-    );
+    let report = run(&sandbox, &script("sh", "main.sh"), folder.path(), "hello\n");
     assert_eq!(text(&report), "hello\n", "{settings:?} {report:?}");
 }
 
