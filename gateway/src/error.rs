@@ -86,7 +86,9 @@ impl Error {
         match self {
             Self::Ledger(error) => ledger_kind(error),
             Self::Registry(error) => registry_kind(error),
-            Self::Sandbox(sandbox::Error::Missing { .. }) => Kind::Refused,
+            Self::Sandbox(sandbox::Error::Missing { .. } | sandbox::Error::Unanswered { .. }) => {
+                Kind::Refused
+            }
             Self::Config(config::Error::Write { .. }) => Kind::Internal,
             Self::Config(_) | Self::Usage { .. } | Self::NoState { .. } => Kind::Usage,
             Self::InvalidManifest { .. } | Self::InvalidPackage { .. } | Self::Invalid { .. } => {

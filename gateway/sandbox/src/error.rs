@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::host::threats::Threat;
 use crate::layer::Layer;
 
 /// A fault of the host or of the gateway, never of the plugin.
@@ -12,6 +13,22 @@ pub enum Error {
     Missing {
         /// The layer.
         layer: Layer,
+        /// What the operator can do.
+        remedy: String,
+    },
+    /// Too few layers answer a threat here for plugins of this class.
+    #[error(
+        "{class} are refused on this host: against a plugin that {threat} it has only [{held}], and two layers are needed; missing: {missing}; {remedy}"
+    )]
+    Unanswered {
+        /// The class, in the plural.
+        class: &'static str,
+        /// The threat.
+        threat: Threat,
+        /// The layers that are in force against it.
+        held: String,
+        /// The layers that would answer it and are not to be had.
+        missing: String,
         /// What the operator can do.
         remedy: String,
     },

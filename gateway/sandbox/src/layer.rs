@@ -115,6 +115,8 @@ pub struct Protection {
     pub name: &'static str,
     /// The layer this row is about.
     pub layer: Layer,
+    /// Whether the row is about a threat and all layers that answer it; `layer` is then the first of them, or the one to get.
+    pub about_threat: bool,
     /// Whether plugins are refused when it is missing.
     pub required: bool,
     /// Whether it is in force here.

@@ -60,6 +60,7 @@ mod watch;
 
 pub use cancel::Cancel;
 pub use error::Error;
+pub use host::threats::{Threat, threat_table};
 pub use image::{Class, Image};
 pub use job::{Entry, Job, Limits};
 pub use layer::{Layer, Protection};
@@ -67,7 +68,7 @@ pub use plan::runtimes::{RuntimeChoice, Runtimes};
 pub use probe::try_acts;
 pub use report::{Denial, End, Report, Tail, Usage};
 pub use sandbox::{Sandbox, examine};
-pub use settings::Settings;
+pub use settings::{Pretend, Settings};
 
 /// How much of standard error is kept, in bytes: the contract's "last 64 KiB".
 pub const STDERR_TAIL_BYTES: usize = 64 * 1024;

@@ -3,12 +3,12 @@
 use std::marker::PhantomData;
 
 use crate::error::Error;
+use crate::host::threats::Standing;
 use crate::host::{protections, rehearsal};
-use crate::image::Class;
 use crate::job::Job;
 use crate::launch::launchers::Launchers;
 use crate::launch::means::Means;
-use crate::layer::{Layer, Protection};
+use crate::layer::Protection;
 use crate::plan::Plan;
 use crate::plan::runtimes::Runtimes;
 use crate::report::{End, Report};
@@ -23,16 +23,21 @@ pub struct Sandbox<P> {
     launchers: Launchers,
     runtimes: Runtimes,
     protections: Vec<Protection>,
+    standing: Standing,
     permit: PhantomData<fn(&P)>,
 }
 
-/// What the host offers, layer by layer, whether or not plugins can be run on it.
+/// What the host offers, layer by layer and then threat by threat, whether or not plugins can be run on it.
 ///
 /// # Errors
 /// When the host cannot even be tried out.
 pub fn examine(settings: &Settings) -> Result<Vec<Protection>, Error> {
     match rehearsal::means(settings) {
-        Ok(means) => Ok(protections::rows(&means, &settings.allow_missing)),
+        Ok(means) => {
+            let mut rows = protections::rows(&means);
+            rows.extend(Standing::of(&means, &rows, &settings.allow_missing).rows());
+            Ok(rows)
+        }
         Err(Error::Missing { layer, remedy }) => Ok(vec![protections::missing(layer, remedy)]),
         Err(error) => Err(error),
     }
@@ -42,21 +47,24 @@ impl<P> Sandbox<P> {
     /// Tries out what the host offers and gets ready to run plugins.
     ///
     /// # Errors
-    /// [`Error::Missing`] when a required layer is not to be had and the operator did not waive it.
+    /// [`Error::Missing`] when a layer is not to be had that has no second, [`Error::Unanswered`] when no class of plugin may run here.
     pub fn open(settings: Settings) -> Result<Self, Error> {
         let means = rehearsal::means(&settings)?;
-        let protections = protections::rows(&means, &settings.allow_missing);
+        let protections = protections::rows(&means);
         if let Some(row) = protections.iter().find(|row| row.required && !row.enforced) {
             return Err(Error::Missing {
                 layer: row.layer,
                 remedy: row.remedy.clone(),
             });
         }
+        let standing = Standing::of(&means, &protections, &settings.allow_missing);
+        standing.admit_any()?;
         Ok(Self {
             means,
             launchers: Launchers::default(),
             runtimes: settings.runtimes,
             protections,
+            standing,
             permit: PhantomData,
         })
     }
@@ -75,14 +83,8 @@ impl<P> Sandbox<P> {
         // Holding the permit is all that is asked; what it says is its maker's business.
         let _: &P = permit;
         let plan = Plan::new(job, &self.runtimes, self.means.private_root())?;
+        self.standing.admit(plan.class)?;
         let layers = protections::engaged(&self.protections, plan.class);
-        if plan.class != Class::Static && !layers.contains(&Layer::Landlock) {
-            let remedy = "only static programs may run without it".to_owned();
-            return Err(Error::Missing {
-                layer: Layer::Landlock,
-                remedy,
-            });
-        }
         let seen = run::run(&self.means, &self.launchers, &plan, job)?;
         let denied = if let End::Violation(denial) = &seen.end {
             Some(denial.clone())

@@ -22,6 +22,22 @@ pub struct Settings {
     pub uid_pool: Range<u32>,
     /// Required layers that the operator is willing to do without on this host.
     pub allow_missing: Vec<Layer>,
+    /// Layers to do without as if the host had none, for tests and benches.
+    pub pretend: Pretend,
+}
+
+/// A poorer host than this one is. It only ever takes layers away, and the gate still asks for two against each threat; all the
+/// same nothing but tests and benches sets it: neither the command, nor `config.toml`, nor any variable of the environment.
+#[derive(Debug, Clone, Default)]
+pub struct Pretend {
+    /// No newer Landlock than this version; 0 for none at all.
+    pub landlock: Option<u32>,
+    /// No control groups.
+    pub no_cgroup: bool,
+    /// No namespaces of any kind.
+    pub no_namespaces: bool,
+    /// No listener for forbidden calls.
+    pub no_listener: bool,
 }
 
 impl Default for Settings {
@@ -30,6 +46,7 @@ impl Default for Settings {
             runtimes: Runtimes::default(),
             uid_pool: default_uid_pool(),
             allow_missing: Vec::new(),
+            pretend: Pretend::default(),
         }
     }
 }

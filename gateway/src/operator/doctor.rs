@@ -45,7 +45,7 @@ pub(crate) fn examine(state: &Path) -> Result<Health, Error> {
 /// The layers that hold plugins on this host, with the settings of `state`.
 pub(crate) fn layers(state: &Path) -> Result<Vec<&'static str>, Error> {
     let rows = sandbox::examine(&sandbox_settings(&Config::load(state)?)?)?;
-    let enforced = rows.iter().filter(|row| row.enforced);
+    let enforced = rows.iter().filter(|row| row.enforced && !row.about_threat);
     Ok(enforced.map(|row| row.layer.as_str()).collect())
 }
 

@@ -138,7 +138,12 @@ fn packages_over_a_limit_are_refused() {
     assert!(refusal(&root).contains("more than 16 folders deep"));
     fs::remove_dir_all(root.join("d")).unwrap();
 
-    write(&root, "plugin.json", &vec![b' '; 2 * 1024 * 1024 + 1], 0o644);
+    write(
+        &root,
+        "plugin.json",
+        &vec![b' '; 2 * 1024 * 1024 + 1],
+        0o644,
+    );
     assert!(refusal(&root).contains("larger than 2 MiB"));
     write(&root, "plugin.json", b"{}", 0o644);
     // A sparse file: the limit counts what is read, whatever is on the disk.

@@ -51,6 +51,15 @@ pub(crate) fn remedy(layer: Layer) -> String {
     words.to_owned()
 }
 
+/// The same where the layer is needed because too few others answer a threat: then something must be done about it.
+pub(crate) fn remedy_where_needed(layer: Layer) -> String {
+    if layer == Layer::NetNs {
+        namespaces(&Facts::gather()).to_owned()
+    } else {
+        remedy(layer)
+    }
+}
+
 /// What stands in the way here.
 #[derive(Debug, Clone, Default)]
 struct Facts {
@@ -83,7 +92,9 @@ impl Facts {
 }
 
 fn namespaces(facts: &Facts) -> &'static str {
-    if facts.container {
+    if facts.container && facts.root {
+        "this is a container whose root may not make namespaces: give it CAP_SYS_ADMIN, or run the gateway as an ordinary user who may make user namespaces"
+    } else if facts.container {
         "this is a container, which keeps its guests from making namespaces: let its profile allow unshare, clone and mount (Docker and Podman: --security-opt seccomp=PROFILE, and --security-opt apparmor=unconfined), or waive the layers by name in config.toml"
     } else if facts.root {
         "give the gateway CAP_SYS_ADMIN, or run it as an ordinary user who may make user namespaces"

@@ -3,3 +3,4 @@
 pub(crate) mod advice;
 pub(crate) mod protections;
 pub(crate) mod rehearsal;
+pub(crate) mod threats;

@@ -3,7 +3,7 @@
 use crate::host::advice;
 use crate::image::Class;
 use crate::launch::means::{Means, NAMESPACES};
-use crate::launch::rules::VERSION_MIN;
+use crate::launch::rules::VERSION_MAX;
 use crate::layer::{Layer, Protection};
 
 /// How much depends on a layer.
@@ -11,10 +11,8 @@ use crate::layer::{Layer, Protection};
 enum Weight {
     /// Never done without; the rehearsal has already failed when it is missing.
     Core,
-    /// Done without only where the operator says so.
-    Waivable,
-    /// A second wall behind one that stands.
-    Spare,
+    /// Needed for the threats that it answers, where too few other layers do: the table of threats decides.
+    ByThreat,
 }
 
 /// Title and weight of a layer.
@@ -29,16 +27,16 @@ fn facts(layer: Layer) -> (&'static str, Weight) {
         Layer::DeathSignal => ("dies with the gateway", Weight::Core),
         Layer::ExecOnce => ("exec works once", Weight::Core),
         Layer::SealedImage => ("sealed program copy", Weight::Core),
-        Layer::Landlock => ("file, network and signal rules", Weight::Waivable),
-        Layer::MountNs => ("private read-only root", Weight::Waivable),
-        Layer::PidNs => ("process numbers of its own", Weight::Waivable),
-        Layer::IpcNs => ("message queues of its own", Weight::Waivable),
-        Layer::UtsNs => ("host name of its own", Weight::Waivable),
-        Layer::CgroupNs => ("control groups hidden", Weight::Waivable),
-        Layer::UserNs => ("user namespace", Weight::Spare),
-        Layer::NetNs => ("network namespace", Weight::Spare),
-        Layer::Cgroup => ("control group", Weight::Spare),
-        Layer::Explained => ("forbidden calls are named", Weight::Spare),
+        Layer::Landlock => ("file, network and signal rules", Weight::ByThreat),
+        Layer::MountNs => ("private read-only root", Weight::ByThreat),
+        Layer::PidNs => ("process numbers of its own", Weight::ByThreat),
+        Layer::IpcNs => ("message queues of its own", Weight::ByThreat),
+        Layer::UtsNs => ("host name of its own", Weight::ByThreat),
+        Layer::CgroupNs => ("control groups hidden", Weight::ByThreat),
+        Layer::UserNs => ("user namespace", Weight::ByThreat),
+        Layer::NetNs => ("network namespace", Weight::ByThreat),
+        Layer::Cgroup => ("control group", Weight::ByThreat),
+        Layer::Explained => ("forbidden calls are named", Weight::ByThreat),
     }
 }
 
@@ -48,6 +46,7 @@ pub(crate) fn missing(layer: Layer, remedy: String) -> Protection {
     Protection {
         name,
         layer,
+        about_threat: false,
         required: true,
         enforced: false,
         detail: "a rehearsal failed at this layer, and the others were not tried".to_owned(),
@@ -55,16 +54,12 @@ pub(crate) fn missing(layer: Layer, remedy: String) -> Protection {
     }
 }
 
-/// One row for each layer. A layer that the operator waived is not required.
-pub(crate) fn rows(means: &Means, waived: &[Layer]) -> Vec<Protection> {
+/// One row for each layer.
+pub(crate) fn rows(means: &Means) -> Vec<Protection> {
     let row = |layer| {
         let (name, weight) = facts(layer);
         let (enforced, detail) = state(means, layer);
-        let required = match weight {
-            Weight::Core => true,
-            Weight::Waivable => !waived.contains(&layer),
-            Weight::Spare => false,
-        };
+        let required = weight == Weight::Core;
         let remedy = if enforced {
             String::new()
         } else {
@@ -73,6 +68,7 @@ pub(crate) fn rows(means: &Means, waived: &[Layer]) -> Vec<Protection> {
         Protection {
             name,
             layer,
+            about_threat: false,
             required,
             enforced,
             detail,
@@ -106,11 +102,14 @@ fn state(means: &Means, layer: Layer) -> (bool, String) {
             "the gateway is not root, and plugins have its user id without capabilities".to_owned(),
         ),
         Layer::Landlock => (
-            means.landlock >= VERSION_MIN,
-            format!(
-                "version {}, {VERSION_MIN} or later is needed",
-                means.landlock
-            ),
+            means.landlock > 0,
+            match means.landlock {
+                0 => "the kernel has none, or it is switched off".to_owned(),
+                version => format!(
+                    "version {}: files, from 4 network, from 6 signals and abstract sockets",
+                    version.min(VERSION_MAX)
+                ),
+            },
         ),
         Layer::PidNs => made(
             means.namespaces & libc::CLONE_NEWPID != 0,

@@ -19,7 +19,7 @@ use crate::layer::Layer;
 use crate::plan::layout::Layout;
 use crate::plan::limits::{Caps, limits_of_all};
 use crate::plan::places::Places;
-use crate::settings::Settings;
+use crate::settings::{Pretend, Settings};
 use crate::sys::launcher::PROGRAM;
 use crate::sys::launcher::wire::Step;
 use crate::sys::wait::{self, Death};
@@ -51,20 +51,24 @@ impl Rehearsal {
         let folder = empty_folder()?;
         let mut found = Self(Means {
             uids: root.then(|| Uids::new(settings.uid_pool.clone())),
-            landlock: crate::sys::landlock::version(),
+            landlock: landlock_version(&settings.pretend),
             namespaces: 0,
             cgroups: Err("not tried".to_owned()),
-            reported: true,
+            reported: !settings.pretend.no_listener,
             launcher: Arc::new(launcher_program()?),
             folder,
         });
-        if found.rehearse_with(found.all_namespaces()).is_ok() {
+        if settings.pretend.no_namespaces {
+            found.try_core()?;
+        } else if found.rehearse_with(found.all_namespaces()).is_ok() {
             found.0.namespaces = found.all_namespaces();
         } else {
             found.try_core()?;
             found.try_namespaces();
         }
-        found.try_cgroups();
+        if !settings.pretend.no_cgroup {
+            found.try_cgroups();
+        }
         Ok(found)
     }
 
@@ -177,6 +181,12 @@ impl Rehearsal {
     }
 }
 
+/// The kernel's version, as far as this one's rules are known.
+fn landlock_version(pretend: &Pretend) -> u32 {
+    let real = crate::sys::landlock::version();
+    pretend.landlock.map_or(real, |most| real.min(most))
+}
+
 /// The launcher's program in sealed memory.
 fn launcher_program() -> Result<Image, Error> {
     use sha2::{Digest, Sha256};
@@ -218,7 +228,7 @@ fn core_layer(step: &str) -> Option<(Layer, &'static str)> {
         (
             Step::Identity,
             Layer::Uid,
-            "run the gateway as an ordinary user, or as root with CAP_SETUID, CAP_SETGID and CAP_SETPCAP",
+            "run the gateway as an ordinary user, or as root with CAP_SETUID, CAP_SETGID, CAP_SETPCAP and CAP_SYS_ADMIN",
         ),
         (
             Step::NoNewPrivs,

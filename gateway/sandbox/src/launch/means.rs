@@ -59,7 +59,7 @@ impl Means {
 
     /// A ruleset for these places, or none where the host has no Landlock.
     pub(crate) fn ruleset(&self, places: &Places) -> Result<Option<OwnedFd>, Error> {
-        if self.landlock < rules::VERSION_MIN {
+        if self.landlock == 0 {
             return Ok(None);
         }
         above_stdio(rules::build(self.landlock, places)?).map(Some)

@@ -11,11 +11,19 @@ use landlock::{
 use crate::error::{Error, While};
 use crate::plan::places::Places;
 
-/// The lowest version that scopes signals and abstract sockets; below it a plugin could signal the gateway.
-pub(crate) const VERSION_MIN: u32 = 6;
-
 /// The versions whose access rights this file has been tested with, newest last.
-const VERSIONS: [(u32, ABI); 2] = [(6, ABI::V6), (7, ABI::V7)];
+const VERSIONS: [(u32, ABI); 7] = [
+    (1, ABI::V1),
+    (2, ABI::V2),
+    (3, ABI::V3),
+    (4, ABI::V4),
+    (5, ABI::V5),
+    (6, ABI::V6),
+    (7, ABI::V7),
+];
+
+/// The newest of them. A kernel that has a newer one is asked for no more than this.
+pub(crate) const VERSION_MAX: u32 = 7;
 
 /// Builds the ruleset for a kernel of the given Landlock version.
 ///
@@ -23,11 +31,7 @@ const VERSIONS: [(u32, ABI); 2] = [(6, ABI::V6), (7, ABI::V7)];
 /// When a place cannot be opened or the kernel refuses: nothing is skipped silently.
 pub(crate) fn build(version: u32, places: &Places) -> Result<OwnedFd, Error> {
     let abi = tested(version)?;
-    let mut ruleset = Ruleset::default()
-        .set_compatibility(CompatLevel::HardRequirement)
-        .handle_access(AccessFs::from_all(abi))
-        .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(abi)))
-        .and_then(|ruleset| ruleset.scope(Scope::from_all(abi)))
+    let mut ruleset = handling(abi)
         .and_then(Ruleset::create)
         .map_err(std::io::Error::other)
         .during("make a landlock ruleset")?;
@@ -47,6 +51,21 @@ pub(crate) fn build(version: u32, places: &Places) -> Result<OwnedFd, Error> {
     let fd: Option<OwnedFd> = ruleset.into();
     fd.ok_or(rustix::io::Errno::NOSYS)
         .during("make a landlock ruleset")
+}
+
+/// Everything that this version knows. Network comes with 4 and scopes with 6; an empty set is an error to the crate.
+fn handling(abi: ABI) -> Result<Ruleset, landlock::RulesetError> {
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_all(abi))?;
+    let (network, scopes) = (AccessNet::from_all(abi), Scope::from_all(abi));
+    if !network.is_empty() {
+        ruleset = ruleset.handle_access(network)?;
+    }
+    if !scopes.is_empty() {
+        ruleset = ruleset.scope(scopes)?;
+    }
+    Ok(ruleset)
 }
 
 fn add(

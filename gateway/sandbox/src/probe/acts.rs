@@ -24,6 +24,9 @@ const HERE: u64 = u64::MAX - 99;
 
 const PASSWORDS: &str = "/etc/passwd";
 
+/// The act that only a private root refuses: Landlock does not cover names and metadata, and loaders must ask for them.
+pub(super) const LOOK: &str = "look for a file of the host";
+
 /// The acts, in the order in which they are shown.
 pub(super) const ACTS: [Act; 17] = [
     Act {
@@ -104,7 +107,7 @@ pub(super) const ACTS: [Act; 17] = [
         ],
     },
     Act {
-        name: "look for a file of the host",
+        name: LOOK,
         layer: Layer::MountNs,
         // access(path, F_OK)
         code: Code::Call(21, &[Text(PASSWORDS), Number(0)]),

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use self::acts::{ACTS, ANSWER, Act, SCRIPTED, SPINNING};
+use self::acts::{ACTS, ANSWER, Act, LOOK, SCRIPTED, SPINNING};
 use crate::error::{Error, While};
 use crate::image::Image;
 use crate::image::elf;
@@ -73,6 +73,8 @@ struct Bench {
     /// The runtimes that are installed and work, with the endings of their scripts' names.
     scripted: Vec<(&'static str, &'static str)>,
     grouped: bool,
+    /// Whether plugins have a root of their own.
+    rooted: bool,
     waived: Vec<Layer>,
 }
 
@@ -82,10 +84,11 @@ impl Bench {
         // Plugins have a user id of their own, whatever the umask.
         set_mode(package.path(), 0o755).during("open a folder for probes to plugins")?;
         let sandbox = Sandbox::open(settings.clone())?;
-        let grouped = sandbox
-            .protections()
-            .iter()
-            .any(|row| row.layer == Layer::Cgroup && row.enforced);
+        let in_force = |layer| {
+            let mut rows = sandbox.protections().iter();
+            rows.any(|row| row.layer == layer && row.enforced)
+        };
+        let (grouped, rooted) = (in_force(Layer::Cgroup), in_force(Layer::MountNs));
         let runtimes = settings.runtimes.clone();
         Ok(Self {
             loader: loader(&runtimes),
@@ -94,12 +97,14 @@ impl Bench {
             runtimes,
             scripted: Vec::new(),
             grouped,
+            rooted,
             waived: settings.allow_missing.clone(),
         })
     }
 
     fn row(&self, name: &'static str, layer: Layer, outcomes: &[Outcome]) -> Protection {
-        let required = !self.waived.contains(&layer);
+        // Without a private root Landlock and the filter keep files closed, and names can be asked for.
+        let required = !self.waived.contains(&layer) && (self.rooted || name != LOOK);
         // The layer that bounds memory is a group where there are groups.
         let layer = if layer == Layer::Rlimits && self.grouped {
             Layer::Cgroup
@@ -217,7 +222,9 @@ fn row(name: &'static str, layer: Layer, required: bool, outcomes: &[Outcome]) -
     let enforced = outcomes.iter().all(|outcome| outcome.refused);
     let remedy = match (enforced, required) {
         (true, _) => "",
-        (false, false) => "the layer that refuses this is waived in config.toml",
+        (false, false) => {
+            "the layer that refuses this is waived in config.toml or not to be had here; names and metadata of files are then not hidden"
+        }
         (false, true) => {
             "run no plugins on this host, and report this: an act that must be refused was not"
         }
@@ -225,6 +232,7 @@ fn row(name: &'static str, layer: Layer, required: bool, outcomes: &[Outcome]) -
     Protection {
         name,
         layer,
+        about_threat: false,
         required,
         enforced,
         detail: told(outcomes, |outcome| outcome.words.clone()),
@@ -251,6 +259,7 @@ fn answering(name: &'static str, required: bool, outcomes: &[Outcome]) -> Protec
     Protection {
         name,
         layer: Layer::ExecOnce,
+        about_threat: false,
         required,
         enforced,
         detail: told(outcomes, words),

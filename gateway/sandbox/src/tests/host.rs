@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 
 use super::support::{
     Link, PREFIX, Permit, alone, alone_under, children, children_of, descriptors,
-    in_a_poorer_place, is_alive, is_root, launchers_of, limits, package, program, run, sandbox,
-    script, text, wait_for,
+    in_a_poorer_place, is_alive, is_root, launchers_of, limits, package, program, run, run_c,
+    sandbox, script, text, wait_for,
 };
-use crate::{End, Error, Job, Layer, Sandbox, Settings, examine, try_acts};
+use crate::{End, Error, Job, Layer, Pretend, Sandbox, Settings, Threat, examine, try_acts};
 
 #[test]
 fn every_layer_has_one_row_and_required_ones_hold() {
     let rows = examine(&Settings::default()).unwrap();
     let layers: Vec<Layer> = rows.iter().map(|row| row.layer).collect();
-    assert_eq!(layers, Layer::ALL);
+    assert_eq!(layers[..Layer::ALL.len()], Layer::ALL);
+    assert!(rows[Layer::ALL.len()..].iter().all(|row| row.about_threat));
     for row in &rows {
         assert!(!row.detail.is_empty() && !row.name.is_empty());
         assert!(row.enforced || !row.required, "{row:?}");
@@ -35,7 +36,7 @@ fn all_refused(settings: &Settings) {
 }
 
 #[test]
-fn without_user_namespaces_it_fails_closed_until_the_operator_waives_them() {
+fn without_user_namespaces_landlock_and_the_filter_hold() {
     if is_root() {
         in_a_poorer_place("host::poorer_place");
     }
@@ -44,28 +45,20 @@ fn without_user_namespaces_it_fails_closed_until_the_operator_waives_them() {
 #[test]
 #[ignore = "started by the test above, in a place where no user namespace can be made"]
 fn poorer_place() {
-    let error = Sandbox::<Permit>::open(Settings::default()).unwrap_err();
-    assert!(
-        matches!(
-            &error,
-            Error::Missing {
-                layer: Layer::MountNs,
-                ..
-            }
-        ),
-        "{error}"
-    );
-    let allow_missing = vec![
-        Layer::MountNs,
-        Layer::PidNs,
-        Layer::IpcNs,
-        Layer::UtsNs,
-        Layer::CgroupNs,
-    ];
-    let settings = Settings {
-        allow_missing,
+    // The kernel's own Landlock decides whether what is left is enough: 6 and later keep signals inside.
+    let poor = Settings {
+        pretend: Pretend {
+            landlock: Some(5),
+            ..Pretend::default()
+        },
         ..Settings::default()
     };
+    let error = Sandbox::<Permit>::open(poor).unwrap_err();
+    assert!(
+        matches!(&error, Error::Unanswered { threat: Threat::Processes, remedy, .. } if !remedy.is_empty()),
+        "{error}"
+    );
+    let settings = Settings::default();
     all_refused(&settings);
     let sandbox = Sandbox::<Permit>::open(settings).unwrap();
     let folder = package(&[(
@@ -135,6 +128,50 @@ fn without_the_right_to_kill() {
         *layer == Layer::Uid && remedy.contains("CAP_KILL"),
         "{error}"
     );
+}
+
+#[test]
+fn a_container_roots_capabilities_are_enough_where_landlock_is() {
+    if is_root() {
+        // What container engines leave to root, which is everything that changes user but nothing that makes namespaces.
+        let kept = "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap";
+        let words = ["setpriv", "--bounding-set", kept];
+        let name = "host::a_container_roots_capabilities_are_enough_where_landlock_is";
+        alone_under(&words, name, as_a_containers_root);
+    }
+}
+
+fn as_a_containers_root() {
+    let without = Settings {
+        pretend: Pretend {
+            landlock: Some(0),
+            ..Pretend::default()
+        },
+        ..Settings::default()
+    };
+    // Static programs open no file at all; what is left to refuse all is the network.
+    let error = Sandbox::<Permit>::open(without).unwrap_err();
+    assert!(error.to_string().contains("CAP_SYS_ADMIN"), "{error}");
+    let report = run_c(
+        &sandbox(),
+        "int main(void) { request(); answer(line); }",
+        Link::Dynamic,
+    );
+    assert_eq!(report.end, End::Answered, "{report:?}");
+    assert!(!report.layers.contains(&Layer::MountNs), "{report:?}");
+}
+
+#[test]
+fn stricter_limits_around_the_gateway_are_kept() {
+    for limit in ["--nofile=32", "--nproc=40", "--as=2048000000"] {
+        let words = ["prlimit", limit];
+        let name = "host::stricter_limits_around_the_gateway_are_kept";
+        alone_under(&words, name, || {
+            let entry = program("int main(void) { request(); answer(line); }", Link::Static);
+            let report = run(&sandbox(), &entry, package(&[]).path(), "hello\n");
+            assert_eq!(report.end, End::Answered, "{report:?}");
+        });
+    }
 }
 
 #[test]

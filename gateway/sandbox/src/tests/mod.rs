@@ -6,6 +6,7 @@ mod host;
 mod launcher;
 mod limits;
 mod orders;
+mod poorer;
 mod races;
 mod refuse;
 mod runtimes;

@@ -12,7 +12,10 @@ const CAPABILITY_VERSION: u32 = 0x2008_0522;
 
 /// `CAP_SETGID`, `CAP_SETUID` and `CAP_SYS_ADMIN` of capabilities(7): what making children with a user id and
 /// namespaces of their own takes.
-pub(crate) const CAPABILITIES_TO_LAUNCH: u32 = 1 << 6 | 1 << 7 | 1 << 21;
+pub(crate) const CAPABILITIES_TO_LAUNCH: u32 = CAPABILITIES_TO_CHANGE_USER | 1 << 21;
+
+/// The first two of them, which are enough where there are no namespaces.
+pub(crate) const CAPABILITIES_TO_CHANGE_USER: u32 = 1 << 6 | 1 << 7;
 
 /// `SECBIT_NOROOT`, `SECBIT_NO_CAP_AMBIENT_RAISE` and all four lock bits (capabilities(7)): being
 /// uid 0 gives nothing, nothing can be made ambient, a uid change drops capabilities, and none of that can be undone.
@@ -176,29 +179,35 @@ pub(crate) fn enter_group(tasks: RawFd) -> Result<()> {
     mount::write(tasks, b"0")
 }
 
-/// Sets a resource limit, soft and hard alike. One that is stricter already and cannot be raised is kept.
+/// Sets a resource limit, soft and hard alike. Where whoever started the gateway was stricter, and nobody here may raise that,
+/// the stricter limit is kept.
 pub(crate) fn limit(resource: u32, value: u64) -> Result<()> {
-    match exchange_limit(resource, Some(value)) {
+    match set_limit(resource, value) {
         Err(Errno(k::EPERM)) => {
-            let hard = exchange_limit(resource, None)?;
-            if hard > value {
+            let hard = hard_limit(resource)?;
+            // What fails though it raises nothing fails for another reason.
+            if hard >= value {
                 return Err(Errno(k::EPERM));
             }
-            exchange_limit(resource, Some(hard)).map(drop)
+            set_limit(resource, hard)
         }
-        set => set.map(drop),
+        other => other,
     }
 }
 
-/// Sets a resource limit if there is one to set, and returns the hard limit before.
-fn exchange_limit(resource: u32, value: Option<u64>) -> Result<u64> {
-    let limit = value.map(|value| [value; 2]);
-    let new = limit.as_ref().map_or(0, |limit| limit.as_ptr() as usize);
-    let mut before = [0_u64; 2];
-    let args = [0, resource as usize, new, before.as_mut_ptr() as usize, 0];
-    // SAFETY: prlimit64 reads two 64-bit words from this stack, or none, and writes two to it.
+fn set_limit(resource: u32, value: u64) -> Result<()> {
+    let limit = [value; 2];
+    let args = [0, resource as usize, limit.as_ptr() as usize, 0, 0];
+    // SAFETY: prlimit64 reads two 64-bit words from this stack; the old limit is not asked for.
+    unsafe { call(k::SYS_PRLIMIT64, args) }.map(drop)
+}
+
+fn hard_limit(resource: u32) -> Result<u64> {
+    let mut limit = [0_u64; 2];
+    let args = [0, resource as usize, 0, limit.as_mut_ptr() as usize, 0];
+    // SAFETY: prlimit64 writes two 64-bit words to this stack; no new limit is given.
     unsafe { call(k::SYS_PRLIMIT64, args) }?;
-    let [_, hard] = before;
+    let [_, hard] = limit;
     Ok(hard)
 }
 

@@ -214,10 +214,11 @@ fn reduce_privileges(is_root: bool) -> Result<()> {
         process::lock_securebits()?;
         process::clear_groups()?;
     }
-    process::keep_capabilities(process::CAPABILITIES_TO_LAUNCH).or_else(|_| {
+    process::keep_capabilities(process::CAPABILITIES_TO_LAUNCH)
+        // A container's root may change its user but not make namespaces, and there are none then.
+        .or_else(|_| process::keep_capabilities(process::CAPABILITIES_TO_CHANGE_USER))
         // Outside a user namespace an ordinary user has none to keep.
-        process::keep_capabilities(0)
-    })
+        .or_else(|_| process::keep_capabilities(0))
 }
 
 /// The parent is the gateway still.
