@@ -2,8 +2,8 @@
 
 use std::io;
 
-use crate::host::threats::Threat;
 use crate::layer::Layer;
+use crate::threat::Threat;
 
 /// A fault of the host or of the gateway, never of the plugin.
 #[derive(Debug, thiserror::Error)]

@@ -56,11 +56,12 @@ mod settings;
 mod sys;
 #[cfg(test)]
 mod tests;
+mod threat;
 mod watch;
 
 pub use cancel::Cancel;
 pub use error::Error;
-pub use host::threats::{Threat, threat_table};
+pub use host::threats::threat_table;
 pub use image::{Class, Image};
 pub use job::{Entry, Job, Limits};
 pub use layer::{Layer, Protection};
@@ -69,6 +70,7 @@ pub use probe::try_acts;
 pub use report::{Denial, End, Report, Tail, Usage};
 pub use sandbox::{Sandbox, examine};
 pub use settings::{Pretend, Settings};
+pub use threat::Threat;
 
 /// How much of standard error is kept, in bytes: the contract's "last 64 KiB".
 pub const STDERR_TAIL_BYTES: usize = 64 * 1024;

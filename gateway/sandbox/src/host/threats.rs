@@ -1,37 +1,15 @@
 //! The threats to the host and the layers that answer each, by class of plugin; and whether this host has two for each.
 //! It tries nothing: which layers are in force was found out by rehearsing.
 
-use std::fmt;
-
 use crate::error::Error;
 use crate::host::advice;
 use crate::image::Class;
 use crate::launch::means::Means;
 use crate::layer::{Layer, Protection};
+use crate::threat::Threat;
 
 /// So many layers must answer each threat: one of them may have a fault.
 pub(crate) const LAYERS_MIN: usize = 2;
-
-/// What a plugin must not be able to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Threat {
-    /// It reads or changes the host's files.
-    Files,
-    /// It talks over a network or to a local socket.
-    Network,
-    /// It signals, traces or reads other processes.
-    Processes,
-    /// It starts programs or processes.
-    Starts,
-    /// It gains privilege.
-    Privilege,
-    /// It starves others of memory, processors, processes or disk.
-    Starves,
-    /// It outlives the gateway or hides from it.
-    Outlives,
-    /// Code runs that was changed after its signature.
-    ChangedCode,
-}
 
 /// How much of a threat a layer answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -380,29 +358,6 @@ impl Standing {
             }
         }
         Some(Gap { held, missing })
-    }
-}
-
-impl Threat {
-    /// The threat in words that follow "a plugin".
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Files => "reads or changes the host's files",
-            Self::Network => "talks over a network or to a local socket",
-            Self::Processes => "signals, traces or reads other processes",
-            Self::Starts => "starts programs or processes",
-            Self::Privilege => "gains privilege",
-            Self::Starves => "starves others of memory, processors, processes or disk",
-            Self::Outlives => "outlives or hides from the gateway",
-            Self::ChangedCode => "runs code that was changed",
-        }
-    }
-}
-
-impl fmt::Display for Threat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

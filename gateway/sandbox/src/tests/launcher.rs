@@ -265,7 +265,7 @@ fn stopped_launcher() {
         assert_eq!(neighbour.join().unwrap().end, End::Answered);
         assert!(is_alive(stopped[0]));
         signal("CONT", stopped[0]);
-        wait_for(|| super::support::children(), Vec::is_empty);
+        wait_for(super::support::children, Vec::is_empty);
         assert!(is_alive(stopped[0]));
     });
 }

@@ -68,7 +68,7 @@ fn an_order_beyond_the_bound_is_refused_in_words_and_ends_nobody() {
         let counting = program(COUNT, Link::Static);
         beside_another(&sandbox, |folder| {
             for args in [
-                arguments(ARGUMENTS + 1, 1.max(2)),
+                arguments(ARGUMENTS + 1, 2),
                 arguments(600, 2),
                 arguments(1, ARGUMENT_BYTES + 1),
                 arguments(700, 4000),
@@ -129,7 +129,7 @@ fn a_launcher_answers_a_bad_order_and_serves_on() {
         made(launcher.launch(&order, soon()))
     };
     let word = CString::new("plugin").unwrap();
-    let good = order(&[word.clone()], 0).unwrap();
+    let good = order(std::slice::from_ref(&word), 0).unwrap();
     for (count, doors) in [(513, 0), (600, 0), (2000, 0), (1, 4), (1, 7)] {
         let refused = order(&vec![word.clone(); count], doors);
         assert!(
