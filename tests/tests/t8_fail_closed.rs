@@ -335,6 +335,72 @@ fn inv_pnp_10_a_change_in_the_store_is_seen_by_a_gateway_that_ran_it_before() {
     assert_eq!(call(&gateway, &id, &asked).status(), "ok");
 }
 
+/// A script that reads a second file of its package after a while, and answers with what stands there.
+const LATE_READER: &str = r#"
+import json, pathlib, sys, time
+request = json.loads(sys.stdin.readline())["request"]
+time.sleep(1.5)
+words = pathlib.Path(__file__).with_name("words.txt").read_text()
+result = {"kind": "json", "schema_ref": "any/1", "data": {"words": words}}
+response = {"request_id": request["request_id"], "status": "ok", "result": result, "notes": ""}
+print(json.dumps({"type": "result", "response": response}))
+"#;
+
+/// "No unsigned byte ever answers `ok`": also when a file is exchanged between the check and the interpreter's reading, and put
+/// back before the answer comes.
+#[test]
+fn inv_pnp_10_a_file_that_is_exchanged_while_a_script_runs_gives_no_result() {
+    let host = Host::new();
+    let package = Package::script("p.test.late", "python3", LATE_READER)
+        .with(|manifest| manifest["limits"]["max_ms"] = json!(10_000))
+        .file("words.txt", b"signed", 0o644);
+    let id = host.install(&package);
+    let asked = request(text("x"));
+    let gateway = open(&host);
+    let untouched = call(&gateway, &id, &asked);
+    assert_eq!(untouched.status(), "ok", "{untouched:?}");
+    let words = stored(&host).join("words.txt");
+    campaigns::command::unseal(&stored(&host));
+    // Plugins have a user id of their own, which must still reach the folder.
+    fs::set_permissions(stored(&host), fs::Permissions::from_mode(0o755)).unwrap();
+    let started = || {
+        let ledger = fs::read_to_string(host.segment()).unwrap();
+        ledger.matches("\"kind\":\"INVOKE\"").count()
+    };
+    let put = |text: &str| {
+        fs::set_permissions(&words, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(&words, text).unwrap();
+    };
+    for (back_before_the_end, sees) in [(false, "forged"), (true, "signed")] {
+        let before = started();
+        let answered = std::thread::scope(|threads| {
+            let answered = threads.spawn(|| call(&gateway, &id, &asked));
+            // Its files have been checked by then, and it sleeps before it reads.
+            while started() == before {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            put("forged");
+            if back_before_the_end {
+                put("signed");
+            }
+            answered.join().unwrap()
+        });
+        assert!(answered.reached_the_plugin(), "{answered:?}");
+        assert_eq!(
+            answered.status(),
+            "rejected",
+            "it read '{sees}': {answered:?}"
+        );
+        assert!(answered.notes().contains("while it ran"), "{answered:?}");
+        put("signed");
+    }
+    assert_eq!(
+        call(&gateway, &id, &asked).status(),
+        "ok",
+        "the bytes are those that were signed"
+    );
+}
+
 /// What is done to a folder.
 type Change = fn(&Path);
 

@@ -50,6 +50,7 @@ pub use record::plugin_info;
 pub use signature::{Signature, SignatureFault};
 pub use store::{Store, StoredPackage, unseal};
 pub use trust::{PublicKey, SigningKey, keygen};
+pub use verified::Glance;
 
 #[cfg(test)]
 mod tests;

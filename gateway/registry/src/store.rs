@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,7 @@ use plugin_protocol::digest::{ManifestHash, PackageDigest};
 
 use super::package::{Listed, Mode, list_bytes};
 use super::tree::{self, Entry, MAX_TOTAL_BYTES};
-use super::verified::{Files, Stamps};
+use super::verified::{Files, Glance, Stamps};
 use super::{Error, Package, SIGNATURE_FILE};
 
 /// The most packages whose verification is remembered; beyond it the memory starts anew, which only costs re-reading.
@@ -48,6 +49,15 @@ pub struct StoredPackage {
     digest: PackageDigest,
     root: PathBuf,
     list: Arc<[Listed]>,
+    glance: Glance,
+}
+
+/// What is known of a package's own folder, which the walk does not meet.
+fn glance_at(folder: &OwnedFd, root: &Path) -> Result<Glance, Error> {
+    let stat = rustix::fs::fstat(folder).map_err(Error::io("examine", root))?;
+    let mut glance = Glance::default();
+    glance.add("", &stat);
+    Ok(glance)
 }
 
 impl Store {
@@ -154,12 +164,34 @@ impl Store {
             }
         })?;
         let known = seen.map(|seen| seen.stamps).unwrap_or_default();
-        let mut files = Files::new(&root, &list, &known);
+        let begun = glance_at(&folder, &root)?;
+        let mut files = Files::new(&root, &list, &known, begun);
         tree::walk(folder, &root, &mut |entry| files.check(entry)).map_err(as_changed)?;
-        if let Some(stamps) = files.finish()? {
+        let (stamps, glance) = files.finish()?;
+        if let Some(stamps) = stamps {
             self.remember(digest, &list, stamps);
         }
-        Ok(StoredPackage { digest, root, list })
+        Ok(StoredPackage {
+            digest,
+            root,
+            list,
+            glance,
+        })
+    }
+
+    /// Looks at a package again. When the look is the one that [`StoredPackage::glance`] had, nothing in it was touched between.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn glance(&self, digest: PackageDigest) -> Result<Glance, Error> {
+        let root = self.root.join(format!("packages/{digest}"));
+        let folder = tree::open_root(&root)?;
+        let mut glance = glance_at(&folder, &root)?;
+        tree::walk(folder, &root, &mut |entry| {
+            glance.add(&entry.path, &entry.stat);
+            Ok(())
+        })?;
+        Ok(glance)
     }
 
     fn list(&self, digest: PackageDigest) -> Result<Arc<[Listed]>, Error> {
@@ -222,6 +254,12 @@ impl StoredPackage {
     #[must_use]
     pub fn digest(&self) -> PackageDigest {
         self.digest
+    }
+
+    /// What the folder looked like when its files were compared with what was signed.
+    #[must_use]
+    pub fn glance(&self) -> Glance {
+        self.glance
     }
 
     /// The folder, which is read-only.

@@ -1,6 +1,7 @@
 //! Compares a stored package's folder with its list, hashing only files that changed since this process verified them.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,7 +13,7 @@ use super::store::find;
 use super::tree::{self, Entry, MAX_TOTAL_BYTES};
 
 /// What identifies an untouched file: the kernel updates ctime with every change of content or mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Stamp {
     dev: u64,
     ino: u64,
@@ -24,6 +25,21 @@ pub(super) struct Stamp {
 /// How old a change must be before its stamp is trusted, in nanoseconds: two changes within one tick of
 /// the file system's clock (10 ms at most) share a stamp.
 const SETTLED_NS: i128 = 100_000_000;
+
+/// What a package's folder looked like, as one number: every path with its stamp, folders too, so that a file which came and
+/// went shows in its folder's times. Two looks at an untouched folder are equal; one of a folder that was changed meanwhile and
+/// changed back is another, as nobody can put a ctime back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Glance(u64);
+
+impl Glance {
+    /// The order in which entries are met is the system's and does not count.
+    pub(super) fn add(&mut self, path: &str, stat: &Stat) {
+        let mut hasher = DefaultHasher::new();
+        (path, Stamp::of(stat)).hash(&mut hasher);
+        self.0 = self.0.wrapping_add(hasher.finish());
+    }
+}
 
 /// The stamps of verified files by path.
 pub(super) type Stamps = HashMap<String, Stamp>;
@@ -38,10 +54,17 @@ pub(super) struct Files<'a> {
     /// Set once a file had to be hashed: all stamps of this pass.
     fresh: Option<Stamps>,
     budget: u64,
+    glance: Glance,
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn new(root: &'a Path, list: &'a [Listed], known: &'a Stamps) -> Self {
+    /// Begins with what is known of the package's own folder.
+    pub(super) fn new(
+        root: &'a Path,
+        list: &'a [Listed],
+        known: &'a Stamps,
+        glance: Glance,
+    ) -> Self {
         Self {
             root,
             list,
@@ -49,6 +72,7 @@ impl<'a> Files<'a> {
             met: vec![false; list.len()],
             fresh: None,
             budget: MAX_TOTAL_BYTES,
+            glance,
         }
     }
 
@@ -57,6 +81,7 @@ impl<'a> Files<'a> {
         let changed = || Error::Changed {
             path: entry.path.clone(),
         };
+        self.glance.add(&entry.path, &entry.stat);
         if entry.is_folder {
             let prefix = format!("{}/", entry.path);
             let at = self.list.partition_point(|file| file.path < prefix);
@@ -93,13 +118,13 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    /// Ends the comparison; new stamps where something was hashed.
-    pub(super) fn finish(self) -> Result<Option<Stamps>, Error> {
+    /// Ends the comparison; new stamps where something was hashed, and what the folder looked like.
+    pub(super) fn finish(self) -> Result<(Option<Stamps>, Glance), Error> {
         match self.met.iter().zip(self.list).find(|(met, _)| !**met) {
             Some((_, missing)) => Err(Error::Changed {
                 path: missing.path.clone(),
             }),
-            None => Ok(self.fresh),
+            None => Ok((self.fresh, self.glance)),
         }
     }
 }

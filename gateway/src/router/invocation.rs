@@ -16,7 +16,7 @@ use super::exchange::{Call, Exchange};
 use super::judge::{Judgement, judge};
 use super::metrics::{Gauges, Metrics};
 use super::pipeline::{StepThreads, overloaded};
-use super::prepare::{Prepared, Shelf};
+use super::prepare::{Prepared, Shelf, Taken};
 use super::record::{CallIds, Invoke, Outcome, Unkept};
 use super::refusal::{Turned, enabled, from_now, no_slot, open_circuit};
 use super::slots::{Slot, Slots};
@@ -48,6 +48,7 @@ pub(crate) struct Router {
 pub(super) struct Ready<'a> {
     pub(super) plugin_id: PluginId,
     pub(super) prepared: Arc<Prepared>,
+    taken: Taken,
     pub(super) admitted: Admitted,
     sandbox: &'a Sandbox<Recorded<Invoke>>,
     budget: Budget,
@@ -168,10 +169,11 @@ impl Router {
             let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
             enabled(&registry, exchange.call.plugin_id)?
         };
-        let prepared = self
+        let taken = self
             .shelf
             .take(&digest)
             .map_err(|error| Turned::new(Cause::Package, chain(&error)))?;
+        let prepared = Arc::clone(&taken.prepared);
         let admitted =
             validator::admit_value(exchange.call.request, &prepared.manifest, &prepared.schemas)
                 .map_err(|refusal| {
@@ -207,6 +209,7 @@ impl Router {
         Ok(Ready {
             plugin_id,
             prepared,
+            taken,
             admitted,
             sandbox,
             budget,
@@ -290,7 +293,12 @@ impl Router {
                         &ready.prepared.schemas,
                     )
                 };
-                (judge(&report, allowed, check), Some(report))
+                let judgement = if self.shelf.is_untouched(&ready.taken) {
+                    judge(&report, allowed, check)
+                } else {
+                    Judgement::touched()
+                };
+                (judgement, Some(report))
             }
             Err(error) => (Judgement::fault(&error), None),
         };

@@ -53,6 +53,13 @@ impl Judgement {
         Self::without_result(Status::Error, Cause::Gateway, notes)
     }
 
+    /// Whatever it answered, it may have been told by bytes that nobody signed.
+    pub(super) fn touched() -> Self {
+        let notes = "the package's files in the store were touched while it ran, so its answer does not count: \
+                     find out who writes to the state folder, and register the package again if its bytes are not what was signed";
+        Self::without_result(Status::Rejected, Cause::Package, notes.to_owned())
+    }
+
     pub(super) fn quoting(mut self, quotes: bool) -> Self {
         self.quotes = quotes;
         self

@@ -10,8 +10,8 @@ use plugin_protocol::digest::{FileHash, PackageDigest};
 use super::files::InStore;
 use super::judge::Allowed;
 use crate::error::Error;
-use registry::{MANIFEST_FILE, Store, StoredPackage};
-use sandbox::{Entry, Image};
+use registry::{Glance, MANIFEST_FILE, Store, StoredPackage};
+use sandbox::{Class, Entry, Image};
 use validator::{self, CheckedManifest, Schemas};
 
 /// A plugin that can be started.
@@ -22,6 +22,13 @@ pub(crate) struct Prepared {
     pub(crate) schemas: Schemas,
     pub(crate) entry: Entry,
     pub(crate) root: PathBuf,
+}
+
+/// A plugin taken from the shelf, and what its files looked like then.
+#[derive(Debug, Clone)]
+pub(super) struct Taken {
+    pub(super) prepared: Arc<Prepared>,
+    glance: Glance,
 }
 
 /// The packages that were used last, ready to be started again.
@@ -56,14 +63,31 @@ impl Shelf {
     ///
     /// # Errors
     /// When a file was changed, or cannot be read.
-    pub(super) fn take(&self, digest: &PackageDigest) -> Result<Arc<Prepared>, Error> {
+    pub(super) fn take(&self, digest: &PackageDigest) -> Result<Taken, Error> {
         let stored = self.store.open_package(*digest)?;
-        if let Some(found) = self.lock().find(digest) {
-            return Ok(found);
+        let glance = stored.glance();
+        let found = self.lock().find(digest);
+        let prepared = match found {
+            Some(found) => found,
+            None => {
+                // Not under the lock: compiling schemas takes a while, and other packages need not wait for it.
+                let prepared = Prepared::new(&stored)?;
+                self.lock().keep(*digest, prepared)
+            }
+        };
+        Ok(Taken { prepared, glance })
+    }
+
+    /// Whether nothing in the package was touched since it was taken. A static program is run from a sealed copy and sees no
+    /// file; whatever else runs reads the package's files by itself, after they were checked.
+    pub(super) fn is_untouched(&self, taken: &Taken) -> bool {
+        let prepared = &taken.prepared;
+        if matches!(&prepared.entry, Entry::Program { image, .. } if image.class() == Class::Static)
+        {
+            return true;
         }
-        // Not under the lock: compiling schemas takes a while, and other packages need not wait for it.
-        let prepared = Prepared::new(&stored)?;
-        Ok(self.lock().keep(*digest, prepared))
+        let now = self.store.glance(prepared.digest);
+        now.is_ok_and(|now| now == taken.glance)
     }
 
     /// How many packages are ready.

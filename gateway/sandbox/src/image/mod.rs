@@ -68,7 +68,7 @@ impl Image {
 
     /// The class that the program's own headers put it in.
     #[must_use]
-    pub(crate) fn class(&self) -> Class {
+    pub fn class(&self) -> Class {
         self.class
     }
 
