@@ -89,3 +89,64 @@ fn a_crash_of_pythons_is_a_crash_and_its_abort_an_abort() {
         assert_eq!(report.end, End::Signalled(signal), "{}", stderr(&report));
     }
 }
+
+/// Writes where nothing is, or holds more than its heap has room for.
+const JAVA: &str = r#"import java.lang.reflect.Field;
+import java.util.ArrayList;
+public class Main {
+    public static void main(String[] words) throws Exception {
+        if (words.length > 0) {
+            ArrayList<byte[]> held = new ArrayList<>();
+            for (;;) held.add(new byte[1 << 20]);
+        }
+        Field field = Class.forName("sun.misc.Unsafe").getDeclaredField("theUnsafe");
+        field.setAccessible(true);
+        ((sun.misc.Unsafe) field.get(null)).putInt(8L, 1);
+    }
+}"#;
+
+#[test]
+fn a_crash_of_the_java_machines_is_no_violation() {
+    if Runtimes::default().get("java").is_none() {
+        return skip::skip("java is not installed");
+    }
+    let folder = package(&[("Main.java", JAVA), ("manifest", "Main-Class: Main\n")]);
+    for words in [
+        &["javac", "-nowarn", "-XDignore.symbol.file", "Main.java"][..],
+        &["jar", "cfm", "main.jar", "manifest", "Main.class"],
+    ] {
+        let mut command = std::process::Command::new(words[0]);
+        match command
+            .args(&words[1..])
+            .current_dir(folder.path())
+            .output()
+        {
+            Ok(output) if output.status.success() => {}
+            other => return skip::skip(&format!("java is there, but not its compiler: {other:?}")),
+        }
+    }
+    let time = Duration::from_secs(60);
+    let entry = |args: &[&str]| crate::Entry::Runtime {
+        name: "java".to_owned(),
+        script: "main.jar".into(),
+        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+    };
+    let run = |args| {
+        run_within(
+            &sandbox(),
+            &entry(args),
+            folder.path(),
+            "{}\n",
+            time,
+            limits(),
+        )
+    };
+    let report = run(&[]);
+    // Nothing keeps the machine from saying so on standard output; whoever judges the answer knows these words.
+    assert_eq!(report.end, End::ExtraOutput, "{}", stderr(&report));
+    let banner = "#\n# A fatal error has been detected by the Java Runtime Environment:\n";
+    assert!(super::support::text(&report).starts_with(banner));
+    let report = run(&["hold"]);
+    assert_eq!(report.end, End::Exited(1), "{}", stderr(&report));
+    assert!(stderr(&report).contains("java.lang.OutOfMemoryError"));
+}
