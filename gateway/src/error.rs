@@ -58,6 +58,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The machine's clock is beyond what can be written down.
+    #[error(transparent)]
+    Clock(#[from] plugin_protocol::time::ClockUnusable),
     /// There is no state where one is needed.
     #[error("there is no state in '{}'", path.display())]
     NoState {
@@ -96,7 +99,7 @@ impl Error {
             }
             Self::File { source, .. } => file_kind(source),
             Self::Live { kind, .. } => *kind,
-            Self::Output(_) | Self::Sandbox(_) => Kind::Internal,
+            Self::Output(_) | Self::Sandbox(_) | Self::Clock(_) => Kind::Internal,
         }
     }
 
@@ -112,7 +115,7 @@ impl Error {
             Self::InvalidManifest { .. } | Self::InvalidPackage { .. } => "`plugin-gateway validate PATH` shows every finding".to_owned(),
             Self::Sandbox(_) => "`plugin-gateway doctor` shows what this host can enforce".to_owned(),
             Self::Ledger(_) | Self::Registry(_) | Self::Config(_) => String::new(),
-            Self::Invalid { .. } | Self::File { .. } | Self::Output(_) => String::new(),
+            Self::Invalid { .. } | Self::File { .. } | Self::Output(_) | Self::Clock(_) => String::new(),
         }
     }
 }

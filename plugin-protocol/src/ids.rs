@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use uuid::{Uuid, Variant, Version};
+
+use crate::time;
 
 /// The longest `run_id` and `request_id`, in characters (contract, section 6).
 pub const MAX_RUN_ID_CHARS: usize = 256;
@@ -143,10 +146,21 @@ const SYSTEM_RUN: &str = "system";
 pub struct EventId(Uuid);
 
 impl EventId {
-    /// Makes a new identifier from the clock and fresh randomness.
+    /// Makes a new identifier from the clock and fresh randomness. Where the clock is of no use, from the nearest time that is.
     #[must_use]
     pub fn now() -> Self {
-        Self(Uuid::now_v7())
+        let clock = SystemTime::now();
+        match time::milliseconds(clock) {
+            Ok(_) => Self(Uuid::now_v7()),
+            Err(_) => Self::at(time::nearest_ms(clock)),
+        }
+    }
+
+    fn at(ms: u64) -> Self {
+        let seconds = ms / 1000;
+        let nanos = u32::try_from(ms % 1000 * 1_000_000).unwrap_or_default();
+        let time = uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos);
+        Self(Uuid::new_v7(time))
     }
 
     /// Parses the hyphenated lower-case form of a version 7 UUID.
@@ -219,6 +233,10 @@ mod tests {
 
     #[test]
     fn event_ids_are_version_seven_only() {
+        for ms in [0, 253_402_207_200_999] {
+            let id = EventId::at(ms);
+            assert_eq!(EventId::parse(&id.to_string()), Ok(id));
+        }
         let id = EventId::now();
         assert_eq!(EventId::parse(&id.to_string()), Ok(id));
         assert!(EventId::parse("936da01f-9abd-4d9d-80c7-02af85c822a8").is_err());

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
@@ -14,16 +15,55 @@ pub struct InvalidTime {
     text: String,
 }
 
+/// Why a clock's time cannot be written down.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the clock of this machine is {seconds} seconds {side} 1970, and times from 1970-01-01 to 9999-12-30 can be written down: set the clock and try again"
+)]
+pub struct ClockUnusable {
+    seconds: u64,
+    side: &'static str,
+}
+
+/// The last time that can be written down, in milliseconds since 1970: 9999-12-30T22:00:00.999Z, the last that the time library takes, as
+/// every offset of it is still in the year 9999.
+const LAST_MS: u64 = 253_402_207_200_999;
+
+/// A clock's time in milliseconds since 1970.
+///
+/// # Errors
+/// When it is before 1970 or at the end of the year 9999: a machine whose clock is wrong, as after an empty battery.
+pub fn milliseconds(clock: SystemTime) -> Result<u64, ClockUnusable> {
+    let unusable = |time: Duration, side| ClockUnusable {
+        seconds: time.as_secs(),
+        side,
+    };
+    let since = clock
+        .duration_since(UNIX_EPOCH)
+        .map_err(|error| unusable(error.duration(), "before"))?;
+    u64::try_from(since.as_millis())
+        .ok()
+        .filter(|ms| *ms <= LAST_MS)
+        .ok_or_else(|| unusable(since, "after"))
+}
+
 /// A point in time as RFC 3339 text, kept as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(String);
 
 impl Timestamp {
-    /// The present, in UTC with milliseconds.
+    /// The present, in UTC with milliseconds. Where the clock is of no use ([`milliseconds`]), the nearest time that can be written down.
     #[must_use]
     pub fn now() -> Self {
-        Self(format!("{:.3}", jiff::Timestamp::now()))
+        Self::of(SystemTime::now())
+    }
+
+    fn of(clock: SystemTime) -> Self {
+        let ms = milliseconds(clock).unwrap_or_else(|_| nearest_ms(clock));
+        let time = i64::try_from(ms).map(jiff::Timestamp::from_millisecond);
+        let time = time.ok().and_then(Result::ok);
+        Self(format!("{:.3}", time.unwrap_or(jiff::Timestamp::MAX)))
     }
 
     /// Parses RFC 3339 text (date, time and offset all present).
@@ -47,6 +87,11 @@ impl Timestamp {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The end of what can be written down that is nearer to a clock beyond it.
+pub(crate) fn nearest_ms(clock: SystemTime) -> u64 {
+    if clock < UNIX_EPOCH { 0 } else { LAST_MS }
 }
 
 /// Reads a time that is written in UTC with milliseconds, as the ledger writes it.
@@ -233,6 +278,29 @@ mod tests {
         ] {
             assert!(Timestamp::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_clock_beyond_what_can_be_written_is_said_and_no_panic() {
+        let after = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let before = UNIX_EPOCH - Duration::from_secs(100);
+        assert_eq!(milliseconds(UNIX_EPOCH), Ok(0));
+        assert_eq!(milliseconds(after(253_402_207_200)), Ok(LAST_MS - 999));
+        let words = milliseconds(before).unwrap_err().to_string();
+        assert!(words.contains("100 seconds before 1970"), "{words}");
+        for seconds in [253_402_207_201, 253_402_300_799, 253_402_300_800, 1 << 62] {
+            let words = milliseconds(after(seconds)).unwrap_err().to_string();
+            assert!(
+                words.contains(&format!("{seconds} seconds after 1970")),
+                "{words}"
+            );
+            assert_eq!(
+                Timestamp::of(after(seconds)).as_str(),
+                "9999-12-30T22:00:00.999Z"
+            );
+        }
+        assert_eq!(Timestamp::of(before).as_str(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(Timestamp::of(after(1)).as_str(), "1970-01-01T00:00:01.000Z");
     }
 
     #[test]

@@ -18,8 +18,10 @@ use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::Parser as _;
+use plugin_protocol::time::milliseconds;
 
 use self::args::{Cli, Global, Ledger, Proof, Trust, Verb};
 use self::output::Output;
@@ -79,6 +81,8 @@ pub(crate) fn main(serve: ServeFn) -> ExitCode {
 
 fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
     let state = || StateFolder::of(&cli.global);
+    // Everything that is written down has a time: said here once, and not as many faults as there are files.
+    milliseconds(SystemTime::now())?;
     match cli.verb {
         Verb::Init => keys::init(&state()?, out),
         Verb::Doctor => health::doctor(&state()?, out),

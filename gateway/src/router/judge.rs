@@ -90,19 +90,90 @@ pub(super) fn judge(
     let plain = Judgement::without_result;
     match &report.end {
         End::Answered => check(&report.answer).map_or_else(unacceptable, answered),
+        End::ExtraOutput if report.answer.starts_with(JAVA_CRASH) => plain(Error, Cause::Signal, "the Java virtual machine itself crashed: its stderr says where; a native library, sun.misc.Unsafe or a fault of the machine's own is the cause".to_owned()),
         End::ExtraOutput => plain(Rejected, Cause::ExtraOutput, "the plugin wrote more than one line on stdout: write one answer line and nothing else there".to_owned()),
         End::AnswerTooLarge => plain(Rejected, Cause::AnswerTooLarge, format!("the answer line is longer than limits.max_bytes ({} bytes)", allowed.answer_bytes)),
         End::Violation(denial) => plain(Rejected, Cause::Violation, format!("{}: {denial}", words::VIOLATION))
             .with(meta::DENIED_CALL, &denial.call)
             .with(meta::DENIED_DETAIL, &denial.detail),
-        End::Exited(code) => plain(Error, Cause::Exit, format!("the plugin exited with code {code} and gave no answer")).with(meta::EXIT_CODE, code),
-        End::Signalled(signal) => plain(Error, Cause::Signal, format!("the plugin was ended by signal {signal} and gave no answer")).with(meta::SIGNAL, signal),
+        End::Exited(code) => plain(Error, Cause::Exit, format!("the plugin exited with code {code} and gave no answer{}", hint(report))).with(meta::EXIT_CODE, code),
+        End::Signalled(signal) => plain(Error, Cause::Signal, format!("the plugin {} and gave no answer{}", signalled(*signal), hint(report))).with(meta::SIGNAL, signal),
         End::CpuLimit => plain(Error, Cause::Cpu, format!("the plugin used up its processor time ({} ms): raise limits.max_cpu_ms or do less", allowed.cpu.as_millis())),
         End::MemoryLimit => plain(Error, Cause::Memory, format!("the plugin used up its memory ({} bytes): raise limits.max_memory_bytes or use less", allowed.memory_bytes)),
         End::Cancelled => plain(Error, Cause::Cancelled, CANCELLED_NOTES.to_owned()),
         End::NeverStarted => plain(Timeout, Cause::Timeout, format!("{}: the plugin could not be started within {} ms: this host was too busy, or somebody stopped the process that starts plugins; call again", words::TIMEOUT, allowed.time.as_millis())),
         End::TimedOut => plain(Timeout, Cause::Timeout, format!("{}: the plugin was killed after {} ms", words::TIMEOUT, allowed.time.as_millis())),
     }
+}
+
+/// How the Java virtual machine begins its last words, which it writes to standard output whatever it is told.
+const JAVA_CRASH: &[u8] = b"#\n# A fatal error has been detected by the Java Runtime Environment:";
+
+/// What a language's own run-time system writes to stderr when it gives up, and what that means. Anybody can write the same, so
+/// that these only add words and decide nothing.
+const LAST_WORDS: [(&str, &str); 9] = [
+    (
+        "JavaScript heap out of memory",
+        "its JavaScript heap was full, which is as large as limits.max_memory_bytes: raise that, or hold less",
+    ),
+    (
+        "<--- Last few GCs --->",
+        "its JavaScript heap was full, which is as large as limits.max_memory_bytes: raise that, or hold less",
+    ),
+    (
+        "java.lang.OutOfMemoryError",
+        "its Java heap was full, which is as large as limits.max_memory_bytes: raise that, or hold less",
+    ),
+    (
+        "There is insufficient memory for the Java Runtime Environment",
+        "the Java virtual machine got no more memory: raise limits.max_memory_bytes",
+    ),
+    (
+        "fatal error: runtime: out of memory",
+        "Go got no more memory: raise limits.max_memory_bytes, or hold less",
+    ),
+    (
+        "fatal error: runtime: cannot allocate memory",
+        "Go got no more memory: raise limits.max_memory_bytes, or hold less",
+    ),
+    (
+        "MemoryError",
+        "Python got no more memory: raise limits.max_memory_bytes, or hold less",
+    ),
+    (
+        "memory allocation of ",
+        "Rust got no more memory: raise limits.max_memory_bytes, or hold less",
+    ),
+    (
+        "std::bad_alloc",
+        "C++ got no more memory: raise limits.max_memory_bytes, or hold less",
+    ),
+];
+
+/// Words that follow when the plugin's last ones are known.
+fn hint(report: &Report) -> String {
+    let stderr = String::from_utf8_lossy(&report.stderr.bytes);
+    let known = LAST_WORDS.iter().find(|(said, _)| stderr.contains(said));
+    known.map_or_else(String::new, |(_, means)| {
+        format!("; by its stderr, {means}")
+    })
+}
+
+/// What a signal did, by its name where that says more than its number (signal(7)).
+fn signalled(signal: i32) -> String {
+    let what = match signal {
+        6 => return "aborted (SIGABRT, signal 6)".to_owned(),
+        4 => "SIGILL: an instruction that does not exist here",
+        5 => "SIGTRAP: a check of its own failed, or a breakpoint",
+        7 => "SIGBUS: memory that has no file behind it any more",
+        8 => "SIGFPE: a division by zero, or the like",
+        9 => "SIGKILL: by somebody on this host, or for the host's lack of memory",
+        11 => "SIGSEGV: it touched memory that it does not have",
+        13 => "SIGPIPE: it wrote where nobody reads",
+        25 => "SIGXFSZ: it wrote to a file",
+        _ => return format!("was ended by signal {signal}"),
+    };
+    format!("was ended by signal {signal} ({what})")
 }
 
 fn answered(accepted: Accepted) -> Judgement {
@@ -149,4 +220,109 @@ pub(super) fn facts_of(report: &Report) -> BTreeMap<String, String> {
         facts.insert(meta::BENIGN_PROBES.to_owned(), report.probes.to_string());
     }
     facts
+}
+
+#[cfg(test)]
+mod tests {
+    use sandbox::{Tail, Usage};
+
+    use super::*;
+
+    fn judged(end: End, answer: &str, stderr: &str) -> Judgement {
+        let report = Report {
+            end,
+            answer: answer.into(),
+            stderr: Tail {
+                bytes: stderr.into(),
+                dropped: 0,
+            },
+            usage: Usage::default(),
+            layers: Vec::new(),
+            denied: None,
+            probes: 0,
+        };
+        let allowed = Allowed {
+            time: Duration::from_secs(2),
+            cpu: Duration::from_secs(2),
+            memory_bytes: 1,
+            answer_bytes: 1,
+        };
+        judge(&report, allowed, |_| unreachable!("there is no answer"))
+    }
+
+    /// "`error`: the plugin crashed, exited without an answer, or answered `error`. `timeout`: it was killed at its time."
+    #[test]
+    fn ends_that_look_alike_are_told_apart_in_words() {
+        let heap =
+            "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory";
+        for (end, answer, stderr, status, said) in [
+            (
+                End::Signalled(6),
+                "",
+                "",
+                Status::Error,
+                "the plugin aborted (SIGABRT, signal 6) and gave no answer",
+            ),
+            (
+                End::Signalled(6),
+                "",
+                heap,
+                Status::Error,
+                "its JavaScript heap was full",
+            ),
+            (
+                End::Signalled(11),
+                "",
+                "",
+                Status::Error,
+                "signal 11 (SIGSEGV",
+            ),
+            (
+                End::Exited(1),
+                "",
+                "Exception in thread \"main\" java.lang.OutOfMemoryError: x",
+                Status::Error,
+                "its Java heap was full",
+            ),
+            (
+                End::Exited(2),
+                "",
+                "fatal error: runtime: out of memory",
+                Status::Error,
+                "Go got no more memory",
+            ),
+            (
+                End::Exited(1),
+                "",
+                "something else",
+                Status::Error,
+                "exited with code 1 and gave no answer",
+            ),
+            (
+                End::ExtraOutput,
+                "#\n# A fatal error has been detected by the Java Runtime Environment:\n#\n",
+                "",
+                Status::Error,
+                "the Java virtual machine itself crashed",
+            ),
+            (
+                End::ExtraOutput,
+                "one\ntwo\n",
+                "",
+                Status::Rejected,
+                "more than one line",
+            ),
+            (
+                End::NeverStarted,
+                "",
+                "",
+                Status::Timeout,
+                "timeout: the plugin could not be started",
+            ),
+        ] {
+            let judgement = judged(end, answer, stderr);
+            assert_eq!(judgement.status, status, "{}", judgement.notes);
+            assert!(judgement.notes.contains(said), "{}", judgement.notes);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Why a call is refused before anything is started, in the words that hosts match on.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use plugin_protocol::digest::PackageDigest;
 use plugin_protocol::ids::PluginId;
@@ -120,7 +120,9 @@ pub(super) fn open_circuit(plugin_id: &PluginId, refused: Refused) -> Turned {
 
 /// The time of day after `wait`, as an RFC 3339 time.
 pub(super) fn from_now(wait: Duration) -> String {
-    let now = jiff::Timestamp::now();
-    let then = now.checked_add(wait).unwrap_or(jiff::Timestamp::MAX);
+    // A clock beyond what can be written down is no reason to panic; it is said elsewhere.
+    let now = jiff::Timestamp::try_from(SystemTime::now()).ok();
+    let then = now.and_then(|now| now.checked_add(wait).ok());
+    let then = then.unwrap_or(jiff::Timestamp::MAX);
     format!("{then:.3}")
 }

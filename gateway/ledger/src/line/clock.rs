@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use plugin_protocol::ids::EventId;
-use plugin_protocol::time::Timestamp;
+use plugin_protocol::time::{Timestamp, milliseconds};
 
 /// Gives each batch its time and each event its name.
 ///
@@ -19,9 +19,6 @@ pub(crate) struct Clock {
 /// The finer clock's ticks in a millisecond: 12 bits.
 const TICKS_PER_MS: u64 = 1 << 12;
 
-/// A day that every library of time can write: the clock is held below it, 9999-12-31.
-const LAST_MS: u64 = 253_402_300_799_999;
-
 impl Clock {
     pub(crate) fn new(now: fn() -> SystemTime) -> Self {
         Self { now, last_ticks: 0 }
@@ -32,9 +29,9 @@ impl Clock {
         self.last_ticks = self.last_ticks.max(batch_of(id));
     }
 
-    /// The time for a new batch. The time of day is the clock's even when it went back; the ticks in names only grow.
+    /// The time for a new batch, or words where the clock is beyond what can be written down. The time of day is the clock's even when it went back; the ticks in names only grow.
     pub(crate) fn stamp(&mut self) -> std::io::Result<Stamp> {
-        let (ms, fine) = self.look();
+        let (ms, fine) = self.look()?;
         self.last_ticks = (ms * TICKS_PER_MS + fine).max(self.last_ticks + 1);
         let mut noise = [0; 6];
         rustix::rand::getrandom(&mut noise, rustix::rand::GetRandomFlags::empty())?;
@@ -48,20 +45,17 @@ impl Clock {
 
     /// Gives `stamp` the present time of day; it goes on naming events of the same batch.
     pub(crate) fn refresh(&self, stamp: &mut Stamp) -> std::io::Result<()> {
-        stamp.ts = timestamp(self.look().0)?;
+        stamp.ts = timestamp(self.look()?.0)?;
         Ok(())
     }
 
     /// Milliseconds since 1970, and the ticks of the finer clock.
-    fn look(&self) -> (u64, u64) {
-        let since = (self.now)().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let ms = u64::try_from(since.as_millis())
-            .unwrap_or(LAST_MS)
-            .min(LAST_MS);
-        (
-            ms,
-            u64::from(since.subsec_nanos() % 1_000_000) * TICKS_PER_MS / 1_000_000,
-        )
+    fn look(&self) -> std::io::Result<(u64, u64)> {
+        let now = (self.now)();
+        let ms = milliseconds(now).map_err(std::io::Error::other)?;
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let fine = u64::from(since.subsec_nanos() % 1_000_000) * TICKS_PER_MS / 1_000_000;
+        Ok((ms, fine))
     }
 }
 

@@ -39,6 +39,9 @@ pub(crate) enum Judgement {
     Refuse(i32),
     /// The end of the plugin.
     Deny(Denial),
+    /// It raises the signal of an abort in itself, which it may; it is only noted. Its arguments are numbers, which nobody can change
+    /// between this look and the kernel's.
+    Abort,
     /// The caller is gone; there is nothing to do.
     Gone,
 }
@@ -57,6 +60,9 @@ pub(crate) fn judge(
     // Only now is it sure that what was read came from the caller and not from a later process of the same number.
     if !notify::is_valid(listener, report.id) {
         return Judgement::Gone;
+    }
+    if matches!(name, "tgkill" | "tkill") {
+        return Judgement::Abort;
     }
     if opens(name) && path.as_deref().is_some_and(is_benign) {
         return Judgement::Refuse(libc::ENOENT);

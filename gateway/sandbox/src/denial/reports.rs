@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -31,6 +31,7 @@ pub(crate) struct Run {
     asks_name_service: bool,
     denied: Mutex<Option<Denial>>,
     probes: AtomicU32,
+    aborted: AtomicBool,
 }
 
 impl Run {
@@ -41,6 +42,7 @@ impl Run {
             asks_name_service,
             denied: Mutex::new(None),
             probes: AtomicU32::new(0),
+            aborted: AtomicBool::new(false),
         }
     }
 
@@ -50,6 +52,11 @@ impl Run {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Whether it raised the signal of an abort in itself. A handler of its own may have caught it.
+    pub(crate) fn aborted(&self) -> bool {
+        self.aborted.load(Ordering::Relaxed)
     }
 
     /// How many benign probes were answered with an error.
@@ -195,6 +202,10 @@ impl Reports {
                     .unwrap_or_else(PoisonError::into_inner)
                     .get_or_insert(denied);
                 wait::kill(&run.child.pidfd).during("kill a plugin")
+            }
+            Judgement::Abort => {
+                run.aborted.store(true, Ordering::Relaxed);
+                notify::proceed(self.listener(), report.id).during("let an abort go on")
             }
             Judgement::Gone => Ok(()),
         }

@@ -42,6 +42,11 @@ pub(super) fn marked() -> Vec<Check> {
     vec![equals(5, MARK_LOWER), upper_equals(5, MARK_UPPER)]
 }
 
+/// How a program raises a signal in itself, and which argument is the signal. Raising this one is reported, and then let through: process
+/// number 1 of a pid namespace does not end by it, so that an abort would look like the crash by which libraries end it next.
+const ABORTS: [(&str, u8); 2] = [("tgkill", 2), ("tkill", 1)];
+const SIGABRT: u32 = 6;
+
 /// `CLONE_VM | FS | FILES | SIGHAND | THREAD | SYSVSEM`: what makes a thread and nothing else.
 const THREAD_FLAGS: u32 = 0x0005_0f00;
 /// `CLONE_SETTLS | PARENT_SETTID | CHILD_CLEARTID | DETACHED | CHILD_SETTID`: harmless beside them.
@@ -167,6 +172,12 @@ pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
         ),
         ("prlimit64", when(vec![own_limit_asked], not_permitted)),
     ];
+    if wanted.reported {
+        table.extend(ABORTS.map(|(name, signal)| {
+            let other = vec![vec![unlike(signal, u32::MAX, SIGABRT)]];
+            (name, when(other, Answer::Report))
+        }));
+    }
     if wanted.class != Class::Static {
         table.push((
             "open",

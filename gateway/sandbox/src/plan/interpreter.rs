@@ -34,7 +34,7 @@ impl Interpreter {
             .during("read an interpreter")?;
         elf::class(&header)?;
         let loader = elf::loader(&header);
-        let own_name = runtime.interpreter.as_os_str().as_bytes().to_vec();
+        let own_name = runtime.name.as_os_str().as_bytes().to_vec();
         let (file, words) = match &loader {
             Some(loader) if !runtime.libraries.is_empty() => {
                 let loader_file = fs::File::open(loader).during("open a loader")?;

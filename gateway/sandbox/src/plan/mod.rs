@@ -151,6 +151,10 @@ impl Plan {
             places.read.push(tree.clone());
         }
         visible.push(runtime.interpreter.clone());
+        if runtime.name != runtime.interpreter {
+            // A link, which is one inside as well.
+            visible.push(runtime.name.clone());
+        }
         places.execute.push(runtime.interpreter.clone());
         places.read.push(job.package.to_path_buf());
         let overhead = runtime.overhead_bytes;

@@ -1,5 +1,6 @@
 //! The supervisor's side of seccomp notifications: receive one, check that it is still alive, read the caller's memory.
-//! There is no way to let a notified call go on: only to answer it with an error, or not at all.
+//! A notified call is answered with an error, or not at all. Only one whose arguments are all numbers may go on: what a pointer leads to
+//! can be changed between our look and the kernel's.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -78,15 +79,35 @@ pub(crate) fn is_valid(listener: BorrowedFd<'_>, id: u64) -> bool {
 
 /// Answers a notified call with an error number. That its caller died meanwhile is no error.
 pub(crate) fn refuse(listener: BorrowedFd<'_>, id: u64, errno: i32) -> io::Result<()> {
-    let mut response = Response {
-        id,
-        error: -errno,
-        ..Response::default()
-    };
+    respond(
+        listener,
+        Response {
+            id,
+            error: -errno,
+            ..Response::default()
+        },
+    )
+}
+
+fn respond(listener: BorrowedFd<'_>, mut response: Response) -> io::Result<()> {
     match control(listener, SEND, &mut response) {
         Err(error) if error.raw_os_error() != Some(libc::ENOENT) => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Lets a notified call go on. Its arguments must be numbers. That its caller died meanwhile is no error.
+pub(crate) fn proceed(listener: BorrowedFd<'_>, id: u64) -> io::Result<()> {
+    /// `SECCOMP_USER_NOTIF_FLAG_CONTINUE` of seccomp_unotify(2) (Linux 5.5).
+    const CONTINUE: u32 = 1;
+    respond(
+        listener,
+        Response {
+            id,
+            flags: CONTINUE,
+            ..Response::default()
+        },
+    )
 }
 
 /// Reads from another process's memory; returns how many bytes could be read.

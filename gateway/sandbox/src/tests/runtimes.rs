@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::support::{package, run, sandbox, script, text};
+use super::support::{Link, compile, package, run, sandbox, script, text};
 use crate::{End, Report, Runtimes};
 
 const LINE: &str = "{\"type\":\"invoke\"}\n";
@@ -259,5 +259,38 @@ fn asking_who_the_user_is_is_no_attack_but_a_socket_is() {
             matches!(&report.end, End::Violation(denial) if denial.call == "socket"),
             "{report:?}"
         );
+    }
+}
+
+/// As BusyBox does, it is the program that it was called by.
+const MULTI_CALL: &str = r#"int main(int count, char **words) {
+    char *slash = strrchr(words[0], '/'), *name = slash ? slash + 1 : words[0];
+    if (strcmp(name, "sh")) { fprintf(stderr, "%s: applet not found\n", name); return 127; }
+    request();
+    printf("sh runs %s\n", words[1]);
+}"#;
+
+#[test]
+fn an_interpreter_keeps_the_name_that_it_was_found_by() {
+    let folder = package(&[("bin/empty", ""), ("main.sh", "")]);
+    let bin = folder.path().join("bin");
+    for link in [Link::Static, Link::Dynamic] {
+        let program = compile(&bin, MULTI_CALL, link);
+        let shell = bin.join("sh");
+        drop(fs::remove_file(&shell));
+        std::os::unix::fs::symlink(program.file_name().unwrap(), &shell).unwrap();
+        let mut runtimes = Runtimes::default();
+        let choice = crate::RuntimeChoice {
+            interpreter: Some(shell),
+            ..crate::RuntimeChoice::default()
+        };
+        runtimes.choose("sh", choice);
+        let settings = crate::Settings {
+            runtimes,
+            ..crate::Settings::default()
+        };
+        let sandbox = crate::Sandbox::open(settings).unwrap();
+        let report = run(&sandbox, &script("sh", "main.sh"), folder.path(), LINE);
+        answers(&report, "sh runs /package/main.sh\n");
     }
 }

@@ -317,6 +317,13 @@ impl Watch<'_> {
                 End::CpuLimit
             }
             Death::Signalled(libc::SIGKILL) if self.out_of_memory() => End::MemoryLimit,
+            // How libraries end process number 1, which does not end by the signal of an abort: by an instruction that it may not
+            // execute (glibc, musl), an undefined one (V8), or a breakpoint.
+            Death::Signalled(libc::SIGSEGV | libc::SIGILL | libc::SIGTRAP)
+                if self.started.run.aborted() =>
+            {
+                End::Signalled(libc::SIGABRT)
+            }
             Death::Signalled(signal) => End::Signalled(signal),
             Death::Exited(_) if !self.answer.is_empty() => End::Answered,
             Death::Exited(code) => End::Exited(code),

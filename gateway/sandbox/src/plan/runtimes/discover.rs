@@ -114,6 +114,12 @@ fn describe(candidate: &Path, kind: &Kind) -> Option<Runtime> {
         (lines.next()?, lines.collect())
     };
     let interpreter = fs::canonicalize(interpreter).ok()?;
+    let is_renamed = kind.question.is_empty() && candidate.file_name() != interpreter.file_name();
+    let name = if is_renamed {
+        candidate.to_path_buf()
+    } else {
+        interpreter.clone()
+    };
     let folder = interpreter.parent()?;
     let beside = |paths: &[PathBuf]| -> Vec<PathBuf> {
         let there = paths.iter().map(|path| folder.join(path));
@@ -136,6 +142,7 @@ fn describe(candidate: &Path, kind: &Kind) -> Option<Runtime> {
         asks_name_service: kind.asks_name_service,
         overhead_bytes: u64::from(kind.memory.overhead_mib) << 20,
         makes_code: kind.memory.makes_code,
+        name,
         interpreter,
     })
 }

@@ -45,6 +45,9 @@ pub struct RuntimeChoice {
 pub(crate) struct Runtime {
     /// The interpreter's real path.
     pub(crate) interpreter: PathBuf,
+    /// The path that it is started under: where it was found, as a program that is many programs (BusyBox) is the one whose name it is
+    /// called by; or its real path, where it was asked for that or the name is the same.
+    pub(crate) name: PathBuf,
     /// Arguments before the script; `{mib}` stands for the plugin's memory limit.
     pub(crate) args: Vec<String>,
     /// Folders and files that it may read; those that do not exist are left out.
