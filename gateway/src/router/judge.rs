@@ -250,11 +250,13 @@ mod tests {
         judge(&report, allowed, |_| unreachable!("there is no answer"))
     }
 
+    /// What V8 says when its heap ends.
+    const HEAP: &str =
+        "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory";
+
     /// "`error`: the plugin crashed, exited without an answer, or answered `error`. `timeout`: it was killed at its time."
     #[test]
     fn ends_that_look_alike_are_told_apart_in_words() {
-        let heap =
-            "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory";
         for (end, answer, stderr, status, said) in [
             (
                 End::Signalled(6),
@@ -266,7 +268,7 @@ mod tests {
             (
                 End::Signalled(6),
                 "",
-                heap,
+                HEAP,
                 Status::Error,
                 "its JavaScript heap was full",
             ),

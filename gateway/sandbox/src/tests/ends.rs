@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::support::{Link, limits, package, program, run, run_c, run_within, sandbox, script};
+use super::support::{Link, limits, package, run, run_c, run_within, sandbox, script};
 use crate::{End, Limits, Report, Runtimes};
 
 fn stderr(report: &Report) -> String {
