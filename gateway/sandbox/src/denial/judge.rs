@@ -139,6 +139,7 @@ fn opened(path: Option<&str>, flags: u32) -> String {
         (0x2, "O_RDWR"),
         (0x40, "O_CREAT"),
         (0x200, "O_TRUNC"),
+        (0x4000, "O_DIRECT"),
         (0x40_0000, "O_TMPFILE"),
     ]
     .into_iter()

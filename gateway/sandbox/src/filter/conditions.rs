@@ -67,9 +67,22 @@ const CLOSE_RANGE_UNSHARE: u32 = 2;
 
 /// `O_ACCMODE | O_CREAT | O_TRUNC | O_TMPFILE`'s own bit: everything that changes a file.
 const OPEN_FOR_CHANGE: u32 = 0x40_0243;
+/// `O_DIRECT`: reads past the page cache, and so takes the disk's time as often as it likes.
+const O_DIRECT: u32 = 0x4000;
 
 /// fcntl(2) commands on flags and copies of a descriptor. Locks, owners, leases and pipe sizes are not among them.
-const FCNTL_COMMANDS: [u32; 8] = [0, 1, 2, 3, 4, 1027, 1030, 1032];
+const FCNTL_COMMANDS: [u32; 7] = [0, 1, 2, 3, 1027, 1030, 1032];
+/// `F_SETFL`, which could add `O_DIRECT` to an open file.
+const F_SETFL: u32 = 4;
+
+/// futex(2): for threads of one process only. Without it the kernel goes by the page of memory, which for a page of a file is every process's.
+const FUTEX_PRIVATE: u32 = 0x80;
+/// futex(2): which clock; it changes nothing for the filter.
+const FUTEX_REALTIME: u32 = 0x100;
+/// `FUTEX_WAIT` and `FUTEX_WAIT_BITSET`. C libraries wait for the end of a thread without the flag, as the kernel wakes them without it.
+const FUTEX_WAITS: [u32; 2] = [0, 9];
+/// `FUTEX_WAKE`, with which musl ends threads without the flag.
+const FUTEX_WAKE: u32 = 1;
 
 /// `FIONREAD`, `FIONBIO`, `FIONCLEX`, `FIOCLEX`: what event loops do to pipes. No terminal request is among them.
 const IOCTL_REQUESTS: [u32; 4] = [0x541b, 0x5421, 0x5450, 0x5451];
@@ -77,9 +90,10 @@ const IOCTL_REQUESTS: [u32; 4] = [0x541b, 0x5421, 0x5450, 0x5451];
 /// prctl(2): dumpable, seccomp mode, bounding set and no_new_privs (read), name, timer slack (read), no_new_privs (set), name of a mapping, auxv.
 const PRCTL_OPTIONS: [u32; 10] = [3, 15, 16, 21, 23, 30, 38, 39, 0x5356_4d41, 0x4155_5856];
 
-/// madvise(2): normal, random, sequential, willneed, dontneed, free, fork and dump marks, huge pages or not, wiping on fork.
-/// `MADV_MERGEABLE` is not among them: pages merged across programs tell one what another holds.
-const MADVISE_ADVICE: [u32; 14] = [0, 1, 2, 3, 4, 8, 10, 11, 14, 15, 16, 17, 18, 19];
+/// madvise(2): normal, random, sequential, dontneed, free, fork and dump marks, huge pages or not, wiping on fork.
+/// `MADV_MERGEABLE` is not among them: pages merged across programs tell one what another holds; nor is what fetches pages of files
+/// that nobody has read or moves them out: `MADV_WILLNEED`, `MADV_COLD`, `MADV_PAGEOUT`, `MADV_POPULATE_READ`.
+const MADVISE_ADVICE: [u32; 13] = [0, 1, 2, 4, 8, 10, 11, 14, 15, 16, 17, 18, 19];
 
 /// arch_prctl(2): set and get the FS and GS bases.
 const ARCH_PRCTL_CODES: [u32; 4] = [0x1001, 0x1002, 0x1003, 0x1004];
@@ -158,7 +172,13 @@ pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
             "close_range",
             when(vec![vec![masked(2, CLOSE_RANGE_UNSHARE, 0)]], unknown),
         ),
-        ("fcntl", when(one_of(1, &FCNTL_COMMANDS), unknown)),
+        ("fcntl", when(descriptor_flags(), unknown)),
+        ("futex", when(futexes(wanted), unknown)),
+        (
+            "preadv2",
+            // Its flags ask what is in the page cache, or past it.
+            when(vec![vec![equals(5, 0)]], Answer::Fail(libc::EOPNOTSUPP)),
+        ),
         (
             "ioctl",
             when(one_of(1, &IOCTL_REQUESTS), Answer::Fail(libc::ENOTTY)),
@@ -181,14 +201,38 @@ pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
     if wanted.class != Class::Static {
         table.push((
             "open",
-            when(vec![vec![masked(1, OPEN_FOR_CHANGE, 0)]], Answer::Report),
+            when(
+                vec![vec![masked(1, OPEN_FOR_CHANGE | O_DIRECT, 0)]],
+                Answer::Report,
+            ),
         ));
         table.push((
             "openat",
-            when(vec![vec![masked(2, OPEN_FOR_CHANGE, 0)]], Answer::Report),
+            when(
+                vec![vec![masked(2, OPEN_FOR_CHANGE | O_DIRECT, 0)]],
+                Answer::Report,
+            ),
         ));
     }
     table
+}
+
+/// Commands of fcntl(2), and new flags that are not `O_DIRECT`.
+fn descriptor_flags() -> Vec<Vec<Check>> {
+    let mut lists = one_of(1, &FCNTL_COMMANDS);
+    lists.push(vec![equals(1, F_SETFL), masked(2, O_DIRECT, 0)]);
+    lists
+}
+
+/// Locks between threads of one process; beside them, what C libraries do without saying so.
+fn futexes(wanted: &Wanted) -> Vec<Vec<Check>> {
+    let shared = |way| vec![masked(1, !FUTEX_REALTIME, way)];
+    let mut lists = vec![vec![masked(1, FUTEX_PRIVATE, FUTEX_PRIVATE)]];
+    lists.extend(FUTEX_WAITS.map(shared));
+    if wanted.wakes_shared {
+        lists.push(shared(FUTEX_WAKE));
+    }
+    lists
 }
 
 /// Private memory, without the ways around the data limit; executable as the class allows.

@@ -21,6 +21,8 @@ pub(crate) struct Wanted {
     pub(crate) class: Class,
     /// Whether it makes code at run time.
     pub(crate) makes_code: bool,
+    /// Whether its C library ends threads by futexes that are not marked private: musl does, and of static programs nobody knows.
+    pub(crate) wakes_shared: bool,
     /// Whether it has a root of its own.
     pub(crate) private_root: bool,
     /// Whether forbidden calls are reported; else they kill.
@@ -147,6 +149,7 @@ mod tests {
         Wanted {
             class,
             makes_code: false,
+            wakes_shared: class == Class::Static,
             private_root: true,
             reported: true,
             extra_calls: Vec::new(),
@@ -286,7 +289,7 @@ mod tests {
             verdict(Class::Runtime, "openat", [0, 0, 0x8_0000, 0, 0, 0]),
             ALLOW
         );
-        for flags in [1, 2, create, 0x200, 0x41_0000] {
+        for flags in [1, 2, create, 0x200, 0x41_0000, 0x4000] {
             assert_eq!(
                 verdict(Class::Runtime, "openat", [0, 0, flags, 0, 0, 0]),
                 REPORT,
@@ -299,6 +302,26 @@ mod tests {
             );
         }
         assert_eq!(verdict(Class::Static, "openat", [0; 6]), REPORT);
+    }
+
+    #[test]
+    fn only_threads_of_one_process_wake_each_other() {
+        let (wait, wake, private, realtime) = (0, 1, 0x80, 0x100);
+        let futex = |class, way| verdict(class, "futex", [0, way, 0, 0, 0, 0]);
+        for class in [Class::Static, Class::Dynamic, Class::Runtime] {
+            for way in 0..14 {
+                assert_eq!(futex(class, way | private), ALLOW);
+                assert_eq!(futex(class, way | private | realtime), ALLOW);
+            }
+            for way in [wait, 9, 9 | realtime] {
+                assert_eq!(futex(class, way), ALLOW);
+            }
+            for way in [2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 1 << 9] {
+                assert_eq!(futex(class, way), ERRNO | 22, "{way}");
+            }
+        }
+        assert_eq!(futex(Class::Static, wake), ALLOW);
+        assert_eq!(futex(Class::Dynamic, wake), ERRNO | 22);
     }
 
     #[test]

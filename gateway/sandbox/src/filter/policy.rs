@@ -51,6 +51,9 @@ const fn report(calls: &'static str, why: &'static str) -> Row {
     }
 }
 
+/// The answer "done" to a call that did nothing.
+const NOTHING_DONE: i32 = 0;
+
 /// For every class.
 pub(super) const EVERYONE: &[Row] = &[
     allow(
@@ -58,7 +61,7 @@ pub(super) const EVERYONE: &[Row] = &[
         "the request comes in and the answer goes out through these",
     ),
     allow(
-        "pread64 preadv preadv2 pwrite64 pwritev lseek",
+        "pread64 preadv pwrite64 pwritev lseek",
         "fail by themselves on pipes; files read by position",
     ),
     allow(
@@ -81,10 +84,6 @@ pub(super) const EVERYONE: &[Row] = &[
     allow(
         "membarrier rseq",
         "threads of one process; no effect outside",
-    ),
-    allow(
-        "futex futex_waitv futex_wait futex_wake futex_requeue",
-        "locks between threads; only private memory is mapped writable",
     ),
     allow(
         "set_robust_list get_robust_list set_tid_address gettid",
@@ -111,7 +110,7 @@ pub(super) const EVERYONE: &[Row] = &[
         "signals to itself; bounded by the pending-signal limit",
     ),
     allow(
-        "getrusage getrlimit sysinfo uname getrandom umask",
+        "getrusage getrlimit uname getrandom umask",
         "reads of nothing that is secret",
     ),
     allow(
@@ -156,6 +155,11 @@ pub(super) const EVERYONE: &[Row] = &[
         libc::EPERM,
         "get_mempolicy set_mempolicy mbind migrate_pages move_pages mincore cachestat",
         "placement in memory, and a view of other programs' cached pages",
+    ),
+    fail(
+        libc::EPERM,
+        "sysinfo",
+        "the host's memory, load and number of processes, which tell of others; libraries take a failure for \"unknown\"",
     ),
     fail(
         libc::EPERM,
@@ -279,11 +283,20 @@ pub(super) const STATIC_IN_HOST_ROOT: &[Row] = &[fail(
 /// For programs and interpreters that read libraries.
 pub(super) const READERS: &[Row] = &[
     allow(
-        "stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat statfs fstatfs",
+        "stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat",
         "loaders and module systems look before they open",
     ),
     allow("getdents getdents64", "module systems list folders"),
-    allow("fadvise64 readahead", "hints on files that may be read"),
+    fail(
+        NOTHING_DONE,
+        "fadvise64 readahead",
+        "throw pages of files out of the cache that all share, or fetch them unread; hints, so that nobody misses what they do",
+    ),
+    fail(
+        libc::ENOSYS,
+        "statfs fstatfs",
+        "the size and use of the host's disks, which tell of others",
+    ),
     fail(
         libc::ENODATA,
         "getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr",

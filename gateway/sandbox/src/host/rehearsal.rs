@@ -141,6 +141,7 @@ impl Rehearsal {
                 wanted: Wanted {
                     class: Class::Static,
                     makes_code: false,
+                    wakes_shared: true,
                     private_root,
                     reported: self.0.reported,
                     extra_calls: Vec::new(),

@@ -271,6 +271,7 @@ mod tests {
                 wanted: Wanted {
                     class: crate::Class::Static,
                     makes_code: false,
+                    wakes_shared: true,
                     private_root: true,
                     reported,
                     extra_calls: Vec::new(),

@@ -70,6 +70,8 @@ pub(crate) struct Plan {
     /// The limit on descriptors, which is set apart from the others.
     pub(crate) descriptors: u64,
     pub(crate) makes_code: bool,
+    /// Whether its C library ends threads by futexes that are not marked private.
+    wakes_shared: bool,
     /// Whether its C library may ask its name service, in vain.
     pub(crate) asks_name_service: bool,
     pub(crate) extra_calls: Vec<String>,
@@ -126,6 +128,7 @@ impl Plan {
             limits: limits_of_run(&job.limits, 0, RESERVE_PROGRAM_BYTES),
             descriptors: DESCRIPTORS_PROGRAM,
             makes_code: false,
+            wakes_shared: image.loader().is_none_or(is_musl),
             asks_name_service: false,
             extra_calls: Vec::new(),
         })
@@ -174,6 +177,7 @@ impl Plan {
             limits: limits_of_run(&job.limits, overhead, reserve),
             descriptors: DESCRIPTORS_RUNTIME,
             makes_code: runtime.makes_code,
+            wakes_shared: interpreter.loader.as_deref().is_none_or(is_musl),
             asks_name_service: runtime.asks_name_service,
             extra_calls: runtime.extra_calls.clone(),
         })
@@ -199,6 +203,7 @@ impl Plan {
         Wanted {
             class: self.class,
             makes_code: self.makes_code,
+            wakes_shared: self.wakes_shared,
             private_root,
             reported,
             extra_calls: self.extra_calls.clone(),
@@ -246,6 +251,12 @@ fn words(all: impl Iterator<Item = Vec<u8>>) -> Result<Vec<CString>, Error> {
         });
     }
     Ok(words)
+}
+
+/// Whether a loader is that of the C library musl.
+fn is_musl(loader: &Path) -> bool {
+    let name = loader.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b"ld-musl-")
 }
 
 fn lookup(runtimes: &Runtimes, name: &str) -> Result<Arc<Runtime>, Error> {

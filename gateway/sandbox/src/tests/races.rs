@@ -94,6 +94,7 @@ pub(super) fn launcher() -> (Means, Launcher) {
         wanted: Wanted {
             class: Class::Static,
             makes_code: false,
+            wakes_shared: true,
             private_root,
             reported: host.reported,
             extra_calls: Vec::new(),
