@@ -43,7 +43,7 @@ fn endless(host: &Host) -> String {
 
 /// Starts a one-shot and waits until its passing state has the log's key and its plugin runs.
 fn one_shot(temporary: &Path, verb: &str, package: &str) -> Child {
-    let mut command = command(temporary, &[verb, package]);
+    let mut command = command(temporary, &[verb, package, "--text", "x"]);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = spawn(&mut command);
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -95,7 +95,7 @@ fn a_signal_that_the_host_ignores_ends_nothing() {
     held.env("TMPDIR", temporary.path())
         .args(["-c", "trap '' HUP; exec \"$@\"", "sh"])
         .arg(binary())
-        .args(["run", &package])
+        .args(["run", &package, "--text", "x"])
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let mut child = spawn(&mut held);
@@ -119,7 +119,10 @@ fn what_a_kill_leaves_is_gone_after_the_next_start_and_what_is_in_use_is_not() {
     let in_use = in_folder(temporary.path());
     assert_eq!(in_use.len(), 1, "{in_use:?}");
     assert!(!left[0].exists());
-    let said = finish(command(temporary.path(), &["run", &package]), b"");
+    let said = finish(
+        command(temporary.path(), &["run", &package, "--text", "x"]),
+        b"",
+    );
     assert_eq!(said.code, 1, "{said:?}");
     assert!(in_use[0].exists() || other.try_wait().unwrap().is_some());
     other.wait().unwrap();
@@ -172,7 +175,7 @@ fn a_clock_that_cannot_be_written_down_is_said() {
         for arguments in [
             &["--json", "list"][..],
             &["--json", "invoke", &id, "--text", "x"],
-            &["--json", "run", &package],
+            &["--json", "run", &package, "--text", "x"],
             &["--json", "validate", &package],
         ] {
             let said = at(seconds, arguments);
@@ -194,7 +197,7 @@ fn a_clock_that_cannot_be_written_down_is_said() {
 fn the_longest_legal_command_is_run_and_a_longer_one_is_refused_by_validate() {
     let host = Host::new();
     let script = r#"read -r line; id=${line#*\"request_id\":\"}; id=${id%%\"*}
-printf '{"type":"result","response":{"request_id":"%s","status":"ok","result":{"kind":"json","schema_ref":"any/1","data":[%d,%d]}}}\n' "$id" "$#" "${#255}"
+printf '{"type":"result","response":{"request_id":"%s","status":"ok","result":{"kind":"json","schema_ref":"any/1","data":{"count":%d,"bytes":%d}}}}\n' "$id" "$#" "${#255}"
 "#;
     let package = |count: usize, bytes: usize| {
         let mut package = Package::script("test.words", "sh", script);
@@ -207,8 +210,11 @@ printf '{"type":"result","response":{"request_id":"%s","status":"ok","result":{"
     // The script is one of them.
     let longest = package(255, 4096);
     let said = host.say(["--json", "run", &longest, "--text", "x"]);
-    assert_eq!(said.code, 0, "{}", said.stderr);
-    assert_eq!(said.json()["result"]["data"], json!([255, 4096]));
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(
+        said.json()["result"]["data"],
+        json!({ "count": 255, "bytes": 4096 })
+    );
     for (count, bytes, field, bound) in [
         (256, 1, "/entrypoint/command", "at most 256"),
         (600, 1, "/entrypoint/command", "at most 256"),
