@@ -48,7 +48,7 @@ pub use inventory::{Plugin, Registry, TrustedKey};
 pub use package::{MANIFEST_FILE, Package, SIGNATURE_FILE};
 pub use record::plugin_info;
 pub use signature::{Signature, SignatureFault};
-pub use store::{Store, StoredPackage, unseal};
+pub use store::{Store, StoredPackage};
 pub use trust::{PublicKey, SigningKey, keygen};
 pub use verified::Glance;
 

@@ -399,7 +399,7 @@ fn seal(root: &Path) -> Result<(), Error> {
 }
 
 /// Makes every folder below `root` writable by its owner again: in sealed folders only root can remove files.
-pub fn unseal(root: &Path) -> io::Result<()> {
+fn unseal(root: &Path) -> io::Result<()> {
     each_folder(root, &mut |folder| {
         fs::set_permissions(folder, Permissions::from_mode(0o700))
     })

@@ -12,6 +12,7 @@ mod proofs;
 mod records;
 mod request;
 mod service;
+mod signals;
 mod words;
 
 use std::io;
@@ -83,6 +84,13 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
     let state = || StateFolder::of(&cli.global);
     // Everything that is written down has a time: said here once, and not as many faults as there are files.
     milliseconds(SystemTime::now())?;
+    if makes_passing_folders(&cli.verb) {
+        signals::clean_up().map_err(|source| Error::File {
+            action: "watch for signals beside",
+            path: std::env::temp_dir(),
+            source,
+        })?;
+    }
     match cli.verb {
         Verb::Init => keys::init(&state()?, out),
         Verb::Doctor => health::doctor(&state()?, out),
@@ -125,6 +133,14 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
         Verb::Ledger(Ledger::Erase { run }) => records::erase(&state()?, &run, out),
         Verb::Ledger(Ledger::Query(query)) => records::query(&state()?, &query, out),
     }
+}
+
+/// Whether a verb works in a passing state. The others end by a signal as any program does, or as the service says.
+fn makes_passing_folders(verb: &Verb) -> bool {
+    matches!(
+        verb,
+        Verb::Run { .. } | Verb::Certify { .. } | Verb::Replay { .. } | Verb::Doctor
+    )
 }
 
 /// Help and version are answers; anything else that clap refuses is wrong usage.

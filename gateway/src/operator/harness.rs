@@ -4,12 +4,12 @@ use std::ops::Deref;
 use std::path::Path;
 
 use plugin_protocol::ids::PluginId;
-use tempfile::TempDir;
 
 use crate::api::{Gateway, Registration};
 use crate::config::{self, Config};
 use crate::error::Error;
-use registry::{self, Package, SigningKey};
+use registry::{Package, SigningKey};
+use sandbox::PassingFolder;
 
 /// A gateway in a temporary state, whose passing key vouches for whatever is installed.
 ///
@@ -19,31 +19,7 @@ pub struct Harness {
     // Before the folder: it is closed before its files are removed.
     gateway: Gateway,
     key: SigningKey,
-    state: PassingState,
-}
-
-/// A state that is gone when this is dropped, with the packages in it.
-#[derive(Debug)]
-struct PassingState(TempDir);
-
-impl PassingState {
-    fn new() -> Result<Self, Error> {
-        let made = tempfile::Builder::new()
-            .prefix("plugin-gateway-run-")
-            .tempdir();
-        made.map(Self).map_err(|source| Error::File {
-            action: "make a passing state in",
-            path: std::env::temp_dir(),
-            source,
-        })
-    }
-}
-
-impl Drop for PassingState {
-    fn drop(&mut self) {
-        // The folder is removed right after this; whatever cannot be removed stays in the temporary folder.
-        drop(registry::unseal(self.0.path()));
-    }
+    state: PassingFolder,
 }
 
 impl Harness {
@@ -67,10 +43,15 @@ impl Harness {
     }
 
     fn with(config: Option<&Config>) -> Result<Self, Error> {
-        let state = PassingState::new()?;
-        ledger::init(state.0.path())?;
-        config.map_or(Ok(()), |config| config.save(state.0.path()))?;
-        let gateway = Gateway::open(state.0.path())?;
+        // The ledger's key is in it: it must be gone whatever ends this process.
+        let state = PassingFolder::new().map_err(|source| Error::File {
+            action: "make a passing state in",
+            path: std::env::temp_dir(),
+            source,
+        })?;
+        ledger::init(state.path())?;
+        config.map_or(Ok(()), |config| config.save(state.path()))?;
+        let gateway = Gateway::open(state.path())?;
         let key = SigningKey::generate()?;
         gateway.trust_add(&key.public(), "this run only")?;
         Ok(Self {
@@ -112,7 +93,7 @@ impl Harness {
     /// The state folder.
     #[must_use]
     pub fn state(&self) -> &Path {
-        self.state.0.path()
+        self.state.path()
     }
 }
 

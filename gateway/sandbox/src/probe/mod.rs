@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
 use self::acts::{ACTS, ANSWER, Act, LOOK, SCRIPTED, SPINNING};
 use crate::error::{Error, While};
@@ -21,6 +20,7 @@ use crate::image::Image;
 use crate::image::elf;
 use crate::job::{Entry, Job, Limits};
 use crate::layer::{Layer, Protection};
+use crate::passing::PassingFolder;
 use crate::plan::runtimes::Runtimes;
 use crate::report::{End, Report};
 use crate::{Sandbox, Settings};
@@ -67,7 +67,7 @@ pub fn try_acts(settings: &Settings) -> Result<Vec<Protection>, Error> {
 /// A sandbox and what acts run on.
 struct Bench {
     sandbox: Sandbox<Trial>,
-    package: TempDir,
+    package: PassingFolder,
     runtimes: Runtimes,
     loader: Option<PathBuf>,
     /// The runtimes that are installed and work, with the endings of their scripts' names.
@@ -80,7 +80,7 @@ struct Bench {
 
 impl Bench {
     fn open(settings: &Settings) -> Result<Self, Error> {
-        let package = TempDir::with_prefix("plugin-gateway-").during("make a folder for probes")?;
+        let package = PassingFolder::new().during("make a folder for probes")?;
         // Plugins have a user id of their own, whatever the umask.
         set_mode(package.path(), 0o755).during("open a folder for probes to plugins")?;
         let sandbox = Sandbox::open(settings.clone())?;
