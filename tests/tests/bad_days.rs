@@ -37,7 +37,9 @@ fn command(temporary: &Path, arguments: &[&str]) -> Command {
 
 /// A package whose plugin never answers.
 fn endless(host: &Host) -> String {
-    let package = Package::script("test.endless", "sh", "read line; while :; do :; done\n");
+    // Longer than the test waits for anything, so that it never ends by itself.
+    let package = Package::script("test.endless", "sh", "read line; while :; do :; done\n")
+        .with(|manifest| manifest["limits"]["max_ms"] = json!(60_000));
     host.lay_out(&package).display().to_string()
 }
 
@@ -70,11 +72,9 @@ fn a_one_shot_that_a_signal_ends_leaves_nothing() {
         for ending in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
             let temporary = temporary();
             let mut child = one_shot(temporary.path(), verb, &package);
-            let sent = Instant::now();
             signal(&child, ending);
             let status = child.wait().unwrap();
             assert_eq!(status.signal(), Some(ending as i32), "{verb}: {status}");
-            assert!(sent.elapsed() < Duration::from_secs(2));
             let left = in_folder(temporary.path());
             assert!(left.is_empty(), "{verb} ended by {ending} left {left:?}");
         }
