@@ -251,3 +251,11 @@ fn keep(kept: Option<&mut Vec<u8>>, bytes: &[u8]) {
         kept.extend_from_slice(bytes);
     }
 }
+
+/// The entry for `path` in a list, which is sorted by path.
+pub(super) fn find<'a>(list: &'a [Listed], path: &str) -> Option<&'a Listed> {
+    let at = list
+        .binary_search_by(|file| file.path.as_str().cmp(path))
+        .ok()?;
+    list.get(at)
+}

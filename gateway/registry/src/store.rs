@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use plugin_protocol::digest::{ManifestHash, PackageDigest};
 
-use super::package::{Listed, Mode, list_bytes};
+use super::package::{Listed, Mode, find, list_bytes};
 use super::tree::{self, Entry, MAX_TOTAL_BYTES};
 use super::verified::{Files, Glance, Stamps};
 use super::{Error, Package, SIGNATURE_FILE};
@@ -291,14 +291,6 @@ impl StoredPackage {
         let listed = find(&self.list, path).ok_or_else(changed)?;
         tree::verified_bytes(&self.root, path, listed.sha256)
     }
-}
-
-/// The entry for `path` in a list, which is sorted by path.
-pub(super) fn find<'a>(list: &'a [Listed], path: &str) -> Option<&'a Listed> {
-    let at = list
-        .binary_search_by(|file| file.path.as_str().cmp(path))
-        .ok()?;
-    list.get(at)
 }
 
 /// A folder below the store that is removed again unless it was renamed away.

@@ -8,8 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::fs::Stat;
 
 use super::Error;
-use super::package::{Listed, Mode};
-use super::store::find;
+use super::package::{Listed, Mode, find};
 use super::tree::{self, Entry, MAX_TOTAL_BYTES};
 
 /// What identifies an untouched file: the kernel updates ctime with every change of content or mode.

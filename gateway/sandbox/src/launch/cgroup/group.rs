@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::removal::remove;
 use super::tree::{Controller, Home, Version};
 use crate::descriptor::above_stdio;
 use crate::plan::limits::Caps;
@@ -258,26 +259,4 @@ fn quota_us(caps: Caps) -> u64 {
 
 fn number(text: &str) -> io::Result<u64> {
     text.trim().parse().map_err(io::Error::other)
-}
-
-/// Removes an empty group of this gateway's. One that will not go is left for the next gateway, which looks for such.
-pub(super) fn remove(folder: &Path) {
-    if !try_remove(folder) {
-        tracing::warn!(folder = %folder.display(), "a control group cannot be removed");
-    }
-}
-
-/// Removes an empty group; false when it stays busy.
-pub(super) fn try_remove(folder: &Path) -> bool {
-    // A group whose last process has only just been reaped may be busy for a moment.
-    const TRIES: u32 = 10;
-    for _ in 0..TRIES {
-        match fs::remove_dir(folder) {
-            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                std::thread::sleep(std::time::Duration::from_millis(1));
-            }
-            Ok(()) | Err(_) => return true,
-        }
-    }
-    false
 }

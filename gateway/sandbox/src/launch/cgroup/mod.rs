@@ -2,6 +2,7 @@
 //! Nothing here kills: the kernel does, and the watcher asks afterwards.
 
 mod group;
+mod removal;
 mod tree;
 
 use std::os::fd::{AsFd, BorrowedFd};

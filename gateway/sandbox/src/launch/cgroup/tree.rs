@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{FlockOperation, flock, getxattr};
 
-use super::group::{remove, try_remove};
+use super::removal::{remove, try_remove};
 
 /// What the names of gateways' folders begin with.
 const PREFIX: &str = "plugin-gateway-";

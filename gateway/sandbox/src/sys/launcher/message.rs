@@ -3,8 +3,8 @@
 use core::ffi::CStr;
 
 use super::bare::{Errno, RawFd, Result, call, register};
+use super::file::{self, close};
 use super::kernel as k;
-use super::mount;
 use super::wire::{DESCRIPTORS_MAX, PACKET_BYTES, REPLY_BYTES, Reply};
 
 /// A control message with room for the most descriptors, as `CMSG_SPACE` lays it out.
@@ -139,7 +139,7 @@ const HEAD_BYTES: usize = 4;
 
 fn read_whole(file: RawFd, mut room: &mut [u8]) -> Result<()> {
     while !room.is_empty() {
-        let count = match mount::read(file, room) {
+        let count = match file::read(file, room) {
             Ok(0) => return Err(Errno(k::EBADMSG)),
             Err(Errno(k::EINTR)) => 0,
             other => other?,
@@ -147,13 +147,6 @@ fn read_whole(file: RawFd, mut room: &mut [u8]) -> Result<()> {
         room = room.get_mut(count..).unwrap_or_default();
     }
     Ok(())
-}
-
-/// Closes a descriptor of this process's own.
-pub(crate) fn close(fd: RawFd) {
-    // SAFETY: close takes a number only, and no Rust value owns any descriptor here.
-    let closed = unsafe { call(k::SYS_CLOSE, [register(fd), 0, 0, 0, 0]) };
-    debug_assert!(closed.is_ok(), "the descriptor was open");
 }
 
 /// Waits for one packet. Returns its length, 0 at the end of the conversation, and the kernel's flags.

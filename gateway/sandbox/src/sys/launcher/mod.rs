@@ -10,6 +10,8 @@ pub(crate) mod wire;
 #[cfg(test)]
 pub(crate) mod child;
 #[cfg(test)]
+mod file;
+#[cfg(test)]
 pub(crate) mod last;
 #[cfg(test)]
 pub(crate) mod message;

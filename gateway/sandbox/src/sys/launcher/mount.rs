@@ -3,8 +3,8 @@
 use core::ffi::CStr;
 
 use super::bare::{RawFd, Result, call, descriptor, register};
+use super::file::close;
 use super::kernel as k;
-use super::message::close;
 
 /// `OPEN_TREE_CLONE` of open_tree(2).
 const OPEN_TREE_CLONE: usize = 1;
@@ -199,20 +199,6 @@ pub(crate) fn open_at(directory: RawFd, path: &CStr, flags: i32, mode: u32) -> R
     ];
     // SAFETY: the path is a C string that lives through the call.
     unsafe { call(k::SYS_OPENAT, args) }.and_then(descriptor)
-}
-
-/// Writes bytes to a file at once; the files this is for take all or nothing.
-pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> Result<()> {
-    let args = [register(fd), bytes.as_ptr() as usize, bytes.len(), 0, 0];
-    // SAFETY: the kernel reads the slice, which lives through the call.
-    unsafe { call(k::SYS_WRITE, args) }.map(drop)
-}
-
-/// Reads once from a file; returns how many bytes.
-pub(crate) fn read(fd: RawFd, bytes: &mut [u8]) -> Result<usize> {
-    let args = [register(fd), bytes.as_mut_ptr() as usize, bytes.len(), 0, 0];
-    // SAFETY: the kernel writes into the slice at most its length.
-    unsafe { call(k::SYS_READ, args) }
 }
 
 /// Makes the folder behind a descriptor the working directory.

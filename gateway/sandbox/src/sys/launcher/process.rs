@@ -2,7 +2,7 @@
 
 use super::bare::{Cookies, Errno, RawFd, Result, call, descriptor, register};
 use super::kernel as k;
-use super::{message, mount};
+use super::{file, mount};
 
 /// `SECCOMP_FILTER_FLAG_NEW_LISTENER` of seccomp(2).
 const NEW_LISTENER: usize = 8;
@@ -146,15 +146,15 @@ pub(crate) fn share_the_memory() -> Result<()> {
         Err(Errno(k::ENOENT)) => return Ok(()),
         opened => opened?,
     };
-    let read = mount::read(file, &mut score);
-    message::close(file);
+    let read = file::read(file, &mut score);
+    file::close(file);
     read?;
     if score.first() != Some(&b'-') {
         return Ok(());
     }
     let file = mount::open_at(k::AT_FDCWD, path, k::O_WRONLY, 0)?;
-    let written = mount::write(file, b"0");
-    message::close(file);
+    let written = file::write(file, b"0");
+    file::close(file);
     written
 }
 
@@ -176,7 +176,7 @@ pub(crate) fn hide_host_name() -> Result<()> {
 
 /// Moves the calling thread, which must be its process's only one, into the control group behind its open `tasks` file.
 pub(crate) fn enter_group(tasks: RawFd) -> Result<()> {
-    mount::write(tasks, b"0")
+    file::write(tasks, b"0")
 }
 
 /// Sets a resource limit, soft and hard alike. Where whoever started the gateway was stricter, and nobody here may raise that,

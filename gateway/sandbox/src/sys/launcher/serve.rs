@@ -3,6 +3,7 @@
 use super::bare::{self, Errno, RawFd, call};
 use super::child::{self, Argument, Order};
 use super::clone::{Shape, vfork};
+use super::file;
 use super::kernel as k;
 use super::message;
 use super::wear::{self, Worn};
@@ -94,7 +95,7 @@ fn one(
         answered => answered,
     };
     if pidfd >= 0 {
-        message::close(pidfd);
+        file::close(pidfd);
     }
     fds.close();
     match answered {

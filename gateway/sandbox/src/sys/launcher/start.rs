@@ -7,6 +7,7 @@
 mod bare;
 mod child;
 mod clone;
+mod file;
 mod kernel;
 mod last;
 mod message;

@@ -7,7 +7,7 @@ use super::clone::{reset_handlers, swap_signal_mask};
 use super::kernel as k;
 use super::message::{self, Descriptors, Limits, Reader};
 use super::wire::{CONTROL, Reply, Step, operation};
-use super::{mount, process};
+use super::{file, mount, process};
 
 /// Size of a private root's own memory: it holds names of folders and links only.
 const ROOT_SIZE: &CStr = c"256k";
@@ -121,7 +121,7 @@ pub(crate) fn wear(buffer: &mut [u8]) -> core::result::Result<Worn, Failed> {
     message::answer(CONTROL, &reply, fd).at(Step::Listener)?;
     let (worn, listener) = outcome?;
     if let Some(listener) = listener {
-        message::close(listener);
+        file::close(listener);
     }
     Ok(worn)
 }
@@ -161,7 +161,7 @@ fn put_on(buffer: &mut [u8]) -> core::result::Result<(Worn, Option<RawFd>), Fail
         Some((operations, reader)) => build_root(operations, reader).at(Step::PrivateRoot)?,
         None => mount::change_folder(wanted.folder).at(Step::WorkingDirectory)?,
     }
-    message::close(wanted.folder);
+    file::close(wanted.folder);
     // Only limits that the launcher itself keeps easily; they need no privilege, being lowered.
     wanted.limits.each(process::limit).at(Step::Rlimits)?;
     reduce_privileges(wanted.is_root).at(Step::Identity)?;
@@ -202,8 +202,8 @@ fn map_ids(users: &[u8], groups: &[u8]) -> Result<()> {
 
 fn write_once(path: &CStr, text: &[u8]) -> Result<()> {
     let file = mount::open_at(k::AT_FDCWD, path, k::O_WRONLY, 0)?;
-    let written = mount::write(file, text);
-    message::close(file);
+    let written = file::write(file, text);
+    file::close(file);
     written
 }
 
@@ -250,7 +250,7 @@ fn build_root(operations: usize, mut reader: Reader<'_>) -> Result<()> {
     mount::restrict_mount(tree, mount::READ_ONLY, false)?;
     mount::change_folder(tree)?;
     mount::pivot_here()?;
-    message::close(tree);
+    file::close(tree);
     Ok(())
 }
 
@@ -264,7 +264,7 @@ fn build(tree: RawFd, reader: &mut Reader<'_>) -> Result<()> {
         operation::FILE => {
             let flags = k::O_WRONLY | k::O_CREAT | k::O_EXCL;
             let file = mount::open_at(tree, reader.string()?, flags, 0o444)?;
-            message::close(file);
+            file::close(file);
             Ok(())
         }
         operation::BIND => {
@@ -272,7 +272,7 @@ fn build(tree: RawFd, reader: &mut Reader<'_>) -> Result<()> {
             let attributes = mount::READ_ONLY | mount::NO_SETUID | mount::NO_DEVICES;
             mount::restrict_mount(copy, attributes, true)?;
             mount::attach(copy, tree, reader.string()?)?;
-            message::close(copy);
+            file::close(copy);
             Ok(())
         }
         _ => Err(Errno(k::EBADMSG)),
