@@ -3,6 +3,7 @@
 mod channels;
 mod echo;
 mod every_call;
+mod headers;
 mod host;
 mod launcher;
 mod limits;
