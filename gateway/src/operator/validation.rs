@@ -7,7 +7,7 @@ use std::path::Path;
 use plugin_protocol::report::{Severity, ValidationReport};
 
 use crate::error::Error;
-use crate::router::Offered;
+use crate::router::findings;
 use registry::Package;
 
 /// The largest manifest file that is read, in bytes; the validator refuses much smaller ones.
@@ -26,9 +26,7 @@ fn package(path: &Path) -> Result<ValidationReport, Error> {
     let package = Package::read(path)?;
     let (mut report, manifest) = validator::check_manifest(package.manifest_bytes());
     if let Some(manifest) = manifest {
-        report
-            .issues
-            .extend(validator::check_package(&manifest, &Offered(&package)));
+        report.issues.extend(findings(&manifest, &package));
         report.valid = report
             .issues
             .iter()

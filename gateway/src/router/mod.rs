@@ -23,7 +23,7 @@ pub use record::{Invoke, Outcome};
 
 pub(crate) use exchange::Call;
 pub(crate) use export::proof_extras;
-pub(crate) use files::Offered;
+pub(crate) use files::findings;
 pub(crate) use invocation::Router;
 pub(crate) use metrics::{CONTENT_TYPE, Counts};
 pub(crate) use pipeline::Pipeline;

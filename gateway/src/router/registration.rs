@@ -10,7 +10,7 @@ use plugin_protocol::{canonical, json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::files::Offered;
+use super::files::findings;
 use crate::error::Error;
 use ledger::{Draft, Record};
 use registry::{Package, RegistrationFacts};
@@ -59,7 +59,7 @@ impl Candidate {
         let Some(manifest) = manifest else {
             return Self::unusable(package.manifest_bytes(), report);
         };
-        let fault = all_errors(&validator::check_package(&manifest, &Offered(package)));
+        let fault = all_errors(&findings(&manifest, package));
         Ok(Self {
             plugin_id: manifest.plugin_id.clone(),
             name: manifest.name.clone(),

@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::image::Class;
@@ -32,10 +32,42 @@ const HEADER_BYTES: usize = 56;
 /// More program headers than any linker writes (about 15), so that a loop over them is short.
 const HEADERS_MAX: usize = 128;
 
+/// Where C libraries have their loaders, in every spelling that linkers write. Any other file of the host that a program named would
+/// be started as a loader, and whether it is there be told.
+const LOADERS: [&str; 8] = [
+    "/lib64/ld-linux-x86-64.so.2",
+    "/usr/lib64/ld-linux-x86-64.so.2",
+    "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+    "/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+    "/lib/ld-linux-x86-64.so.2",
+    "/usr/lib/ld-linux-x86-64.so.2",
+    "/lib/ld-musl-x86_64.so.1",
+    "/usr/lib/ld-musl-x86_64.so.1",
+];
+
+/// The class of a plugin's program, as [`class`] says; its loader is one of the usual ones.
+///
+/// # Errors
+/// As [`class`], and when it names another loader.
+pub(crate) fn class_of_plugin(bytes: &[u8]) -> Result<Class, Error> {
+    let class = class(bytes)?;
+    if class == Class::Dynamic && !loader(bytes).is_some_and(|path| is_usual(&path)) {
+        return refuse(
+            "its PT_INTERP header names a loader that is none of the usual ones: link it without `--dynamic-linker`, or statically",
+        );
+    }
+    Ok(class)
+}
+
+/// Whether a plugin's program may name this loader.
+pub(crate) fn is_usual(loader: &Path) -> bool {
+    LOADERS.iter().any(|usual| Path::new(usual) == loader)
+}
+
 /// The class of a program: dynamic when its headers name a loader.
 ///
 /// # Errors
-/// When it is no x86-64 program, or when it asks for memory that is writable and executable at once.
+/// When it is no x86-64 program, or when the kernel would give it memory that is writable and executable at once.
 pub(crate) fn class(bytes: &[u8]) -> Result<Class, Error> {
     if bytes.get(..IDENT.len()) != Some(&IDENT[..]) {
         return refuse("it is not a 64-bit ELF file");
@@ -44,18 +76,22 @@ pub(crate) fn class(bytes: &[u8]) -> Result<Class, Error> {
     if half(bytes, 18) != Some(MACHINE_X86_64) || !kind.is_some_and(|kind| TYPES.contains(&kind)) {
         return refuse("it is not an x86-64 program");
     }
+    let damaged = "its program headers are damaged: build it anew";
     let mut class = Class::Static;
-    for header in headers(bytes).ok_or(Error::Format {
-        reason: "its program headers are damaged",
-    })? {
-        let (Some(kind), Some(flags)) = (word(header, 0), word(header, 4)) else {
-            return refuse("its program headers are damaged");
+    for header in headers(bytes).ok_or(Error::Format { reason: damaged })? {
+        let Some(header) = Header::read(header) else {
+            return refuse(damaged);
         };
-        if kind == PT_INTERP {
-            class = Class::Dynamic;
+        match (header.kind, class) {
+            (PT_INTERP, Class::Static) => class = Class::Dynamic,
+            // The kernel takes the first.
+            (PT_INTERP, Class::Dynamic | Class::Runtime) => {
+                return refuse("it has two PT_INTERP headers: build it anew");
+            }
+            (_, _) => {}
         }
-        if asks_for_writable_code(kind, flags) {
-            return refuse("it asks for memory that is both writable and executable");
+        if let Some(reason) = header.asks_for_writable_code() {
+            return refuse(reason);
         }
     }
     Ok(class)
@@ -64,8 +100,8 @@ pub(crate) fn class(bytes: &[u8]) -> Result<Class, Error> {
 /// The loader that the headers name; `None` for static programs and for damaged or foreign files.
 pub(crate) fn loader(bytes: &[u8]) -> Option<PathBuf> {
     let header = headers(bytes)?.find(|header| word(header, 0) == Some(PT_INTERP))?;
-    let start = usize::try_from(u64::from_le_bytes(header.get(8..16)?.try_into().ok()?)).ok()?;
-    let length = usize::try_from(u64::from_le_bytes(header.get(32..40)?.try_into().ok()?)).ok()?;
+    let start = usize::try_from(long(header, 8)?).ok()?;
+    let length = usize::try_from(long(header, 32)?).ok()?;
     let path = bytes.get(start..start.checked_add(length)?)?;
     let path = CStr::from_bytes_until_nul(path).ok()?;
     Some(PathBuf::from(OsStr::from_bytes(path.to_bytes())))
@@ -75,14 +111,47 @@ fn refuse(reason: &'static str) -> Result<Class, Error> {
     Err(Error::Format { reason })
 }
 
-/// Whether a header asks for writable code: an executable stack, or a segment with both bits.
-fn asks_for_writable_code(kind: u32, flags: u32) -> bool {
-    let (execute, write) = (flags & 1 != 0, flags & 2 != 0);
-    execute && write && matches!(kind, PT_LOAD | PT_GNU_STACK)
+/// What counts of one program header.
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    kind: u32,
+    flags: u32,
+    bytes_in_file: u64,
+    bytes_in_memory: u64,
+}
+
+impl Header {
+    fn read(header: &[u8]) -> Option<Self> {
+        Some(Self {
+            kind: word(header, 0)?,
+            flags: word(header, 4)?,
+            bytes_in_file: long(header, 32)?,
+            bytes_in_memory: long(header, 40)?,
+        })
+    }
+
+    /// Why the kernel would make writable code of this header, if it would (`load_elf_binary` of fs/binfmt_elf.c, Linux 5.8 and later).
+    fn asks_for_writable_code(self) -> Option<&'static str> {
+        let (execute, write) = (self.flags & 1 != 0, self.flags & 2 != 0);
+        match self.kind {
+            // The last of several counts, and only this bit of it: a stack is writable anyway. Without any, it is not executable.
+            PT_GNU_STACK if execute => Some(
+                "its PT_GNU_STACK header asks for an executable stack: link it with `-z noexecstack`",
+            ),
+            PT_LOAD if execute && write => Some(
+                "one of its segments is both writable and executable: link it without `-N`, with `-z separate-code`",
+            ),
+            // What is not in the file is memory of its own, which is writable whatever the flags say.
+            PT_LOAD if execute && self.bytes_in_memory > self.bytes_in_file => Some(
+                "one of its executable segments is larger in memory than in the file, so that the rest would be writable: link it with `-z separate-code`",
+            ),
+            _ => None,
+        }
+    }
 }
 
 fn headers(bytes: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
-    let offset = usize::try_from(u64::from_le_bytes(bytes.get(32..40)?.try_into().ok()?)).ok()?;
+    let offset = usize::try_from(long(bytes, 32)?).ok()?;
     let size = usize::from(half(bytes, 54)?);
     let count = usize::from(half(bytes, 56)?);
     if size != HEADER_BYTES || count == 0 || count > HEADERS_MAX {
@@ -94,6 +163,10 @@ fn headers(bytes: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
 
 fn half(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn long(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
@@ -116,9 +189,25 @@ mod tests {
 
     #[test]
     fn writable_code_is_refused() {
-        assert!(asks_for_writable_code(PT_GNU_STACK, 7));
-        assert!(asks_for_writable_code(PT_LOAD, 7));
-        assert!(!asks_for_writable_code(PT_LOAD, 5));
-        assert!(!asks_for_writable_code(PT_GNU_STACK, 6));
+        let asks = |kind, flags, bytes_in_file, bytes_in_memory| {
+            let header = Header {
+                kind,
+                flags,
+                bytes_in_file,
+                bytes_in_memory,
+            };
+            header.asks_for_writable_code().is_some()
+        };
+        let (execute, write, read) = (1, 2, 4);
+        for flags in [execute, execute | read, execute | write | read] {
+            assert!(asks(PT_GNU_STACK, flags, 0, 0), "{flags}");
+        }
+        assert!(!asks(PT_GNU_STACK, write | read, 0, 0));
+        assert!(asks(PT_LOAD, execute | write | read, 1, 1));
+        assert!(!asks(PT_LOAD, execute | read, 1, 1));
+        for flags in [execute, execute | read] {
+            assert!(asks(PT_LOAD, flags, 0, 1) && asks(PT_LOAD, flags, 1, 2));
+        }
+        assert!(!asks(PT_LOAD, write | read, 0, 1));
     }
 }

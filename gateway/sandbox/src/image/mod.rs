@@ -48,7 +48,7 @@ impl Image {
         if Sha256::digest(bytes).as_slice() != sha256_expected {
             return Err(Error::Digest);
         }
-        let class = elf::class(bytes)?;
+        let class = elf::class_of_plugin(bytes)?;
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let file = memfd_create(name, flags | MemfdFlags::EXEC)
             // Kernels before 6.3 do not know the flag, and make every memory file executable.
@@ -64,6 +64,14 @@ impl Image {
             class,
             loader: elf::loader(bytes),
         })
+    }
+
+    /// Looks whether a program can be run here, as [`Self::seal`] does.
+    ///
+    /// # Errors
+    /// When the bytes are not a program for this machine, or its headers ask for what no plugin gets.
+    pub fn check(bytes: &[u8]) -> Result<(), Error> {
+        elf::class_of_plugin(bytes).map(drop)
     }
 
     /// The class that the program's own headers put it in.

@@ -289,7 +289,8 @@ fn loader(runtimes: &Runtimes) -> Option<PathBuf> {
         .get("sh")
         .map(|runtime| runtime.interpreter.clone());
     let own = PathBuf::from("/proc/self/exe");
-    let named = |path: PathBuf| elf::loader(&fs::read(path).ok()?);
+    let named =
+        |path: PathBuf| elf::loader(&fs::read(path).ok()?).filter(|path| elf::is_usual(path));
     shell.and_then(named).or_else(|| named(own))
 }
 

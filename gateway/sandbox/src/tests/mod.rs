@@ -4,6 +4,7 @@ mod channels;
 mod echo;
 mod ends;
 mod every_call;
+mod headers;
 mod host;
 mod launcher;
 mod limits;
