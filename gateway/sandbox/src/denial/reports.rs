@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -22,6 +22,9 @@ const UNCLAIMED_MAX: usize = 1024;
 /// The most reports that the keeper takes before it looks whether its launcher is still there.
 const TAKEN_MAX: usize = 256;
 
+/// How often a plugin may raise the signal of an abort in itself. A library's abort does it twice; each time costs the gateway a look.
+const ABORTS_MAX: u32 = 64;
+
 /// A started plugin and what was reported of it.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -31,7 +34,7 @@ pub(crate) struct Run {
     asks_name_service: bool,
     denied: Mutex<Option<Denial>>,
     probes: AtomicU32,
-    aborted: AtomicBool,
+    aborts: AtomicU32,
 }
 
 impl Run {
@@ -42,7 +45,7 @@ impl Run {
             asks_name_service,
             denied: Mutex::new(None),
             probes: AtomicU32::new(0),
-            aborted: AtomicBool::new(false),
+            aborts: AtomicU32::new(0),
         }
     }
 
@@ -56,7 +59,12 @@ impl Run {
 
     /// Whether it raised the signal of an abort in itself. A handler of its own may have caught it.
     pub(crate) fn aborted(&self) -> bool {
-        self.aborted.load(Ordering::Relaxed)
+        self.aborts.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether it was ended for doing so without end.
+    pub(crate) fn aborted_too_often(&self) -> bool {
+        self.aborts.load(Ordering::Relaxed) > ABORTS_MAX
     }
 
     /// How many benign probes were answered with an error.
@@ -204,7 +212,9 @@ impl Reports {
                 wait::kill(&run.child.pidfd).during("kill a plugin")
             }
             Judgement::Abort => {
-                run.aborted.store(true, Ordering::Relaxed);
+                if run.aborts.fetch_add(1, Ordering::Relaxed) >= ABORTS_MAX {
+                    return wait::kill(&run.child.pidfd).during("kill a plugin");
+                }
                 notify::proceed(self.listener(), report.id).during("let an abort go on")
             }
             Judgement::Gone => Ok(()),

@@ -51,6 +51,14 @@ int main(void) { request(); signal(SIGABRT, handler); if (!setjmp(back)) abort()
     }
 }
 
+#[test]
+fn aborts_without_end_are_ended() {
+    let flood = "static void handler(int s) {} int main(void) { request(); signal(SIGABRT, handler); for (;;) raise(SIGABRT); }";
+    let report = run_c(&sandbox(), flood, Link::Static);
+    assert_eq!(report.end, End::Signalled(libc::SIGABRT), "{report:?}");
+    assert!(report.usage.wall < Duration::from_secs(2), "{report:?}");
+}
+
 const HUNGRY_NODE: &str = "const held = []; for (;;) held.push(new Array(1000).fill(held.length));";
 
 #[test]

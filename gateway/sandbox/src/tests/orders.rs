@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::launcher::try_run_within;
 use super::races::launcher;
 use super::support::{
-    Link, Permit, alone, children_of, made, program, run, sandbox, script, soon, text, wait_for,
+    Link, Permit, alone, children_of, limits, made, program, run, sandbox, script, soon, text,
+    wait_for,
 };
-use crate::{End, Entry, Error, Sandbox};
+use crate::{End, Entry, Error, Limits, Sandbox};
 
 /// The contract's bound (section 4), written out so that a changed constant shows here.
 const ARGUMENTS: usize = 256;
@@ -82,6 +83,28 @@ fn an_order_beyond_the_bound_is_refused_in_words_and_ends_nobody() {
                     subject.contains("argument") && value.contains("at most"),
                     "{subject} {value}"
                 );
+            }
+        });
+    });
+}
+
+/// What an exec takes of memory before it is one is charged to the plugin's group, and the launcher's memory is still the plugin's then: lack
+/// of it must not end both.
+#[test]
+fn the_longest_order_with_the_least_memory_ends_nobody() {
+    let name = "orders::the_longest_order_with_the_least_memory_ends_nobody";
+    alone(name, || {
+        let sandbox = sandbox();
+        let counting = program(COUNT, Link::Static);
+        let entry = with_arguments(&counting, arguments(ARGUMENTS, ARGUMENT_BYTES));
+        beside_another(&sandbox, |folder| {
+            let limits = Limits {
+                memory_bytes: 1,
+                ..limits()
+            };
+            let time = Duration::from_secs(5);
+            for _ in 0..20 {
+                super::support::run_within(&sandbox, &entry, folder, "{}\n", time, limits);
             }
         });
     });

@@ -324,6 +324,9 @@ impl Watch<'_> {
             {
                 End::Signalled(libc::SIGABRT)
             }
+            Death::Signalled(libc::SIGKILL) if self.started.run.aborted_too_often() => {
+                End::Signalled(libc::SIGABRT)
+            }
             Death::Signalled(signal) => End::Signalled(signal),
             Death::Exited(_) if !self.answer.is_empty() => End::Answered,
             Death::Exited(code) => End::Exited(code),
