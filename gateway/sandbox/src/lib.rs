@@ -64,15 +64,22 @@ pub use cancel::Cancel;
 pub use error::Error;
 pub use host::threats::threat_table;
 pub use image::{Class, Image};
-pub use job::{Entry, Job, Limits};
+pub use job::{Entry, Job, Limits, WhenRefused};
 pub use layer::{Layer, Protection};
 pub use passing::{PassingFolder, remove_all as remove_passing_folders};
 pub use plan::runtimes::{RuntimeChoice, Runtimes};
 pub use probe::try_acts;
-pub use report::{Denial, End, Report, Tail, Usage};
+pub use report::{Denial, Denials, End, Report, Tail, Usage};
 pub use sandbox::{Sandbox, examine};
 pub use settings::{Pretend, Settings};
 pub use threat::Threat;
+
+/// The most refused calls of one run that are kept with their targets: the contract's "first 16 different ones".
+pub const DENIALS_KEPT: usize = 16;
+
+/// The most refused and answered calls of one run; one more ends it. A library tries a handful, and a script that throws its messages away
+/// by `2>/dev/null` some hundreds. Each costs the gateway about ten microseconds, so that a plugin can spend less than 0.1 s of it.
+pub const ASKED_MAX: u64 = 8_192;
 
 /// How much of standard error is kept, in bytes: the contract's "last 64 KiB".
 pub const STDERR_TAIL_BYTES: usize = 64 * 1024;

@@ -1,5 +1,6 @@
 //! What one run came to: how it ended, what it wrote, what it used and which layers held it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::layer::Layer;
@@ -17,10 +18,10 @@ pub struct Report {
     pub usage: Usage,
     /// The layers that were in force, in the order of [`Layer::ALL`].
     pub layers: Vec<Layer>,
-    /// The forbidden call that ended the run, when one did.
-    pub denied: Option<Denial>,
-    /// Benign probes of a language's start-up code that were answered with an error and let be.
-    pub probes: u32,
+    /// What it asked for and was refused, whether or not that ended it.
+    pub denied: Denials,
+    /// Benign probes that were answered as an empty machine would, and let be.
+    pub probes: u64,
 }
 
 /// How a run ended. All but `Cancelled` and `NeverStarted` are the plugin's doing.
@@ -44,13 +45,26 @@ pub enum End {
     CpuLimit,
     /// The kernel reported that the job's memory was used up.
     MemoryLimit,
-    /// The plugin made a forbidden system call.
+    /// The plugin made a hostile system call, or a refused one where that is to end it.
     Violation(Denial),
+    /// The plugin asked without end for what it may not have; this was the last that it asked for.
+    Flood(Denial),
     /// The caller gave up.
     Cancelled,
 }
 
-/// A forbidden system call, in words fit for notes and ledger.
+/// The refused calls of one run. They did nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Denials {
+    /// The first that differ from each other, in order; at most [`crate::DENIALS_KEPT`].
+    pub first: Vec<Denial>,
+    /// How many there were in all.
+    pub total: u64,
+    /// How many there were of each call, by its name.
+    pub calls: BTreeMap<&'static str, u64>,
+}
+
+/// A system call that was not let through, in words fit for notes and ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
     /// The call's name, such as `socket`.

@@ -11,7 +11,7 @@ use crate::launch::means::Means;
 use crate::layer::Protection;
 use crate::plan::Plan;
 use crate::plan::runtimes::Runtimes;
-use crate::report::{End, Report};
+use crate::report::Report;
 use crate::settings::Settings;
 use crate::watch::run;
 use crate::watch::watching::Seen;
@@ -86,16 +86,12 @@ impl<P> Sandbox<P> {
         self.standing.admit(plan.class)?;
         let layers = protections::engaged(&self.protections, plan.class);
         let seen = run::run(&self.means, &self.launchers, &plan, job)?;
-        let denied = if let End::Violation(denial) = &seen.end {
-            Some(denial.clone())
-        } else {
-            None
-        };
         let Seen {
             end,
             answer,
             stderr,
             usage,
+            denied,
             probes,
         } = seen;
         Ok(Report {

@@ -1,8 +1,12 @@
 //! Puts a reported system call into words. What is read from the plugin's memory is only ever shown, never acted on.
 
-use std::os::fd::BorrowedFd;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
-use crate::filter::calls;
+use rustix::fs::{Mode, OFlags};
+
+use crate::filter::{self, calls};
+use crate::image::Class;
 use crate::report::Denial;
 use crate::sys::notify::{self, Notification};
 
@@ -24,21 +28,72 @@ const BENIGN_PREFIXES: &[(&str, &str)] = &[
         "page size, read by Go's start-up",
     ),
     ("/etc/localtime", "time zone"),
-    ("/usr/share/zoneinfo/", "time zone"),
+    ("/etc/timezone", "time zone"),
+    ("/etc/zoneinfo", "time zone, as Go looks for it"),
+    ("/usr/share/zoneinfo", "time zone"),
+    ("/usr/lib/zoneinfo", "time zone, as Go looks for it"),
+    ("/usr/share/lib/zoneinfo", "time zone, as Go looks for it"),
+    ("/usr/share/locale/", "names of locales and translations"),
+    ("/usr/share/locale-langpack/", "translations"),
+    ("/usr/lib/gconv/", "character sets"),
+    ("/usr/lib64/gconv/", "character sets"),
+    ("/usr/lib/x86_64-linux-gnu/gconv/", "character sets"),
+    ("/etc/mime.types", "kinds of files"),
+    (
+        "/etc/apache/mime.types",
+        "kinds of files, as Go looks for them",
+    ),
+    (
+        "/etc/apache2/mime.types",
+        "kinds of files, as Go looks for them",
+    ),
+    (
+        "/etc/httpd/conf/mime.types",
+        "kinds of files, as Go looks for them",
+    ),
+    ("/usr/share/mime/", "kinds of files"),
+    ("/usr/local/share/mime/", "kinds of files"),
     ("/etc/ld.so.", "places of libraries"),
     ("/etc/malloc.conf", "options of jemalloc"),
     ("/usr/lib/locale/", "locale"),
-    ("/dev/urandom", "randomness, which getrandom gives too"),
-    ("/dev/random", "randomness, which getrandom gives too"),
 ];
+
+/// What decides how a plugin's calls are judged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker {
+    /// The class of its filter.
+    pub(crate) class: Class,
+    /// Whether it is a shell: at its start it asks the C library's name service who its user is, and for a terminal.
+    pub(crate) asks_name_service: bool,
+}
+
+/// A call, and what it asked for in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// Its name.
+    pub(crate) name: &'static str,
+    args: [u64; 6],
+    path: Option<String>,
+}
+
+/// What a call is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// An error number.
+    Fail(i32),
+    /// A device that the gateway opens.
+    Device(Device),
+}
 
 /// What to do about a reported call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Judgement {
-    /// A benign probe: answer with this error number and go on.
-    Refuse(i32),
+    /// A benign probe, or a harmless device: answer and go on.
+    Answer(Answer, Asked),
+    /// Answer with this error number, and name it.
+    Refuse(i32, Asked),
     /// The end of the plugin.
-    Deny(Denial),
+    Condemn(Asked),
     /// It raises the signal of an abort in itself, which it may; it is only noted. Its arguments are numbers, which nobody can change
     /// between this look and the kernel's.
     Abort,
@@ -47,11 +102,7 @@ pub(crate) enum Judgement {
 }
 
 /// Judges one report.
-pub(crate) fn judge(
-    listener: BorrowedFd<'_>,
-    report: &Notification,
-    asks_name_service: bool,
-) -> Judgement {
+pub(crate) fn judge(listener: BorrowedFd<'_>, report: &Notification, asker: Asker) -> Judgement {
     let name = u32::try_from(report.number)
         .ok()
         .and_then(calls::name)
@@ -64,24 +115,132 @@ pub(crate) fn judge(
     if matches!(name, "tgkill" | "tkill") {
         return Judgement::Abort;
     }
-    if opens(name) && path.as_deref().is_some_and(is_benign) {
-        return Judgement::Refuse(libc::ENOENT);
-    }
-    if asks_name_service && name == "socket" && is_name_service(&report.args) {
-        return Judgement::Refuse(libc::EACCES);
-    }
-    Judgement::Deny(Denial {
-        call: name.to_owned(),
-        detail: detail(name, &report.args, path.as_deref()),
-    })
+    let args = report.args;
+    sort(Asked { name, args, path }, asker)
 }
 
-fn opens(name: &str) -> bool {
-    matches!(name, "open" | "openat")
+/// The group that a call is of. Words read from memory choose only between harmless answers: nothing is ever let through for them.
+fn sort(asked: Asked, asker: Asker) -> Judgement {
+    let (name, path) = (asked.name, asked.path.as_deref().unwrap_or_default());
+    if let Some(flags) = asked.opens() {
+        if let Some(device) = Device::named(path, flags) {
+            return Judgement::Answer(Answer::Device(device), asked);
+        }
+        if is_benign(path) {
+            return Judgement::Answer(Answer::Fail(libc::ENOENT), asked);
+        }
+        if path == TERMINAL {
+            let no_terminal = libc::ENXIO;
+            return if asker.asks_name_service {
+                Judgement::Answer(Answer::Fail(no_terminal), asked)
+            } else {
+                Judgement::Refuse(no_terminal, asked)
+            };
+        }
+    }
+    if asker.asks_name_service && name == "socket" && is_name_service(&asked.args) {
+        return Judgement::Answer(Answer::Fail(libc::EACCES), asked);
+    }
+    if name == "clone" && int(asked.args[0]) & NAMESPACES != 0 {
+        return Judgement::Condemn(asked);
+    }
+    match filter::refusal(asker.class, name) {
+        Some(_) if name == "socket" && !is_common(asked.args[0]) => {
+            Judgement::Refuse(libc::EAFNOSUPPORT, asked)
+        }
+        // Reading around the host's cache, as a file system says that cannot do it.
+        Some(_) if asked.opens().is_some_and(is_direct_read) => {
+            Judgement::Refuse(libc::EINVAL, asked)
+        }
+        Some(errno) => Judgement::Refuse(errno, asked),
+        None => Judgement::Condemn(asked),
+    }
+}
+
+/// Whether a file is opened to be read with `O_DIRECT`.
+fn is_direct_read(flags: u32) -> bool {
+    let changes = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC;
+    flags & libc::O_DIRECT.cast_unsigned() != 0 && flags & changes.cast_unsigned() == 0
+}
+
+/// A process's terminal, which no plugin has.
+const TERMINAL: &str = "/dev/tty";
+
+/// `CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET`: not a process, but another jail.
+const NAMESPACES: u32 = 0x7e02_0000;
+
+/// Families whose sockets fail for want of permission; any other looks as if the kernel lacked it.
+fn is_common(family: u64) -> bool {
+    [libc::AF_UNIX, libc::AF_INET]
+        .map(i32::cast_unsigned)
+        .contains(&int(family))
+}
+
+impl Asked {
+    /// In words.
+    pub(crate) fn denial(&self) -> Denial {
+        Denial {
+            call: self.name.to_owned(),
+            detail: detail(self.name, &self.args, self.path.as_deref()),
+        }
+    }
+
+    /// The flags of a call that opens a file.
+    fn opens(&self) -> Option<u32> {
+        match self.name {
+            "open" => Some(int(self.args[1])),
+            "openat" => Some(int(self.args[2])),
+            _ => None,
+        }
+    }
+}
+
+/// A device that every plugin may open, also for writing: what is written to it goes nowhere. The gateway opens it and hands it over, so that
+/// a path that was exchanged after it was read still leads to nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Device {
+    path: &'static str,
+    flags: u32,
+    /// Whether its number is closed by exec.
+    pub(crate) closes_on_exec: bool,
+}
+
+impl Device {
+    /// The device of exactly this path. Randomness is only read: writing to it would stir the host's own pool. `/dev/zero` is not among them:
+    /// a shared map of it is memory that no limit on private memory counts.
+    fn named(path: &str, flags: u32) -> Option<Self> {
+        const DEVICES: [(&str, bool); 3] = [
+            ("/dev/null", true),
+            ("/dev/urandom", false),
+            ("/dev/random", false),
+        ];
+        /// `O_EXCL`, `O_DIRECTORY` and `O_PATH`: what asks for something else than an open device.
+        const OTHERWISE: i32 = libc::O_EXCL | libc::O_DIRECTORY | libc::O_PATH;
+        let writes = flags & libc::O_ACCMODE.cast_unsigned() != 0;
+        let (path, _) = DEVICES
+            .into_iter()
+            .find(|&(device, writable)| device == path && (writable || !writes))?;
+        (flags & OTHERWISE.cast_unsigned() == 0).then_some(Self {
+            path,
+            flags,
+            closes_on_exec: flags & libc::O_CLOEXEC.cast_unsigned() != 0,
+        })
+    }
+
+    /// A file of its own, so that no two plugins share a state of it.
+    pub(crate) fn open(self) -> io::Result<OwnedFd> {
+        let kept = OFlags::ACCMODE | OFlags::NONBLOCK | OFlags::APPEND;
+        let flags = OFlags::from_bits_retain(self.flags) & kept;
+        Ok(rustix::fs::open(
+            self.path,
+            flags | OFlags::CLOEXEC | OFlags::NOCTTY,
+            Mode::empty(),
+        )?)
+    }
 }
 
 /// How the C library opens a connection to its name service (`nscd`) before it reads /etc/passwd.
-/// Event loops open sockets in the very same way, so that only runtimes without one are believed.
+/// Event loops open sockets in the very same way, so that only shells are believed.
 fn is_name_service(args: &[u64; 6]) -> bool {
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     let [family, asked, protocol, ..] = args.map(int);
@@ -227,6 +386,60 @@ mod tests {
         assert!(!is_benign("/etc/passwd"));
         assert!(!is_benign("/proc/self/../1/environ"));
         assert!(!is_benign("/proc/1/environ"));
+    }
+
+    fn sorted(class: Class, name: &'static str, args: [u64; 6], path: Option<&str>) -> Judgement {
+        let asker = Asker {
+            class,
+            asks_name_service: false,
+        };
+        let path = path.map(str::to_owned);
+        sort(Asked { name, args, path }, asker)
+    }
+
+    #[test]
+    fn what_libraries_try_is_refused_and_what_nobody_honest_does_is_not() {
+        let errno = |name, args, path| match sorted(Class::Runtime, name, args, path) {
+            Judgement::Refuse(errno, _) => errno,
+            other => panic!("{name}: {other:?}"),
+        };
+        let first = |value| [value, 0, 0, 0, 0, 0];
+        let write = [0, 0, 0x241, 0, 0, 0];
+        assert_eq!(errno("socket", first(2), None), libc::EACCES);
+        assert_eq!(errno("socket", first(10), None), libc::EAFNOSUPPORT);
+        assert_eq!(errno("clone", first(17), None), libc::EPERM);
+        assert_eq!(errno("openat", write, Some("/tmp/x")), libc::EROFS);
+        assert_eq!(errno("openat", write, Some("/dev/tty")), libc::ENXIO);
+        assert_eq!(errno("openat", write, Some("/dev/null/../x")), libc::EROFS);
+        assert_eq!(errno("openat", write, None), libc::EROFS);
+        for (name, args) in [
+            ("ptrace", [0; 6]),
+            ("mount", [0; 6]),
+            ("clone", first(0x1000_0011)),
+        ] {
+            let judged = sorted(Class::Runtime, name, args, None);
+            assert!(
+                matches!(judged, Judgement::Condemn(_)),
+                "{name}: {judged:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn devices_are_opened_for_what_does_no_harm() {
+        assert!(Device::named("/dev/null", 0x241).is_some());
+        assert!(Device::named("/dev/urandom", 0).is_some());
+        for (path, flags) in [
+            ("/dev/urandom", 1),
+            ("/dev/random", 2),
+            ("/dev/zero", 0),
+            ("/dev/full", 0),
+            ("/dev//null", 0),
+            ("/dev/null", 0xc1),
+            ("/dev/null", 0x20_0000),
+        ] {
+            assert_eq!(Device::named(path, flags), None, "{path} {flags:x}");
+        }
     }
 
     #[test]

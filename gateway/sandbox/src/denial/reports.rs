@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::denial::judge::{self, Judgement};
+use crate::denial::judge::{self, Answer, Judgement};
+use crate::denial::run::{Fate, Run};
 use crate::error::{Error, While};
 use crate::plan::limits::THREADS_MAX;
-use crate::report::Denial;
 use crate::sys::notify::{self, Notification};
-use crate::sys::spawn::Child;
 use crate::sys::wait;
 
 /// The most reports that wait for a run to claim them. A plugin can make a report before the gateway has heard of its start;
@@ -21,57 +20,6 @@ const UNCLAIMED_MAX: usize = 1024;
 
 /// The most reports that the keeper takes before it looks whether its launcher is still there.
 const TAKEN_MAX: usize = 256;
-
-/// How often a plugin may raise the signal of an abort in itself. A library's abort does it twice; each time costs the gateway a look.
-const ABORTS_MAX: u32 = 64;
-
-/// A started plugin and what was reported of it.
-#[derive(Debug)]
-pub(crate) struct Run {
-    /// The process.
-    pub(crate) child: Child,
-    /// Whether a question to the C library's name service is a probe and no attack.
-    asks_name_service: bool,
-    denied: Mutex<Option<Denial>>,
-    probes: AtomicU32,
-    aborts: AtomicU32,
-}
-
-impl Run {
-    /// A run of which nothing was reported.
-    pub(crate) fn new(child: Child, asks_name_service: bool) -> Self {
-        Self {
-            child,
-            asks_name_service,
-            denied: Mutex::new(None),
-            probes: AtomicU32::new(0),
-            aborts: AtomicU32::new(0),
-        }
-    }
-
-    /// The first forbidden call, when there was one.
-    pub(crate) fn denied(&self) -> Option<Denial> {
-        self.denied
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Whether it raised the signal of an abort in itself. A handler of its own may have caught it.
-    pub(crate) fn aborted(&self) -> bool {
-        self.aborts.load(Ordering::Relaxed) > 0
-    }
-
-    /// Whether it was ended for doing so without end.
-    pub(crate) fn aborted_too_often(&self) -> bool {
-        self.aborts.load(Ordering::Relaxed) > ABORTS_MAX
-    }
-
-    /// How many benign probes were answered with an error.
-    pub(crate) fn probes(&self) -> u32 {
-        self.probes.load(Ordering::Relaxed)
-    }
-}
 
 /// The listener of one launcher and the runs that it may report.
 ///
@@ -198,26 +146,47 @@ impl Reports {
     }
 
     fn judge(&self, run: &Run, report: &Notification) -> Result<(), Error> {
-        match judge::judge(self.listener(), report, run.asks_name_service) {
-            Judgement::Refuse(errno) => {
-                run.probes.fetch_add(1, Ordering::Relaxed);
-                notify::refuse(self.listener(), report.id, errno).during("answer a probe")
-            }
-            // Not answered: the caller stays stopped inside the call until the kill.
-            Judgement::Deny(denied) => {
-                run.denied
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .get_or_insert(denied);
-                wait::kill(&run.child.pidfd).during("kill a plugin")
+        let (fate, answer) = match judge::judge(self.listener(), report, run.asker) {
+            Judgement::Gone => return Ok(()),
+            Judgement::Abort if run.abort() == Fate::Ends => {
+                return wait::kill(&run.child.pidfd).during("kill a plugin");
             }
             Judgement::Abort => {
-                if run.aborts.fetch_add(1, Ordering::Relaxed) >= ABORTS_MAX {
-                    return wait::kill(&run.child.pidfd).during("kill a plugin");
-                }
-                notify::proceed(self.listener(), report.id).during("let an abort go on")
+                return notify::proceed(self.listener(), report.id).during("let an abort go on");
             }
-            Judgement::Gone => Ok(()),
+            Judgement::Answer(answer, asked) => (run.answer(|| asked.denial()), answer),
+            Judgement::Refuse(errno, asked) => {
+                (run.refuse(asked.denial(), asked.name), Answer::Fail(errno))
+            }
+            Judgement::Condemn(asked) => (run.condemn(asked.denial()), Answer::Fail(libc::EPERM)),
+        };
+        match fate {
+            // Not answered: the caller stays stopped inside the call until the kill.
+            Fate::Ends => wait::kill(&run.child.pidfd).during("kill a plugin"),
+            Fate::GoesOn => self.answer(report, answer),
+        }
+    }
+
+    fn answer(&self, report: &Notification, answer: Answer) -> Result<(), Error> {
+        let given = match answer {
+            Answer::Fail(errno) => notify::refuse(self.listener(), report.id, errno),
+            Answer::Device(device) => device.open().and_then(|file| {
+                notify::give(
+                    self.listener(),
+                    report.id,
+                    file.as_fd(),
+                    device.closes_on_exec,
+                )
+            }),
+        };
+        match given {
+            Ok(()) => Ok(()),
+            // The plugin has no number left, or the gateway none: the call fails, as it would by itself.
+            Err(error) if matches!(answer, Answer::Device(_)) => {
+                let errno = error.raw_os_error().unwrap_or(libc::EMFILE);
+                notify::refuse(self.listener(), report.id, errno).during("answer a call")
+            }
+            Err(error) => Err(error).during("answer a call"),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! so nothing hides in the upper half.
 
 use super::program::{Check, Verdict};
-use super::{Wanted, plain};
+use super::{Wanted, answer_of, plain};
 use crate::filter::policy::Answer;
 use crate::image::Class;
 
@@ -101,6 +101,18 @@ const ARCH_PRCTL_CODES: [u32; 4] = [0x1001, 0x1002, 0x1003, 0x1004];
 /// personality(2) with this value only asks.
 const PERSONALITY_QUERY: u32 = u32::MAX;
 
+/// `AF_UNIX`.
+const LOCAL_FAMILY: u32 = 1;
+/// `SOCK_STREAM` and `SOCK_DGRAM`.
+const PAIR_KINDS: [u32; 2] = [1, 2];
+/// `SOCK_NONBLOCK | SOCK_CLOEXEC`, which may stand beside a kind.
+const PAIR_EXTRAS: u32 = 0x8_0800;
+/// `SOL_SOCKET`.
+const SOCKET_LEVEL: u32 = 1;
+/// What event loops ask of a socket: kind, error, sizes of buffers, whether it listens, protocol, family. Who is at the other end, and a
+/// handle on that process, are not among them.
+const SOCKET_OPTIONS: [u32; 7] = [3, 4, 7, 8, 30, 38, 39];
+
 const fn equals(argument: u8, value: u32) -> Check {
     Check {
         argument,
@@ -151,17 +163,24 @@ fn one_of(argument: u8, values: &[u32]) -> Vec<Vec<Check>> {
 
 /// Every conditional verdict, by the call's name.
 pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
-    let when = |lists, answer| Verdict::When(lists, Box::new(plain(answer, wanted.reported)));
+    let when = |lists, answer| Verdict::When(lists, Box::new(plain(answer, wanted)));
+    // What the tables say of the call where its arguments let nothing through.
+    let as_listed = |name, lists| {
+        let answer = answer_of(wanted.class, name).unwrap_or(Answer::Hostile);
+        (name, when(lists, answer))
+    };
     let own_limit_asked = vec![equals(0, 0), equals(2, 0), upper_equals(2, 0)];
     let not_permitted = Answer::Fail(libc::EPERM);
     let unknown = Answer::Fail(libc::EINVAL);
     let mut table = vec![
+        as_listed("clone", vec![vec![masked(0, !THREAD_EXTRAS, THREAD_FLAGS)]]),
+        as_listed("socketpair", pairs()),
+        // Without an address: a null pointer, whole.
+        as_listed("sendto", vec![vec![equals(4, 0), upper_equals(4, 0)]]),
+        as_listed("recvfrom", vec![vec![equals(4, 0), upper_equals(4, 0)]]),
         (
-            "clone",
-            when(
-                vec![vec![masked(0, !THREAD_EXTRAS, THREAD_FLAGS)]],
-                Answer::Report,
-            ),
+            "getsockopt",
+            when(socket_options(), Answer::Fail(libc::ENOPROTOOPT)),
         ),
         ("mmap", when(maps(wanted), Answer::Fail(libc::EACCES))),
         (
@@ -186,32 +205,23 @@ pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
         ("madvise", when(one_of(2, &MADVISE_ADVICE), unknown)),
         ("prctl", when(one_of(0, &PRCTL_OPTIONS), unknown)),
         ("arch_prctl", when(one_of(0, &ARCH_PRCTL_CODES), unknown)),
-        (
-            "personality",
-            when(vec![vec![equals(0, PERSONALITY_QUERY)]], Answer::Report),
-        ),
+        as_listed("personality", vec![vec![equals(0, PERSONALITY_QUERY)]]),
         ("prlimit64", when(vec![own_limit_asked], not_permitted)),
     ];
     if wanted.reported {
         table.extend(ABORTS.map(|(name, signal)| {
             let other = vec![vec![unlike(signal, u32::MAX, SIGABRT)]];
-            (name, when(other, Answer::Report))
+            (name, Verdict::When(other, Box::new(Verdict::Report)))
         }));
     }
     if wanted.class != Class::Static {
-        table.push((
+        table.push(as_listed(
             "open",
-            when(
-                vec![vec![masked(1, OPEN_FOR_CHANGE | O_DIRECT, 0)]],
-                Answer::Report,
-            ),
+            vec![vec![masked(1, OPEN_FOR_CHANGE | O_DIRECT, 0)]],
         ));
-        table.push((
+        table.push(as_listed(
             "openat",
-            when(
-                vec![vec![masked(2, OPEN_FOR_CHANGE | O_DIRECT, 0)]],
-                Answer::Report,
-            ),
+            vec![vec![masked(2, OPEN_FOR_CHANGE | O_DIRECT, 0)]],
         ));
     }
     table
@@ -233,6 +243,23 @@ fn futexes(wanted: &Wanted) -> Vec<Vec<Check>> {
         lists.push(shared(FUTEX_WAKE));
     }
     lists
+}
+
+/// Streams and datagrams of the local family, whose protocol is 0 or the family's own number (unix(7)).
+fn pairs() -> Vec<Vec<Check>> {
+    let pair = |kind| {
+        vec![
+            equals(0, LOCAL_FAMILY),
+            masked(1, !PAIR_EXTRAS, kind),
+            masked(2, !LOCAL_FAMILY, 0),
+        ]
+    };
+    PAIR_KINDS.into_iter().map(pair).collect()
+}
+
+fn socket_options() -> Vec<Vec<Check>> {
+    let option = |&option: &u32| vec![equals(1, SOCKET_LEVEL), equals(2, option)];
+    SOCKET_OPTIONS.iter().map(option).collect()
 }
 
 /// Private memory, without the ways around the data limit; executable as the class allows.

@@ -25,8 +25,10 @@ pub(crate) struct Wanted {
     pub(crate) wakes_shared: bool,
     /// Whether it has a root of its own.
     pub(crate) private_root: bool,
-    /// Whether forbidden calls are reported; else they kill.
+    /// Whether refused and hostile calls are reported. Else the filter itself answers the ones with an error, and kills for the others.
     pub(crate) reported: bool,
+    /// Whether the filter, where nothing is reported, kills for refused calls too.
+    pub(crate) kills_refused: bool,
     /// Further calls that are let through.
     pub(crate) extra_calls: Vec<String>,
 }
@@ -46,7 +48,7 @@ impl Filter {
         let mut verdicts = BTreeMap::new();
         for row in tables(wanted).into_iter().flatten() {
             for number in row.calls.split_whitespace().filter_map(calls::number) {
-                verdicts.insert(number, plain(row.answer, wanted.reported));
+                verdicts.insert(number, plain(row.answer, wanted));
             }
         }
         for (name, verdict) in conditions::table(wanted) {
@@ -110,27 +112,51 @@ const ENOSYS: u16 = 38;
 const UNKNOWN: Verdict = Verdict::Errno(ENOSYS);
 
 fn tables(wanted: &Wanted) -> Vec<&'static [Row]> {
-    match (wanted.class, wanted.private_root) {
-        (Class::Static, true) => vec![
+    let mut tables = of_class(wanted.class);
+    if wanted.class == Class::Static {
+        tables.push(if wanted.private_root {
+            policy::STATIC_IN_EMPTY_ROOT
+        } else {
+            policy::STATIC_IN_HOST_ROOT
+        });
+    }
+    tables
+}
+
+/// The tables of a class, wherever it runs.
+fn of_class(class: Class) -> Vec<&'static [Row]> {
+    match class {
+        Class::Static => vec![policy::EVERYONE, policy::BY_ARGUMENTS, policy::STATIC],
+        Class::Dynamic | Class::Runtime => vec![
             policy::EVERYONE,
-            policy::STATIC,
-            policy::STATIC_IN_EMPTY_ROOT,
+            policy::BY_ARGUMENTS,
+            policy::READERS,
+            policy::WRITES,
         ],
-        (Class::Static, false) => vec![
-            policy::EVERYONE,
-            policy::STATIC,
-            policy::STATIC_IN_HOST_ROOT,
-        ],
-        (Class::Dynamic | Class::Runtime, _) => vec![policy::EVERYONE, policy::READERS],
     }
 }
 
-fn plain(answer: Answer, reported: bool) -> Verdict {
+fn answer_of(class: Class, name: &str) -> Option<Answer> {
+    policy::answer(&of_class(class), name)
+}
+
+/// What a reported call of this name is answered with, where it is one of those that ordinary libraries try; none for a hostile one.
+pub(crate) fn refusal(class: Class, name: &str) -> Option<i32> {
+    match answer_of(class, name) {
+        Some(Answer::Refuse(errno)) => Some(errno),
+        // Those that go through or are answered are never reported.
+        Some(Answer::Allow | Answer::Fail(_) | Answer::Hostile) | None => None,
+    }
+}
+
+fn plain(answer: Answer, wanted: &Wanted) -> Verdict {
+    let errno = |errno| Verdict::Errno(u16::try_from(errno).unwrap_or(ENOSYS));
     match answer {
         Answer::Allow => Verdict::Allow,
-        Answer::Fail(errno) => Verdict::Errno(u16::try_from(errno).unwrap_or(ENOSYS)),
-        Answer::Report if reported => Verdict::Report,
-        Answer::Report => Verdict::Kill,
+        Answer::Fail(number) => errno(number),
+        Answer::Refuse(_) | Answer::Hostile if wanted.reported => Verdict::Report,
+        Answer::Refuse(number) if !wanted.kills_refused => errno(number),
+        Answer::Refuse(_) | Answer::Hostile => Verdict::Kill,
     }
 }
 
@@ -152,6 +178,7 @@ mod tests {
             wakes_shared: class == Class::Static,
             private_root: true,
             reported: true,
+            kills_refused: false,
             extra_calls: Vec::new(),
         }
     }
@@ -350,17 +377,111 @@ mod tests {
     }
 
     #[test]
-    fn without_a_listener_reports_kill() {
-        let wanted = Wanted {
-            reported: false,
-            ..wanted(Class::Dynamic)
-        };
-        let program = Filter::build(&wanted).unwrap().with_mark(MARK);
-        for name in ["socket", "clone", "execveat", "openat"] {
-            let number = calls::number(name).unwrap();
-            let result = simulate(&program, ARCH_X86_64, number, [1, 1, 1, 0, 0, 0]);
-            assert_eq!(result, libc::SECCOMP_RET_KILL_PROCESS, "{name}");
+    fn without_a_listener_refused_calls_fail_and_hostile_ones_kill() {
+        let kill = libc::SECCOMP_RET_KILL_PROCESS;
+        for (kills_refused, socket, open) in [(false, ERRNO | 13, ERRNO | 30), (true, kill, kill)] {
+            let wanted = Wanted {
+                reported: false,
+                kills_refused,
+                ..wanted(Class::Dynamic)
+            };
+            let program = Filter::build(&wanted).unwrap().with_mark(MARK);
+            let run = |name| {
+                let number = calls::number(name).unwrap();
+                simulate(&program, ARCH_X86_64, number, [1, 1, 1, 0, 0, 0])
+            };
+            assert_eq!((run("socket"), run("openat")), (socket, open));
+            for name in [
+                "execveat",
+                "ptrace",
+                "mount",
+                "bpf",
+                "personality",
+                "seccomp",
+            ] {
+                assert_eq!(run(name), kill, "{name}");
+            }
         }
+    }
+
+    #[test]
+    fn pairs_of_sockets_are_local_streams_and_datagrams_without_addresses() {
+        let high = 1_u64 << 32;
+        let pair = |family, kind, protocol| {
+            verdict(
+                Class::Static,
+                "socketpair",
+                [family, kind, protocol, 0, 0, 0],
+            )
+        };
+        for kind in [1, 2, 1 | 0x800, 2 | 0x8_0000, 1 | 0x8_0800] {
+            assert_eq!(pair(1, kind, 0), ALLOW, "{kind:x}");
+        }
+        assert_eq!(pair(1, 1, 1), ALLOW);
+        for (family, kind, protocol) in [
+            (2, 1, 0),
+            (10, 2, 0),
+            (16, 3, 0),
+            (1, 5, 0),
+            (1, 3, 0),
+            (30, 5, 0),
+            (1, 1, 6),
+        ] {
+            assert_eq!(pair(family, kind, protocol), REPORT, "{family} {kind}");
+        }
+        for name in ["sendto", "recvfrom"] {
+            assert_eq!(verdict(Class::Static, name, [3, 1, 1, 0, 0, 0]), ALLOW);
+            for address in [1, high, 0x7fff_0000_0000] {
+                assert_eq!(
+                    verdict(Class::Static, name, [3, 1, 1, 0, address, 0]),
+                    REPORT
+                );
+            }
+        }
+        for name in [
+            "sendmsg", "recvmsg", "sendmmsg", "recvmmsg", "bind", "connect", "accept", "accept4",
+            "listen",
+        ] {
+            assert_eq!(
+                verdict(Class::Runtime, name, [3, 0, 0, 0, 0, 0]),
+                REPORT,
+                "{name}"
+            );
+        }
+        // The credentials of the other end, and a handle on it.
+        for option in [17, 77, 59] {
+            assert_eq!(
+                verdict(Class::Runtime, "getsockopt", [3, 1, option, 0, 0, 0]),
+                ERRNO | 92
+            );
+        }
+        assert_eq!(
+            verdict(Class::Runtime, "getsockopt", [3, 1, 4, 0, 0, 0]),
+            ALLOW
+        );
+    }
+
+    #[test]
+    fn what_is_reported_is_refused_or_hostile_and_nothing_else() {
+        for class in [Class::Static, Class::Dynamic, Class::Runtime] {
+            for number in 0..600 {
+                let Some(name) = calls::name(number) else {
+                    continue;
+                };
+                let answer = answer_of(class, name);
+                // Noted, and let go on.
+                if matches!(name, "tgkill" | "tkill") {
+                    continue;
+                }
+                if verdict(class, name, [u64::MAX; 6]) == REPORT {
+                    let known = matches!(answer, Some(Answer::Refuse(_) | Answer::Hostile));
+                    assert!(known, "{name}: {answer:?}");
+                }
+            }
+        }
+        assert_eq!(refusal(Class::Static, "openat"), Some(libc::ENOENT));
+        assert_eq!(refusal(Class::Runtime, "openat"), Some(libc::EROFS));
+        assert_eq!(refusal(Class::Runtime, "ptrace"), None);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The system-call policy as data: for each class, what goes through, what fails quietly and what is reported, each with its reason.
+//! The system-call policy as data: for each class, what goes through, what is answered, what is refused and what is hostile, each with
+//! its reason. Which group a call stands in decides what becomes of a plugin that makes it; it never decides whether the call has an effect.
 //! A call that stands nowhere here fails with `ENOSYS`, as on a kernel that does not have it.
 
 /// What a row says of its calls, before any conditions.
@@ -8,8 +9,10 @@ pub(super) enum Answer {
     Allow,
     /// Fails with this error number, because libraries and runtimes try it for good reasons.
     Fail(i32),
-    /// Is reported and ends the plugin: nothing that computes needs it.
-    Report,
+    /// What ordinary libraries try and go on without: it does nothing, fails with its usual error number, and is named.
+    Refuse(i32),
+    /// What no honest plugin does: it ends the plugin.
+    Hostile,
 }
 
 /// Some calls, by name, and one answer for one reason.
@@ -43,10 +46,18 @@ const fn fail(errno: i32, calls: &'static str, why: &'static str) -> Row {
     }
 }
 
-const fn report(calls: &'static str, why: &'static str) -> Row {
+const fn refuse(errno: i32, calls: &'static str, why: &'static str) -> Row {
     Row {
         calls,
-        answer: Answer::Report,
+        answer: Answer::Refuse(errno),
+        why,
+    }
+}
+
+const fn hostile(calls: &'static str, why: &'static str) -> Row {
+    Row {
+        calls,
+        answer: Answer::Hostile,
         why,
     }
 }
@@ -136,20 +147,19 @@ pub(super) const EVERYONE: &[Row] = &[
         "io_uring_setup io_uring_enter io_uring_register",
         "would make calls behind the filter's back; libraries fall back",
     ),
+    allow(
+        "shutdown getsockname getpeername",
+        "a pair of sockets between own threads, which has no name; anything else is no socket",
+    ),
     fail(
-        libc::ENOTSOCK,
-        "getsockname getpeername getsockopt setsockopt shutdown",
-        "there are no sockets; runtimes ask this of stdin",
+        libc::ENOPROTOOPT,
+        "setsockopt",
+        "event loops set nothing on a pair; the options reach filters, buffers and other sockets",
     ),
     fail(
         libc::EPERM,
-        "mlock mlock2 mlockall munlock munlockall",
-        "memory that cannot be taken back",
-    ),
-    fail(
-        libc::EPERM,
-        "sched_setaffinity sched_setparam sched_setscheduler sched_setattr sched_getattr setpriority ioprio_set ioprio_get",
-        "share of the processor is the host's to give",
+        "munlock munlockall sched_getattr ioprio_get",
+        "follow what is refused, or only ask",
     ),
     fail(
         libc::EPERM,
@@ -167,102 +177,126 @@ pub(super) const EVERYONE: &[Row] = &[
         "limits and session stay as they were set",
     ),
     fail(
-        libc::EPERM,
-        "inotify_init inotify_init1 inotify_add_watch inotify_rm_watch flock",
-        "files change for nobody here, and locks would be a channel between two runs",
-    ),
-    fail(
         libc::EACCES,
         "chdir fchdir",
         "path lookups that Landlock does not cover",
     ),
-    fail(
+    refuse(
         libc::EPERM,
-        "seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self",
-        "probes of runtimes; the jail is complete without them",
+        "mlock mlock2 mlockall",
+        "memory that cannot be taken back; libraries that keep secrets ask for it",
     ),
-    report("fork vfork", "a plugin is one process"),
-    report("execve execveat", "a plugin is one program"),
-    report(
-        "socket socketpair connect bind listen accept accept4",
-        "no network and no local sockets",
+    refuse(
+        libc::EPERM,
+        "sched_setaffinity sched_setparam sched_setscheduler sched_setattr setpriority ioprio_set",
+        "share of the processor is the host's to give; pools of threads ask for it",
     ),
-    report(
-        "sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg",
-        "as above, should a socket ever come to be here",
+    refuse(
+        libc::EPERM,
+        "inotify_init inotify_init1 inotify_add_watch inotify_rm_watch flock",
+        "files change for nobody here, and locks would be a channel between two runs",
     ),
-    report(
-        "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp",
-        "other processes' memory",
+    refuse(libc::EPERM, "fork vfork", "a plugin is one process"),
+    refuse(libc::EACCES, "execve", "a plugin is one program"),
+    refuse(
+        libc::EACCES,
+        "socket connect bind listen accept accept4",
+        "no network, no name service and no local sockets; libraries ask whether there are any",
     ),
-    report(
-        "pidfd_open pidfd_getfd pidfd_send_signal",
-        "handles on other processes and their descriptors",
+    refuse(
+        libc::EACCES,
+        "sendmsg recvmsg sendmmsg recvmmsg",
+        "a pair of sockets could pass descriptors on by these",
     ),
-    report(
+    refuse(
+        libc::EPERM,
+        "pidfd_open pidfd_send_signal",
+        "handles on processes; Go and asyncio ask whether there are any",
+    ),
+    refuse(
+        libc::EPERM,
         "kill rt_sigqueueinfo rt_tgsigqueueinfo",
         "signals to others; raise() and abort() use tgkill",
     ),
-    report(
-        "setns unshare mount umount2 pivot_root chroot move_mount open_tree open_tree_attr fsopen fsconfig fsmount fspick mount_setattr statmount listmount",
-        "the jail's own walls",
-    ),
-    report(
-        "bpf perf_event_open userfaultfd",
-        "kernel machinery with a long record of holes",
-    ),
-    report(
-        "keyctl add_key request_key",
-        "keyrings are shared between processes of one user",
-    ),
-    report(
+    refuse(
+        libc::EACCES,
         "shmget shmat shmctl shmdt semget semop semctl semtimedop msgget msgsnd msgrcv msgctl",
         "System V objects outlive their maker",
     ),
-    report(
+    refuse(
+        libc::EACCES,
         "mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr",
         "message queues outlive their maker",
     ),
-    report(
+    refuse(
+        libc::EPERM,
         "memfd_create memfd_secret",
         "files that could be executed or passed on, uncounted by the data limit",
     ),
-    report(
-        "modify_ldt iopl ioperm",
-        "segments and ports of the processor",
-    ),
-    report(
-        "init_module finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff acct quotactl quotactl_fd syslog vhangup",
-        "the machine itself",
-    ),
-    report(
-        "sethostname setdomainname settimeofday clock_settime adjtimex clock_adjtime",
-        "the machine's names and clocks",
-    ),
-    report(
-        "open_by_handle_at name_to_handle_at fanotify_init fanotify_mark lookup_dcookie",
-        "files reached around every path check",
-    ),
-    report(
-        "setuid setgid setreuid setregid setresuid setresgid setgroups setfsuid setfsgid capset",
-        "an identity other than its own",
-    ),
-    report(
+    refuse(
+        libc::EROFS,
         "creat mkdir mkdirat mknod mknodat rmdir unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat",
         "changes to files",
     ),
-    report(
+    refuse(
+        libc::EROFS,
         "truncate ftruncate fallocate chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes utimensat futimesat",
         "changes to files",
     ),
-    report(
+    refuse(
+        libc::EROFS,
         "setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat file_setattr",
         "changes to files",
     ),
+    hostile(
+        "execveat",
+        "the launcher's own exec: whoever makes it guesses at what it is known by",
+    ),
+    hostile(
+        "seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self",
+        "the jail's own walls; what intercepts calls begins here",
+    ),
+    hostile(
+        "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp pidfd_getfd",
+        "other processes' memory and descriptors",
+    ),
+    hostile(
+        "setns unshare mount umount2 pivot_root chroot move_mount open_tree open_tree_attr fsopen fsconfig fsmount fspick mount_setattr statmount listmount",
+        "the jail's own walls",
+    ),
+    hostile(
+        "bpf perf_event_open userfaultfd",
+        "kernel machinery with a long record of holes",
+    ),
+    hostile(
+        "keyctl add_key request_key",
+        "keyrings are shared between processes of one user",
+    ),
+    hostile(
+        "modify_ldt iopl ioperm",
+        "segments and ports of the processor",
+    ),
+    hostile(
+        "init_module finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff acct quotactl quotactl_fd syslog vhangup",
+        "the machine itself",
+    ),
+    hostile(
+        "sethostname setdomainname settimeofday clock_settime adjtimex clock_adjtime",
+        "the machine's names and clocks",
+    ),
+    hostile(
+        "open_by_handle_at name_to_handle_at fanotify_init fanotify_mark lookup_dcookie",
+        "files reached around every path check",
+    ),
+    hostile(
+        "setuid setgid setreuid setregid setresuid setresgid setgroups setfsuid setfsgid capset",
+        "an identity other than its own",
+    ),
 ];
 
-/// For static programs, whose root is empty: no file can be wanted but by a probe of libc's, which the supervisor knows by its path.
-pub(super) const STATIC: &[Row] = &[report(
+/// For static programs, whose root is empty: whatever they open is not there. They are asked all the same, so that what they looked for is named.
+pub(super) const STATIC: &[Row] = &[refuse(
+    libc::ENOENT,
     "open openat",
     "a static program has no file to open",
 )];
@@ -304,6 +338,37 @@ pub(super) const READERS: &[Row] = &[
     ),
 ];
 
+/// What conditions say of a call whose arguments let nothing through. Those of [`super::conditions`] are answered from here, so that
+/// filter and supervisor agree.
+pub(super) const BY_ARGUMENTS: &[Row] = &[
+    refuse(libc::EPERM, "clone", "a plugin is one process"),
+    refuse(
+        libc::EAFNOSUPPORT,
+        "socketpair",
+        "streams and datagrams between own threads, and no other family",
+    ),
+    refuse(
+        libc::EACCES,
+        "sendto recvfrom",
+        "an address would be somebody else's",
+    ),
+    hostile("personality", "another layout of memory, or another ABI"),
+];
+
+/// For programs and interpreters that read: files are opened for nothing else.
+pub(super) const WRITES: &[Row] = &[refuse(
+    libc::EROFS,
+    "open openat",
+    "a file to write; libraries look for a place",
+)];
+
+/// What stands at a call in these tables.
+pub(super) fn answer(tables: &[&[Row]], name: &str) -> Option<Answer> {
+    let mut rows = tables.iter().flat_map(|table| table.iter());
+    let found = rows.find(|row| row.calls.split_whitespace().any(|call| call == name));
+    found.map(|row| row.answer)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::calls;
@@ -317,6 +382,8 @@ mod tests {
             STATIC_IN_EMPTY_ROOT,
             STATIC_IN_HOST_ROOT,
             READERS,
+            BY_ARGUMENTS,
+            WRITES,
         ] {
             for row in table {
                 assert!(!row.why.is_empty());
@@ -330,9 +397,9 @@ mod tests {
     #[test]
     fn no_call_has_two_answers() {
         for tables in [
-            [EVERYONE, STATIC, STATIC_IN_EMPTY_ROOT],
-            [EVERYONE, STATIC, STATIC_IN_HOST_ROOT],
-            [EVERYONE, READERS, &[]],
+            [EVERYONE, BY_ARGUMENTS, STATIC, STATIC_IN_EMPTY_ROOT],
+            [EVERYONE, BY_ARGUMENTS, STATIC, STATIC_IN_HOST_ROOT],
+            [EVERYONE, BY_ARGUMENTS, READERS, WRITES],
         ] {
             let mut seen = std::collections::BTreeSet::new();
             for call in tables

@@ -144,6 +144,7 @@ impl Rehearsal {
                     wakes_shared: true,
                     private_root,
                     reported: self.0.reported,
+                    kills_refused: false,
                     extra_calls: Vec::new(),
                 },
                 ruleset: self.0.ruleset(&Places::default())?,

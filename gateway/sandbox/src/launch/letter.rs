@@ -103,6 +103,11 @@ impl<'a> Letter<'a> {
                 self.word(operation::FILE);
                 self.string(path);
             }
+            Operation::Device { source, path } => {
+                self.word(operation::DEVICE);
+                self.string(source);
+                self.string(path);
+            }
             Operation::Bind { source, path } => {
                 self.word(operation::BIND);
                 self.string(source);

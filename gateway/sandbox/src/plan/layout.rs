@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, While};
@@ -29,6 +30,13 @@ pub(crate) enum Operation {
     },
     /// Make an empty file to mount on.
     File(CString),
+    /// Show a host's device here; it can be opened as such.
+    Device {
+        /// On the host.
+        source: CString,
+        /// In the root.
+        path: CString,
+    },
     /// Show a host path here, read-only.
     Bind {
         /// On the host.
@@ -50,6 +58,7 @@ enum Node {
     Folder,
     Link(PathBuf),
     Bind { source: PathBuf, folder: bool },
+    Device(PathBuf),
 }
 
 impl Layout {
@@ -127,6 +136,9 @@ impl Tree {
                 .to_path_buf();
                 self.nodes
                     .insert(std::mem::replace(&mut at, from), Node::Link(target));
+            } else if kind.is_char_device() {
+                self.nodes.insert(at.clone(), Node::Device(at));
+                return Ok(());
             } else if self.covers.contains(&at) {
                 self.nodes.insert(
                     at.clone(),
@@ -164,6 +176,13 @@ impl Node {
                 path: inside,
                 target: c_path(target)?,
             }),
+            Self::Device(source) => {
+                operations.push(Operation::File(inside.clone()));
+                operations.push(Operation::Device {
+                    source: c_path(source)?,
+                    path: inside,
+                });
+            }
             Self::Bind { source, folder } => {
                 let point = if *folder {
                     Operation::Folder
@@ -200,6 +219,7 @@ mod tests {
             Operation::Link { path, target } => format!("link {} {}", show(path), show(target)),
             Operation::File(path) => format!("file {}", show(path)),
             Operation::Bind { path, .. } => format!("bind {}", show(path)),
+            Operation::Device { path, .. } => format!("device {}", show(path)),
         }
     }
 

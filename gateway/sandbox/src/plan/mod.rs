@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::error::{Error, While};
 use crate::filter::Wanted;
 use crate::image::{Class, Image};
-use crate::job::{Entry, Job, Limits};
+use crate::job::{Entry, Job, Limits, WhenRefused};
 use crate::plan::interpreter::Interpreter;
 use crate::plan::layout::PACKAGE_FOLDER;
 use crate::plan::limits::{Caps, caps_of_run, limits_of_run};
@@ -33,6 +33,9 @@ const LIBRARY_FOLDERS: [&str; 4] = [
     "/lib64",
     "/usr/lib64",
 ];
+
+/// The only devices that readers see: what is read from them says nothing of the host. Opening for writing is the gateway's (see [`crate::denial`]).
+const DEVICES: [&str; 3] = ["/dev/null", "/dev/urandom", "/dev/random"];
 
 /// Descriptors: three, and room for the event loops of Go and Rust programs.
 const DESCRIPTORS_PROGRAM: u64 = 16;
@@ -115,6 +118,7 @@ impl Plan {
         let mut places = Places::default();
         if let Some(loader) = image.loader() {
             (visible, places) = libraries(loader)?;
+            add_devices(&mut visible, &mut places);
             places.read.push(job.package.to_path_buf());
         }
         Ok(Self {
@@ -159,6 +163,7 @@ impl Plan {
             visible.push(runtime.name.clone());
         }
         places.execute.push(runtime.interpreter.clone());
+        add_devices(&mut visible, &mut places);
         places.read.push(job.package.to_path_buf());
         let overhead = runtime.overhead_bytes;
         let reserve = if runtime.makes_code {
@@ -199,13 +204,20 @@ impl Plan {
     }
 
     /// What the filter must be like.
-    pub(crate) fn wanted(&self, private_root: bool, reported: bool) -> Wanted {
+    pub(crate) fn wanted(
+        &self,
+        private_root: bool,
+        reported: bool,
+        when_refused: WhenRefused,
+    ) -> Wanted {
         Wanted {
             class: self.class,
             makes_code: self.makes_code,
             wakes_shared: self.wakes_shared,
             private_root,
             reported,
+            // Where calls are reported the supervisor decides, and one launcher serves both kinds.
+            kills_refused: !reported && when_refused == WhenRefused::End,
             extra_calls: self.extra_calls.clone(),
         }
     }
@@ -305,6 +317,21 @@ fn libraries(loader: &Path) -> Result<(Vec<PathBuf>, Places), Error> {
             execute: vec![real],
         },
     ))
+}
+
+/// Shows the devices that this host has.
+fn add_devices(visible: &mut Vec<PathBuf>, places: &mut Places) {
+    use std::os::unix::fs::FileTypeExt;
+    let is_device = |path: &PathBuf| {
+        fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_char_device())
+    };
+    let there: Vec<PathBuf> = DEVICES
+        .map(PathBuf::from)
+        .into_iter()
+        .filter(is_device)
+        .collect();
+    visible.extend(there.iter().cloned());
+    places.read.extend(there);
 }
 
 /// An argument with the memory limit where it has a place for it.

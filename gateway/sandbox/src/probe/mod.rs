@@ -188,6 +188,7 @@ impl Bench {
                 memory_bytes: MEMORY_BYTES,
                 answer_bytes: 1024,
             },
+            when_refused: crate::WhenRefused::GoOn,
             cancel: None,
         };
         let report = self.sandbox.run(&Trial, &job)?;
@@ -204,11 +205,14 @@ impl Bench {
 /// Whether an act was refused, and how.
 fn judge(report: &Report) -> (bool, String) {
     match &report.end {
-        End::Violation(denial) => (true, format!("ended at {denial}")),
+        End::Violation(denial) | End::Flood(denial) => (true, format!("ended at {denial}")),
         End::MemoryLimit => (true, "ended for its memory".to_owned()),
         End::CpuLimit => (true, "ended for its processor time".to_owned()),
         End::Exited(0) | End::Answered => (false, "IT WORKED".to_owned()),
-        End::Exited(_) => (true, "refused with an error".to_owned()),
+        End::Exited(_) => match report.denied.first.first() {
+            Some(denial) => (true, format!("refused at {denial}")),
+            None => (true, "refused with an error".to_owned()),
+        },
         End::Signalled(signal) => (true, format!("ended by signal {signal}")),
         End::TimedOut => (false, "did not end".to_owned()),
         End::ExtraOutput | End::AnswerTooLarge | End::Cancelled | End::NeverStarted => {

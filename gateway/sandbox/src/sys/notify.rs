@@ -1,9 +1,9 @@
 //! The supervisor's side of seccomp notifications: receive one, check that it is still alive, read the caller's memory.
-//! A notified call is answered with an error, or not at all. Only one whose arguments are all numbers may go on: what a pointer leads to
-//! can be changed between our look and the kernel's.
+//! A notified call is answered with an error or a descriptor of ours, or not at all. Only one whose arguments are all numbers may go on:
+//! what a pointer leads to can be changed between our look and the kernel's.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 /// `SECCOMP_IOCTL_NOTIF_RECV`: `_IOWR('!', 0, struct seccomp_notif)` with its 80 bytes.
 const RECEIVE: u64 = 0xc050_2100;
@@ -11,6 +11,10 @@ const RECEIVE: u64 = 0xc050_2100;
 const SEND: u64 = 0xc018_2101;
 /// `SECCOMP_IOCTL_NOTIF_ID_VALID`: `_IOW('!', 2, __u64)`.
 const ID_VALID: u64 = 0x4008_2102;
+/// `SECCOMP_IOCTL_NOTIF_ADDFD`: `_IOW('!', 3, struct seccomp_notif_addfd)` with its 24 bytes.
+const ADD_DESCRIPTOR: u64 = 0x4018_2103;
+/// `SECCOMP_ADDFD_FLAG_SEND`, since Linux 5.14: the new number is at once the call's result.
+const ADD_AND_ANSWER: u32 = 2;
 
 /// One system call that waits for an answer, as `struct seccomp_notif` has it.
 #[repr(C)]
@@ -41,8 +45,19 @@ struct Response {
     flags: u32,
 }
 
+/// `struct seccomp_notif_addfd`.
+#[repr(C)]
+#[derive(Debug, Default)]
+struct Addition {
+    id: u64,
+    flags: u32,
+    source: RawFd,
+    target: RawFd,
+    target_flags: RawFd,
+}
+
 fn control<T>(listener: BorrowedFd<'_>, request: u64, argument: &mut T) -> io::Result<()> {
-    // SAFETY: the three requests of this file carry the size of the structure that their callers pass, and the
+    // SAFETY: the requests of this file carry the size of the structure that their callers pass, and the
     // kernel refuses a request of another size with EINVAL before it touches memory.
     let result = unsafe { libc::ioctl(listener.as_raw_fd(), request, &raw mut *argument) };
     if result < 0 {
@@ -110,6 +125,27 @@ pub(crate) fn proceed(listener: BorrowedFd<'_>, id: u64) -> io::Result<()> {
     )
 }
 
+/// Answers a notified call that opens with a descriptor of ours, a copy of which becomes the caller's under the lowest free number.
+/// What the caller named is not looked at again, so that it gets this file and no other.
+pub(crate) fn give(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    file: BorrowedFd<'_>,
+    closes_on_exec: bool,
+) -> io::Result<()> {
+    let mut addition = Addition {
+        id,
+        flags: ADD_AND_ANSWER,
+        source: file.as_raw_fd(),
+        target: 0,
+        target_flags: if closes_on_exec { libc::O_CLOEXEC } else { 0 },
+    };
+    match control(listener, ADD_DESCRIPTOR, &mut addition) {
+        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Reads from another process's memory; returns how many bytes could be read.
 pub(crate) fn read_memory(pid: u32, address: u64, buffer: &mut [u8]) -> usize {
     let (Ok(pid), Ok(address)) = (i32::try_from(pid), usize::try_from(address)) else {
@@ -142,6 +178,10 @@ mod tests {
         assert_eq!(
             usize::try_from((SEND >> 16) & 0x3fff).unwrap(),
             size_of::<Response>()
+        );
+        assert_eq!(
+            usize::try_from((ADD_DESCRIPTOR >> 16) & 0x3fff).unwrap(),
+            size_of::<Addition>()
         );
     }
 

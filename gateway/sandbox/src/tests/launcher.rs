@@ -73,6 +73,7 @@ pub(super) fn try_run_within(
             input: b"{}\n",
             deadline,
             limits: limits(),
+            when_refused: crate::WhenRefused::GoOn,
             cancel: None,
         },
     )

@@ -328,6 +328,7 @@ fn a_caller_can_give_up() {
         input: b"{}\n",
         deadline: Instant::now() + Duration::from_secs(60),
         limits: limits(),
+        when_refused: crate::WhenRefused::GoOn,
         cancel: Some(&cancel),
     };
     let report = std::thread::scope(|scope| {

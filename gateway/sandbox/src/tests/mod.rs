@@ -5,6 +5,7 @@ mod echo;
 mod ends;
 mod every_call;
 mod headers;
+mod honest;
 mod host;
 mod launcher;
 mod limits;

@@ -163,6 +163,21 @@ pub(crate) fn run_within(
         input: input.as_bytes(),
         deadline,
         limits,
+        when_refused: crate::WhenRefused::GoOn,
+        cancel: None,
+    };
+    sandbox.run(&Permit, &job).unwrap()
+}
+
+/// Runs a job that is ended at its first refused call.
+pub(crate) fn run_ending(sandbox: &Sandbox<Permit>, entry: &Entry, package: &Path) -> Report {
+    let job = Job {
+        entry,
+        package,
+        input: b"{}\n",
+        deadline: Instant::now() + Duration::from_secs(20),
+        limits: limits(),
+        when_refused: crate::WhenRefused::End,
         cancel: None,
     };
     sandbox.run(&Permit, &job).unwrap()

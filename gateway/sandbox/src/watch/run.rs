@@ -4,7 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use crate::denial::reports::Run;
+use crate::denial::judge::Asker;
+use crate::denial::run::Run;
 use crate::error::Error;
 use crate::job::Job;
 use crate::launch::cgroup;
@@ -14,7 +15,7 @@ use crate::launch::means::{self, Means};
 use crate::launch::order::Start;
 use crate::launch::uids::Loan;
 use crate::plan::Plan;
-use crate::report::{End, Tail, Usage};
+use crate::report::{Denials, End, Tail, Usage};
 use crate::watch::streams::{Feed, Outlet};
 use crate::watch::watching::{Seen, Started, watch};
 
@@ -57,7 +58,11 @@ pub(crate) fn run(
         Err(Error::TooLate) => return Ok(never_started(since)),
         Err(error) => return Err(error),
     };
-    let run = Arc::new(Run::new(child, plan.asks_name_service));
+    let asker = Asker {
+        class: plan.class,
+        asks_name_service: plan.asks_name_service,
+    };
+    let run = Arc::new(Run::new(child, asker, job.when_refused));
     drop((turn, stdout_end, stderr_end));
     feed.close_if_done();
     watch(
@@ -111,6 +116,7 @@ fn never_started(since: Instant) -> Seen {
             wall: since.elapsed(),
             ..Usage::default()
         },
+        denied: Denials::default(),
         probes: 0,
     }
 }

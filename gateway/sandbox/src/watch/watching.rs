@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
-use crate::denial::reports::{Reports, Run};
+use crate::denial::reports::Reports;
+use crate::denial::run::Run;
 use crate::descriptor::wait_for;
 use crate::error::{Error, While};
 use crate::job::Job;
 use crate::launch::cgroup;
 use crate::launch::launcher::Launcher;
-use crate::report::{Denial, End, Tail, Usage};
+use crate::report::{Denial, Denials, End, Tail, Usage};
 use crate::sys::wait::{self, Death, Reaped};
 use crate::watch::streams::{Feed, Outlet, Progress, TailBuffer};
 
@@ -46,7 +47,8 @@ pub(crate) struct Seen {
     pub(crate) answer: Vec<u8>,
     pub(crate) stderr: Tail,
     pub(crate) usage: Usage,
-    pub(crate) probes: u32,
+    pub(crate) denied: Denials,
+    pub(crate) probes: u64,
 }
 
 /// Why the supervisor ends a plugin.
@@ -286,14 +288,15 @@ impl Watch<'_> {
             answer,
             stderr: self.stderr.finish(),
             usage,
+            denied: self.started.run.refused(),
             probes: self.started.run.probes(),
         }
     }
 
     fn verdict(&self, reaped: &Reaped) -> End {
         // It undoes an answer that came before it, and is the reason for any end that came after.
-        if let Some(denied) = self.started.run.denied() {
-            return End::Violation(denied);
+        if let Some(end) = self.started.run.end() {
+            return end;
         }
         match &self.cause {
             Some(Cause::Answered) => End::Answered,

@@ -254,6 +254,15 @@ fn build_root(operations: usize, mut reader: Reader<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Shows a file or tree of the host's, with these restrictions on all mounts in it.
+fn show(tree: RawFd, reader: &mut Reader<'_>, attributes: u64) -> Result<()> {
+    let copy = mount::copy_tree(reader.string()?)?;
+    mount::restrict_mount(copy, attributes, true)?;
+    mount::attach(copy, tree, reader.string()?)?;
+    file::close(copy);
+    Ok(())
+}
+
 fn build(tree: RawFd, reader: &mut Reader<'_>) -> Result<()> {
     match reader.word()? {
         operation::FOLDER => mount::make_folder_at(tree, reader.string()?, 0o755),
@@ -268,13 +277,14 @@ fn build(tree: RawFd, reader: &mut Reader<'_>) -> Result<()> {
             Ok(())
         }
         operation::BIND => {
-            let copy = mount::copy_tree(reader.string()?)?;
             let attributes = mount::READ_ONLY | mount::NO_SETUID | mount::NO_DEVICES;
-            mount::restrict_mount(copy, attributes, true)?;
-            mount::attach(copy, tree, reader.string()?)?;
-            file::close(copy);
-            Ok(())
+            show(tree, reader, attributes)
         }
+        operation::DEVICE => show(
+            tree,
+            reader,
+            mount::READ_ONLY | mount::NO_SETUID | mount::NO_EXEC,
+        ),
         _ => Err(Errno(k::EBADMSG)),
     }
 }

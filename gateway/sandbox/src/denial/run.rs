@@ -1,0 +1,134 @@
+//! What is known of one started plugin's refused and hostile calls. It only counts and remembers; others answer and kill.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::denial::judge::Asker;
+use crate::job::WhenRefused;
+use crate::report::{Denial, Denials, End};
+use crate::sys::spawn::Child;
+use crate::{ASKED_MAX, DENIALS_KEPT};
+
+/// How often a plugin may raise the signal of an abort in itself. A library's abort does it twice; each time costs the gateway a look.
+const ABORTS_MAX: u32 = 64;
+
+/// A started plugin and what was reported of it.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// The process.
+    pub(crate) child: Child,
+    /// What decides how its calls are judged.
+    pub(crate) asker: Asker,
+    when_refused: WhenRefused,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    refused: Denials,
+    answered: u64,
+    aborts: u32,
+    end: Option<End>,
+}
+
+/// Whether a plugin goes on after a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It gets its answer.
+    GoesOn,
+    /// It is to be killed.
+    Ends,
+}
+
+impl Run {
+    /// A run of which nothing was reported.
+    pub(crate) fn new(child: Child, asker: Asker, when_refused: WhenRefused) -> Self {
+        Self {
+            child,
+            asker,
+            when_refused,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Counts a probe that is answered. What it was is only put into words where it is the one too many.
+    pub(crate) fn answer(&self, words: impl FnOnce() -> Denial) -> Fate {
+        let mut seen = self.seen();
+        seen.answered += 1;
+        seen.bound(words)
+    }
+
+    /// Counts a refused call.
+    pub(crate) fn refuse(&self, denial: Denial, name: &'static str) -> Fate {
+        let mut seen = self.seen();
+        let refused = &mut seen.refused;
+        refused.total += 1;
+        *refused.calls.entry(name).or_default() += 1;
+        if refused.first.len() < DENIALS_KEPT && !refused.first.contains(&denial) {
+            refused.first.push(denial.clone());
+        }
+        match self.when_refused {
+            WhenRefused::GoOn => seen.bound(|| denial),
+            WhenRefused::End => seen.ends(End::Violation(denial)),
+        }
+    }
+
+    /// Notes a hostile call.
+    pub(crate) fn condemn(&self, denial: Denial) -> Fate {
+        self.seen().ends(End::Violation(denial))
+    }
+
+    /// Counts a signal of an abort that it raises in itself.
+    pub(crate) fn abort(&self) -> Fate {
+        let mut seen = self.seen();
+        seen.aborts = seen.aborts.saturating_add(1);
+        if seen.aborts > ABORTS_MAX {
+            Fate::Ends
+        } else {
+            Fate::GoesOn
+        }
+    }
+
+    /// Whether it raised the signal of an abort in itself. A handler of its own may have caught it.
+    pub(crate) fn aborted(&self) -> bool {
+        self.seen().aborts > 0
+    }
+
+    /// Whether it was ended for doing so without end.
+    pub(crate) fn aborted_too_often(&self) -> bool {
+        self.seen().aborts > ABORTS_MAX
+    }
+
+    /// How its own calls ended it; the first such call stands.
+    pub(crate) fn end(&self) -> Option<End> {
+        self.seen().end.clone()
+    }
+
+    /// What it was refused.
+    pub(crate) fn refused(&self) -> Denials {
+        self.seen().refused.clone()
+    }
+
+    /// How many benign probes were answered.
+    pub(crate) fn probes(&self) -> u64 {
+        self.seen().answered
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    /// Ends whoever asks without end: each report is work of the gateway's that its plugin does not pay.
+    fn bound(&mut self, words: impl FnOnce() -> Denial) -> Fate {
+        if self.answered.saturating_add(self.refused.total) <= ASKED_MAX {
+            return Fate::GoesOn;
+        }
+        self.ends(End::Flood(words()))
+    }
+
+    fn ends(&mut self, end: End) -> Fate {
+        self.end.get_or_insert(end);
+        Fate::Ends
+    }
+}
