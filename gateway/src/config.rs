@@ -25,6 +25,8 @@ pub(crate) struct Config {
     pub calls_waiting: usize,
     /// Layers of the sandbox that may be missing on this host, by name.
     pub allow_missing_layers: Vec<String>,
+    /// What a refused call comes to, beside having no effect.
+    pub denials: Denials,
     /// How the ledger is kept.
     pub ledger: Ledger,
     /// When a failing plugin is refused for a while.
@@ -33,6 +35,28 @@ pub(crate) struct Config {
     pub channel: Channel,
     /// Runtimes beside those that are found by themselves, or in their place.
     pub runtimes: BTreeMap<String, RuntimeChoice>,
+    /// What differs for single plugins, by their ids.
+    pub plugins: BTreeMap<String, PluginChoice>,
+}
+
+/// What becomes of a plugin that asks for what ordinary libraries try and go on without.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Denials {
+    /// The call fails, is named, and the plugin goes on.
+    #[default]
+    Refuse,
+    /// It ends the plugin.
+    End,
+}
+
+/// What differs for one plugin; what is left out is as for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PluginChoice {
+    /// As the setting of this name for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub denials: Option<Denials>,
 }
 
 /// How the ledger is kept.
@@ -130,10 +154,12 @@ impl Default for Config {
             calls_at_once: CALLS_AT_ONCE,
             calls_waiting: CALLS_WAITING,
             allow_missing_layers: Vec::new(),
+            denials: Denials::default(),
             ledger: Ledger::default(),
             circuit: Circuit::default(),
             channel: Channel::default(),
             runtimes: BTreeMap::new(),
+            plugins: BTreeMap::new(),
         }
     }
 }
@@ -199,7 +225,7 @@ pub(crate) struct Setting {
 }
 
 /// Every setting and what it is for, tables after plain values as TOML wants it.
-pub(crate) const SETTINGS: [(&str, &str); 12] = [
+pub(crate) const SETTINGS: [(&str, &str); 14] = [
     (
         "calls_at_once",
         "How many calls run at once, over all plugins; one plugin's own bound is its manifest's max_concurrency.",
@@ -211,6 +237,10 @@ pub(crate) const SETTINGS: [(&str, &str); 12] = [
     (
         "allow_missing_layers",
         "Required layers of the sandbox that may be missing on this host, by the names that `doctor` shows. Plugins then run with less protection.",
+    ),
+    (
+        "denials",
+        "What a plugin's call comes to that ordinary libraries try and go on without (a socket, a file to write, a process): `refuse`, it fails and is named in the event, or `end`, it also ends the plugin. What no honest plugin does always ends it. For one plugin: [plugins.\"p.x.y\"] denials = \"end\".",
     ),
     (
         "ledger.durability",
@@ -247,6 +277,10 @@ pub(crate) const SETTINGS: [(&str, &str); 12] = [
     (
         "runtimes",
         "Interpreters that plugins may name, beside those that are found by themselves: runtimes.NAME = { interpreter = PATH, args = [], trees = [], libraries = [], extra_calls = [], asks_name_service = false, overhead_mib = 0, makes_code = false }; what is left out is as for the usual runtime of that name.",
+    ),
+    (
+        "plugins",
+        "What differs for single plugins, by id, in a table of its own: a line [plugins.\"p.x.y\"] and below it denials = \"end\" (or \"refuse\").",
     ),
 ];
 
@@ -435,7 +469,7 @@ mod tests {
         let mut names = Vec::new();
         for (name, value) in &table {
             match value.as_table() {
-                Some(inner) if name != "runtimes" => {
+                Some(inner) if name != "runtimes" && name != "plugins" => {
                     names.extend(inner.keys().map(|key| format!("{name}.{key}")));
                 }
                 Some(_) | None => names.push(name.clone()),
@@ -448,6 +482,22 @@ mod tests {
         for setting in Config::default().explained() {
             assert_eq!(setting.value, setting.default, "{}", setting.name);
         }
+    }
+
+    #[test]
+    fn denials_are_chosen_for_all_and_for_one() {
+        let state = tempfile::tempdir().unwrap();
+        let text = "denials = \"end\"\n[plugins.\"p.a.b\"]\ndenials = \"refuse\"\n";
+        fs::write(state.path().join(FILE), text).unwrap();
+        let config = Config::load(state.path()).unwrap();
+        assert_eq!(config.denials, Denials::End);
+        assert_eq!(config.plugins["p.a.b"].denials, Some(Denials::Refuse));
+        fs::write(
+            state.path().join(FILE),
+            "[plugins.\"p.a.b\"]\ndenial = \"end\"\n",
+        )
+        .unwrap();
+        assert!(Config::load(state.path()).is_err());
     }
 
     #[test]

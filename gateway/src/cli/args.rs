@@ -122,6 +122,9 @@ pub(super) enum Verb {
         /// A JSON file with the payload to ask it, `-` for standard input
         #[arg(long, value_name = "FILE")]
         input: Option<PathBuf>,
+        /// Let a plugin pass that asked for what is refused; it is named all the same
+        #[arg(long)]
+        tolerate_denied: bool,
     },
     /// Make a new plugin that works as it is, for you to change
     New {

@@ -53,10 +53,11 @@ pub(super) fn certify(
     package: &Path,
     text: Option<&str>,
     input: Option<&Path>,
+    tolerate_denied: bool,
     out: Output,
 ) -> Result<Answer, Error> {
     let payload = request::payload(text, input)?;
-    let report = operator::certify(package, payload.as_ref())?;
+    let report = operator::certify(package, payload.as_ref(), tolerate_denied)?;
     out.answer(&report, || describe(&report))?;
     Ok(report.compliant.into())
 }

@@ -74,7 +74,11 @@ pub(super) fn run(package: &Path, call: &Call, out: Output) -> Result<Answer, Er
     match operator::trial(package, &request)? {
         Trial::Ran(outcome) => {
             let used = outcome.report.as_ref().map(resources);
-            let answer = answer(&Told::of(outcome.into_inner()), out)?;
+            let told = Told::of(outcome.into_inner());
+            let answer = answer(&told, out)?;
+            if !told.denied.is_empty() && !out.verbose {
+                out.note(&refused(&told));
+            }
             if let Some(used) = used {
                 out.note(&used);
             }
@@ -123,6 +127,9 @@ fn describe_replay(replay: &Replay) -> String {
 
 fn answer(told: &Told, out: Output) -> Result<Answer, Error> {
     show_stderr(told, out);
+    if !told.denied.is_empty() {
+        out.detail(&refused(told));
+    }
     if !told.layers.is_empty() {
         out.detail(&format!("layers: {}", told.layers.join(" ")));
     }
@@ -144,6 +151,11 @@ fn describe(response: &Response) -> String {
         lines.push(printable(&response.notes));
     }
     lines.join("\n")
+}
+
+/// What the plugin asked for in vain.
+fn refused(told: &Told) -> String {
+    format!("refused, and without effect: {}", printable(&told.denied))
 }
 
 /// What the plugin wrote on stderr, each line marked as its own.

@@ -16,7 +16,7 @@ use crate::api::{Gateway, Registration};
 use crate::config::Config;
 use crate::error::Error;
 use crate::router::Rejection;
-use crate::router::{CONTENT_TYPE, Counts, Outcome};
+use crate::router::{CONTENT_TYPE, Counts, Outcome, told_denials};
 use ledger::{self, Checkpoint, Erased};
 use registry::PublicKey;
 
@@ -69,6 +69,9 @@ pub(crate) struct Told {
     pub(crate) stderr_dropped: u64,
     /// The layers that held the plugin; empty when none was started.
     pub(crate) layers: Vec<String>,
+    /// What the plugin was refused, in a line; empty when nothing was.
+    #[serde(default)]
+    pub(crate) denied: String,
 }
 
 /// A change to the allow-list.
@@ -94,7 +97,9 @@ impl Registered {
 impl Told {
     pub(crate) fn of(outcome: Outcome) -> Self {
         let report = outcome.report;
+        let denied = report.as_ref().map(|report| told_denials(&report.denied));
         Self {
+            denied: denied.unwrap_or_default(),
             response: outcome.response,
             stderr: report
                 .as_ref()

@@ -10,6 +10,7 @@ use plugin_protocol::message::{EvidenceHashes, Response};
 use plugin_protocol::payload::Payload;
 use serde_json::Value;
 
+use super::denial;
 use super::evidence::{self, Kept};
 use super::invocation::Ready;
 use super::judge::{Judgement, facts_of};
@@ -101,6 +102,12 @@ impl<'a> Exchange<'a> {
             meta.insert(meta::REASON.to_owned(), judgement.notes.clone());
         }
         meta.values_mut().for_each(bound);
+        // It has bounds of its own, so that no call is cut off in the middle.
+        meta.extend(
+            report
+                .iter()
+                .flat_map(|report| denial::facts(&report.denied)),
+        );
         let request_id = self
             .call
             .request

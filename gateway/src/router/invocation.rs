@@ -19,6 +19,7 @@ use super::pipeline::{StepThreads, overloaded};
 use super::prepare::{Prepared, Shelf, Taken};
 use super::record::{CallIds, Invoke, Outcome, Unkept};
 use super::refusal::{Turned, enabled, from_now, no_slot, open_circuit};
+use super::settings::DenialRules;
 use super::slots::{Slot, Slots};
 use crate::config::Config;
 use crate::error::{Error, chain};
@@ -41,6 +42,7 @@ pub(crate) struct Router {
     step_threads: StepThreads,
     places: usize,
     waiting_at_most: usize,
+    denials: DenialRules,
 }
 
 /// A call that may start as soon as its `INVOKE` is recorded.
@@ -85,6 +87,7 @@ impl Router {
             step_threads: StepThreads::default(),
             places,
             waiting_at_most,
+            denials: DenialRules::of(config),
         }
     }
 
@@ -280,6 +283,7 @@ impl Router {
                 memory_bytes: allowed.memory_bytes,
                 answer_bytes: usize::try_from(allowed.answer_bytes).unwrap_or(usize::MAX),
             },
+            when_refused: self.denials.when_refused(&ready.plugin_id),
             cancel: exchange.call.cancel,
         };
         let (judgement, report) = match ready.sandbox.run(&permit, &job) {

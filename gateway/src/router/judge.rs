@@ -96,6 +96,9 @@ pub(super) fn judge(
         End::Violation(denial) => plain(Rejected, Cause::Violation, format!("{}: {denial}", words::VIOLATION))
             .with(meta::DENIED_CALL, &denial.call)
             .with(meta::DENIED_DETAIL, &denial.detail),
+        End::Flood(last) => plain(Rejected, Cause::Violation, format!("{}: more than {} refused calls, the last of them {last}", words::VIOLATION, sandbox::ASKED_MAX))
+            .with(meta::DENIED_CALL, &last.call)
+            .with(meta::DENIED_DETAIL, &last.detail),
         End::Exited(code) => plain(Error, Cause::Exit, format!("the plugin exited with code {code} and gave no answer{}", hint(report))).with(meta::EXIT_CODE, code),
         End::Signalled(signal) => plain(Error, Cause::Signal, format!("the plugin {} and gave no answer{}", signalled(*signal), hint(report))).with(meta::SIGNAL, signal),
         End::CpuLimit => plain(Error, Cause::Cpu, format!("the plugin used up its processor time ({} ms): raise limits.max_cpu_ms or do less", allowed.cpu.as_millis())),

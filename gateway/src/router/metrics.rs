@@ -31,6 +31,7 @@ pub(crate) struct Metrics {
 pub(crate) struct Counts {
     ends: BTreeMap<(String, String), u64>,
     violations: BTreeMap<String, u64>,
+    refused: BTreeMap<String, u64>,
     durations: Histogram,
     records: Histogram,
 }
@@ -88,6 +89,9 @@ impl Metrics {
             denied.map(String::as_str),
             time,
         );
+        if let Some(fact) = outcome.meta.get(meta::DENIED_COUNTS) {
+            self.lock().refused_calls(fact);
+        }
     }
 
     /// Counts how long the ledger took to make an event durable.
@@ -115,6 +119,19 @@ impl Counts {
             .and_then(|ms| ms.parse().ok())
             .map_or(Duration::ZERO, Duration::from_millis);
         self.end(status, cause, fact(meta::DENIED_CALL), time);
+        if let Some(counts) = fact(meta::DENIED_COUNTS) {
+            self.refused_calls(counts);
+        }
+    }
+
+    /// Counts what was refused, by the calls' names, which the sandbox knows all: a plugin cannot make one up.
+    fn refused_calls(&mut self, fact: &str) {
+        for (call, count) in super::denial::counts(fact) {
+            if self.refused.len() < MAX_CALLS || self.refused.contains_key(call) {
+                let sum = self.refused.entry(call.to_owned()).or_default();
+                *sum = sum.saturating_add(count);
+            }
+        }
     }
 
     fn end(&mut self, status: &str, cause: &str, denied: Option<&str>, time: Duration) {
@@ -152,6 +169,14 @@ impl Counts {
         );
         for (call, count) in &self.violations {
             text.sample("violations_total", &[("call", call)], count);
+        }
+        text.family(
+            "refused_calls",
+            "counter",
+            "System calls that plugins were refused, by name.",
+        );
+        for (call, count) in &self.refused {
+            text.sample("refused_calls_total", &[("call", call)], count);
         }
         text.histogram(
             "invocation_duration_seconds",

@@ -3,6 +3,7 @@
 mod breaker;
 mod budget;
 mod cause;
+mod denial;
 mod evidence;
 mod exchange;
 mod export;
@@ -21,6 +22,7 @@ mod slots;
 pub use cause::Cause;
 pub use record::{Invoke, Outcome};
 
+pub(crate) use denial::told as told_denials;
 pub(crate) use exchange::Call;
 pub(crate) use export::proof_extras;
 pub(crate) use files::findings;

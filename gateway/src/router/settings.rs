@@ -1,8 +1,12 @@
 //! The operator's settings as the sandbox takes them. The sandbox itself knows no settings file.
 
-use crate::config::Config;
+use std::collections::BTreeMap;
+
+use plugin_protocol::ids::PluginId;
+
+use crate::config::{Config, Denials, PluginChoice};
 use crate::error::Error;
-use sandbox::{Layer, Settings};
+use sandbox::{Layer, Settings, WhenRefused};
 
 /// The operator's settings for the sandbox over what was found on the host.
 pub(crate) fn sandbox_settings(config: &Config) -> Result<Settings, Error> {
@@ -18,4 +22,53 @@ pub(crate) fn sandbox_settings(config: &Config) -> Result<Settings, Error> {
         settings.runtimes.choose(name, choice.clone());
     }
     Ok(settings)
+}
+
+/// What refused calls come to, for all plugins and for single ones.
+#[derive(Debug)]
+pub(super) struct DenialRules {
+    all: Denials,
+    plugins: BTreeMap<String, PluginChoice>,
+}
+
+impl DenialRules {
+    /// The operator's.
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            all: config.denials,
+            plugins: config.plugins.clone(),
+        }
+    }
+
+    /// What they come to for this plugin.
+    pub(super) fn when_refused(&self, plugin_id: &PluginId) -> WhenRefused {
+        let own = self.plugins.get(plugin_id.as_str());
+        match own.and_then(|choice| choice.denials).unwrap_or(self.all) {
+            Denials::Refuse => WhenRefused::GoOn,
+            Denials::End => WhenRefused::End,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugins_own_choice_comes_before_that_for_all() {
+        let choice = PluginChoice {
+            denials: Some(Denials::Refuse),
+        };
+        let config = Config {
+            denials: Denials::End,
+            plugins: BTreeMap::from([("p.a.b".to_owned(), choice)]),
+            ..Config::default()
+        };
+        let rules = DenialRules::of(&config);
+        let of = |id: &str| rules.when_refused(&PluginId::parse(id).unwrap());
+        assert_eq!(
+            (of("p.a.b"), of("p.a.c")),
+            (WhenRefused::GoOn, WhenRefused::End)
+        );
+    }
 }

@@ -54,6 +54,10 @@ pub const BENIGN_PROBES: &str = "benign_probes";
 pub const DENIED_CALL: &str = "denied_call";
 /// What is known of that call.
 pub const DENIED_DETAIL: &str = "denied_detail";
+/// What the plugin asked for and was refused: the first different calls, and how many there were in all.
+pub const DENIED: &str = "denied";
+/// How often each call was refused: names and numbers.
+pub const DENIED_COUNTS: &str = "denied_counts";
 /// The code that the plugin exited with.
 pub const EXIT_CODE: &str = "exit_code";
 /// The signal that ended the plugin.

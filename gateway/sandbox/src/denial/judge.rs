@@ -63,8 +63,10 @@ const BENIGN_PREFIXES: &[(&str, &str)] = &[
 pub(crate) struct Asker {
     /// The class of its filter.
     pub(crate) class: Class,
-    /// Whether it is a shell: at its start it asks the C library's name service who its user is, and for a terminal.
+    /// Whether its runtime asks the C library's name service who its user is.
     pub(crate) asks_name_service: bool,
+    /// Whether its runtime opens the terminal at its start, as shells do.
+    pub(crate) asks_for_terminal: bool,
 }
 
 /// A call, and what it asked for in words.
@@ -131,7 +133,7 @@ fn sort(asked: Asked, asker: Asker) -> Judgement {
         }
         if path == TERMINAL {
             let no_terminal = libc::ENXIO;
-            return if asker.asks_name_service {
+            return if asker.asks_for_terminal {
                 Judgement::Answer(Answer::Fail(no_terminal), asked)
             } else {
                 Judgement::Refuse(no_terminal, asked)
@@ -240,7 +242,7 @@ impl Device {
 }
 
 /// How the C library opens a connection to its name service (`nscd`) before it reads /etc/passwd.
-/// Event loops open sockets in the very same way, so that only shells are believed.
+/// Event loops open sockets in the very same way, so that only runtimes without one are believed.
 fn is_name_service(args: &[u64; 6]) -> bool {
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     let [family, asked, protocol, ..] = args.map(int);
@@ -392,6 +394,7 @@ mod tests {
         let asker = Asker {
             class,
             asks_name_service: false,
+            asks_for_terminal: false,
         };
         let path = path.map(str::to_owned);
         sort(Asked { name, args, path }, asker)

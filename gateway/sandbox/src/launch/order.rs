@@ -274,6 +274,7 @@ mod tests {
                     wakes_shared: true,
                     private_root: true,
                     reported,
+                    kills_refused: false,
                     extra_calls: Vec::new(),
                 },
                 ruleset,

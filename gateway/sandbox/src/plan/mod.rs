@@ -77,6 +77,8 @@ pub(crate) struct Plan {
     wakes_shared: bool,
     /// Whether its C library may ask its name service, in vain.
     pub(crate) asks_name_service: bool,
+    /// Whether it may ask for its terminal, in vain.
+    pub(crate) asks_for_terminal: bool,
     pub(crate) extra_calls: Vec<String>,
 }
 
@@ -134,6 +136,7 @@ impl Plan {
             makes_code: false,
             wakes_shared: image.loader().is_none_or(is_musl),
             asks_name_service: false,
+            asks_for_terminal: false,
             extra_calls: Vec::new(),
         })
     }
@@ -184,6 +187,7 @@ impl Plan {
             makes_code: runtime.makes_code,
             wakes_shared: interpreter.loader.as_deref().is_none_or(is_musl),
             asks_name_service: runtime.asks_name_service,
+            asks_for_terminal: runtime.asks_for_terminal,
             extra_calls: runtime.extra_calls.clone(),
         })
     }

@@ -173,14 +173,29 @@ fn nodes_home_folder_is_asked_for_in_vain() {
 #[test]
 fn java_draws_a_random_uuid() {
     let source = "public class Main { public static void main(String[] a) { java.util.UUID.randomUUID(); System.out.println(\"fine\"); } }\n";
-    if let Some(report) = scripted("java", "Main.java", source) {
-        assert_eq!(
-            text(&report),
-            "fine\n",
-            "{report:?} {}",
-            String::from_utf8_lossy(&report.stderr.bytes)
-        );
+    let folder = package(&[("Main.java", source), ("manifest", "Main-Class: Main\n")]);
+    let built = |tool: &str, words: &[&str]| {
+        let done = std::process::Command::new(tool)
+            .args(words)
+            .current_dir(folder.path())
+            .status();
+        done.is_ok_and(|status| status.success())
+    };
+    let jar = ["cfm", "main.jar", "manifest", "Main.class"];
+    if Runtimes::default().get("java").is_none()
+        || !built("javac", &["Main.java"])
+        || !built("jar", &jar)
+    {
+        return skip::skip("java or what builds for it is not installed");
     }
+    let report = run(
+        &sandbox(),
+        &script("java", "main.jar"),
+        folder.path(),
+        "{}\n",
+    );
+    assert_eq!(text(&report), "fine\n", "{report:?}");
+    println!("java was refused {:?}", report.denied);
 }
 
 /// P3.

@@ -61,6 +61,7 @@ pub(crate) fn run(
     let asker = Asker {
         class: plan.class,
         asks_name_service: plan.asks_name_service,
+        asks_for_terminal: plan.asks_for_terminal,
     };
     let run = Arc::new(Run::new(child, asker, job.when_refused));
     drop((turn, stdout_end, stderr_end));

@@ -9,6 +9,7 @@ use plugin_protocol::report::Severity;
 
 use super::evidence::{Evidence, Seen};
 use crate::router::Cause;
+use crate::router::told_denials;
 use ledger::CheckOutcome::{self as Outcome, Fail, NotChecked, Pass};
 use sandbox::{End, Layer};
 
@@ -211,26 +212,51 @@ fn isolated(evidence: &Evidence) -> Judged {
 }
 
 fn capable(evidence: &Evidence) -> Judged {
-    let denied = |seen: &Seen| {
-        seen.outcome
-            .report
-            .as_ref()?
-            .denied
-            .as_ref()
-            .map(ToString::to_string)
+    let reports = || {
+        let seen = evidence.calls();
+        seen.filter_map(|seen| Some((seen, seen.outcome.report.as_ref()?)))
     };
-    if let Some((seen, call)) = evidence
-        .calls()
-        .find_map(|seen| Some((seen, denied(seen)?)))
-    {
-        return (Fail, format!("{}: it tried {call}", seen.name));
+    let hostile = reports().find_map(|(seen, report)| match &report.end {
+        End::Violation(denial) | End::Flood(denial) => Some((seen, denial)),
+        End::Answered
+        | End::ExtraOutput
+        | End::AnswerTooLarge
+        | End::Exited(_)
+        | End::Signalled(_)
+        | End::TimedOut
+        | End::CpuLimit
+        | End::MemoryLimit
+        | End::Cancelled => None,
+    });
+    if let Some((seen, denial)) = hostile {
+        return (Fail, format!("{}: it was ended at {denial}", seen.name));
     }
-    match &evidence.manifest {
-        Some(manifest) if evidence.calls().any(Seen::ran) => (
-            Pass,
-            format!("{}, and no forbidden call", manifest.capabilities.join(" ")),
+    let refused = reports().find(|(_, report)| report.denied.total > 0);
+    let refused = refused.map(|(seen, report)| {
+        format!(
+            "{}: it asked for what is refused: {}",
+            seen.name,
+            told_denials(&report.denied)
+        )
+    });
+    match (&evidence.manifest, refused) {
+        (_, Some(words)) if !evidence.tolerates_denied => (
+            Fail,
+            format!(
+                "{words}; leave it out, or pass --tolerate-denied where a library asks and goes on without"
+            ),
         ),
-        Some(_) | None => (NotChecked, NOT_ASKED.to_owned()),
+        (Some(manifest), refused) if reports().next().is_some() => {
+            let calls = match refused {
+                Some(words) => format!("tolerated: {words}"),
+                None => "no refused call".to_owned(),
+            };
+            (
+                Pass,
+                format!("{}, and {calls}", manifest.capabilities.join(" ")),
+            )
+        }
+        (Some(_) | None, _) => (NotChecked, NOT_ASKED.to_owned()),
     }
 }
 

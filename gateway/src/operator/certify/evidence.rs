@@ -35,6 +35,8 @@ const RUN: &str = "certify";
 /// Everything that was seen.
 #[derive(Debug)]
 pub(super) struct Evidence {
+    /// Whether refused calls are let pass.
+    pub(super) tolerates_denied: bool,
     pub(super) report: ValidationReport,
     /// The manifest as it stands, null where it is no JSON.
     pub(super) said: Value,
@@ -97,7 +99,11 @@ impl Seen {
 
 impl Evidence {
     /// Tries the package at `folder` in everything; with `payload` in place of samples where one is given.
-    pub(super) fn gather(folder: &Path, payload: Option<&Value>) -> Result<Self, Error> {
+    pub(super) fn gather(
+        folder: &Path,
+        payload: Option<&Value>,
+        tolerates_denied: bool,
+    ) -> Result<Self, Error> {
         let package = Package::read(folder)?;
         let trial = Trial {
             harness: Harness::new()?,
@@ -105,6 +111,7 @@ impl Evidence {
             calls: 0,
         };
         let mut evidence = Self {
+            tolerates_denied,
             report: validate(folder)?,
             said: json::read(package.manifest_bytes()).unwrap_or_default(),
             digest: package.digest(),

@@ -47,6 +47,8 @@ struct Kind {
     extra_calls: Vec<ExtraCall>,
     /// Whether its C library asks its name service who the user is.
     asks_name_service: bool,
+    /// Whether it opens its terminal at start.
+    asks_for_terminal: bool,
     memory: Memory,
 }
 
@@ -140,6 +142,7 @@ fn describe(candidate: &Path, kind: &Kind) -> Option<Runtime> {
             .map(|extra| extra.call.clone())
             .collect(),
         asks_name_service: kind.asks_name_service,
+        asks_for_terminal: kind.asks_for_terminal,
         overhead_bytes: u64::from(kind.memory.overhead_mib) << 20,
         makes_code: kind.memory.makes_code,
         name,

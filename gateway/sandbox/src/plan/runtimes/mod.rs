@@ -32,7 +32,7 @@ pub struct RuntimeChoice {
     pub libraries: Option<Vec<PathBuf>>,
     /// System calls beyond the runtime class's list, by name.
     pub extra_calls: Option<Vec<String>>,
-    /// Whether its C library asks its name service who the user is; that is then no violation.
+    /// Whether its C library asks its name service who the user is; that is then a probe.
     pub asks_name_service: Option<bool>,
     /// Memory in MiB that the interpreter takes for itself.
     pub overhead_mib: Option<u32>,
@@ -58,6 +58,8 @@ pub(crate) struct Runtime {
     pub(crate) extra_calls: Vec<String>,
     /// Whether its C library asks its name service who the user is; that is then no violation.
     pub(crate) asks_name_service: bool,
+    /// Whether it opens its terminal at start, which is then a probe.
+    pub(crate) asks_for_terminal: bool,
     /// Memory in bytes that the interpreter takes for itself, beside the plugin's own.
     pub(crate) overhead_bytes: u64,
     /// Whether the interpreter makes code at run time and so needs executable memory.
