@@ -159,7 +159,7 @@ fn inv_pnp_04_invalid_request() {
 fn inv_pnp_02_violation() {
     let host = Host::new();
     let caller = c(
-        "int main(void) { read_line(); socket(AF_INET, SOCK_STREAM, 0); answer(\"{}\"); return 0; }",
+        "int main(void) { read_line(); syscall(SYS_ptrace, 0, 0, 0, 0); answer(\"{}\"); return 0; }",
         Link::Static,
     );
     let id = host.install(&Package::native("p.test.caller", &caller));
@@ -172,7 +172,7 @@ fn inv_pnp_02_violation() {
             &last["meta"]["cause"],
             &last["meta"]["denied_call"]
         ),
-        (&json!("REJECT"), &json!("violation"), &json!("socket"))
+        (&json!("REJECT"), &json!("violation"), &json!("ptrace"))
     );
 }
 

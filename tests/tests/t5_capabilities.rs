@@ -325,7 +325,7 @@ fn inv_pnp_06_the_network_is_out_of_reach() {
         "did = socket(AF_INET, SOCK_STREAM, 0) >= 0;",
         "did = socket(AF_INET6, SOCK_DGRAM, 0) >= 0;",
         "did = socket(AF_UNIX, SOCK_STREAM, 0) >= 0;",
-        "int pair[2]; did = socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0;",
+        "int pair[2]; did = socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0;",
         "did = socket(AF_NETLINK, SOCK_RAW, 0) >= 0;",
     ] {
         impossible("network_access", act);

@@ -208,3 +208,21 @@ fn inv_pnp_08_programs_cannot_take_more_memory_than_allowed() {
         jail.hold(memory::OVER_LIMIT);
     }
 }
+
+/// "An operator may set `denials = "end"` (for all, or for one plugin): then a refused call ends the plugin as a hostile one does."
+#[test]
+fn inv_pnp_05_refused_calls_end_a_plugin_where_the_operator_says_so() {
+    for link in [Link::Static, Link::Dynamic] {
+        let jail = Jail::native(link).shown_elsewhere().ending();
+        for theme in [
+            files::ATTACKS,
+            network::ATTACKS,
+            descriptors::ATTACKS,
+            processes::ATTACKS,
+            memory::ATTACKS,
+            kernel::ATTACKS,
+        ] {
+            jail.hold(theme);
+        }
+    }
+}

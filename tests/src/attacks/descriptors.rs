@@ -34,7 +34,7 @@ pub const ATTACKS: &[Attack] = &[
     quiet("own_signal_by_pipe", Works).marks(),
     quiet("owner_of_stdin", Works),
     quiet("lock_stdin", Works),
-    named("pass_descriptor", Works, &["socketpair"]),
+    named("pass_descriptor", Works, &["sendmsg"]),
     quiet("splice_pipes", Works),
 ];
 

@@ -119,8 +119,7 @@ ATTACK(lease_file) {
     return fd < 0 ? errno : did(fcntl(fd, F_SETLEASE, F_RDLCK));
 }
 ATTACK(flush_disks) { return did(syscall(SYS_sync)); }
-ATTACK(open_null) { return got(open("/dev/null", O_RDWR)); }
-ATTACK(open_random) { return got(open("/dev/urandom", O_RDONLY)); }
+ATTACK(stir_randomness) { return got(open("/dev/urandom", O_WRONLY)); }
 ATTACK(open_full) { return got(open("/dev/full", O_RDWR)); }
 ATTACK(other_attributes) {
     char names[256];

@@ -78,8 +78,7 @@ pub const ATTACKS: &[Attack] = &[
     quiet("lock_range", Works),
     quiet("lease_file", Works),
     quiet("flush_disks", Works),
-    quiet("open_null", Works),
-    quiet("open_random", Works),
+    named("stir_randomness", Works, &["open", "openat"]),
     quiet("open_full", Works),
     quiet(
         "other_attributes",

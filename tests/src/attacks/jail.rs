@@ -34,6 +34,8 @@ pub struct Jail {
     plain: Vec<PathBuf>,
     /// Whether each attack is first run plainly.
     shown: bool,
+    /// Whether refused calls end the plugin.
+    ending: bool,
     _folder: TempDir,
 }
 
@@ -103,6 +105,7 @@ impl Jail {
             ask: Box::new(Host::ask),
             plain,
             shown: true,
+            ending: false,
             _folder: folder,
         };
         let response = jail.ask(" attack=harmless ");
@@ -125,6 +128,17 @@ impl Jail {
     pub fn shown_elsewhere(self) -> Self {
         Self {
             shown: false,
+            ..self
+        }
+    }
+
+    /// Lets refused calls end the plugin, as an operator may.
+    #[must_use]
+    pub fn ending(self) -> Self {
+        let settings = format!("[plugins.\"{}\"]\ndenials = \"end\"\n", self.id);
+        fs::write(self.host.state().join("config.toml"), settings).unwrap();
+        Self {
+            ending: true,
             ..self
         }
     }
@@ -160,7 +174,7 @@ impl Jail {
             }
             let mut scene = Scene::new();
             let response = self.ask(&scene.words(attack.name));
-            if let Err(reason) = judge(attack, &response, scene.harm()) {
+            if let Err(reason) = judge(attack, &response, scene.harm(), self.ending) {
                 writeln!(failures, "{} attack {}: {reason}", self.class, attack.name).unwrap();
             }
             answers.push((attack, response));
@@ -239,15 +253,22 @@ impl Jail {
             let meta = closing.map_or(Value::Null, |event| event["meta"].clone());
             let told = match attack.inside {
                 Inside::Refused => meta["cause"].is_string(),
+                Inside::Named(calls) if meta["cause"] == "violation" => {
+                    calls.iter().any(|call| meta["denied_call"] == *call)
+                }
                 Inside::Named(calls) => {
-                    meta["cause"] == "violation"
-                        && calls.iter().any(|call| meta["denied_call"] == *call)
+                    let counts = meta["denied_counts"].as_str().unwrap_or_default();
+                    let text = meta["denied"].as_str().unwrap_or_default();
+                    calls.iter().any(|call| {
+                        counts.split(' ').any(|word| word == *call)
+                            && text.contains(&format!("{call}("))
+                    })
                 }
             };
             if meta["status"] != response["status"] || !told {
                 writeln!(
                     failures,
-                    "{} attack {}: the ledger does not say what was tried: {closing:?}",
+                    "{} attack {}: the ledger does not name what was tried: {closing:?}",
                     self.class, attack.name
                 )
                 .unwrap();
@@ -263,7 +284,12 @@ pub fn done(answer: &Value) -> bool {
 }
 
 /// Whether an attack ended as it must: nothing done, nothing changed, and said so.
-fn judge(attack: &Attack, response: &Value, harm: Option<String>) -> Result<(), String> {
+fn judge(
+    attack: &Attack,
+    response: &Value,
+    harm: Option<String>,
+    ending: bool,
+) -> Result<(), String> {
     if let Some(harm) = harm {
         return Err(format!("GOT THROUGH, {harm}: {response}"));
     }
@@ -272,10 +298,11 @@ fn judge(attack: &Attack, response: &Value, harm: Option<String>) -> Result<(), 
     }
     let notes = response["notes"].as_str().unwrap_or_default();
     let violation = response["status"] == "rejected" && notes.contains("violation");
+    let answered = response["status"] == "ok" && response["result"]["data"]["done"] == false;
     match attack.inside {
+        // That the ledger names the call is seen later.
+        Inside::Named(_) if answered && !ending => Ok(()),
         Inside::Refused => {
-            let answered =
-                response["status"] == "ok" && response["result"]["data"]["done"] == false;
             let ended = response["status"] == "error" && notes.contains("memory");
             if answered || violation || ended {
                 Ok(())

@@ -30,7 +30,8 @@ pub enum Outside {
 pub enum Inside {
     /// Refused in any way that does nothing: an error number for the plugin, or its end.
     Refused,
-    /// The plugin is ended, and answer and ledger name one of these calls.
+    /// One of these calls does nothing and is named: by answer and ledger where it ends the plugin, as it always does where refused
+    /// calls are to end it; else by the ledger.
     Named(&'static [&'static str]),
 }
 

@@ -74,9 +74,9 @@ ATTACK(bind_path_socket) {
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     return fd < 0 ? errno : did(bind(fd, (void *)&at, length));
 }
-ATTACK(socket_pair) {
+ATTACK(pair_of_packets) {
     int pair[2];
-    return did(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    return did(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair));
 }
 ATTACK(io_uring_socket) {
     // A ring alone is enough: with one, IORING_OP_SOCKET and IORING_OP_CONNECT are not seen by any filter.

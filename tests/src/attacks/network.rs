@@ -46,7 +46,7 @@ pub const ATTACKS: &[Attack] = &[
     named("path_socket", Works, SOCKET).marks(),
     named("abstract_socket", Works, SOCKET).marks(),
     named("bind_path_socket", Works, SOCKET).marks(),
-    named("socket_pair", Works, &["socketpair"]),
+    named("pair_of_packets", Works, &["socketpair"]),
     quiet(
         "io_uring_socket",
         Depends("kernel.io_uring_disabled may be set"),

@@ -63,22 +63,22 @@ const fn signalled(name: &'static str, signal: &'static str) -> Poison {
 
 /// Poisons that end by themselves, or at a wall of the sandbox.
 pub const QUICK: &[Poison] = &[
-    pill("fork_bomb", "rejected", &["violation"], "violation: clone").fact("denied_call", "clone"),
-    pill("vfork_bomb", "rejected", &["violation"], "violation: vfork").fact("denied_call", "vfork"),
+    // Asking without end is charged to whoever does it.
     pill(
-        "daemon_maker",
+        "fork_bomb",
         "rejected",
         &["violation"],
-        "violation: clone",
+        "violation: more than",
     )
     .fact("denied_call", "clone"),
     pill(
-        "many_violations",
+        "vfork_bomb",
         "rejected",
         &["violation"],
-        "violation: socket",
+        "violation: more than",
     )
-    .fact("denied_call", "socket"),
+    .fact("denied_call", "vfork"),
+    exits("daemon_maker", "0").fact("denied_counts", "clone 1"),
     // A program that is refused memory and gives up has used it up, whichever way the limit is kept.
     pill("private_memory", "error", &["memory", "exit"], ""),
     pill("heap_memory", "error", &["memory", "exit"], ""),
@@ -165,6 +165,7 @@ pub const QUICK: &[Poison] = &[
 
 /// Poisons that only their deadline ends.
 pub const ENDLESS: &[Poison] = &[
+    timeout("many_violations").fact("denied_counts", "socket 16"),
     timeout("closed_stdout_and_stay"),
     timeout("all_closed_and_stay"),
     timeout("closed_stdin_and_stay"),
