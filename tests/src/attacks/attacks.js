@@ -66,9 +66,10 @@ const attacks = {
   },
   fetch_page: async () => {
     // The listener never answers: that the connection comes is what counts.
-    await settled(require('node:http').get({ host: '127.0.0.1', port: Number(words.tcp) }), 'socket').then((socket) =>
-      socket.connecting ? settled(socket, 'connect') : socket,
-    );
+    const socket = await settled(require('node:http').get({ host: '127.0.0.1', port: Number(words.tcp) }), 'socket');
+    if (socket.connecting) await settled(socket, 'connect');
+    // One whose connecting failed at once is not connecting either.
+    check(socket.remotePort === Number(words.tcp));
   },
   look_up_name: () => require('node:dns').promises.lookup('localhost'),
   inspector() {

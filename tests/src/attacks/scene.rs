@@ -182,7 +182,14 @@ impl Scene {
             tv_sec: SIBLING_STUCK_S,
             tv_nsec: 0,
         };
-        poll(&mut ready, Some(&timeout)).unwrap() == 1
+        // A wait that is only interrupted says nothing about the sibling.
+        let polled = loop {
+            match poll(&mut ready, Some(&timeout)) {
+                Err(rustix::io::Errno::INTR) => {}
+                other => break other.unwrap(),
+            }
+        };
+        polled == 1
             && stdout
                 .read_exact(&mut [0])
                 .map_or_else(|error| error.kind() != ErrorKind::UnexpectedEof, |()| true)
