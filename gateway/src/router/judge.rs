@@ -241,7 +241,7 @@ mod tests {
             },
             usage: Usage::default(),
             layers: Vec::new(),
-            denied: None,
+            denied: sandbox::Denials::default(),
             probes: 0,
         };
         let allowed = Allowed {

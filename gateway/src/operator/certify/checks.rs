@@ -226,7 +226,8 @@ fn capable(evidence: &Evidence) -> Judged {
         | End::TimedOut
         | End::CpuLimit
         | End::MemoryLimit
-        | End::Cancelled => None,
+        | End::Cancelled
+        | End::NeverStarted => None,
     });
     if let Some((seen, denial)) = hostile {
         return (Fail, format!("{}: it was ended at {denial}", seen.name));
