@@ -33,6 +33,12 @@ pub fn crashing(id: &str) -> Package {
 
 /// Tries to open a socket.
 pub fn hostile(id: &str) -> Package {
+    let body = "int main(void) { read_line(); syscall(SYS_ptrace, 0, 0, 0, 0); answer(\"{}\"); }";
+    Package::native(id, &c(body, Link::Static))
+}
+
+/// Asks for what is refused, and answers all the same.
+pub fn trying(id: &str) -> Package {
     let body = "int main(void) { read_line(); socket(AF_INET, SOCK_STREAM, 0); answer(\"{}\"); }";
     Package::native(id, &c(body, Link::Static))
 }

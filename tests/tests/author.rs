@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use campaigns::answers::{babbling, hostile, prompt};
+use campaigns::answers::{babbling, hostile, prompt, trying};
 use campaigns::command::{Said, binary, finish};
 use campaigns::program::{Link, c};
 use campaigns::{Host, Package, skip};
@@ -212,6 +212,15 @@ fn inv_pnp_10_each_broken_invariant_is_found() {
     fails(
         &hostile("p.test.hostile"),
         &["INV-PNP-03", "INV-PNP-04", "INV-PNP-06", "INV-PNP-10"],
+    );
+    // "CG-08 fails when a plugin asked for something refused, naming it; `--tolerate-denied` passes it and names it all the same."
+    let tries = trying("p.test.tries");
+    fails(&tries, &["INV-PNP-06"]);
+    let report = certify(&tries, &["--tolerate-denied"]);
+    assert!(with_outcome(&report, "fail").is_empty(), "{report:#}");
+    assert!(
+        report.to_string().contains("socket(AF_INET, SOCK_STREAM)"),
+        "{report:#}"
     );
     let slow = native("p.test.slow", "int main(void) { read_line(); pause(); }")
         .with(|manifest| manifest["limits"]["max_ms"] = json!(100));

@@ -134,7 +134,7 @@ fn inv_pnp_07_what_happens_is_counted() {
         "plugin_gateway_invocations_total{status=\"ok\",cause=\"answer\"} 1",
         "plugin_gateway_invocations_total{status=\"error\",cause=\"exit\"} 1",
         "plugin_gateway_invocations_total{status=\"rejected\",cause=\"violation\"} 1",
-        "plugin_gateway_violations_total{call=\"socket\"} 1",
+        "plugin_gateway_violations_total{call=\"ptrace\"} 1",
         "plugin_gateway_invocation_duration_seconds_count 3",
         "plugin_gateway_calls_running 0",
     ] {
@@ -152,7 +152,7 @@ fn inv_pnp_07_what_happens_is_counted() {
     let past = host.say(["metrics"]).expect(0);
     assert!(
         past.stdout
-            .contains("plugin_gateway_violations_total{call=\"socket\"} 1"),
+            .contains("plugin_gateway_violations_total{call=\"ptrace\"} 1"),
         "{}",
         past.stdout
     );
