@@ -119,12 +119,11 @@ fn what_a_kill_leaves_is_gone_after_the_next_start_and_what_is_in_use_is_not() {
     let in_use = in_folder(temporary.path());
     assert_eq!(in_use.len(), 1, "{in_use:?}");
     assert!(!left[0].exists());
-    let said = finish(
-        command(temporary.path(), &["run", &package, "--text", "x"]),
-        b"",
-    );
+    let short = ["run", &package, "--text", "x", "--timeout-ms", "500"];
+    let said = finish(command(temporary.path(), &short), b"");
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(in_use[0].exists() || other.try_wait().unwrap().is_some());
+    assert!(in_use[0].exists(), "it was swept while it was in use");
+    signal(&other, Signal::SIGTERM);
     other.wait().unwrap();
     assert!(in_folder(temporary.path()).is_empty());
 }
