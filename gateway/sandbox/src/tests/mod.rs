@@ -14,6 +14,7 @@ mod races;
 mod refuse;
 mod runtimes;
 mod support;
+mod uncounted;
 
 #[test]
 fn again_as_an_ordinary_user() {

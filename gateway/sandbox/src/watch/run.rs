@@ -15,6 +15,7 @@ use crate::launch::order::Start;
 use crate::launch::uids::Loan;
 use crate::plan::Plan;
 use crate::report::{End, Tail, Usage};
+use crate::watch::memory::Look;
 use crate::watch::streams::{Feed, Outlet};
 use crate::watch::watching::{Seen, Started, watch};
 
@@ -58,6 +59,10 @@ pub(crate) fn run(
         Err(error) => return Err(error),
     };
     let run = Arc::new(Run::new(child, plan.asks_name_service));
+    // Where there is a group, the kernel counts.
+    let look = group
+        .is_none()
+        .then(|| Look::new(run.child.pid, plan.caps.memory_bytes));
     drop((turn, stdout_end, stderr_end));
     feed.close_if_done();
     watch(
@@ -68,6 +73,7 @@ pub(crate) fn run(
             stdout,
             stderr,
             group,
+            look,
             since,
         },
         job,
