@@ -108,6 +108,10 @@ impl<'a> Letter<'a> {
                 self.string(source);
                 self.string(path);
             }
+            Operation::Cover(path) => {
+                self.word(operation::COVER);
+                self.string(path);
+            }
         }
     }
 

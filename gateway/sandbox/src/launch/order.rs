@@ -344,6 +344,7 @@ mod tests {
                     source: path(),
                     path: path(),
                 },
+                operation::COVER => Operation::Cover(path()),
                 other => panic!("{other}"),
             });
         }

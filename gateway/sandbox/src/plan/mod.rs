@@ -1,5 +1,6 @@
 //! Decides what is applied to one job: program, arguments, places, limits and filter. It starts nothing.
 
+mod hidden;
 pub(crate) mod interpreter;
 pub(crate) mod layout;
 pub(crate) mod limits;
@@ -27,7 +28,7 @@ use crate::sys::launcher::wire::{ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, MANIFEST_ARG
 const PROGRAM_NAME: &str = "plugin";
 
 /// Where C libraries and distributions keep shared libraries.
-const LIBRARY_FOLDERS: [&str; 4] = [
+pub(crate) const LIBRARY_FOLDERS: [&str; 4] = [
     "/lib/x86_64-linux-gnu",
     "/usr/lib/x86_64-linux-gnu",
     "/lib64",

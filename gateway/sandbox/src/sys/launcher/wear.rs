@@ -15,6 +15,11 @@ const ROOT_SIZE: &CStr = c"256k";
 /// Inodes of a private root: a layout has some twenty operations; more than 1,024 would be a mistake.
 const ROOT_INODES: &CStr = c"1024";
 
+/// Size and inodes of an empty folder: one page and itself, as neither may be 0, which would be no limit.
+const EMPTY_SIZE: &CStr = c"4k";
+/// See [`EMPTY_SIZE`].
+const EMPTY_INODES: &CStr = c"1";
+
 /// What children need from the launcher's own start.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Worn {
@@ -270,9 +275,17 @@ fn build(tree: RawFd, reader: &mut Reader<'_>) -> Result<()> {
         operation::BIND => {
             let copy = mount::copy_tree(reader.string()?)?;
             let attributes = mount::READ_ONLY | mount::NO_SETUID | mount::NO_DEVICES;
+            // A mount that is read-only keeps no access times either.
             mount::restrict_mount(copy, attributes, true)?;
             mount::attach(copy, tree, reader.string()?)?;
             file::close(copy);
+            Ok(())
+        }
+        operation::COVER => {
+            let attributes = mount::READ_ONLY | mount::NO_SETUID | mount::NO_DEVICES;
+            let empty = mount::new_memory_tree(EMPTY_SIZE, EMPTY_INODES, attributes)?;
+            mount::attach(empty, tree, reader.string()?)?;
+            file::close(empty);
             Ok(())
         }
         _ => Err(Errno(k::EBADMSG)),

@@ -54,6 +54,8 @@ pub(crate) mod operation {
     pub(crate) const FILE: u32 = 2;
     /// Show a host path, read-only: source, path.
     pub(crate) const BIND: u32 = 3;
+    /// Show an empty folder in the place of one that is shown: path.
+    pub(crate) const COVER: u32 = 4;
 }
 
 /// The steps by name: first the launcher's own, once, then each child's, in the order in which they are taken.
