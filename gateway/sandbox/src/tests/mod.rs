@@ -7,6 +7,7 @@ mod every_call;
 mod headers;
 mod host;
 mod launcher;
+mod left;
 mod limits;
 mod orders;
 mod poorer;

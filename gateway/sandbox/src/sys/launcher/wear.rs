@@ -153,6 +153,7 @@ fn put_on(buffer: &mut [u8]) -> core::result::Result<(Worn, Option<RawFd>), Fail
     // What the gateway has over other processes is not for plugins. While /proc is in sight.
     process::share_the_processor().at(Step::Setup)?;
     process::share_the_memory().at(Step::Setup)?;
+    process::share_the_disk().at(Step::Setup)?;
     process::be_laid_out_as_usual().at(Step::Setup)?;
     // Before anything that needs a capability: an ordinary user has them only here.
     process::enter_new_namespaces(wanted.namespaces).at(Step::Namespaces)?;
