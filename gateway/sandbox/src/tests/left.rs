@@ -128,3 +128,39 @@ fn time_of_the_disk() {
         report.end
     );
 }
+
+/// Makes as many mappings, descriptors and timers as it can.
+const OBJECTS: &str = r#"
+int main(void) { request(); long size = 70000L * 8192; char *at = mmap(0, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  long maps = 0; for (long i = 0; i < 70000; i++) if (mprotect(at + i * 8192, 4096, PROT_READ) == 0) maps++; else break;
+  int pipes = 0, ends[2]; static char full[65536]; while (pipe2(ends, O_NONBLOCK) == 0) { write(ends[1], full, sizeof full); pipes++; }
+  timer_t timer; int timers = 0; while (timer_create(CLOCK_MONOTONIC, 0, &timer) == 0 && timers < 100000) timers++;
+  fprintf(stderr, "%ld mappings, %d pipes, %d timers\n", maps, pipes, timers); sleep(1); answer("done\n"); return 0; }"#;
+
+#[test]
+#[ignore = "measures, and judges nothing"]
+fn objects_of_the_kernel() {
+    let slab = || {
+        let text = fs::read_to_string("/proc/meminfo").unwrap();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("Slab:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse::<i64>().unwrap()
+    };
+    let sandbox = sandbox();
+    let folder = package(&[]);
+    let entry = program(OBJECTS, Link::Static);
+    let before = slab();
+    let (during, report) = std::thread::scope(|scope| {
+        let run = scope.spawn(|| run(&sandbox, &entry, folder.path(), "{}\n"));
+        std::thread::sleep(Duration::from_millis(900));
+        (slab(), run.join().unwrap())
+    });
+    println!(
+        "{} KiB of the kernel's objects; {:?} {}",
+        during - before,
+        report.end,
+        String::from_utf8_lossy(&report.stderr.bytes)
+    );
+}
