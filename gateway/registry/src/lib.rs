@@ -50,7 +50,7 @@ pub use record::plugin_info;
 pub use signature::{Signature, SignatureFault};
 pub use store::{Store, StoredPackage};
 pub use trust::{PublicKey, SigningKey, keygen};
-pub use verified::Glance;
+pub use verified::{Glance, TICK};
 
 #[cfg(test)]
 mod tests;

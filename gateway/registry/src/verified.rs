@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::Stat;
 
@@ -29,14 +29,31 @@ const SETTLED_NS: i128 = 100_000_000;
 /// went shows in its folder's times. Two looks at an untouched folder are equal; one of a folder that was changed meanwhile and
 /// changed back is another, as nobody can put a ctime back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Glance(u64);
+pub struct Glance {
+    sum: u64,
+    /// When the last change was made to anything in it, in nanoseconds since the epoch.
+    newest_ns: i128,
+}
+
+/// One tick of the file system's clock, and a little: two changes within it may share a stamp.
+pub const TICK: Duration = Duration::from_millis(12);
 
 impl Glance {
     /// The order in which entries are met is the system's and does not count.
     pub(super) fn add(&mut self, path: &str, stat: &Stat) {
+        let stamp = Stamp::of(stat);
         let mut hasher = DefaultHasher::new();
-        (path, Stamp::of(stat)).hash(&mut hasher);
-        self.0 = self.0.wrapping_add(hasher.finish());
+        (path, stamp).hash(&mut hasher);
+        self.sum = self.sum.wrapping_add(hasher.finish());
+        self.newest_ns = self.newest_ns.max(stamp.ctime_ns);
+    }
+
+    /// Whether a change from now on is certain to give another look. A last change that is still to come was made before the clock was
+    /// set back; the next one gets the clock's time.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.is_ok_and(|now| now.as_nanos().cast_signed().abs_diff(self.newest_ns) > TICK.as_nanos())
     }
 }
 
@@ -144,5 +161,30 @@ impl Stamp {
             mtime_ns: i128::from(stat.st_mtime) * NANOS + i128::from(stat.st_mtime_nsec),
             ctime_ns: i128::from(stat.st_ctime) * NANOS + i128::from(stat.st_ctime_nsec),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_right_after_a_change_is_not_settled_and_one_that_saw_the_future_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let glance = || {
+            let mut glance = Glance::default();
+            glance.add("", &rustix::fs::stat(folder.path()).unwrap());
+            glance
+        };
+        std::fs::write(folder.path().join("file"), "x").unwrap();
+        let fresh = glance();
+        assert!(!fresh.is_settled());
+        std::thread::sleep(TICK * 2);
+        assert!(glance().is_settled() && glance() == fresh);
+        let future = Glance {
+            newest_ns: i128::MAX / 2,
+            ..fresh
+        };
+        assert!(future.is_settled());
     }
 }

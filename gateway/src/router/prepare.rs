@@ -10,7 +10,7 @@ use plugin_protocol::digest::{FileHash, PackageDigest};
 use super::files::InStore;
 use super::judge::Allowed;
 use crate::error::Error;
-use registry::{Glance, MANIFEST_FILE, Store, StoredPackage};
+use registry::{Glance, MANIFEST_FILE, Store, StoredPackage, TICK};
 use sandbox::{Class, Entry, Image};
 use validator::{self, CheckedManifest, Schemas};
 
@@ -65,7 +65,6 @@ impl Shelf {
     /// When a file was changed, or cannot be read.
     pub(super) fn take(&self, digest: &PackageDigest) -> Result<Taken, Error> {
         let stored = self.store.open_package(*digest)?;
-        let glance = stored.glance();
         let found = self.lock().find(digest);
         let prepared = match found {
             Some(found) => found,
@@ -75,15 +74,34 @@ impl Shelf {
                 self.lock().keep(*digest, prepared)
             }
         };
+        let glance = if prepared.reads_its_files() {
+            self.settled(stored)?.glance()
+        } else {
+            stored.glance()
+        };
         Ok(Taken { prepared, glance })
     }
 
-    /// Whether nothing in the package was touched since it was taken. A static program is run from a sealed copy and sees no
-    /// file; whatever else runs reads the package's files by itself, after they were checked.
+    /// The package, looked at again until its last change is so old that another would show. Only a call right after a package was
+    /// stored waits here.
+    fn settled(&self, mut stored: StoredPackage) -> Result<StoredPackage, Error> {
+        /// Whoever touches the package all the time must not hold calls here.
+        const LOOKS_MAX: usize = 4;
+        for _ in 0..LOOKS_MAX {
+            if stored.glance().is_settled() {
+                return Ok(stored);
+            }
+            std::thread::sleep(TICK);
+            stored = self.store.open_package(stored.digest())?;
+        }
+        let path = ".".to_owned();
+        Err(registry::Error::Changed { path }.into())
+    }
+
+    /// Whether nothing in the package was touched since it was taken.
     pub(super) fn is_untouched(&self, taken: &Taken) -> bool {
         let prepared = &taken.prepared;
-        if matches!(&prepared.entry, Entry::Program { image, .. } if image.class() == Class::Static)
-        {
+        if !prepared.reads_its_files() {
             return true;
         }
         let now = self.store.glance(prepared.digest);
@@ -150,6 +168,12 @@ impl Prepared {
             schemas,
             entry,
         })
+    }
+
+    /// A static program is run from a sealed copy and sees no file; whatever else runs reads the package's files by itself, after
+    /// they were checked.
+    fn reads_its_files(&self) -> bool {
+        !matches!(&self.entry, Entry::Program { image, .. } if image.class() == Class::Static)
     }
 
     /// What one attempt may use in `time`.

@@ -404,7 +404,10 @@ mod tests {
     fn what_libraries_try_is_refused_and_what_nobody_honest_does_is_not() {
         let errno = |name, args, path| match sorted(Class::Runtime, name, args, path) {
             Judgement::Refuse(errno, _) => errno,
-            other => panic!("{name}: {other:?}"),
+            other @ (Judgement::Answer(..)
+            | Judgement::Condemn(_)
+            | Judgement::Abort
+            | Judgement::Gone) => panic!("{name}: {other:?}"),
         };
         let first = |value| [value, 0, 0, 0, 0, 0];
         let write = [0, 0, 0x241, 0, 0, 0];

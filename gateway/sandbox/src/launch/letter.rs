@@ -113,6 +113,10 @@ impl<'a> Letter<'a> {
                 self.string(source);
                 self.string(path);
             }
+            Operation::Cover(path) => {
+                self.word(operation::COVER);
+                self.string(path);
+            }
         }
     }
 

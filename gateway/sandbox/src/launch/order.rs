@@ -252,6 +252,18 @@ mod tests {
         });
     }
 
+    fn wanted(reported: bool) -> Wanted {
+        Wanted {
+            class: crate::Class::Static,
+            makes_code: false,
+            wakes_shared: true,
+            private_root: true,
+            reported,
+            kills_refused: false,
+            extra_calls: Vec::new(),
+        }
+    }
+
     #[test]
     fn an_outfit_is_read_as_it_was_written() {
         let folder = tempfile::tempdir().unwrap();
@@ -268,15 +280,7 @@ mod tests {
                 root: Some(
                     Layout::plan(std::slice::from_ref(&place), Some(folder.path())).unwrap(),
                 ),
-                wanted: Wanted {
-                    class: crate::Class::Static,
-                    makes_code: false,
-                    wakes_shared: true,
-                    private_root: true,
-                    reported,
-                    kills_refused: false,
-                    extra_calls: Vec::new(),
-                },
+                wanted: wanted(reported),
                 ruleset,
                 limits: vec![(21, 22), (23, 24)],
             };
@@ -345,6 +349,7 @@ mod tests {
                     source: path(),
                     path: path(),
                 },
+                operation::COVER => Operation::Cover(path()),
                 other => panic!("{other}"),
             });
         }

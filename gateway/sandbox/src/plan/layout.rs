@@ -9,6 +9,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, While};
+use crate::plan::hidden::hidden_in;
 
 /// Where a package is seen from inside.
 pub(crate) const PACKAGE_FOLDER: &str = "/package";
@@ -44,6 +45,8 @@ pub(crate) enum Operation {
         /// In the root.
         path: CString,
     },
+    /// Show an empty folder here, in the place of one that a bind mount shows.
+    Cover(CString),
 }
 
 /// The steps that build one private root, parents first.
@@ -59,6 +62,7 @@ enum Node {
     Link(PathBuf),
     Bind { source: PathBuf, folder: bool },
     Device(PathBuf),
+    Cover,
 }
 
 impl Layout {
@@ -77,6 +81,14 @@ impl Layout {
             tree.add(path)
                 .during("look up a folder that plugins may read")?;
         }
+        let covered: Vec<PathBuf> = tree
+            .nodes
+            .iter()
+            .filter(|(_, node)| matches!(node, Node::Bind { folder: true, .. }))
+            .flat_map(|(path, _)| hidden_in(path, &tree.covers))
+            .collect();
+        let covers = covered.into_iter().map(|path| (path, Node::Cover));
+        tree.nodes.extend(covers);
         if let Some(package) = package {
             let source = fs::canonicalize(package).during("look up the package folder")?;
             tree.nodes.insert(
@@ -183,6 +195,7 @@ impl Node {
                     path: inside,
                 });
             }
+            Self::Cover => operations.push(Operation::Cover(inside)),
             Self::Bind { source, folder } => {
                 let point = if *folder {
                     Operation::Folder
@@ -220,6 +233,7 @@ mod tests {
             Operation::File(path) => format!("file {}", show(path)),
             Operation::Bind { path, .. } => format!("bind {}", show(path)),
             Operation::Device { path, .. } => format!("device {}", show(path)),
+            Operation::Cover(path) => format!("cover {}", show(path)),
         }
     }
 

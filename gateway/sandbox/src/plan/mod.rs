@@ -1,5 +1,6 @@
 //! Decides what is applied to one job: program, arguments, places, limits and filter. It starts nothing.
 
+mod hidden;
 pub(crate) mod interpreter;
 pub(crate) mod layout;
 pub(crate) mod limits;
@@ -18,7 +19,7 @@ use crate::image::{Class, Image};
 use crate::job::{Entry, Job, Limits, WhenRefused};
 use crate::plan::interpreter::Interpreter;
 use crate::plan::layout::PACKAGE_FOLDER;
-use crate::plan::limits::{Caps, caps_of_run, limits_of_run};
+use crate::plan::limits::{Caps, Reserve, caps_of_run, limits_of_run};
 use crate::plan::places::Places;
 use crate::plan::runtimes::{Runtime, Runtimes, WORKER_RUNTIME, WORKER_SHIM};
 use crate::sys::launcher::wire::{ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, MANIFEST_ARGUMENTS_MAX};
@@ -27,7 +28,7 @@ use crate::sys::launcher::wire::{ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, MANIFEST_ARG
 const PROGRAM_NAME: &str = "plugin";
 
 /// Where C libraries and distributions keep shared libraries.
-const LIBRARY_FOLDERS: [&str; 4] = [
+pub(crate) const LIBRARY_FOLDERS: [&str; 4] = [
     "/lib/x86_64-linux-gnu",
     "/usr/lib/x86_64-linux-gnu",
     "/lib64",
@@ -41,11 +42,6 @@ const DEVICES: [&str; 3] = ["/dev/null", "/dev/urandom", "/dev/random"];
 const DESCRIPTORS_PROGRAM: u64 = 16;
 /// Descriptors: module systems and event loops open some thirty.
 const DESCRIPTORS_RUNTIME: u64 = 64;
-/// Address space in bytes beyond the memory limit for programs, and for interpreters that make no code: Go reserves about 1 GiB without using it. It bounds page tables, which no other limit counts.
-const RESERVE_PROGRAM_BYTES: u64 = 8 << 30;
-/// Address space in bytes beyond the memory limit for interpreters that make code: V8 reserves tens of GiB for its cages.
-const RESERVE_CODE_MAKER_BYTES: u64 = 128 << 30;
-
 /// The program behind an entry.
 #[derive(Debug)]
 pub(crate) enum Program {
@@ -69,7 +65,10 @@ pub(crate) struct Plan {
     pub(crate) places: Places,
     /// What the control group caps, where there is one.
     pub(crate) caps: Caps,
-    limits: Vec<(u32, u64)>,
+    job_limits: Limits,
+    /// Memory in bytes that an interpreter takes for itself.
+    overhead: u64,
+    reserve: Reserve,
     /// The limit on descriptors, which is set apart from the others.
     pub(crate) descriptors: u64,
     pub(crate) makes_code: bool,
@@ -131,7 +130,9 @@ impl Plan {
             sees_package: class == Class::Dynamic,
             places,
             caps: caps_of_run(job, 0),
-            limits: limits_of_run(&job.limits, 0, RESERVE_PROGRAM_BYTES),
+            job_limits: job.limits,
+            overhead: 0,
+            reserve: Reserve::PROGRAM,
             descriptors: DESCRIPTORS_PROGRAM,
             makes_code: false,
             wakes_shared: image.loader().is_none_or(is_musl),
@@ -170,9 +171,9 @@ impl Plan {
         places.read.push(job.package.to_path_buf());
         let overhead = runtime.overhead_bytes;
         let reserve = if runtime.makes_code {
-            RESERVE_CODE_MAKER_BYTES
+            Reserve::CODE_MAKER
         } else {
-            RESERVE_PROGRAM_BYTES
+            Reserve::PROGRAM
         };
         Ok(Self {
             class: Class::Runtime,
@@ -182,7 +183,9 @@ impl Plan {
             sees_package: true,
             places,
             caps: caps_of_run(job, overhead),
-            limits: limits_of_run(&job.limits, overhead, reserve),
+            job_limits: job.limits,
+            overhead,
+            reserve,
             descriptors: DESCRIPTORS_RUNTIME,
             makes_code: runtime.makes_code,
             wakes_shared: interpreter.loader.as_deref().is_none_or(is_musl),
@@ -200,11 +203,9 @@ impl Plan {
         }
     }
 
-    /// The resource limits. A control group counts what is used, of every kind; the limit on private memory, which counts
-    /// what is asked for, would only come before it and hide the cause, and so stands in where there is no group.
+    /// The resource limits, in a control group or in none.
     pub(crate) fn limits(&self, grouped: bool) -> Vec<(u32, u64)> {
-        let stands = |&(resource, _): &(u32, u64)| !grouped || resource != libc::RLIMIT_DATA;
-        self.limits.iter().copied().filter(stands).collect()
+        limits_of_run(&self.job_limits, self.overhead, self.reserve, grouped)
     }
 
     /// What the filter must be like.

@@ -9,7 +9,10 @@ use std::process::{Command, Stdio};
 use rustix::fs::Advice;
 use rustix::io::ReadWriteFlags;
 
-use super::support::{Link, compile, package, run, run_c, sandbox, seal, text, works_outside};
+use super::support::{
+    Link, Permit, compile, package, run, run_c, sandbox, script, seal, text, works_outside,
+};
+use crate::{Layer, Sandbox};
 
 /// Where glibc's loader is, which every dynamic program may read and execute.
 const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
@@ -79,7 +82,7 @@ fn nobody_throws_out_of_the_page_cache_or_fetches_into_it() {
     let data = folder.path().join("data");
     drop_from_cache(&data);
     if is_cached(&data) {
-        return println!("skipped: this file system keeps its files in memory");
+        return skip::skip("this file system keeps its files in memory");
     }
     // Where there is no private root, the package is where the host has it.
     let place = folder.path().display();
@@ -130,6 +133,9 @@ int main(void) { request(); int *at = (int *)getauxval(AT_BASE); int other; int 
 
 #[test]
 fn nobody_wakes_another_process_through_the_loaders_pages() {
+    // All who wait there are woken alike: one such test at a time, whichever user runs it.
+    let loader = fs::File::open("/lib64/ld-linux-x86-64.so.2").unwrap();
+    loader.lock().unwrap();
     let build = tempfile::tempdir().unwrap();
     let waiter = build.path().join("waiter");
     fs::copy(compile(build.path(), WAITER, Link::Dynamic), &waiter).unwrap();
@@ -177,4 +183,96 @@ fn files_are_not_synced_for_a_plugin() {
         );
         assert!(!text(&report).starts_with("works"), "{call}: {report:?}");
     }
+}
+
+/// What is installed beside an interpreter's standard library, and the trees of other interpreters, as far as the plugin sees.
+const LOOKS_AROUND: &str = r#"
+import os, sys
+found = []
+roots = [path for path in sys.path if os.path.isdir(path)] + ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/usr/lib64"]
+for root in roots:
+    for name in os.listdir(root):
+        folder = root + "/" + name
+        foreign = name in ("site-packages", "dist-packages") or root.startswith(("/lib/", "/usr/lib/x", "/usr/lib64")) and name.startswith(("perl", "ruby", "node"))
+        if foreign and os.path.isdir(folder) and os.listdir(folder):
+            found.append(folder)
+print(len(found), *found)
+"#;
+
+#[test]
+fn what_the_host_installed_for_other_programs_is_not_seen() {
+    let sandbox = sandbox();
+    if !has_private_root(&sandbox) {
+        return skip::skip("there is no private root, and so nothing to cover folders in");
+    }
+    let outside = Command::new("python3").args(["-c", LOOKS_AROUND]).output();
+    match outside {
+        Ok(seen) if seen.status.success() => {
+            assert_ne!(seen.stdout, b"0\n", "nothing is there to be hidden")
+        }
+        other => return skip::skip(&format!("python3 does not run: {other:?}")),
+    }
+    let folder = package(&[("main.py", LOOKS_AROUND)]);
+    let report = run(
+        &sandbox,
+        &script("python3", "main.py"),
+        folder.path(),
+        "{}\n",
+    );
+    assert_eq!(text(&report), "0\n", "{report:?}");
+    // A package's own folder of that name is its own.
+    let own = [
+        (
+            "main.py",
+            "import sys\nsys.path.append('/package/site-packages')\nimport own\nprint(own.VALUE)\n",
+        ),
+        ("site-packages/own.py", "VALUE = 7\n"),
+    ];
+    let folder = package(&own);
+    let report = run(
+        &sandbox,
+        &script("python3", "main.py"),
+        folder.path(),
+        "{}\n",
+    );
+    assert_eq!(text(&report), "7\n", "{report:?}");
+}
+
+fn has_private_root(sandbox: &Sandbox<Permit>) -> bool {
+    let mut rows = sandbox.protections().iter();
+    rows.any(|row| row.layer == Layer::MountNs && row.enforced)
+}
+
+#[test]
+fn reading_leaves_no_access_time() {
+    let sandbox = sandbox();
+    if !has_private_root(&sandbox) {
+        return skip::skip("there is no private root, whose mounts are read-only");
+    }
+    let folder = package(&[
+        ("data", "x"),
+        ("main.sh", "read -r line < /package/data; echo \"$line\"\n"),
+    ]);
+    let data = folder.path().join("data");
+    let accessed = || fs::metadata(&data).unwrap().accessed().unwrap();
+    let long_ago =
+        std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    let age = || {
+        File::open(&data)
+            .unwrap()
+            .set_times(fs::FileTimes::new().set_accessed(long_ago))
+            .unwrap()
+    };
+    age();
+    fs::read(&data).unwrap();
+    if accessed() == long_ago {
+        return skip::skip("this file system keeps no access times");
+    }
+    age();
+    let report = run(&sandbox, &script("sh", "main.sh"), folder.path(), "{}\n");
+    assert_eq!(
+        (text(&report).as_str(), accessed()),
+        ("x\n", long_ago),
+        "{report:?}"
+    );
 }

@@ -20,7 +20,7 @@ fn within(source: &str, time: Duration, limits: Limits) -> crate::Report {
     )
 }
 
-const SHORT: Duration = Duration::from_millis(200);
+const SHORT: Duration = Duration::from_millis(500);
 
 #[test]
 fn a_sleeper_is_ended_at_its_deadline() {

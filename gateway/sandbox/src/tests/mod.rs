@@ -8,6 +8,7 @@ mod headers;
 mod honest;
 mod host;
 mod launcher;
+mod left;
 mod limits;
 mod orders;
 mod poorer;
@@ -15,6 +16,7 @@ mod races;
 mod refuse;
 mod runtimes;
 mod support;
+mod uncounted;
 
 #[test]
 fn again_as_an_ordinary_user() {

@@ -287,7 +287,9 @@ const STANDING: &str = r#"int main(void) {
 #[test]
 fn a_privileged_gateway_has_ordinary_plugins() {
     let name = "races::a_privileged_gateway_has_ordinary_plugins";
-    let words = ["setarch", "-R", "nice", "-n", "-5", "chrt", "-r", "1"];
+    let words = [
+        "setarch", "-R", "nice", "-n", "-5", "chrt", "-r", "1", "ionice", "-c", "1", "-n", "0",
+    ];
     let can = Command::new(words[0])
         .args(&words[1..])
         .arg("true")
@@ -328,6 +330,11 @@ fn privileged() {
             )
         });
         let plugins = wait_for(|| children_of(std::process::id()), |found| found.len() == 1);
+        let asked = Command::new("ionice")
+            .args(["-p", &plugins[0].to_string()])
+            .output();
+        let disk = String::from_utf8_lossy(&asked.unwrap().stdout).into_owned();
+        assert_eq!(disk, "best-effort: prio 7\n");
         let score = std::fs::read_to_string(format!("/proc/{}/oom_score_adj", plugins[0]));
         assert_eq!(score.unwrap(), "0\n");
     });

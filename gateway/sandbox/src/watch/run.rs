@@ -16,6 +16,7 @@ use crate::launch::order::Start;
 use crate::launch::uids::Loan;
 use crate::plan::Plan;
 use crate::report::{Denials, End, Tail, Usage};
+use crate::watch::memory::Look;
 use crate::watch::streams::{Feed, Outlet};
 use crate::watch::watching::{Seen, Started, watch};
 
@@ -64,6 +65,10 @@ pub(crate) fn run(
         asks_for_terminal: plan.asks_for_terminal,
     };
     let run = Arc::new(Run::new(child, asker, job.when_refused));
+    // Where there is a group, the kernel counts.
+    let look = group
+        .is_none()
+        .then(|| Look::new(run.child.pid, plan.caps.memory_bytes));
     drop((turn, stdout_end, stderr_end));
     feed.close_if_done();
     watch(
@@ -74,6 +79,7 @@ pub(crate) fn run(
             stdout,
             stderr,
             group,
+            look,
             since,
         },
         job,

@@ -15,6 +15,7 @@ use crate::launch::cgroup;
 use crate::launch::launcher::Launcher;
 use crate::report::{Denial, Denials, End, Tail, Usage};
 use crate::sys::wait::{self, Death, Reaped};
+use crate::watch::memory::Look;
 use crate::watch::streams::{Feed, Outlet, Progress, TailBuffer};
 
 /// How long a plugin that has answered may take to say more or to end by itself. Long enough for a second line that was
@@ -37,6 +38,8 @@ pub(crate) struct Started<'a> {
     pub(crate) stderr: Outlet,
     /// The control group that the plugin is in.
     pub(crate) group: Option<cgroup::Loan>,
+    /// Who looks at its memory where it is in none.
+    pub(crate) look: Option<Look>,
     pub(crate) since: Instant,
 }
 
@@ -59,6 +62,7 @@ enum Cause {
     AnswerTooLarge,
     TimedOut,
     CpuLimit,
+    MemoryLimit,
     Cancelled,
 }
 
@@ -177,7 +181,7 @@ impl Watch<'_> {
         })
     }
 
-    /// Time until the deadline, the end of the grace, or the earliest moment at which the processor time can be used up.
+    /// Time until the deadline, the end of the grace, or the earliest moment at which the processor time can be used up or memory is looked at.
     fn time_left(&self) -> Duration {
         let now = Instant::now();
         let until = self
@@ -186,7 +190,9 @@ impl Watch<'_> {
         let left = until.saturating_duration_since(now);
         let cpu = wait::cpu_time(self.started.run.child.pid).unwrap_or_default();
         let cpu_left = self.job.limits.cpu.saturating_sub(cpu) / processors();
-        left.min(cpu_left.max(CPU_LOOK))
+        let look = self.started.look.as_ref();
+        let memory_left = look.map_or(Duration::MAX, |look| look.time_left(now));
+        left.min(cpu_left.max(CPU_LOOK)).min(memory_left)
     }
 
     fn read_stdout(&mut self) -> Result<(), Error> {
@@ -243,6 +249,10 @@ impl Watch<'_> {
         if wait::cpu_time(self.started.run.child.pid).is_some_and(|cpu| cpu >= self.job.limits.cpu)
         {
             self.end(Cause::CpuLimit);
+        }
+        let look = self.started.look.as_mut();
+        if look.is_some_and(|look| look.finds_too_much(now)) {
+            self.end(Cause::MemoryLimit);
         }
         if self.grace.is_some_and(|grace| now >= grace) {
             self.end(Cause::Answered);
@@ -304,6 +314,7 @@ impl Watch<'_> {
             Some(Cause::AnswerTooLarge) => End::AnswerTooLarge,
             Some(Cause::TimedOut) => End::TimedOut,
             Some(Cause::CpuLimit) => End::CpuLimit,
+            Some(Cause::MemoryLimit) => End::MemoryLimit,
             Some(Cause::Cancelled) => End::Cancelled,
             None => self.own_end(reaped),
         }

@@ -136,6 +136,20 @@ pub(crate) fn share_the_processor() -> Result<()> {
     Ok(())
 }
 
+/// Lets everybody else's reads and writes go before, where the disk's scheduler looks at priorities (ioprio_set(2)).
+pub(crate) fn share_the_disk() -> Result<()> {
+    /// `IOPRIO_WHO_PROCESS`; 0 beside it is this thread.
+    const THREAD: usize = 1;
+    /// `IOPRIO_CLASS_BE` with its lowest level: also idle disks serve it.
+    const LAST_OF_THE_ORDINARY: usize = 2 << 13 | 7;
+    // SAFETY: the call takes numbers only.
+    match unsafe { call(k::SYS_IOPRIO_SET, [THREAD, 0, LAST_OF_THE_ORDINARY, 0, 0]) } {
+        // A kernel without disks.
+        Err(Errno(k::ENOSYS)) => Ok(()),
+        set => set.map(drop),
+    }
+}
+
 /// Gives up protection from being killed where memory is short. With the strongest, a control group could not end a process
 /// that has used up its memory.
 pub(crate) fn share_the_memory() -> Result<()> {

@@ -15,6 +15,11 @@ const ROOT_SIZE: &CStr = c"256k";
 /// Inodes of a private root: a layout has some twenty operations; more than 1,024 would be a mistake.
 const ROOT_INODES: &CStr = c"1024";
 
+/// Size and inodes of an empty folder: one page and itself, as neither may be 0, which would be no limit.
+const EMPTY_SIZE: &CStr = c"4k";
+/// See [`EMPTY_SIZE`].
+const EMPTY_INODES: &CStr = c"1";
+
 /// What children need from the launcher's own start.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Worn {
@@ -148,6 +153,7 @@ fn put_on(buffer: &mut [u8]) -> core::result::Result<(Worn, Option<RawFd>), Fail
     // What the gateway has over other processes is not for plugins. While /proc is in sight.
     process::share_the_processor().at(Step::Setup)?;
     process::share_the_memory().at(Step::Setup)?;
+    process::share_the_disk().at(Step::Setup)?;
     process::be_laid_out_as_usual().at(Step::Setup)?;
     // Before anything that needs a capability: an ordinary user has them only here.
     process::enter_new_namespaces(wanted.namespaces).at(Step::Namespaces)?;
@@ -285,6 +291,13 @@ fn build(tree: RawFd, reader: &mut Reader<'_>) -> Result<()> {
             reader,
             mount::READ_ONLY | mount::NO_SETUID | mount::NO_EXEC,
         ),
+        operation::COVER => {
+            let attributes = mount::READ_ONLY | mount::NO_SETUID | mount::NO_DEVICES;
+            let empty = mount::new_memory_tree(EMPTY_SIZE, EMPTY_INODES, attributes)?;
+            mount::attach(empty, tree, reader.string()?)?;
+            file::close(empty);
+            Ok(())
+        }
         _ => Err(Errno(k::EBADMSG)),
     }
 }

@@ -56,6 +56,8 @@ pub(crate) mod operation {
     pub(crate) const BIND: u32 = 3;
     /// Show a host's device, which can be opened: source, path.
     pub(crate) const DEVICE: u32 = 4;
+    /// Show an empty folder in the place of one that is shown: path.
+    pub(crate) const COVER: u32 = 5;
 }
 
 /// The steps by name: first the launcher's own, once, then each child's, in the order in which they are taken.

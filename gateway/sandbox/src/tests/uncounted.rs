@@ -1,0 +1,125 @@
+//! Without a control group no limit of the kernel's counts all memory: the supervisor looks at it. Each way around the limit on
+//! data is first shown to work outside under that limit.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::support::{Link, Permit, compile, limits, package, program, run_within, text};
+use crate::{End, Pretend, Sandbox, Settings};
+
+const MEMORY_BYTES: u64 = 128 << 20;
+
+/// What a plugin may use more than its limit before it is looked at, measured with room to spare: a page is touched in some 0.2 µs.
+const BEYOND_BYTES: u64 = 192 << 20;
+
+/// Touches `bytes` at `at` and says how far it got.
+const TOUCH: &str = r#"
+static void touch(volatile char *at, unsigned long bytes) { for (unsigned long i = 0; i < bytes; i += 4096) at[i] = 1; }
+static void see(volatile char *at, unsigned long bytes) { for (unsigned long i = 0; i < bytes; i += 4096) (void)at[i]; }
+"#;
+
+/// Grows a page of the main stack, which is no data to the kernel, wherever it then is.
+const GROWN_STACK: &str = r#"int main(void) { request(); char block[65536]; char *page = (char *)(((long)block + 8191) & ~4095L); *page = 1;
+  unsigned long size = 1UL << 30; char *at = mremap(page, 4096, size, MREMAP_MAYMOVE);
+  if (at == MAP_FAILED) return 9; touch(at, size); answer("works\n"); return 0; }"#;
+
+/// Fills the address space, and then makes memory writable: mprotect(2) asks about data only where there is room for as much again.
+const FULL_SPACE: &str = r#"int main(void) { request(); char *largest = 0; unsigned long size = 0;
+  for (unsigned long part = 1UL << 46; part >= 4096; ) {
+    char *at = mmap(0, part, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) { part /= 2; continue; }
+    if (!largest) { largest = at; size = part; } }
+  if (size > 1UL << 30) size = 1UL << 30;
+  if (size < 300UL << 20 || mprotect(largest, size, PROT_READ | PROT_WRITE)) return 9;
+  touch(largest, size); answer("works\n"); return 0; }"#;
+
+/// The same in huge pages, which are filled some four times as fast.
+const HUGE_PAGES: &str = r#"int main(void) { request(); char *largest = 0; unsigned long size = 0;
+  for (unsigned long part = 1UL << 46; part >= 4096; ) {
+    char *at = mmap(0, part, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) { part /= 2; continue; }
+    if (!largest) { largest = at; size = part; } }
+  if (size > 1UL << 30) size = 1UL << 30;
+  if (size < 300UL << 20 || mprotect(largest, size, PROT_READ | PROT_WRITE)) return 9;
+  madvise(largest, size, MADV_HUGEPAGE); touch(largest, size); answer("works\n"); return 0; }"#;
+
+fn without_groups() -> Sandbox<Permit> {
+    let pretend = Pretend {
+        no_cgroup: true,
+        ..Pretend::default()
+    };
+    let settings = Settings {
+        pretend,
+        ..Settings::default()
+    };
+    Sandbox::open(settings).unwrap()
+}
+
+/// Runs a program under the kernel's limits alone: data, and an address space of 8 GiB more.
+fn works_under_limits(source: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile(folder.path(), source, Link::Static);
+    let limits = format!(
+        "ulimit -d {}; ulimit -v {}; exec \"$0\"",
+        MEMORY_BYTES >> 10,
+        (MEMORY_BYTES + (8 << 30)) >> 10
+    );
+    let mut child = Command::new("sh")
+        .args(["-c", &limits])
+        .arg(program)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    use std::io::Write as _;
+    child.stdin.take().unwrap().write_all(b"{}\n").unwrap();
+    let status = child.wait().unwrap();
+    assert!(
+        status.success(),
+        "the attack does not work outside: {status}"
+    );
+}
+
+#[test]
+fn memory_that_the_data_limit_does_not_count_is_looked_at() {
+    for (name, attack) in [
+        ("full space", FULL_SPACE),
+        ("huge pages", HUGE_PAGES),
+        ("grown stack", GROWN_STACK),
+    ] {
+        let source = format!("{TOUCH}{attack}");
+        works_under_limits(&source);
+        let sandbox = without_groups();
+        let folder = package(&[]);
+        let limits = crate::Limits {
+            memory_bytes: MEMORY_BYTES,
+            ..limits()
+        };
+        for link in [Link::Static, Link::Dynamic] {
+            let entry = program(&source, link);
+            let report = run_within(
+                &sandbox,
+                &entry,
+                folder.path(),
+                "{}\n",
+                Duration::from_secs(20),
+                limits,
+            );
+            println!(
+                "{name}, {link:?}: {:?} after {:?}, {} MiB at most",
+                report.end,
+                report.usage.wall,
+                report.usage.peak_memory_bytes >> 20
+            );
+            assert_ne!(text(&report), "works\n", "{name}, {link:?}: {report:?}");
+            assert!(
+                matches!(report.end, End::MemoryLimit | End::Exited(9)),
+                "{name}, {link:?}: {report:?}"
+            );
+            assert!(
+                report.usage.peak_memory_bytes < MEMORY_BYTES + BEYOND_BYTES,
+                "{name}, {link:?}: {report:?}"
+            );
+        }
+    }
+}
