@@ -118,7 +118,7 @@ fn inv_pnp_02_no_call_changes_anything_but_the_ledger() {
                 "--text",
                 &words,
                 "--timeout-ms",
-                "1000",
+                "3000",
             ])
             .json();
         assert_eq!(response["status"], status, "{response}");

@@ -79,8 +79,8 @@ pub const DENIALS_KEPT: usize = 16;
 
 /// The most refused and answered calls of one run; one more ends it. A library tries a handful, and a script that throws its messages away
 /// by `2>/dev/null` some hundreds. Each is a round trip between plugin and gateway (at most 0.2 ms of wall time, measured in a debug build on
-/// a busy machine), so that all of them take the gateway less than two seconds, and the plugin as long.
-pub const ASKED_MAX: u64 = 8_192;
+/// a busy machine), so that all of them take the gateway less than a second, and the plugin as long.
+pub const ASKED_MAX: u64 = 4_096;
 
 /// How much of standard error is kept, in bytes: the contract's "last 64 KiB".
 pub const STDERR_TAIL_BYTES: usize = 64 * 1024;
