@@ -45,8 +45,16 @@ fn endless(host: &Host) -> String {
 
 /// Starts a one-shot and waits until its passing state has the log's key and its plugin runs.
 fn one_shot(temporary: &Path, verb: &str, package: &str) -> Child {
-    let mut command = command(temporary, &[verb, package, "--text", "x"]);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut command = Command::new("env");
+    command
+        // Whoever runs the tests may ignore these, as a shell does for what it starts in the background.
+        .arg("--default-signal=INT,TERM,HUP")
+        .arg(binary())
+        .args([verb, package, "--text", "x"])
+        .env("TMPDIR", temporary)
+        .env_remove("PLUGIN_GATEWAY_STATE")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let mut child = spawn(&mut command);
     let deadline = Instant::now() + Duration::from_secs(20);
     let has_ledger = |folder: &PathBuf| in_folder(folder).len() > 2;
