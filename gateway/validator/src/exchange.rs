@@ -19,7 +19,7 @@ const MAX_NOTES_CHARS: usize = 2_000;
 /// The most findings that one refusal names; the rest is counted.
 const MAX_TOLD: usize = 5;
 
-/// A request that a plugin may see. Only [`admit`] and [`admit_value`] make one.
+/// A request that a plugin may see. Only [`admit_value`] and its sibling for bytes make one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Admitted {
     request: Request,
