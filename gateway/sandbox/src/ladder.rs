@@ -10,7 +10,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::error::{Error, While};
 use crate::host::rehearsal;
-use crate::job::Job;
+use crate::job::{Job, WhenRefused};
 use crate::launch::cgroup;
 use crate::launch::launcher::{ANSWER_TIME, Launcher};
 use crate::launch::means::{self, Means};
@@ -145,7 +145,7 @@ fn outfit(means: &Means, plan: &Plan, rung: Rung) -> Result<Outfit, Error> {
     Ok(Outfit {
         namespaces,
         root: private.then(|| Layout::plan(&[], None)).transpose()?,
-        wanted: plan.wanted(private, means.reported),
+        wanted: plan.wanted(private, means.reported, WhenRefused::GoOn),
         ruleset: ruleset.transpose()?.flatten(),
         limits: if rung >= Rung::Limits {
             limits_of_all()
