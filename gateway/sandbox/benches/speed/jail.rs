@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gateway_sandbox::{Entry, Image, Job, Limits, Sandbox, Settings};
+use gateway_sandbox::{Entry, Image, Job, Limits, Sandbox, Settings, WhenRefused};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
@@ -59,6 +59,7 @@ impl Jail {
             input: self.line.as_bytes(),
             deadline: Instant::now() + TIME,
             limits: LIMITS,
+            when_refused: WhenRefused::GoOn,
             cancel: None,
         }
     }
