@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::plan::LIBRARY_FOLDERS;
+use crate::plan::places::LIBRARY_FOLDERS;
 
 /// Folders for whatever an administrator or a distribution installs for python, beside its standard library.
 const INSTALLED: [&str; 2] = ["site-packages", "dist-packages"];

@@ -20,20 +20,12 @@ use crate::job::{Entry, Job, Limits, WhenRefused};
 use crate::plan::interpreter::Interpreter;
 use crate::plan::layout::PACKAGE_FOLDER;
 use crate::plan::limits::{Caps, Reserve, caps_of_run, limits_of_run};
-use crate::plan::places::Places;
+use crate::plan::places::{LIBRARY_FOLDERS, Places};
 use crate::plan::runtimes::{Runtime, Runtimes, WORKER_RUNTIME, WORKER_SHIM};
 use crate::sys::launcher::wire::{ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, MANIFEST_ARGUMENTS_MAX};
 
 /// The name that a native program is started under.
 const PROGRAM_NAME: &str = "plugin";
-
-/// Where C libraries and distributions keep shared libraries.
-pub(crate) const LIBRARY_FOLDERS: [&str; 4] = [
-    "/lib/x86_64-linux-gnu",
-    "/usr/lib/x86_64-linux-gnu",
-    "/lib64",
-    "/usr/lib64",
-];
 
 /// The only devices that readers see: what is read from them says nothing of the host. Opening for writing is the gateway's (see [`crate::denial`]).
 const DEVICES: [&str; 3] = ["/dev/null", "/dev/urandom", "/dev/random"];

@@ -2,6 +2,14 @@
 
 use std::path::PathBuf;
 
+/// Where C libraries and distributions keep shared libraries.
+pub(crate) const LIBRARY_FOLDERS: [&str; 4] = [
+    "/lib/x86_64-linux-gnu",
+    "/usr/lib/x86_64-linux-gnu",
+    "/lib64",
+    "/usr/lib64",
+];
+
 /// Places that a plugin may use; everything else is closed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Places {
