@@ -12,7 +12,7 @@
 //! use std::os::unix::fs::PermissionsExt as _;
 //! use std::time::{Duration, Instant};
 //!
-//! use gateway_sandbox::{End, Entry, Job, Limits, Sandbox, Settings};
+//! use gateway_sandbox::{End, Entry, Job, Limits, Sandbox, Settings, WhenRefused};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let package = tempfile::tempdir()?;
@@ -28,6 +28,7 @@
 //!     input: b"hello\n",
 //!     deadline: Instant::now() + Duration::from_secs(5),
 //!     limits: Limits { cpu: Duration::from_secs(1), memory_bytes: 64 << 20, answer_bytes: 1024 },
+//!     when_refused: WhenRefused::GoOn,
 //!     cancel: None,
 //! })?;
 //! assert_eq!(report.end, End::Answered, "{}", String::from_utf8_lossy(&report.stderr.bytes));

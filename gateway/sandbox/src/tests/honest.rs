@@ -108,12 +108,6 @@ fn asyncio_runs() {
     }
 }
 
-/// P1.
-#[test]
-fn deno_runs() {
-    skip::skip("deno is no runtime of this gateway");
-}
-
 /// P2: each library gets an errno and goes on; what it asked for is named.
 #[test]
 fn what_python_libraries_try_is_refused_and_they_go_on() {
