@@ -35,7 +35,11 @@ fn sight(folder: &Path) -> BTreeMap<PathBuf, (u32, u32, Vec<u8>)> {
     while let Some(folder) = pending.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let found = fs::symlink_metadata(&path).unwrap();
+            let found = match fs::symlink_metadata(&path) {
+                // A gateway at work on the state writes files beside their place and renames them in.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                found => found.unwrap(),
+            };
             let content = if found.is_file() {
                 fs::read(&path).unwrap()
             } else {
