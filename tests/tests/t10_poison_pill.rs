@@ -132,7 +132,7 @@ fn inv_pnp_10_crashing_and_babbling_dynamic_programs_end_as_they_must() {
 fn inv_pnp_10_what_never_ends_is_killed_at_its_time() {
     for link in [Link::Static, Link::Dynamic] {
         take_all(
-            &package(link).with(|manifest| manifest["limits"]["max_ms"] = json!(400)),
+            &package(link).with(|manifest| manifest["limits"]["max_ms"] = json!(1000)),
             poison::ENDLESS,
         );
     }
