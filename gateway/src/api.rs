@@ -69,7 +69,7 @@ impl Gateway {
             return Err(fault.into());
         }
         let registry = Arc::new(RwLock::new(registry));
-        let store = Arc::new(Store::open(state)?);
+        let store = Arc::new(Store::open(state)?.asking(sandbox::is_open_for_writing));
         let settings = sandbox_settings(&config)?;
         let router = Router::new(
             Arc::clone(&registry),

@@ -162,7 +162,8 @@ fn registry_kind(error: &registry::Error) -> Kind {
         | E::NotAPackage { .. }
         | E::Entry { .. }
         | E::TooLarge { .. }
-        | E::Changed { .. } => Kind::Invalid,
+        | E::Changed { .. }
+        | E::OpenForWriting { .. } => Kind::Invalid,
         E::Io { source, .. } => file_kind(source),
         E::PackageMissing(_) | E::ManifestMissing(_) => Kind::Internal,
         E::MalformedEvent { .. } => Kind::Ledger,

@@ -401,6 +401,55 @@ fn inv_pnp_10_a_file_that_is_exchanged_while_a_script_runs_gives_no_result() {
     );
 }
 
+/// Maps a file, changes nothing in it, and once it is told to writes to it: no time of the file's changes then, as the page is changed already.
+const MAPPED_WRITER: &str = r#"
+import mmap, os, sys
+file = os.open(sys.argv[1], os.O_RDWR)
+page = mmap.mmap(file, 0)
+page[0:1] = page[0:1]
+print("mapped", flush=True)
+sys.stdin.readline()
+page[0:6] = b"forged"
+print("written", flush=True)
+sys.stdin.readline()
+"#;
+
+/// "No unsigned byte ever answers `ok`": also where the file is written to through a mapping, which no stamp tells of.
+#[test]
+fn inv_pnp_10_a_file_that_is_mapped_for_writing_gives_no_result() {
+    let host = Host::new();
+    let quick = LATE_READER.replace("time.sleep(1.5)", "");
+    let package =
+        Package::script("p.test.mapped", "python3", &quick).file("words.txt", b"signed", 0o644);
+    let id = host.install(&package);
+    let asked = request(text("x"));
+    campaigns::command::unseal(&stored(&host));
+    fs::set_permissions(stored(&host), fs::Permissions::from_mode(0o755)).unwrap();
+    let words = stored(&host).join("words.txt");
+    fs::set_permissions(&words, fs::Permissions::from_mode(0o644)).unwrap();
+    let mut writer = std::process::Command::new("python3")
+        .args(["-c", MAPPED_WRITER])
+        .arg(&words)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = std::io::BufReader::new(writer.stdout.take().unwrap());
+    let mut next = || std::io::BufRead::read_line(&mut said, &mut String::new()).unwrap();
+    next();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let gateway = open(&host);
+    let before = call(&gateway, &id, &asked);
+    std::io::Write::write_all(writer.stdin.as_mut().unwrap(), b"\n").unwrap();
+    next();
+    let after = call(&gateway, &id, &asked);
+    drop(writer.stdin.take());
+    writer.wait().unwrap();
+    assert_ne!(after.status(), "ok", "{after:?}");
+    assert_eq!(before.status(), "rejected", "{before:?}");
+    assert!(before.notes().contains("open for writing"), "{before:?}");
+}
+
 /// What is done to a folder.
 type Change = fn(&Path);
 

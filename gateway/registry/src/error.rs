@@ -108,6 +108,14 @@ pub enum Error {
         /// The path inside the package, made printable.
         path: String,
     },
+    /// Somebody could change a file unseen.
+    #[error(
+        "package file '{path}' is open for writing, so that its bytes could change unseen: find out who holds it (`fuser -v`), and call again"
+    )]
+    OpenForWriting {
+        /// The path inside the package, made printable.
+        path: String,
+    },
     /// The store has no such package.
     #[error("package {0} is not in the store: register it again")]
     PackageMissing(PackageDigest),

@@ -1,6 +1,7 @@
 //! Compares a stored package's folder with its list, hashing only files that changed since this process verified them.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -71,6 +72,7 @@ pub(super) struct Files<'a> {
     fresh: Option<Stamps>,
     budget: u64,
     glance: Glance,
+    is_open_for_writing: fn(&File) -> bool,
 }
 
 impl<'a> Files<'a> {
@@ -80,6 +82,7 @@ impl<'a> Files<'a> {
         list: &'a [Listed],
         known: &'a Stamps,
         glance: Glance,
+        is_open_for_writing: fn(&File) -> bool,
     ) -> Self {
         Self {
             root,
@@ -89,6 +92,7 @@ impl<'a> Files<'a> {
             fresh: None,
             budget: MAX_TOTAL_BYTES,
             glance,
+            is_open_for_writing,
         }
     }
 
@@ -112,8 +116,15 @@ impl<'a> Files<'a> {
         let stamp = Stamp::of(&entry.stat);
         if self.known.get(&entry.path) != Some(&stamp) {
             // The stamp is older than the read: a change in between shows as a new stamp next time.
+            let mut file = entry.open(self.root)?;
+            // Before the bytes are read: whoever comes later changes the stamp.
+            if (self.is_open_for_writing)(&file) {
+                return Err(Error::OpenForWriting {
+                    path: entry.path.clone(),
+                });
+            }
             let (hash, _) = tree::hash_file(
-                &mut entry.open(self.root)?,
+                &mut file,
                 &self.root.join(&entry.path),
                 &mut self.budget,
                 &mut |_| Ok(()),

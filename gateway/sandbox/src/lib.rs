@@ -73,6 +73,7 @@ pub use probe::try_acts;
 pub use report::{Denial, Denials, End, Report, Tail, Usage};
 pub use sandbox::{Sandbox, examine};
 pub use settings::{Pretend, Settings};
+pub use sys::writers::is_open_for_writing;
 pub use threat::Threat;
 
 /// The most refused calls of one run that are kept with their targets: the contract's "first 16 different ones".

@@ -12,3 +12,4 @@ pub(crate) mod notify;
 pub(crate) mod spawn;
 mod stack;
 pub(crate) mod wait;
+pub(crate) mod writers;
