@@ -20,7 +20,7 @@ pub(crate) const LIMITS: Limits = Limits {
 };
 
 /// Far above what a call takes.
-const TIME: Duration = Duration::from_secs(20);
+pub(crate) const TIME: Duration = Duration::from_secs(20);
 
 /// How long to look, which the environment says.
 pub(crate) fn plan() -> Plan {

@@ -1,6 +1,6 @@
 //! How fast the sandbox alone is, without ledger or checks. It measures and judges nothing: `scripts/bench` runs it.
 //!
-//! usage: speed [alone|layers]
+//! usage: speed [alone|layers|left]
 
 #![expect(
     clippy::print_stdout,
@@ -15,6 +15,7 @@ mod jail;
 #[path = "../../../../tests/benches/speed/kit/mod.rs"]
 mod kit;
 mod layers;
+mod left;
 mod peers;
 
 fn main() {
@@ -25,6 +26,7 @@ fn main() {
         .as_deref()
     {
         Some("layers") => layers::measure(),
+        Some("left") => left::measure(),
         _ => alone::measure(),
     }
 }

@@ -8,7 +8,6 @@ mod headers;
 mod honest;
 mod host;
 mod launcher;
-mod left;
 mod limits;
 mod orders;
 mod poorer;
