@@ -34,6 +34,7 @@
 mod decision;
 mod error;
 mod inventory;
+mod list;
 mod package;
 mod record;
 mod signature;
@@ -41,6 +42,7 @@ mod store;
 mod tree;
 mod trust;
 mod verified;
+mod watch;
 
 pub use decision::{Change, RegistrationDecision, RegistrationFacts};
 pub use error::Error;

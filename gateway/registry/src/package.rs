@@ -3,13 +3,12 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use plugin_protocol::canonical;
 use plugin_protocol::digest::{FileHash, PackageDigest};
-use serde::{Deserialize, Serialize};
 
 use super::Error;
+use super::list::{Links, List, Listed, Mode};
 use super::signature::MAX_SIGNATURE_BYTES;
-use super::tree::{self, Entry, MAX_TOTAL_BYTES};
+use super::tree::{self, Entry, Kind, MAX_TOTAL_BYTES};
 
 /// The manifest's name in a package.
 pub const MANIFEST_FILE: &str = "plugin.json";
@@ -22,56 +21,14 @@ const MAX_MANIFEST_BYTES: u64 = 2 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct Package {
     root: PathBuf,
-    files: Vec<PackageFile>,
+    list: List,
     digest: PackageDigest,
     manifest_bytes: Vec<u8>,
     signature_bytes: Option<Vec<u8>>,
 }
 
-/// One file of a package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PackageFile {
-    /// Its path from the package's root, with `/` between parts.
-    pub path: String,
-    /// Whether its owner may execute it.
-    pub executable: bool,
-    /// SHA-256 of its bytes.
-    pub sha256: FileHash,
-    /// Its size in bytes.
-    pub size: u64,
-}
-
-/// A file as the digest's list holds it (contract, section 4): `mode` is `"executable"` or `"regular"`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Listed {
-    pub(super) path: String,
-    pub(super) mode: Mode,
-    pub(super) sha256: FileHash,
-}
-
-/// What a digest says of a file's mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Mode {
-    /// Its owner may execute it.
-    Executable,
-    /// Its owner may not.
-    Regular,
-}
-
-impl Mode {
-    pub(super) fn of(executable: bool) -> Self {
-        if executable {
-            Self::Executable
-        } else {
-            Self::Regular
-        }
-    }
-}
-
 impl Package {
-    /// Reads the folder at `path`: every file once, links and special files refused.
+    /// Reads the folder at `path`: every file once; special files are refused, and links that lead out.
     ///
     /// # Errors
     /// When the folder is not a package, holds what a package may not, is over a limit, or cannot be read.
@@ -106,16 +63,17 @@ impl Package {
         self.signature_bytes.as_deref()
     }
 
-    /// Whether the package has the file `path`.
+    /// Whether the package has the file `path`, or a link there that leads to a file.
     #[must_use]
     pub fn contains(&self, path: &str) -> bool {
-        self.find(path).is_some()
+        self.list.resolve(path).is_some()
     }
 
     /// Whether the file `path` is there and executable.
     #[must_use]
     pub fn executable(&self, path: &str) -> bool {
-        self.find(path).is_some_and(|file| file.executable)
+        let file = self.list.resolve(path);
+        file.is_some_and(|file| file.mode == Mode::Executable)
     }
 
     /// The bytes of the file `path`, which have the hash that was read before.
@@ -123,45 +81,19 @@ impl Package {
     /// # Errors
     /// [`Error::Changed`] when the file is missing or differs.
     pub fn file(&self, path: &str) -> Result<Vec<u8>, Error> {
-        let changed = || Error::Changed {
-            path: path.to_owned(),
-        };
-        let file = self.find(path).ok_or_else(changed)?;
-        tree::verified_bytes(&self.root, path, file.sha256)
+        tree::listed_bytes(&self.root, &self.list, path)
     }
 
-    fn find(&self, path: &str) -> Option<&PackageFile> {
-        let at = self
-            .files
-            .binary_search_by(|file| file.path.as_str().cmp(path))
-            .ok()?;
-        self.files.get(at)
+    pub(super) fn list(&self) -> &List {
+        &self.list
     }
-
-    pub(super) fn list(&self) -> Vec<Listed> {
-        self.files.iter().map(Listed::of).collect()
-    }
-}
-
-impl Listed {
-    fn of(file: &PackageFile) -> Self {
-        Self {
-            path: file.path.clone(),
-            mode: Mode::of(file.executable),
-            sha256: file.sha256,
-        }
-    }
-}
-
-/// The bytes whose SHA-256 is the package digest.
-pub(super) fn list_bytes(list: &[Listed]) -> Vec<u8> {
-    canonical::bytes(&list)
 }
 
 struct Reader<'a> {
     root: &'a Path,
     budget: u64,
-    files: Vec<PackageFile>,
+    files: Vec<Listed>,
+    links: Links,
     manifest: Option<Vec<u8>>,
     signature: Option<Vec<u8>>,
 }
@@ -172,14 +104,18 @@ impl<'a> Reader<'a> {
             root,
             budget: MAX_TOTAL_BYTES,
             files: Vec::new(),
+            links: Links::new(),
             manifest: None,
             signature: None,
         }
     }
 
     fn take(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
-        if entry.is_folder {
+        let Some(mode) = entry.mode() else {
             return Ok(());
+        };
+        if let Kind::Link(target) = &entry.kind {
+            return self.take_link(entry, target);
         }
         if entry.path == SIGNATURE_FILE {
             self.signature = Some(self.signature_file(entry)?);
@@ -200,12 +136,27 @@ impl<'a> Reader<'a> {
             return Err(self.refuse("its plugin.json is larger than 2 MiB"));
         }
         self.manifest = kept.or(self.manifest.take());
-        self.files.push(PackageFile {
+        self.files.push(Listed {
             path: entry.path.clone(),
-            executable: entry.executable(),
+            mode,
             sha256,
-            size,
         });
+        Ok(())
+    }
+
+    fn take_link(&mut self, entry: &Entry<'_>, target: &str) -> Result<(), Error> {
+        if matches!(entry.path.as_str(), MANIFEST_FILE | SIGNATURE_FILE) {
+            return Err(Error::Entry {
+                path: entry.path.clone(),
+                why: "it is a symbolic link; put the file itself in its place",
+            });
+        }
+        self.files.push(Listed {
+            path: entry.path.clone(),
+            mode: Mode::Link,
+            sha256: FileHash::of(target.as_bytes()),
+        });
+        self.links.insert(entry.path.clone(), target.to_owned());
         Ok(())
     }
 
@@ -224,12 +175,11 @@ impl<'a> Reader<'a> {
         let Some(manifest_bytes) = self.manifest.take() else {
             return Err(self.refuse("it has no plugin.json; put the manifest beside the program"));
         };
-        self.files.sort_by(|a, b| a.path.cmp(&b.path));
-        let list: Vec<Listed> = self.files.iter().map(Listed::of).collect();
+        let list = List::new(self.files, self.links)?;
         Ok(Package {
             root: self.root.to_owned(),
-            digest: PackageDigest::of(&list_bytes(&list)),
-            files: self.files,
+            digest: list.digest(),
+            list,
             manifest_bytes,
             signature_bytes: self.signature,
         })
@@ -250,12 +200,4 @@ fn keep(kept: Option<&mut Vec<u8>>, bytes: &[u8]) {
     {
         kept.extend_from_slice(bytes);
     }
-}
-
-/// The entry for `path` in a list, which is sorted by path.
-pub(super) fn find<'a>(list: &'a [Listed], path: &str) -> Option<&'a Listed> {
-    let at = list
-        .binary_search_by(|file| file.path.as_str().cmp(path))
-        .ok()?;
-    list.get(at)
 }

@@ -17,31 +17,49 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use plugin_protocol::digest::{ManifestHash, PackageDigest};
+use plugin_protocol::digest::{FileHash, ManifestHash, PackageDigest};
+use rustix::fs::{Timespec, Timestamps};
 
-use super::package::{Listed, Mode, find, list_bytes};
-use super::tree::{self, Entry, MAX_TOTAL_BYTES};
+use super::list::{List, Mode};
+use super::tree::{self, Entry, Kind, MAX_TOTAL_BYTES};
 use super::verified::{Files, Glance, Stamps};
+use super::watch::{Mark, Watch};
 use super::{Error, Package, SIGNATURE_FILE};
 
 /// The most packages whose verification is remembered; beyond it the memory starts anew, which only costs re-reading.
 const MAX_REMEMBERED: usize = 16_384;
 /// The largest list in bytes: the most files with the longest paths.
-const MAX_LIST_BYTES: u64 = 4 * 1024 * 1024;
+const MAX_LIST_BYTES: u64 = 32 * 1024 * 1024;
+/// The most files and links of a package that is walked at each call: that takes a fraction of a millisecond, and sees more than a watch.
+const MAX_WALKED: usize = 256;
+/// The most files that are made durable one by one; for more, the file system is asked once for all that it holds.
+const MAX_SYNCED_EACH: usize = 64;
 
 /// The store below a state folder.
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
     seen: Mutex<HashMap<PackageDigest, Seen>>,
+    watch: Watch,
     is_open_for_writing: fn(&File) -> bool,
 }
 
 /// What this process verified of a package.
 #[derive(Debug, Clone)]
 struct Seen {
-    list: Arc<[Listed]>,
+    list: List,
     stamps: Arc<Stamps>,
+    glance: Glance,
+    watched: Option<Watched>,
+}
+
+/// A package under watch, since before it was verified.
+#[derive(Debug, Clone, Copy)]
+struct Watched {
+    /// What had been heard of it then.
+    mark: Mark,
+    /// Device and inode of its folder, in whose place another could be put with the folders above it.
+    folder: (u64, u64),
 }
 
 /// A package in the store, verified when it was opened.
@@ -49,7 +67,7 @@ struct Seen {
 pub struct StoredPackage {
     digest: PackageDigest,
     root: PathBuf,
-    list: Arc<[Listed]>,
+    list: List,
     glance: Glance,
 }
 
@@ -76,6 +94,7 @@ impl Store {
         Ok(Self {
             root,
             seen: Mutex::default(),
+            watch: Watch::new(),
             is_open_for_writing: |_| false,
         })
     }
@@ -133,12 +152,13 @@ impl Store {
         }
         let packages = self.root.join("packages");
         let building = Building::new(&packages)?;
-        copy(package, &building.path)?;
-        seal(&building.path)?;
+        let syncs_each = package.list().files().len() <= MAX_SYNCED_EACH;
+        copy(package, &building.path, syncs_each)?;
+        seal(&building.path, syncs_each)?;
         self.put_file(
             &self.root.join("lists"),
             &format!("{digest}.json"),
-            &list_bytes(&package.list()),
+            &package.list().bytes(),
         )?;
         let place = packages.join(digest.to_string());
         // A damaged copy is moved into the building folder and removed with it.
@@ -156,37 +176,22 @@ impl Store {
     }
 
     /// Opens a package and verifies it: every file is hashed again unless device, inode, size and both
-    /// times are those that this process verified before.
+    /// times are those that this process verified before. A large package that is watched, and of which nothing was heard, is as it was.
     ///
     /// # Errors
     /// [`Error::Changed`] for a changed, missing or additional file; [`Error::PackageMissing`] where there is none.
     pub fn open_package(&self, digest: PackageDigest) -> Result<StoredPackage, Error> {
-        let root = self.root.join(format!("packages/{digest}"));
-        let seen = self.recall(digest);
-        let list = match &seen {
-            Some(seen) => Arc::clone(&seen.list),
-            None => self.list(digest)?,
+        let root = self.place(digest);
+        let known = self.recall(digest);
+        let seen = match known {
+            Some(seen) if self.is_untouched(digest, &seen) => seen,
+            known => self.verify(digest, &root, known)?,
         };
-        let folder = tree::open_root(&root).map_err(|error| {
-            if root.is_dir() {
-                error
-            } else {
-                Error::PackageMissing(digest)
-            }
-        })?;
-        let known = seen.map(|seen| seen.stamps).unwrap_or_default();
-        let begun = glance_at(&folder, &root)?;
-        let mut files = Files::new(&root, &list, &known, begun, self.is_open_for_writing);
-        tree::walk(folder, &root, &mut |entry| files.check(entry)).map_err(as_changed)?;
-        let (stamps, glance) = files.finish()?;
-        if let Some(stamps) = stamps {
-            self.remember(digest, &list, stamps);
-        }
         Ok(StoredPackage {
             digest,
             root,
-            list,
-            glance,
+            list: seen.list,
+            glance: seen.glance,
         })
     }
 
@@ -195,7 +200,12 @@ impl Store {
     /// # Errors
     /// When it cannot be read.
     pub fn glance(&self, digest: PackageDigest) -> Result<Glance, Error> {
-        let root = self.root.join(format!("packages/{digest}"));
+        if let Some(seen) = self.recall(digest)
+            && self.is_untouched(digest, &seen)
+        {
+            return Ok(seen.glance);
+        }
+        let root = self.place(digest);
         let folder = tree::open_root(&root)?;
         let mut glance = glance_at(&folder, &root)?;
         tree::walk(folder, &root, &mut |entry| {
@@ -205,7 +215,78 @@ impl Store {
         Ok(glance)
     }
 
-    fn list(&self, digest: PackageDigest) -> Result<Arc<[Listed]>, Error> {
+    fn place(&self, digest: PackageDigest) -> PathBuf {
+        self.root.join(format!("packages/{digest}"))
+    }
+
+    /// Whether a package is certain to be as it was when it was verified.
+    fn is_untouched(&self, digest: PackageDigest, seen: &Seen) -> bool {
+        seen.watched.is_some_and(|watched| {
+            let stat = rustix::fs::stat(self.place(digest));
+            self.watch.mark(digest) == Some(watched.mark)
+                && stat.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == watched.folder)
+        })
+    }
+
+    /// Walks a package, comparing it with its list, and remembers what it was like.
+    fn verify(
+        &self,
+        digest: PackageDigest,
+        root: &Path,
+        known: Option<Seen>,
+    ) -> Result<Seen, Error> {
+        let list = match &known {
+            Some(seen) => seen.list.clone(),
+            None => self.list(digest)?,
+        };
+        let folder = tree::open_root(root).map_err(|error| {
+            if root.is_dir() {
+                error
+            } else {
+                Error::PackageMissing(digest)
+            }
+        })?;
+        let stamps = known.map(|seen| seen.stamps).unwrap_or_default();
+        let mut watched = self.begin_watch(digest, root, &folder, &list);
+        let begun = glance_at(&folder, root)?;
+        let mut files = Files::new(root, &list, &stamps, begun, self.is_open_for_writing);
+        tree::walk(folder, root, &mut |entry| {
+            if entry.kind == Kind::Folder && watched.is_some() {
+                watched = watched.filter(|_| self.watch.add(digest, &root.join(&entry.path)));
+            }
+            files.check(entry)
+        })
+        .map_err(as_changed)?;
+        let checked = files.finish()?;
+        let seen = Seen {
+            list: list.with_links(checked.links),
+            stamps: checked.fresh.map_or(stamps, Arc::new),
+            glance: checked.glance,
+            watched,
+        };
+        self.remember(digest, seen.clone());
+        Ok(seen)
+    }
+
+    fn begin_watch(
+        &self,
+        digest: PackageDigest,
+        root: &Path,
+        folder: &OwnedFd,
+        list: &List,
+    ) -> Option<Watched> {
+        if list.files().len() <= MAX_WALKED {
+            return None;
+        }
+        let mark = self.watch.begin(digest, folder)?;
+        let stat = rustix::fs::fstat(folder).ok()?;
+        let folder = (stat.st_dev, stat.st_ino);
+        self.watch
+            .add(digest, root)
+            .then_some(Watched { mark, folder })
+    }
+
+    fn list(&self, digest: PackageDigest) -> Result<List, Error> {
         let path = self.root.join(format!("lists/{digest}.json"));
         let bytes = read_bounded(&path).map_err(|error| {
             if error.kind() == io::ErrorKind::NotFound {
@@ -216,9 +297,7 @@ impl Store {
         if PackageDigest::of(&bytes) != digest {
             return Err(Error::PackageMissing(digest));
         }
-        serde_json::from_slice::<Vec<Listed>>(&bytes)
-            .map(Arc::from)
-            .map_err(|_| Error::PackageMissing(digest))
+        List::parse(&bytes).ok_or(Error::PackageMissing(digest))
     }
 
     /// Writes `bytes` beside their place and renames them in; does nothing when they are there.
@@ -236,18 +315,12 @@ impl Store {
         self.seen().get(&digest).cloned()
     }
 
-    fn remember(&self, digest: PackageDigest, list: &Arc<[Listed]>, stamps: Stamps) {
-        let mut seen = self.seen();
-        if seen.len() >= MAX_REMEMBERED {
-            seen.clear();
+    fn remember(&self, digest: PackageDigest, seen: Seen) {
+        let mut all = self.seen();
+        if all.len() >= MAX_REMEMBERED {
+            all.clear();
         }
-        seen.insert(
-            digest,
-            Seen {
-                list: Arc::clone(list),
-                stamps: Arc::new(stamps),
-            },
-        );
+        all.insert(digest, seen);
     }
 
     fn forget(&self, digest: PackageDigest) {
@@ -279,16 +352,17 @@ impl StoredPackage {
         &self.root
     }
 
-    /// Whether the package has the file `path`.
+    /// Whether the package has the file `path`, or a link there that leads to a file.
     #[must_use]
     pub fn contains(&self, path: &str) -> bool {
-        find(&self.list, path).is_some()
+        self.list.resolve(path).is_some()
     }
 
     /// Whether the file `path` is there and executable.
     #[must_use]
     pub fn executable(&self, path: &str) -> bool {
-        find(&self.list, path).is_some_and(|file| file.mode == Mode::Executable)
+        let file = self.list.resolve(path);
+        file.is_some_and(|file| file.mode == Mode::Executable)
     }
 
     /// The bytes of the file `path`, from a read whose hash is the signed one.
@@ -296,11 +370,7 @@ impl StoredPackage {
     /// # Errors
     /// [`Error::Changed`] when the file is missing or differs.
     pub fn file(&self, path: &str) -> Result<Vec<u8>, Error> {
-        let changed = || Error::Changed {
-            path: path.to_owned(),
-        };
-        let listed = find(&self.list, path).ok_or_else(changed)?;
-        tree::verified_bytes(&self.root, path, listed.sha256)
+        tree::listed_bytes(&self.root, &self.list, path)
     }
 }
 
@@ -329,74 +399,126 @@ impl Drop for Building {
     }
 }
 
-fn copy(package: &Package, target: &Path) -> Result<(), Error> {
+fn copy(package: &Package, target: &Path, syncs_each: bool) -> Result<(), Error> {
     let source = tree::open_root(package.root())?;
     let list = package.list();
+    let mut copying = Copying {
+        root: package.root(),
+        list,
+        target,
+        budget: MAX_TOTAL_BYTES,
+        syncs_each,
+    };
     let mut copied = 0;
-    let mut budget = MAX_TOTAL_BYTES;
     tree::walk(source, package.root(), &mut |entry| {
-        if entry.is_folder || entry.path == SIGNATURE_FILE {
+        if entry.kind == Kind::Folder || entry.path == SIGNATURE_FILE {
             return Ok(());
         }
         copied += 1;
-        copy_file(package.root(), entry, &list, target, &mut budget)
+        copying.take(entry)
     })?;
     // Each path that was met is in the list and no path is met twice, so an equal count is an equal set.
-    match list.iter().find(|file| !target.join(&file.path).exists()) {
-        Some(missing) if copied != list.len() => Err(Error::Changed {
+    let is_missing = |path: &str| fs::symlink_metadata(target.join(path)).is_err();
+    match list.files().iter().find(|file| is_missing(&file.path)) {
+        Some(missing) if copied != list.files().len() => Err(Error::Changed {
             path: missing.path.clone(),
         }),
         Some(_) | None => Ok(()),
     }
 }
 
-fn copy_file(
-    root: &Path,
-    entry: &Entry<'_>,
-    list: &[Listed],
-    target: &Path,
-    budget: &mut u64,
-) -> Result<(), Error> {
-    let changed = || Error::Changed {
-        path: entry.path.clone(),
-    };
-    let listed = find(list, &entry.path).ok_or_else(changed)?;
-    let place = target.join(&entry.path);
-    let action = || Error::io("copy to", &place);
-    if let Some(parent) = place.parent() {
-        fs::create_dir_all(parent).map_err(action())?;
-    }
-    let mode = if listed.mode == Mode::Executable {
-        0o555
-    } else {
-        0o444
-    };
-    let mut out = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&place)
-        .map_err(action())?;
-    let (hash, _) = tree::hash_file(
-        &mut entry.open(root)?,
-        &root.join(&entry.path),
-        budget,
-        &mut |bytes| out.write_all(bytes),
-    )?;
-    if hash != listed.sha256 || Mode::of(entry.executable()) != listed.mode {
-        return Err(changed());
-    }
-    // The mode is set apart from creation, where the umask would narrow it.
-    out.set_permissions(Permissions::from_mode(mode))
-        .and_then(|()| out.sync_all())
-        .map_err(action())
+/// A copy under way.
+struct Copying<'a> {
+    root: &'a Path,
+    list: &'a List,
+    target: &'a Path,
+    budget: u64,
+    syncs_each: bool,
 }
 
-/// Makes every folder read-only and durable.
-fn seal(root: &Path) -> Result<(), Error> {
+impl Copying<'_> {
+    fn take(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
+        let changed = || Error::Changed {
+            path: entry.path.clone(),
+        };
+        let listed = self.list.find(&entry.path).ok_or_else(changed)?;
+        if entry.mode() != Some(listed.mode) {
+            return Err(changed());
+        }
+        let place = self.target.join(&entry.path);
+        if let Some(parent) = place.parent() {
+            fs::create_dir_all(parent).map_err(Error::io("copy to", &place))?;
+        }
+        let hash = match &entry.kind {
+            Kind::Link(text) => {
+                std::os::unix::fs::symlink(text, &place).map_err(Error::io("copy to", &place))?;
+                FileHash::of(text.as_bytes())
+            }
+            Kind::File | Kind::Folder => self.copy_bytes(entry, &place, listed.mode)?,
+        };
+        if hash == listed.sha256 {
+            Ok(())
+        } else {
+            Err(changed())
+        }
+    }
+
+    /// Copies a file with its modification time, by which interpreters tell whether what they compiled of it is still right.
+    fn copy_bytes(
+        &mut self,
+        entry: &Entry<'_>,
+        place: &Path,
+        mode: Mode,
+    ) -> Result<FileHash, Error> {
+        let action = || Error::io("copy to", place);
+        let mut out = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(place)
+            .map_err(action())?;
+        let (hash, _) = tree::hash_file(
+            &mut entry.open(self.root)?,
+            &self.root.join(&entry.path),
+            &mut self.budget,
+            &mut |bytes| out.write_all(bytes),
+        )?;
+        let modified = Timespec {
+            tv_sec: entry.stat.st_mtime,
+            tv_nsec: entry.stat.st_mtime_nsec.cast_signed(),
+        };
+        let times = Timestamps {
+            last_access: modified,
+            last_modification: modified,
+        };
+        rustix::fs::futimens(&out, &times).map_err(Error::io("copy to", place))?;
+        let bits = if mode == Mode::Executable {
+            0o555
+        } else {
+            0o444
+        };
+        // The mode is set apart from creation, where the umask would narrow it.
+        out.set_permissions(Permissions::from_mode(bits))
+            .map_err(action())?;
+        if self.syncs_each {
+            out.sync_all().map_err(action())?;
+        }
+        Ok(hash)
+    }
+}
+
+/// Makes every folder read-only, and all of it durable.
+fn seal(root: &Path, syncs_each: bool) -> Result<(), Error> {
     each_folder(root, &mut |folder| {
         fs::set_permissions(folder, Permissions::from_mode(0o555))?;
-        File::open(folder)?.sync_all()
+        if syncs_each {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    })
+    .and_then(|()| match syncs_each {
+        true => Ok(()),
+        false => Ok(rustix::fs::syncfs(File::open(root)?)?),
     })
     .map_err(Error::io("seal package", root))
 }
@@ -472,5 +594,26 @@ mod tests {
         store.open_package(package.digest()).unwrap();
         let second = store.recall(package.digest()).unwrap().stamps;
         assert!(Arc::ptr_eq(&first, &second), "nothing was hashed again");
+    }
+
+    #[test]
+    fn a_large_package_that_nobody_touched_is_not_walked() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("package");
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("plugin.json"), b"{}").unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        for (files, walked) in [(MAX_WALKED - 1, true), (MAX_WALKED, false)] {
+            for at in 0..files {
+                fs::write(root.join(at.to_string()), b"").unwrap();
+            }
+            let package = store.put_package(&Package::read(&root).unwrap()).unwrap();
+            // What no walk can find.
+            let mut seen = store.recall(package.digest()).unwrap();
+            seen.glance = Glance::default();
+            store.remember(package.digest(), seen);
+            let glance = store.open_package(package.digest()).unwrap().glance();
+            assert_eq!(glance != Glance::default(), walked, "{files}");
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Walks a package's folder without following a link, under limits; it never opens what is not a regular file or folder.
+//! Walks a package's folder without following a link, under limits; it never opens what is not a regular file or folder, and lets
+//! no link pass that leads out.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,17 +12,27 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use sha2::{Digest as _, Sha256};
 
 use super::Error;
+use super::list::{self, List};
 
-/// The most files and folders in a package: a vendored dependency tree fits, a runaway copy does not.
-pub(super) const MAX_ENTRIES: u64 = 4_096;
-/// The largest package in bytes, all files together: a native program with its data fits.
-pub(super) const MAX_TOTAL_BYTES: u64 = 256 * 1024 * 1024;
+/// The most files and folders in a package (contract, section 4): a vendored dependency tree fits, a runaway copy does not.
+pub(super) const MAX_ENTRIES: u64 = 65_536;
+/// The largest package in bytes, all files together (contract, section 4): a native program with its data fits.
+pub(super) const MAX_TOTAL_BYTES: u64 = 512 * 1024 * 1024;
 /// The deepest folder, the package itself being 0: bounds the walk's open descriptors.
-pub(super) const MAX_DEPTH: usize = 16;
+pub(super) const MAX_DEPTH: usize = 32;
 /// The longest path inside a package in bytes, so that any tool and message can show it.
 pub(super) const MAX_PATH_BYTES: usize = 255;
 
-/// A regular file or folder that the walk met; opened only when asked.
+/// What the walk met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    Folder,
+    File,
+    /// With the link's text, which leads to a place in the package.
+    Link(String),
+}
+
+/// A file, folder or link that the walk met; opened only when asked.
 pub(super) struct Entry<'a> {
     folder: BorrowedFd<'a>,
     name: &'a str,
@@ -29,8 +40,7 @@ pub(super) struct Entry<'a> {
     pub(super) path: String,
     /// What the system said of it, without following a link.
     pub(super) stat: Stat,
-    /// Whether it is a folder.
-    pub(super) is_folder: bool,
+    pub(super) kind: Kind,
 }
 
 /// Opens the package's own folder; its path may go through links, since the operator named it.
@@ -45,7 +55,7 @@ pub(super) fn open_root(path: &Path) -> Result<OwnedFd, Error> {
     })
 }
 
-/// Visits every folder and regular file below `root`, a folder before what is in it; the order is otherwise the system's.
+/// Visits every folder, regular file and link below `root`, a folder before it is opened; the order is otherwise the system's.
 pub(super) fn walk(
     root: OwnedFd,
     shown: &Path,
@@ -106,39 +116,45 @@ impl Walker<'_> {
         }
         let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(Error::io("examine", &self.shown.join(&path)))?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => {
-                if stat.st_mode & 0o7000 != 0 {
-                    return refuse("it has a setuid, setgid or sticky bit; remove it with chmod");
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile if stat.st_mode & 0o7000 != 0 => {
+                return refuse("it has a setuid, setgid or sticky bit; remove it with chmod");
+            }
+            FileType::RegularFile if name == VENV_FILE => return refuse(VENV),
+            FileType::RegularFile => Kind::File,
+            FileType::Directory if depth == MAX_DEPTH => {
+                return refuse("it is more than 32 folders deep");
+            }
+            FileType::Directory => Kind::Folder,
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(folder, name, Vec::new())
+                    .map_err(Error::io("read link", &self.shown.join(&path)))?;
+                match inside(target.as_bytes(), depth) {
+                    Ok(target) => Kind::Link(target.to_owned()),
+                    Err(why) => return refuse(why),
                 }
-                (self.visit)(&Entry {
-                    folder,
-                    name,
-                    path,
-                    stat,
-                    is_folder: false,
-                })
             }
-            FileType::Directory if depth == MAX_DEPTH => refuse("it is more than 16 folders deep"),
-            FileType::Directory => {
-                let entry = Entry {
-                    folder,
-                    name,
-                    path,
-                    stat,
-                    is_folder: true,
-                };
-                (self.visit)(&entry)?;
-                let inner = entry.open_folder(self.shown)?;
-                self.folder(inner, &format!("{}/", entry.path), depth + 1)
-            }
-            FileType::Symlink => refuse("it is a symbolic link; put the file itself in its place"),
             FileType::Fifo
             | FileType::Socket
             | FileType::CharacterDevice
             | FileType::BlockDevice
-            | FileType::Unknown => refuse("it is neither a regular file nor a folder; remove it"),
+            | FileType::Unknown => {
+                return refuse("it is neither a regular file nor a folder; remove it");
+            }
+        };
+        let entry = Entry {
+            folder,
+            name,
+            path,
+            stat,
+            kind,
+        };
+        (self.visit)(&entry)?;
+        if entry.kind == Kind::Folder {
+            let inner = entry.open_folder(self.shown)?;
+            self.folder(inner, &format!("{}/", entry.path), depth + 1)?;
         }
+        Ok(())
     }
 
     fn too_large(&self, limit: u64, unit: &'static str) -> Error {
@@ -150,10 +166,50 @@ impl Walker<'_> {
     }
 }
 
+/// What a Python virtual environment has at its root, and nothing else has.
+const VENV_FILE: &str = "pyvenv.cfg";
+/// Why it is refused.
+const VENV: &str = "it belongs to a virtual environment, which leads to this machine's Python; install with `pip install --target FOLDER …` instead";
+
+/// A link's text, when it leads to a place in the package whatever the other links are: up first, at most to the root, which is `depth`
+/// folders above, then only down. After a part that may itself be a link, `..` would go up from where that one leads.
+fn inside(target: &[u8], depth: usize) -> Result<&str, &'static str> {
+    let Ok(target) = std::str::from_utf8(target) else {
+        return Err("it is a symbolic link whose text is not UTF-8; remove it");
+    };
+    if !target.chars().all(shown::is_plain) {
+        return Err(
+            "it is a symbolic link whose text holds a control or invisible character; remove it",
+        );
+    }
+    let mut parts = target.split('/').filter(|part| *part != ".").peekable();
+    let mut up = 0;
+    while parts.next_if_eq(&"..").is_some() {
+        up += 1;
+    }
+    if target.starts_with('/') || up > depth {
+        return Err("it is a symbolic link out of the package; put the file itself in its place");
+    }
+    if parts.any(|part| part == "..") {
+        return Err("it is a symbolic link that goes down and up again; make it the direct one");
+    }
+    Ok(target)
+}
+
 impl Entry<'_> {
     /// Whether its owner may execute it, which is the one mode bit that a digest covers.
-    pub(super) fn executable(&self) -> bool {
+    fn executable(&self) -> bool {
         self.stat.st_mode & 0o100 != 0
+    }
+
+    /// How a digest's list has it; none for a folder, which the list has by what it holds.
+    pub(super) fn mode(&self) -> Option<list::Mode> {
+        match self.kind {
+            Kind::Folder => None,
+            Kind::Link(_) => Some(list::Mode::Link),
+            Kind::File if self.executable() => Some(list::Mode::Executable),
+            Kind::File => Some(list::Mode::Regular),
+        }
     }
 
     /// Opens the file; fails when it became something else since it was met.
@@ -230,24 +286,21 @@ fn checked_name<'a>(prefix: &str, raw: &'a [u8]) -> Result<&'a str, Error> {
     }
 }
 
-/// Reads the file `path` below the folder `root` whole, following no link; its bytes have the hash `expected`.
-pub(super) fn verified_bytes(
-    root: &Path,
-    path: &str,
-    expected: FileHash,
-) -> Result<Vec<u8>, Error> {
-    let shown = root.join(path);
+/// Reads the file that `path` leads to whole; its bytes have the hash in the list.
+pub(super) fn listed_bytes(root: &Path, list: &List, path: &str) -> Result<Vec<u8>, Error> {
     let changed = || Error::Changed {
         path: path.to_owned(),
     };
-    let mut file = open_below(open_root(root)?, path).ok_or_else(changed)?;
+    let listed = list.resolve(path).ok_or_else(changed)?;
+    let shown = root.join(&listed.path);
+    let mut file = open_below(open_root(root)?, &listed.path).ok_or_else(changed)?;
     let mut bytes = Vec::new();
     let mut budget = MAX_TOTAL_BYTES;
     let (hash, _) = hash_file(&mut file, &shown, &mut budget, &mut |piece| {
         bytes.extend_from_slice(piece);
         Ok(())
     })?;
-    if hash == expected {
+    if hash == listed.sha256 {
         Ok(bytes)
     } else {
         Err(changed())

@@ -6,11 +6,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use plugin_protocol::digest::FileHash;
 use rustix::fs::Stat;
 
 use super::Error;
-use super::package::{Listed, Mode, find};
-use super::tree::{self, Entry, MAX_TOTAL_BYTES};
+use super::list::{Links, List};
+use super::tree::{self, Entry, Kind, MAX_TOTAL_BYTES};
 
 /// What identifies an untouched file: the kernel updates ctime with every change of content or mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,11 +62,22 @@ impl Glance {
 /// The stamps of verified files by path.
 pub(super) type Stamps = HashMap<String, Stamp>;
 
+/// What a comparison found: the folder holds what was signed.
+pub(super) struct Checked {
+    /// New stamps, where something was hashed.
+    pub(super) fresh: Option<Stamps>,
+    /// The texts of the links.
+    pub(super) links: Links,
+    /// What the folder looked like.
+    pub(super) glance: Glance,
+}
+
 /// One comparison under way.
 pub(super) struct Files<'a> {
     root: &'a Path,
-    list: &'a [Listed],
+    list: &'a List,
     known: &'a Stamps,
+    links: Links,
     /// Which entries of the list were met.
     met: Vec<bool>,
     /// Set once a file had to be hashed: all stamps of this pass.
@@ -79,7 +91,7 @@ impl<'a> Files<'a> {
     /// Begins with what is known of the package's own folder.
     pub(super) fn new(
         root: &'a Path,
-        list: &'a [Listed],
+        list: &'a List,
         known: &'a Stamps,
         glance: Glance,
         is_open_for_writing: fn(&File) -> bool,
@@ -88,7 +100,8 @@ impl<'a> Files<'a> {
             root,
             list,
             known,
-            met: vec![false; list.len()],
+            links: Links::new(),
+            met: vec![false; list.files().len()],
             fresh: None,
             budget: MAX_TOTAL_BYTES,
             glance,
@@ -102,17 +115,31 @@ impl<'a> Files<'a> {
             path: entry.path.clone(),
         };
         self.glance.add(&entry.path, &entry.stat);
-        if entry.is_folder {
-            let prefix = format!("{}/", entry.path);
-            let at = self.list.partition_point(|file| file.path < prefix);
-            let next = self.list.get(at);
-            let expected = next.is_some_and(|file| file.path.starts_with(&prefix));
+        let Some(mode) = entry.mode() else {
+            let expected = self.list.has_folder(&entry.path);
             return if expected { Ok(()) } else { Err(changed()) };
-        }
-        let listed = find(self.list, &entry.path).ok_or_else(changed)?;
-        if Mode::of(entry.executable()) != listed.mode {
+        };
+        let at = self.list.position(&entry.path).ok_or_else(changed)?;
+        let listed = self.list.files().get(at).ok_or_else(changed)?;
+        if mode != listed.mode {
             return Err(changed());
         }
+        match &entry.kind {
+            // Its text was read by the walk.
+            Kind::Link(target) if FileHash::of(target.as_bytes()) == listed.sha256 => {
+                self.links.insert(entry.path.clone(), target.clone());
+            }
+            Kind::Link(_) => return Err(changed()),
+            Kind::File | Kind::Folder => self.check_bytes(entry, listed.sha256)?,
+        }
+        if let Some(met) = self.met.get_mut(at) {
+            *met = true;
+        }
+        Ok(())
+    }
+
+    /// Hashes a file, unless its stamp is the one that it was verified with.
+    fn check_bytes(&mut self, entry: &Entry<'_>, expected: FileHash) -> Result<(), Error> {
         let stamp = Stamp::of(&entry.stat);
         if self.known.get(&entry.path) != Some(&stamp) {
             // The stamp is older than the read: a change in between shows as a new stamp next time.
@@ -129,8 +156,10 @@ impl<'a> Files<'a> {
                 &mut self.budget,
                 &mut |_| Ok(()),
             )?;
-            if hash != listed.sha256 {
-                return Err(changed());
+            if hash != expected {
+                return Err(Error::Changed {
+                    path: entry.path.clone(),
+                });
             }
             if stamp.is_settled() {
                 let known = self.known;
@@ -138,20 +167,21 @@ impl<'a> Files<'a> {
                 fresh.insert(entry.path.clone(), stamp);
             }
         }
-        let at = self.list.partition_point(|file| file.path < entry.path);
-        if let Some(met) = self.met.get_mut(at) {
-            *met = true;
-        }
         Ok(())
     }
 
-    /// Ends the comparison; new stamps where something was hashed, and what the folder looked like.
-    pub(super) fn finish(self) -> Result<(Option<Stamps>, Glance), Error> {
-        match self.met.iter().zip(self.list).find(|(met, _)| !**met) {
+    /// Ends the comparison.
+    pub(super) fn finish(self) -> Result<Checked, Error> {
+        let files = self.list.files();
+        match self.met.iter().zip(files).find(|(met, _)| !**met) {
             Some((_, missing)) => Err(Error::Changed {
                 path: missing.path.clone(),
             }),
-            None => Ok((self.fresh, self.glance)),
+            None => Ok(Checked {
+                fresh: self.fresh,
+                links: self.links,
+                glance: self.glance,
+            }),
         }
     }
 }

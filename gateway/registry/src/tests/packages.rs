@@ -74,16 +74,26 @@ fn every_change_of_name_mode_or_bytes_changes_the_digest() {
 }
 
 #[test]
-fn links_and_special_files_are_refused() {
+fn special_files_and_links_out_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let root = package_folder(dir.path());
-    let odd = root.join("odd");
-    symlink("/etc/passwd", &odd).unwrap();
-    assert!(refusal(&root).contains("package entry 'odd' is refused: it is a symbolic link"));
-    fs::remove_file(&odd).unwrap();
-    symlink("lib", &odd).unwrap();
-    assert!(refusal(&root).contains("symbolic link"));
-    fs::remove_file(&odd).unwrap();
+    let odd = root.join("lib/odd");
+    let links = [
+        ("/etc/passwd", "out of the package"),
+        ("../../outside", "out of the package"),
+        ("./.././../x", "out of the package"),
+        ("deep/../../hello", "down and up again"),
+        ("a\u{202e}b", "invisible character"),
+    ];
+    for (target, why) in links {
+        symlink(target, &odd).unwrap();
+        let said = refusal(&root);
+        assert!(
+            said.contains("package entry 'lib/odd' is refused") && said.contains(why),
+            "{target}: {said}"
+        );
+        fs::remove_file(&odd).unwrap();
+    }
     rustix::fs::mknodat(
         rustix::fs::CWD,
         &odd,
@@ -94,10 +104,121 @@ fn links_and_special_files_are_refused() {
     .unwrap();
     assert!(refusal(&root).contains("neither a regular file nor a folder"));
     fs::remove_file(&odd).unwrap();
-    write(&root, "odd", b"", 0o4755);
+    write(&root, "lib/odd", b"", 0o4755);
     assert!(refusal(&root).contains("setuid"));
     fs::remove_file(&odd).unwrap();
+    write(&root, "lib/pyvenv.cfg", b"", 0o644);
+    assert!(refusal(&root).contains("pip install --target"));
+    fs::remove_file(root.join("lib/pyvenv.cfg")).unwrap();
+    for fixed in ["plugin.json", "plugin.sig"] {
+        drop(fs::remove_file(root.join(fixed)));
+        symlink("hello", root.join(fixed)).unwrap();
+        assert!(refusal(&root).contains("it is a symbolic link"), "{fixed}");
+        fs::remove_file(root.join(fixed)).unwrap();
+        write(&root, "plugin.json", b"{}", 0o644);
+    }
     assert!(Package::read(&root).is_ok());
+}
+
+#[test]
+fn links_inside_a_package_are_kept_and_signed() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = package_folder(dir.path());
+    let without = Package::read(&root).unwrap().digest();
+    symlink("../hello", root.join("lib/run")).unwrap();
+    symlink("lib", root.join("lib64")).unwrap();
+    let package = Package::read(&root).unwrap();
+    assert_ne!(package.digest(), without);
+    let store = Store::open(&dir.path().join("state")).unwrap();
+    let stored = store.put_package(&package).unwrap();
+    let kept = fs::read_link(stored.root().join("lib/run")).unwrap();
+    assert_eq!(kept, Path::new("../hello"));
+    assert!(package.executable("lib64/run") && stored.executable("lib64/run"));
+    assert_eq!(stored.file("lib64/run").unwrap(), b"\x7fELF");
+    assert_eq!(package.file("lib64/deep/a.txt").unwrap(), b"a");
+    // Another text, or a copy in the link's place, is another package.
+    let link = stored.root().join("lib64");
+    fs::set_permissions(stored.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::remove_file(&link).unwrap();
+    symlink("lib/deep", &link).unwrap();
+    assert!(changed(&store, package.digest()).contains("'lib64' changed"));
+    fs::remove_file(&link).unwrap();
+    fs::write(&link, "lib").unwrap();
+    assert!(changed(&store, package.digest()).contains("'lib64' changed"));
+}
+
+#[test]
+fn times_of_files_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = package_folder(dir.path());
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(1_234_567_891_011);
+    let file = fs::File::options()
+        .append(true)
+        .open(root.join("hello"))
+        .unwrap();
+    file.set_modified(long_ago).unwrap();
+    let store = Store::open(&dir.path().join("state")).unwrap();
+    let stored = store.put_package(&Package::read(&root).unwrap()).unwrap();
+    let of = fs::metadata(stored.root().join("hello")).unwrap();
+    assert_eq!(of.modified().unwrap(), long_ago);
+}
+
+/// A package with more files than are looked at one by one, stored and verified.
+fn stored_large(dir: &Path) -> (Store, StoredPackage) {
+    let root = package_folder(dir);
+    for at in 0..300 {
+        write(&root, &format!("lib/deep/{at}"), b"some", 0o644);
+    }
+    let store = Store::open(&dir.join("state")).unwrap();
+    let stored = store.put_package(&Package::read(&root).unwrap()).unwrap();
+    (store, stored)
+}
+
+#[test]
+fn every_touch_of_a_large_package_shows() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, package) = stored_large(dir.path());
+    let (digest, root) = (package.digest(), package.root().to_owned());
+    let inner = root.join("lib/deep");
+    let file = inner.join("7");
+    let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    let touched: [(&str, &dyn Fn()); 7] = [
+        ("mode", &|| open(&inner)),
+        ("bytes", &|| {
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+            fs::write(&file, "none").unwrap();
+        }),
+        ("bytes put back", &|| fs::write(&file, "some").unwrap()),
+        ("new file", &|| fs::write(inner.join("new"), "").unwrap()),
+        ("file gone", &|| fs::remove_file(inner.join("new")).unwrap()),
+        ("moved away", &|| {
+            open(&root);
+            fs::rename(&root, root.with_extension("away")).unwrap();
+        }),
+        ("another in its place", &|| {
+            fs::create_dir(&root).unwrap();
+        }),
+    ];
+    let mut seen = store.glance(digest).unwrap();
+    for (what, touch) in touched {
+        touch();
+        let now = store.glance(digest).ok();
+        assert_ne!(now, Some(seen), "{what}");
+        seen = now.unwrap_or(seen);
+        let whole = matches!(what, "mode" | "bytes put back" | "file gone");
+        assert_eq!(store.open_package(digest).is_ok(), whole, "{what}");
+    }
+}
+
+#[test]
+fn a_folder_put_in_place_above_a_large_package_shows() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, package) = stored_large(dir.path());
+    let above = dir.path().join("state/store/packages");
+    fs::rename(&above, above.with_extension("away")).unwrap();
+    let place = above.join(package.digest().to_string());
+    fs::create_dir_all(&place).unwrap();
+    assert!(store.open_package(package.digest()).is_err());
 }
 
 #[test]
@@ -129,13 +250,13 @@ fn packages_over_a_limit_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let root = package_folder(dir.path());
     let mut deep = root.clone();
-    for _ in 0..16 {
+    for _ in 0..32 {
         deep.push("d");
     }
     fs::create_dir_all(&deep).unwrap();
     assert!(Package::read(&root).is_ok());
     fs::create_dir(deep.join("d")).unwrap();
-    assert!(refusal(&root).contains("more than 16 folders deep"));
+    assert!(refusal(&root).contains("more than 32 folders deep"));
     fs::remove_dir_all(root.join("d")).unwrap();
 
     write(
@@ -148,7 +269,7 @@ fn packages_over_a_limit_are_refused() {
     write(&root, "plugin.json", b"{}", 0o644);
     // A sparse file: the limit counts what is read, whatever is on the disk.
     let sparse = fs::File::create(root.join("big")).unwrap();
-    sparse.set_len(256 * 1024 * 1024 + 1).unwrap();
+    sparse.set_len(512 * 1024 * 1024 + 1).unwrap();
     assert!(refusal(&root).contains("bytes in all"));
     fs::remove_file(root.join("big")).unwrap();
 
