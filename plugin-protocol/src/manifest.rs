@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod defaults;
+
+pub use defaults::fill;
+
 use crate::ids::PluginId;
 use crate::json::MAX_SAFE_INTEGER;
 use crate::payload::PayloadKind;
@@ -27,6 +31,12 @@ pub const MAX_NAME_CHARS: usize = 128;
 
 /// The longest `description`, in characters (contract, section 4).
 pub const MAX_DESCRIPTION_CHARS: usize = 1024;
+
+/// The descriptors that a plugin may have open when its manifest names no number.
+pub const DEFAULT_OPEN_FILES: u64 = 256;
+
+/// The most descriptors that a manifest may ask for (contract, section 4).
+pub const MAX_OPEN_FILES: u64 = 4_096;
 
 /// The memory that a plugin may use when its manifest names no amount, in bytes.
 pub const DEFAULT_MEMORY_BYTES: u64 = 128 * 1024 * 1024;
@@ -144,6 +154,13 @@ pub struct Limits {
         deserialize_with = "shape::bounded_if_present::<_, 1, MAX_SAFE_INTEGER>"
     )]
     pub max_cpu_ms: Option<u64>,
+    /// Open descriptors, 1 to 4096; [`DEFAULT_OPEN_FILES`] when absent.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "shape::bounded_if_present::<_, 1, MAX_OPEN_FILES>"
+    )]
+    pub max_open_files: Option<u64>,
 }
 
 impl Limits {
@@ -157,6 +174,12 @@ impl Limits {
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         self.max_memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES)
+    }
+
+    /// How many descriptors may be open.
+    #[must_use]
+    pub fn open_files(&self) -> u64 {
+        self.max_open_files.unwrap_or(DEFAULT_OPEN_FILES)
     }
 
     /// The CPU limit in milliseconds.

@@ -71,6 +71,8 @@ pub struct Limits {
     pub cpu: Duration,
     /// Private memory in bytes.
     pub memory_bytes: u64,
+    /// Open descriptors, the first three included.
+    pub open_files: u64,
     /// The longest answer line in bytes, its newline not counted.
     pub answer_bytes: usize,
 }

@@ -71,6 +71,7 @@ mod tests {
             max_concurrency: 1,
             max_memory_bytes: None,
             max_cpu_ms: None,
+            max_open_files: None,
         }
     }
 

@@ -281,6 +281,7 @@ impl Router {
             limits: Limits {
                 cpu: allowed.cpu,
                 memory_bytes: allowed.memory_bytes,
+                open_files: allowed.open_files,
                 answer_bytes: usize::try_from(allowed.answer_bytes).unwrap_or(usize::MAX),
             },
             when_refused: self.denials.when_refused(&ready.plugin_id),

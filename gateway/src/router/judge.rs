@@ -77,6 +77,7 @@ pub(super) struct Allowed {
     pub(super) time: Duration,
     pub(super) cpu: Duration,
     pub(super) memory_bytes: u64,
+    pub(super) open_files: u64,
     pub(super) answer_bytes: u64,
 }
 
@@ -248,6 +249,7 @@ mod tests {
             time: Duration::from_secs(2),
             cpu: Duration::from_secs(2),
             memory_bytes: 1,
+            open_files: 16,
             answer_bytes: 1,
         };
         judge(&report, allowed, |_| unreachable!("there is no answer"))

@@ -183,6 +183,7 @@ impl Prepared {
             time,
             cpu: Duration::from_millis(limits.cpu_ms()),
             memory_bytes: limits.memory_bytes(),
+            open_files: limits.open_files(),
             answer_bytes: limits.max_bytes,
         }
     }

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use plugin_protocol::capability::{Capability, FORBIDDEN};
 use plugin_protocol::digest::ManifestHash;
-use plugin_protocol::manifest::{Entrypoint, MAX_CALL_MS, Manifest};
+use plugin_protocol::manifest::{self, Entrypoint, MAX_CALL_MS, Manifest};
 use plugin_protocol::payload::PayloadKind;
 use plugin_protocol::report::{Issue, Severity, ValidationReport};
 use plugin_protocol::time::Timestamp;
@@ -68,13 +68,16 @@ impl Deref for CheckedManifest {
     }
 }
 
-/// Checks a manifest's bytes: read strictly, then shape, then meaning.
+/// Checks a manifest's bytes: read strictly, completed with what may be left out, then shape, then meaning.
 ///
 /// The manifest comes back exactly when the report is valid.
 #[must_use]
 pub fn check_manifest(bytes: &[u8]) -> (ValidationReport, Option<CheckedManifest>) {
     let value = match json::read_bounded(bytes, MAX_MANIFEST_BYTES) {
-        Ok(value) => value,
+        Ok(mut value) => {
+            manifest::fill(&mut value);
+            value
+        }
         Err(unreadable) => return (report(vec![error("", unreadable.to_string())], None), None),
     };
     let canonical = canonical::bytes(&value);

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::event::Event;
 use crate::json;
-use crate::manifest::Manifest;
+use crate::manifest::{self, Manifest};
 use crate::message::{FromPlugin, Request, Response};
 
 const ALL: [(&str, &str); 5] = [
@@ -54,7 +54,7 @@ fn manifests() -> Vec<Value> {
     let mut worker = process.clone();
     worker["limits"] = json!({
         "max_bytes": 9_007_199_254_740_991_u64, "max_ms": 60_001, "max_concurrency": 1,
-        "max_memory_bytes": 1, "max_cpu_ms": 1
+        "max_memory_bytes": 1, "max_cpu_ms": 1, "max_open_files": 4096
     });
     worker["entrypoint"] =
         json!({"type": "worker", "file": "dist/w.js", "export": "handleRequest"});
@@ -323,12 +323,20 @@ fn object_variations(members: &Map<String, Value>) -> Vec<Value> {
 const ONLY_THE_TYPE_KNOWS: &str = "/supported_omega_api_versions";
 
 fn agree<T: DeserializeOwned + Serialize>(schema: &str, examples: &[Value]) {
+    agree_when_read::<T>(schema, examples, |text| json::read_as(text.as_bytes()));
+}
+
+fn agree_when_read<T: Serialize>(
+    schema: &str,
+    examples: &[Value],
+    read: impl Fn(&str) -> Result<T, json::Error>,
+) {
     let schema = compiled(schema);
     let substitutes = substitutes();
     let (mut accepted, mut refused) = (0, 0);
     for example in examples {
         let text = example.to_string();
-        let typed: T = json::read_as(text.as_bytes()).unwrap_or_else(|e| panic!("{e}: {text}"));
+        let typed: T = read(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
         assert!(schema.is_valid(example), "{text}");
         assert!(
             schema.is_valid(&json!(typed)),
@@ -338,7 +346,7 @@ fn agree<T: DeserializeOwned + Serialize>(schema: &str, examples: &[Value]) {
         for (place, mutated) in mutations(example, &substitutes) {
             let text = mutated.to_string();
             let value = json::read(text.as_bytes()).expect("a mutation keeps the JSON rules");
-            let typed = json::read_as::<T>(text.as_bytes());
+            let typed = read(&text);
             let by_type = typed.is_ok();
             let by_schema = schema.is_valid(&value);
             if place == ONLY_THE_TYPE_KNOWS {
@@ -365,7 +373,11 @@ fn agree<T: DeserializeOwned + Serialize>(schema: &str, examples: &[Value]) {
 
 #[test]
 fn manifest_schema_and_type_agree() {
-    agree::<Manifest>(MANIFEST, &manifests());
+    agree_when_read::<Manifest>(MANIFEST, &manifests(), |text| {
+        let mut value = json::read(text.as_bytes())?;
+        manifest::fill(&mut value);
+        json::read_as(value.to_string().as_bytes())
+    });
 }
 
 #[test]

@@ -59,7 +59,7 @@ export type Capability =
 export type PayloadRule = {
   readonly kind: PayloadKind;
   readonly schema_ref: string;
-  readonly limits: { readonly max_bytes: number };
+  readonly limits?: { readonly max_bytes: number };
 };
 
 /** What is started: a program of the package, or an exported JavaScript function. */
@@ -67,31 +67,32 @@ export type Entrypoint =
   | { readonly type: 'process'; readonly command: readonly [string, ...string[]] }
   | { readonly type: 'worker'; readonly file: string; readonly export: string };
 
-/** A plugin's `plugin.json`. */
+/** A plugin's `plugin.json`. What may be left out is filled in by the gateway (contract, section 4). */
 export type Manifest = {
   readonly plugin_id: string;
   readonly name: string;
   readonly vendor: string;
-  readonly description: string;
+  readonly description?: string;
   readonly version: string;
   readonly api_version: string;
-  readonly supported_omega_api_versions: string;
+  readonly supported_omega_api_versions?: string;
   readonly capabilities: readonly Capability[];
   readonly io: {
     readonly inputs: readonly PayloadRule[];
     readonly outputs: readonly PayloadRule[];
   };
-  readonly limits: {
-    readonly max_bytes: number;
-    readonly max_ms: number;
-    readonly max_concurrency: number;
+  readonly limits?: {
+    readonly max_bytes?: number;
+    readonly max_ms?: number;
+    readonly max_concurrency?: number;
     readonly max_memory_bytes?: number;
     readonly max_cpu_ms?: number;
+    readonly max_open_files?: number;
   };
-  readonly determinism: { readonly mode: 'deterministic' | 'probabilistic'; readonly notes: string };
-  readonly evidence: {
-    readonly log_level: 'full' | 'summary' | 'minimal';
-    readonly redactions: readonly string[];
+  readonly determinism?: { readonly mode?: 'deterministic' | 'probabilistic'; readonly notes?: string };
+  readonly evidence?: {
+    readonly log_level?: 'full' | 'summary' | 'minimal';
+    readonly redactions?: readonly string[];
   };
   readonly entrypoint: Entrypoint;
   readonly schemas?: StringMap;

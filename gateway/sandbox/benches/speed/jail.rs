@@ -16,6 +16,7 @@ use crate::kit::{Echo, Plan, echo};
 pub(crate) const LIMITS: Limits = Limits {
     cpu: Duration::from_secs(10),
     memory_bytes: 128 << 20,
+    open_files: 64,
     answer_bytes: 1 << 20,
 };
 

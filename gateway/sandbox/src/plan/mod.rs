@@ -30,10 +30,6 @@ const PROGRAM_NAME: &str = "plugin";
 /// The only devices that readers see: what is read from them says nothing of the host. Opening for writing is the gateway's (see [`crate::denial`]).
 const DEVICES: [&str; 3] = ["/dev/null", "/dev/urandom", "/dev/random"];
 
-/// Descriptors: three, and room for the event loops of Go and Rust programs.
-const DESCRIPTORS_PROGRAM: u64 = 16;
-/// Descriptors: module systems and event loops open some thirty.
-const DESCRIPTORS_RUNTIME: u64 = 64;
 /// The program behind an entry.
 #[derive(Debug)]
 pub(crate) enum Program {
@@ -125,7 +121,7 @@ impl Plan {
             job_limits: job.limits,
             overhead: 0,
             reserve: Reserve::PROGRAM,
-            descriptors: DESCRIPTORS_PROGRAM,
+            descriptors: job.limits.open_files,
             makes_code: false,
             wakes_shared: image.loader().is_none_or(is_musl),
             asks_name_service: false,
@@ -178,7 +174,7 @@ impl Plan {
             job_limits: job.limits,
             overhead,
             reserve,
-            descriptors: DESCRIPTORS_RUNTIME,
+            descriptors: job.limits.open_files,
             makes_code: runtime.makes_code,
             wakes_shared: interpreter.loader.as_deref().is_none_or(is_musl),
             asks_name_service: runtime.asks_name_service,

@@ -186,6 +186,7 @@ impl Bench {
             limits: Limits {
                 cpu,
                 memory_bytes: MEMORY_BYTES,
+                open_files: 64,
                 answer_bytes: 1024,
             },
             when_refused: crate::WhenRefused::GoOn,

@@ -447,3 +447,28 @@ fn stricter_limits_of_the_hosts_are_kept() {
         assert!(["1 9\n", "0 9\n"].contains(&seen.as_str()), "{seen}");
     });
 }
+
+/// Opens what it can, and says how many there were, the first three included.
+const OPENS: &str = r#"
+int main(void) { request(); int most = 2, at; while ((at = dup(0)) >= 0) most = at; printf("%d\n", most + 1); fflush(stdout); return 0; }"#;
+
+#[test]
+fn descriptors_are_as_many_as_the_job_allows() {
+    let (sandbox, folder) = (sandbox(), package(&[]));
+    for link in [Link::Static, Link::Dynamic] {
+        let opens = program(OPENS, link);
+        for open_files in [4, 16, 256, 4096] {
+            let limits = Limits {
+                open_files,
+                ..limits()
+            };
+            let time = Duration::from_secs(20);
+            let report = run_within(&sandbox, &opens, folder.path(), "{}\n", time, limits);
+            assert_eq!(
+                text(&report).trim(),
+                open_files.to_string(),
+                "{link:?} {report:?}"
+            );
+        }
+    }
+}

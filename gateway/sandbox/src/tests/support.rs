@@ -25,6 +25,7 @@ pub(crate) fn limits() -> Limits {
     Limits {
         cpu: Duration::from_secs(10),
         memory_bytes: 128 << 20,
+        open_files: 64,
         answer_bytes: 1 << 20,
     }
 }
