@@ -257,12 +257,14 @@ impl Gateway {
         let package = Package::read(registration.package)?;
         let candidate = Candidate::of(&package)?;
         let signature = registration.signature.or(package.signature_bytes());
+        let facts = candidate.facts(&package, signature, registration.replace);
+        // A large package takes a while to keep; nobody waits for the registry meanwhile.
+        let judged = self.read().judge_registration(facts);
+        if matches!(judged, RegistrationDecision::Registered { .. }) {
+            self.store.put_package(&package)?;
+        }
         let mut registry = self.write();
-        let (meta, rejection) = match registry.judge_registration(candidate.facts(
-            &package,
-            signature,
-            registration.replace,
-        )) {
+        let (meta, rejection) = match registry.judge_registration(facts) {
             RegistrationDecision::Refused(error) => return Err(error.into()),
             RegistrationDecision::Rejected { meta, reason } => (
                 meta,
@@ -272,6 +274,7 @@ impl Gateway {
                 }),
             ),
             RegistrationDecision::Registered { meta, .. } => {
+                // Done already, but for a key that was trusted, or an id that came free, in between.
                 self.store.put_package(&package)?;
                 (meta, None)
             }

@@ -10,7 +10,7 @@ use plugin_protocol::report::PluginStatus;
 use plugin_protocol::version::Version;
 
 use super::record::{Meta, Registration, revoked_key_meta, trusted_key_meta};
-use super::{Error, PublicKey, Registry, Signature, SignatureFault};
+use super::{Error, Package, PublicKey, Registry, Signature, SignatureFault};
 
 /// What is known of a package that asks to be registered.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +27,8 @@ pub struct RegistrationFacts<'a> {
     pub manifest_hash: ManifestHash,
     /// The package's digest, as computed here.
     pub package_digest: PackageDigest,
+    /// The package itself, by which the files are named that changed since it was signed.
+    pub package: Option<&'a Package>,
     /// The bytes of `plugin.sig`.
     pub signature: Option<&'a [u8]>,
     /// Whether a lower version under the same id may be replaced.
@@ -81,7 +83,7 @@ impl Registry {
                 held: held.to_owned(),
             });
         }
-        let signer = self.judge_signature(facts.signature, facts.package_digest);
+        let signer = self.judge_signature(facts.signature, facts.package_digest, facts.package);
         let version = Version::parse(facts.version);
         let fault = facts.fault.map(str::to_owned).or_else(|| match &version {
             Ok(_) => None,
@@ -108,6 +110,7 @@ impl Registry {
         &self,
         signature: Option<&[u8]>,
         digest: PackageDigest,
+        package: Option<&Package>,
     ) -> Result<KeyId, SignatureFault> {
         let signature = Signature::parse(signature.ok_or(SignatureFault::Missing)?)?;
         let key_id = signature.key_id();
@@ -117,10 +120,12 @@ impl Registry {
         if !known.trusted {
             return Err(SignatureFault::RevokedKey(key_id));
         }
-        if known.key.verifies(digest, signature.as_bytes()) {
+        if known.key.verifies(digest, &signature) {
             Ok(key_id)
         } else {
-            Err(SignatureFault::Wrong(key_id))
+            let now = package.map(|package| package.list().files());
+            let changed = now.and_then(|now| signature.differences(now));
+            Err(SignatureFault::Wrong { key_id, changed })
         }
     }
 
@@ -260,7 +265,9 @@ impl SignatureFault {
     pub(crate) fn key_id(&self) -> Option<KeyId> {
         match self {
             Self::Missing | Self::Malformed(_) => None,
-            Self::UntrustedKey(id) | Self::RevokedKey(id) | Self::Wrong(id) => Some(*id),
+            Self::UntrustedKey(id) | Self::RevokedKey(id) | Self::Wrong { key_id: id, .. } => {
+                Some(*id)
+            }
         }
     }
 }

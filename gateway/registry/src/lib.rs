@@ -34,6 +34,7 @@
 mod decision;
 mod error;
 mod inventory;
+mod keyfile;
 mod list;
 mod package;
 mod record;

@@ -7,14 +7,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{
-    DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _,
-    KeypairBytes,
-};
+use ed25519_dalek::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, KeypairBytes};
 use ed25519_dalek::{Signer as _, VerifyingKey};
 use plugin_protocol::digest::{KeyId, PackageDigest};
 
 use super::Error;
+use super::keyfile;
 use super::signature::{Signature, signed_bytes};
 
 /// The largest key file that is read, in bytes: an Ed25519 PEM has about 120.
@@ -33,23 +31,33 @@ impl PublicKey {
     /// # Errors
     /// When they are not a point of the curve, or one of small order, under which forged signatures verify.
     pub(crate) fn from_raw(raw: &[u8; 32]) -> Result<Self, Error> {
-        Self::checked("the public key", VerifyingKey::from_bytes(raw).ok())
+        let key = VerifyingKey::from_bytes(raw);
+        let what = "the public key";
+        Self::checked(
+            what,
+            key.map_err(|_| {
+                invalid(
+                    what,
+                    "it is no point of the curve; make another with `keygen`",
+                )
+            })?,
+        )
     }
 
-    /// Reads an SPKI PEM text, as in `FILE.pub`.
+    /// Reads a public key's text: SPKI PEM, as in `FILE.pub`, or an OpenSSH line.
     ///
     /// # Errors
-    /// When the text is anything else, or the key is weak.
-    pub fn from_pem(text: &str) -> Result<Self, Error> {
-        Self::from_named_pem("the public key", text)
+    /// When the text is anything else, with its name, or the key is weak.
+    pub fn from_text(text: &str) -> Result<Self, Error> {
+        keyfile::public("the public key", text.as_bytes())
     }
 
-    /// Reads an SPKI PEM file.
+    /// Reads a public key's file.
     ///
     /// # Errors
     /// When the file cannot be read or is no such key.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        Self::from_named_pem(&format!("'{}'", path.display()), &read_key_file(path)?)
+        keyfile::public(&format!("'{}'", path.display()), &read_key_file(path)?)
     }
 
     /// The SPKI PEM text, which OpenSSL reads.
@@ -76,23 +84,14 @@ impl PublicKey {
 
     /// Whether `signature` is this key's over `digest`, strictly (RFC 8032 with canonical encodings only).
     #[must_use]
-    pub(crate) fn verifies(&self, digest: PackageDigest, signature: &[u8; 64]) -> bool {
-        let signature = ed25519_dalek::Signature::from_bytes(signature);
-        self.0
-            .verify_strict(&signed_bytes(digest), &signature)
-            .is_ok()
+    pub(crate) fn verifies(&self, digest: PackageDigest, signature: &Signature) -> bool {
+        let bytes = ed25519_dalek::Signature::from_bytes(signature.as_bytes());
+        let mut messages = signature.messages(digest).into_iter();
+        messages.any(|message| self.0.verify_strict(&message, &bytes).is_ok())
     }
 
-    fn from_named_pem(what: &str, text: &str) -> Result<Self, Error> {
-        if text.contains("PRIVATE KEY") {
-            return Err(invalid(what, "it is a private key; give its .pub file"));
-        }
-        Self::checked(what, VerifyingKey::from_public_key_pem(text).ok())
-    }
-
-    fn checked(what: &str, key: Option<VerifyingKey>) -> Result<Self, Error> {
-        const FORM: &str = "a public key is PEM text that begins with -----BEGIN PUBLIC KEY-----; `keygen` writes one";
-        let key = key.ok_or_else(|| invalid(what, FORM))?;
+    /// Takes a key that is well formed.
+    pub(super) fn checked(what: &str, key: VerifyingKey) -> Result<Self, Error> {
         if key.is_weak() {
             return Err(invalid(
                 what,
@@ -128,16 +127,16 @@ impl SigningKey {
         Ok(Self(ed25519_dalek::SigningKey::from_bytes(&seed)))
     }
 
-    /// Reads a PKCS#8 PEM file.
+    /// Reads a private key's file: PKCS#8 PEM, or an OpenSSH key without a passphrase.
     ///
     /// # Errors
     /// When the file cannot be read or is no such key.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        const FORM: &str = "a private key is PEM text that begins with -----BEGIN PRIVATE KEY-----; `keygen` writes one";
-        let what = format!("'{}'", path.display());
-        ed25519_dalek::SigningKey::from_pkcs8_pem(&read_key_file(path)?)
-            .map(Self)
-            .map_err(|_| invalid(&what, FORM))
+        keyfile::private(&format!("'{}'", path.display()), &read_key_file(path)?)
+    }
+
+    pub(super) fn from_key(key: ed25519_dalek::SigningKey) -> Self {
+        Self(key)
     }
 
     /// The public half.
@@ -228,15 +227,15 @@ fn sync_folder(file: &Path) -> Result<(), Error> {
         .map_err(Error::io("sync folder", folder))
 }
 
-fn read_key_file(path: &Path) -> Result<String, Error> {
-    let mut text = String::new();
+fn read_key_file(path: &Path) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_KEY_FILE_BYTES).read_to_string(&mut text))
+        .and_then(|file| file.take(MAX_KEY_FILE_BYTES).read_to_end(&mut bytes))
         .map_err(Error::io("read key file", path))?;
-    Ok(text)
+    Ok(bytes)
 }
 
-fn invalid(what: &str, why: &str) -> Error {
+pub(super) fn invalid(what: &str, why: &str) -> Error {
     Error::InvalidKey {
         what: what.to_owned(),
         why: why.to_owned(),

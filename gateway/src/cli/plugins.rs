@@ -2,21 +2,22 @@
 
 use std::path::Path;
 
-use plugin_protocol::report::{PluginInfo, Severity, ValidationReport};
+use plugin_protocol::report::{PluginInfo, Severity};
 
 use super::output::Output;
 use super::words::{printable, table};
 use super::{Answer, StateFolder, existing, open};
 use crate::error::Error;
-use crate::operator::{self, Registered};
+use crate::operator::{self, Registered, Validated};
 
 pub(super) fn validate(path: &Path, out: Output) -> Result<Answer, Error> {
-    let report = operator::validate(path)?;
-    out.answer(&report, || describe(&report))?;
-    Ok(report.valid.into())
+    let validated = operator::validate(path)?;
+    out.answer(&validated.report, || describe(&validated))?;
+    Ok(validated.report.valid.into())
 }
 
-fn describe(report: &ValidationReport) -> String {
+fn describe(validated: &Validated) -> String {
+    let report = &validated.report;
     let word = |severity| match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -45,8 +46,13 @@ fn describe(report: &ValidationReport) -> String {
         .manifest_hash
         .map(|hash| format!(", manifest {hash}"))
         .unwrap_or_default();
+    // What a key signs that is not here, one in an agent or on a token.
+    let digest = validated
+        .digest
+        .map(|digest| format!(", package {digest}"))
+        .unwrap_or_default();
     lines.push(if report.valid {
-        format!("valid{hash}")
+        format!("valid{hash}{digest}")
     } else {
         "not valid".to_owned()
     });

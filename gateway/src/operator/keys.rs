@@ -20,7 +20,7 @@ pub(crate) struct Signed {
 pub(crate) fn sign(folder: &Path, key: &Path) -> Result<Signed, Error> {
     let key = SigningKey::read(key)?;
     let package = Package::read(folder)?;
-    let signature = key.sign(package.digest());
+    let signature = key.sign(package.digest()).with_files_of(&package);
     let file = folder.join(SIGNATURE_FILE);
     replace(folder, &file, &signature.to_file_bytes()).map_err(|source| Error::File {
         action: "write signature",

@@ -27,4 +27,4 @@ pub(crate) use proofs::{read_proof, verify_proof};
 pub(crate) use replay::{Comparison, Replay, replay};
 pub(crate) use scaffold::{Language, Made, scaffold};
 pub(crate) use trial::{Trial, trial};
-pub(crate) use validation::validate;
+pub(crate) use validation::{Validated, validate};

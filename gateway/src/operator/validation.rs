@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use plugin_protocol::digest::PackageDigest;
 use plugin_protocol::report::{Severity, ValidationReport};
 
 use crate::error::Error;
@@ -13,16 +14,25 @@ use registry::Package;
 /// The largest manifest file that is read, in bytes; the validator refuses much smaller ones.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Every finding about the manifest file or package folder at `path`.
-pub(crate) fn validate(path: &Path) -> Result<ValidationReport, Error> {
+/// Every finding about a manifest or package.
+#[derive(Debug)]
+pub(crate) struct Validated {
+    pub(crate) report: ValidationReport,
+    /// What a signature covers; none of a manifest alone.
+    pub(crate) digest: Option<PackageDigest>,
+}
+
+/// Looks at the manifest file or package folder at `path`.
+pub(crate) fn validate(path: &Path) -> Result<Validated, Error> {
     if path.is_dir() {
         package(path)
     } else {
-        file(path)
+        let (report, digest) = (file(path)?, None);
+        Ok(Validated { report, digest })
     }
 }
 
-fn package(path: &Path) -> Result<ValidationReport, Error> {
+fn package(path: &Path) -> Result<Validated, Error> {
     let package = Package::read(path)?;
     let (mut report, manifest) = validator::check_manifest(package.manifest_bytes());
     if let Some(manifest) = manifest {
@@ -32,7 +42,8 @@ fn package(path: &Path) -> Result<ValidationReport, Error> {
             .iter()
             .all(|issue| issue.severity != Severity::Error);
     }
-    Ok(report)
+    let digest = Some(package.digest());
+    Ok(Validated { report, digest })
 }
 
 fn file(path: &Path) -> Result<ValidationReport, Error> {

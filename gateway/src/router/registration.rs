@@ -92,7 +92,7 @@ impl Candidate {
 
     pub(crate) fn facts<'a>(
         &'a self,
-        package: &Package,
+        package: &'a Package,
         signature: Option<&'a [u8]>,
         replace: bool,
     ) -> RegistrationFacts<'a> {
@@ -103,6 +103,7 @@ impl Candidate {
             capabilities: &self.capabilities,
             manifest_hash: self.manifest_hash,
             package_digest: package.digest(),
+            package: Some(package),
             signature,
             replace,
             fault: self.fault.as_deref(),

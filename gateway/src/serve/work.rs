@@ -194,7 +194,7 @@ fn manifest_alone(manifest: &Value) -> Result<PassingFolder, Error> {
 }
 
 fn trust_add(gateway: &Gateway, key: &str, label: &str) -> Result<TrustChange, Fault> {
-    let key = PublicKey::from_pem(key).map_err(Error::from)?;
+    let key = PublicKey::from_text(key).map_err(Error::from)?;
     let changed = gateway.trust_add(&key, label)?;
     Ok(TrustChange {
         key_id: key.id(),

@@ -64,9 +64,9 @@ fn foreign_and_weak_keys_are_refused_with_a_remedy() {
     let out = dir.path().join("k");
     keygen(&out).unwrap();
     let private = fs::read_to_string(&out).unwrap();
-    let wrong_half = PublicKey::from_pem(&private).unwrap_err().to_string();
+    let wrong_half = PublicKey::from_text(&private).unwrap_err().to_string();
     assert!(wrong_half.contains(".pub"), "{wrong_half}");
-    assert!(PublicKey::from_pem("").is_err());
+    assert!(PublicKey::from_text("").is_err());
     assert!(SigningKey::read(&dir.path().join("k.pub")).is_err());
     // The neutral element verifies what nobody signed.
     let mut neutral = [0; 32];
@@ -85,16 +85,16 @@ fn signatures_cover_the_digest_and_nothing_else() {
     let key = SigningKey::generate().unwrap();
     let digest = PackageDigest::of(b"a");
     let signature = key.sign(digest);
-    assert!(key.public().verifies(digest, signature.as_bytes()));
-    assert!(
-        !key.public()
-            .verifies(PackageDigest::of(b"b"), signature.as_bytes())
-    );
+    assert!(key.public().verifies(digest, &signature));
+    assert!(!key.public().verifies(PackageDigest::of(b"b"), &signature));
     let other = SigningKey::generate().unwrap().public();
-    assert!(!other.verifies(digest, signature.as_bytes()));
+    assert!(!other.verifies(digest, &signature));
     let mut flipped = *signature.as_bytes();
     flipped[5] ^= 1;
-    assert!(!key.public().verifies(digest, &flipped));
+    assert!(
+        !key.public()
+            .verifies(digest, &Signature::new(key.public().id(), flipped))
+    );
     let expected = format!("plugin-gateway/package/1\n{digest}\n");
     assert_eq!(signed_bytes(digest), expected.as_bytes());
 }
@@ -122,7 +122,8 @@ fn only_the_contracts_form_is_a_signature() {
             &key_id.to_uppercase().replace(char::is_numeric, "A"),
         ),
         format!("{good}{good}"),
-        format!("{}{good}", " ".repeat(5_000)),
+        format!("{}{good}", " ".repeat(32 << 20)),
+        good.replace("{", "{\"files\":7,"),
     ];
     for bad in bad {
         let judged = Signature::parse(bad.as_bytes());
@@ -145,7 +146,7 @@ fn openssl_reads_our_keys() {
         String::from_utf8_lossy(&read.stderr)
     );
     assert_eq!(
-        PublicKey::from_pem(&String::from_utf8(read.stdout).unwrap()).unwrap(),
+        PublicKey::from_text(&String::from_utf8(read.stdout).unwrap()).unwrap(),
         public
     );
     let read = openssl(&[
@@ -184,7 +185,10 @@ fn openssl_signs_what_we_verify_and_verifies_what_we_sign() {
     assert!(openssl(&sign).unwrap().status.success());
     let ours = SigningKey::read(&key).unwrap();
     let theirs: [u8; 64] = fs::read(&sig).unwrap().try_into().unwrap();
-    assert!(ours.public().verifies(digest, &theirs));
+    assert!(
+        ours.public()
+            .verifies(digest, &Signature::new(ours.public().id(), theirs))
+    );
 
     fs::write(&sig, ours.sign(digest).as_bytes()).unwrap();
     fs::write(at("pub"), ours.public().to_pem().unwrap()).unwrap();
@@ -214,4 +218,161 @@ fn private_keys_are_not_shown() {
         format!("SigningKey(of {})", key.public().id())
     );
     assert_eq!(KeyId::of(key.public().raw()), key.public().id());
+}
+
+/// Runs ssh-keygen in a folder; none where OpenSSH is not installed.
+fn ssh_keygen(folder: &Path, words: &[&str], input: &str) -> Option<std::process::Output> {
+    use std::io::Write as _;
+    use std::process::Stdio;
+    let child = Command::new("ssh-keygen")
+        .args(words)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        skip::skip("ssh-keygen (OpenSSH) is not installed");
+        return None;
+    };
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{words:?}: {output:?}");
+    Some(output)
+}
+
+/// "SSH keys do too: `sign --key` and `trust add` take an OpenSSH Ed25519 key"
+#[test]
+fn openssh_keys_sign_and_are_trusted() {
+    let dir = tempfile::tempdir().unwrap();
+    let make = ["-q", "-t", "ed25519", "-N", "", "-f", "id", "-C", "me@host"];
+    if ssh_keygen(dir.path(), &make, "").is_none() {
+        return;
+    }
+    let private = SigningKey::read(&dir.path().join("id")).unwrap();
+    let public = PublicKey::read(&dir.path().join("id.pub")).unwrap();
+    assert_eq!(private.public(), public);
+    let digest = PackageDigest::of(b"package");
+    assert!(public.verifies(digest, &private.sign(digest)));
+}
+
+/// "`plugin.sig` may instead be what `ssh-keygen -Y sign -n plugin-gateway` writes over the package digest's text"
+#[test]
+fn what_ssh_keygen_signs_is_a_signature() {
+    let dir = tempfile::tempdir().unwrap();
+    let make = |kind: &str, name: &str| {
+        ssh_keygen(dir.path(), &["-q", "-t", kind, "-N", "", "-f", name], "")
+    };
+    if make("ed25519", "id").is_none() {
+        return;
+    }
+    make("rsa", "old").unwrap();
+    let sign = |key: &str, namespace: &str, text: &str| {
+        let words = ["-Y", "sign", "-q", "-n", namespace, "-f", key];
+        ssh_keygen(dir.path(), &words, text).unwrap().stdout
+    };
+    let public = PublicKey::read(&dir.path().join("id.pub")).unwrap();
+    let digest = PackageDigest::of(b"package");
+    for text in [digest.to_string(), format!("{digest}\n")] {
+        let signature = Signature::parse(&sign("id", "plugin-gateway", &text)).unwrap();
+        assert_eq!(signature.key_id(), public.id());
+        assert!(public.verifies(digest, &signature));
+        assert!(!public.verifies(PackageDigest::of(b"other"), &signature));
+        // The same bytes are none in the contract's own frame.
+        let moved = Signature::new(public.id(), *signature.as_bytes());
+        assert!(!public.verifies(digest, &moved));
+    }
+    let refused = |bytes: &[u8]| Signature::parse(bytes).unwrap_err().to_string();
+    let other = refused(&sign("id", "file", &digest.to_string()));
+    assert!(
+        other.contains("namespace") && other.contains("-n plugin-gateway"),
+        "{other}"
+    );
+    let rsa = refused(&sign("old", "plugin-gateway", &digest.to_string()));
+    assert!(rsa.contains("type rsa") && rsa.contains("ed25519"), "{rsa}");
+    let mut cut = sign("id", "plugin-gateway", "x");
+    cut.truncate(cut.len() / 2);
+    assert!(refused(&cut).contains("malformed"));
+}
+
+/// What is said of a file that is no key to sign with, and of one that is none to trust.
+fn said_of(folder: &Path, name: &str) -> (String, String) {
+    let path = folder.join(name);
+    let private = SigningKey::read(&path).unwrap_err().to_string();
+    (private, PublicKey::read(&path).unwrap_err().to_string())
+}
+
+#[test]
+fn foreign_key_files_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let make = |words: &str| {
+        let words: Vec<&str> = words.split(' ').collect();
+        let made = Command::new("openssl")
+            .args(&words)
+            .current_dir(dir.path())
+            .output();
+        match made {
+            Err(_) => false,
+            Ok(made) => {
+                assert!(made.status.success(), "{words:?} {made:?}");
+                true
+            }
+        }
+    };
+    if !make("genpkey -algorithm ed25519 -out ed") {
+        return skip::skip("openssl is not installed");
+    }
+    make("genpkey -algorithm rsa -out rsa");
+    make("rsa -traditional -in rsa -out rsa1");
+    make("pkey -in ed -outform DER -out der");
+    make("pkcs8 -topk8 -passout pass:x -in ed -out encrypted");
+    fs::write(at("empty"), "\n").unwrap();
+    fs::write(at("putty"), "PuTTY-User-Key-File-3: ssh-ed25519\n").unwrap();
+    let rows = [
+        ("rsa", "another kind (RSA, EC, X25519)"),
+        ("rsa1", "it is an RSA key"),
+        ("der", "-inform DER"),
+        ("encrypted", "it is encrypted; decrypt a copy"),
+        ("empty", "it is empty"),
+        ("putty", "it is a PuTTY key"),
+    ];
+    for (name, word) in rows {
+        let (said, _) = said_of(dir.path(), name);
+        assert!(said.contains(word), "{name}: {said}");
+    }
+    for name in ["ed", "rsa1", "encrypted"] {
+        let said = PublicKey::read(&at(name)).unwrap_err().to_string();
+        assert!(said.contains("it is a private key"), "{name}: {said}");
+    }
+    let private = fs::read_to_string(at("ed")).unwrap();
+    fs::write(at("edited"), format!("\u{feff}{private}\n\n")).unwrap();
+    assert!(SigningKey::read(&at("edited")).is_ok());
+}
+
+#[test]
+fn foreign_openssh_keys_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let make = |kind: &str, name: &str, phrase: &str| {
+        let words = ["-q", "-t", kind, "-N", phrase, "-f", name];
+        ssh_keygen(dir.path(), &words, "")
+    };
+    if make("rsa", "rsa", "").is_none() {
+        return;
+    }
+    make("ed25519", "locked", "long enough").unwrap();
+    let (private, public) = said_of(dir.path(), "rsa");
+    assert!(private.contains("type ssh-rsa"), "{private}");
+    assert!(public.contains("it is a private key"), "{public}");
+    let (private, public) = said_of(dir.path(), "rsa.pub");
+    assert!(private.contains("it is a public key"), "{private}");
+    assert!(public.contains("type ssh-rsa"), "{public}");
+    let (private, _) = said_of(dir.path(), "locked");
+    assert!(private.contains("with a passphrase"), "{private}");
+    assert!(PublicKey::read(&dir.path().join("locked.pub")).is_ok());
 }

@@ -279,6 +279,33 @@ fn packages_over_a_limit_are_refused() {
     assert!(refusal(&root).contains("files and folders"));
 }
 
+/// "where the folder no longer has that digest, the file that changed, came or went is named"
+#[test]
+fn a_signature_names_what_changed_since() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = package_folder(dir.path());
+    write(&root, "left", b"", 0o644);
+    let signed = Package::read(&root).unwrap();
+    let key = SigningKey::generate().unwrap();
+    let signature = key.sign(signed.digest()).with_files_of(&signed);
+    let read = Signature::parse(&signature.to_file_bytes()).unwrap();
+    assert!(key.public().verifies(signed.digest(), &read));
+    let said = || read.differences(Package::read(&root).unwrap().list().files());
+    assert_eq!(said(), None);
+    write(&root, "hello", b"other", 0o755);
+    write(&root, "lib/deep/a.txt", b"a", 0o755);
+    fs::remove_file(root.join("left")).unwrap();
+    write(&root, "new", b"", 0o644);
+    assert_eq!(
+        said().unwrap(),
+        "'hello' changed, 'left' is gone, 'lib/deep/a.txt' has another mode, 'new' is new"
+    );
+    for at in 0..9 {
+        write(&root, &format!("more{at}"), b"", 0o644);
+    }
+    assert!(said().unwrap().ends_with(" and 8 more"));
+}
+
 #[test]
 fn what_is_no_package_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();

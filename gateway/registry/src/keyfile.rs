@@ -1,0 +1,166 @@
+//! Reads the key files that people have; whatever is no Ed25519 key is named for what it is, with the way to one.
+
+use ed25519_dalek::VerifyingKey;
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _};
+use plugin_protocol::shown;
+
+use super::trust::invalid;
+use super::{Error, PublicKey, SigningKey};
+
+/// The longest name of a foreign key's type that is shown, in characters.
+const NAME_CHARS: usize = 40;
+
+/// A public key: SPKI PEM, or the line that OpenSSH writes.
+pub(super) fn public(what: &str, bytes: &[u8]) -> Result<PublicKey, Error> {
+    let text = text(what, bytes)?;
+    if text.contains("PRIVATE KEY-----") {
+        return Err(invalid(what, "it is a private key; give its .pub file"));
+    }
+    if text.starts_with("-----BEGIN PUBLIC KEY-----") {
+        let key = VerifyingKey::from_public_key_pem(text);
+        let key = key.map_err(|_| invalid(what, NOT_ED25519))?;
+        return PublicKey::checked(what, key);
+    }
+    if let Some(why) = foreign(text) {
+        return Err(invalid(what, why));
+    }
+    let kind = text.split(' ').next().unwrap_or_default();
+    if kind.starts_with("ssh-") || kind.starts_with("ecdsa-") || kind.starts_with("sk-") {
+        let key = ssh_key::PublicKey::from_openssh(text);
+        let key = key.map_err(|error| {
+            invalid(
+                what,
+                &format!("its OpenSSH line cannot be read ({error}); copy it whole"),
+            )
+        })?;
+        let raw = key
+            .key_data()
+            .ed25519()
+            .ok_or_else(|| ssh_type(what, kind))?;
+        let key = VerifyingKey::from_bytes(&raw.0);
+        let key =
+            key.map_err(|_| invalid(what, "it is no point of the curve; make another key"))?;
+        return PublicKey::checked(what, key);
+    }
+    Err(invalid(
+        what,
+        "a public key begins with -----BEGIN PUBLIC KEY----- or ssh-ed25519; `keygen` writes one",
+    ))
+}
+
+/// A private key: PKCS#8 PEM, or OpenSSH's own form.
+pub(super) fn private(what: &str, bytes: &[u8]) -> Result<SigningKey, Error> {
+    let text = text(what, bytes)?;
+    if text.starts_with("-----BEGIN PRIVATE KEY-----") {
+        let key = ed25519_dalek::SigningKey::from_pkcs8_pem(text);
+        return key
+            .map(SigningKey::from_key)
+            .map_err(|_| invalid(what, NOT_ED25519));
+    }
+    if text.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----") {
+        return private_ssh(what, text);
+    }
+    if text.contains("BEGIN PUBLIC KEY-----") || text.starts_with("ssh-") {
+        return Err(invalid(
+            what,
+            "it is a public key; sign with the private one beside it",
+        ));
+    }
+    let why = foreign(text).unwrap_or(
+        "a private key begins with -----BEGIN PRIVATE KEY----- or -----BEGIN OPENSSH PRIVATE KEY-----; `keygen` writes one",
+    );
+    Err(invalid(what, why))
+}
+
+fn private_ssh(what: &str, text: &str) -> Result<SigningKey, Error> {
+    let key = ssh_key::PrivateKey::from_openssh(text);
+    let key = key.map_err(|error| {
+        invalid(
+            what,
+            &format!("its OpenSSH form cannot be read ({error}); copy it whole"),
+        )
+    })?;
+    if key.is_encrypted() {
+        return Err(invalid(
+            what,
+            "it is an OpenSSH key with a passphrase; let `ssh-keygen -Y sign -n plugin-gateway` sign the package's digest, or take the passphrase off a copy (`ssh-keygen -p`)",
+        ));
+    }
+    let name = key.algorithm().as_str().to_owned();
+    let pair = key.key_data().ed25519();
+    let pair = pair.ok_or_else(|| ssh_type(what, &name))?;
+    let key = ed25519_dalek::SigningKey::from_bytes(&pair.private.to_bytes());
+    Ok(SigningKey::from_key(key))
+}
+
+/// What PKCS#8 and SPKI keys of other kinds are told.
+const NOT_ED25519: &str = "it is damaged, or a key of another kind (RSA, EC, X25519); only Ed25519 keys are taken, and `keygen` writes one";
+
+fn ssh_type(what: &str, name: &str) -> Error {
+    let name = shown::cut(name, NAME_CHARS);
+    invalid(
+        what,
+        &format!(
+            "it is a key of type {name}; only Ed25519 keys are taken (`ssh-keygen -t ed25519`)"
+        ),
+    )
+}
+
+/// The text without what editors put around it.
+fn text<'a>(what: &str, bytes: &'a [u8]) -> Result<&'a str, Error> {
+    const BINARY: &str = "it is no text; if it is a key in DER, convert it with `openssl pkey -inform DER -in FILE -out FILE.pem` (`-pubin -pubout` for a public one)";
+    let text = std::str::from_utf8(bytes).map_err(|_| invalid(what, BINARY))?;
+    if text.contains('\0') {
+        return Err(invalid(what, BINARY));
+    }
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if text.is_empty() {
+        return Err(invalid(what, "it is empty"));
+    }
+    Ok(text)
+}
+
+/// What other programs' key files begin with, and what to do about each.
+const FOREIGN: [(&str, &str); 9] = [
+    (
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----",
+        "it is encrypted; decrypt a copy with `openssl pkey -in FILE -out FILE.pem`",
+    ),
+    (
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "it is an RSA key; only Ed25519 keys are taken, and `keygen` writes one",
+    ),
+    (
+        "-----BEGIN RSA PUBLIC KEY-----",
+        "it is an RSA key; only Ed25519 keys are taken, and `keygen` writes one",
+    ),
+    (
+        "-----BEGIN EC PRIVATE KEY-----",
+        "it is an EC key; only Ed25519 keys are taken, and `keygen` writes one",
+    ),
+    (
+        "-----BEGIN DSA PRIVATE KEY-----",
+        "it is a DSA key; only Ed25519 keys are taken, and `keygen` writes one",
+    ),
+    (
+        "-----BEGIN CERTIFICATE-----",
+        "it is a certificate; take its key out with `openssl x509 -in FILE -noout -pubkey`, which must be Ed25519",
+    ),
+    (
+        "-----BEGIN PGP",
+        "it is a PGP key, which is not taken; `keygen` writes one that is",
+    ),
+    (
+        "---- BEGIN SSH2 PUBLIC KEY ----",
+        "it is in the SSH2 form; convert it with `ssh-keygen -i -f FILE`",
+    ),
+    (
+        "PuTTY-User-Key-File",
+        "it is a PuTTY key; convert it with `puttygen FILE -O private-openssh-new -o FILE.key`",
+    ),
+];
+
+fn foreign(text: &str) -> Option<&'static str> {
+    let known = FOREIGN.iter().find(|(begin, _)| text.starts_with(begin));
+    known.map(|(_, why)| *why)
+}
