@@ -112,7 +112,7 @@ impl Evidence {
         };
         let mut evidence = Self {
             tolerates_denied,
-            report: validate(folder)?,
+            report: validate(folder)?.report,
             said: json::read(package.manifest_bytes()).unwrap_or_default(),
             digest: package.digest(),
             digest_after: package.digest(),
