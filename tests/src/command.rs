@@ -74,6 +74,13 @@ pub fn sample(name: &str) -> PathBuf {
         .join(name)
 }
 
+/// The folder of a package that `scripts/real-packages` gets, whether or not it could.
+pub fn real(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/real")
+        .join(name)
+}
+
 /// Runs `command` with `input`, and fails the test when it does not end.
 pub fn finish(mut command: Command, input: &[u8]) -> Said {
     let folder = TempDir::new().unwrap();
