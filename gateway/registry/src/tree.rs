@@ -21,7 +21,7 @@ pub(super) const MAX_DEPTH: usize = 16;
 /// The longest path inside a package in bytes, so that any tool and message can show it.
 pub(super) const MAX_PATH_BYTES: usize = 255;
 
-/// A regular file or folder that the walk met; opened only when asked.
+/// A regular file or folder that the walk met; it is opened only on request.
 pub(super) struct Entry<'a> {
     folder: BorrowedFd<'a>,
     name: &'a str,
@@ -45,7 +45,7 @@ pub(super) fn open_root(path: &Path) -> Result<OwnedFd, Error> {
     })
 }
 
-/// Visits every folder and regular file below `root`, a folder before what is in it; the order is otherwise the system's.
+/// Visits every folder and regular file below `root`, a folder before its content; otherwise in the order that the system gives.
 pub(super) fn walk(
     root: OwnedFd,
     shown: &Path,
@@ -156,9 +156,9 @@ impl Entry<'_> {
         self.stat.st_mode & 0o100 != 0
     }
 
-    /// Opens the file; fails when it became something else since it was met.
+    /// Opens the file; fails when another file took its place since it was met.
     pub(super) fn open(&self, shown: &Path) -> Result<File, Error> {
-        // NONBLOCK: a FIFO put in the file's place must not hold the gateway.
+        // NONBLOCK: opening a FIFO that was put in the file's place must not block the gateway.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let fd = rustix::fs::openat(self.folder, self.name, flags, Mode::empty())
             .map_err(Error::io("open", &shown.join(&self.path)))?;
@@ -184,7 +184,7 @@ impl Entry<'_> {
 
 /// Reads `file` to its end, giving every piece to `take`, and hashes what was read.
 ///
-/// `budget` is what the whole package may still read; it is lowered by what this file took.
+/// `budget` is how many bytes of the whole package may still be read; this file's bytes are taken off it.
 pub(super) fn hash_file(
     file: &mut File,
     shown: &Path,
