@@ -25,7 +25,7 @@ pub enum Capability {
 
 shape::words!(Capability);
 
-/// Capabilities that are refused by name; the sandbox makes each of them impossible as well.
+/// Capabilities that are refused by name. The sandbox also makes each of them impossible.
 pub const FORBIDDEN: [&str; 4] = [
     "filesystem_access",
     "network_access",

@@ -23,7 +23,7 @@ pub struct InvalidId {
     pub what: &'static str,
     /// The text that was refused, cut to a printable length.
     pub text: String,
-    /// The rule in words, which also says how to mend the text.
+    /// The rule in words, which also says how to correct the text.
     pub rule: &'static str,
 }
 
@@ -146,7 +146,7 @@ const SYSTEM_RUN: &str = "system";
 pub struct EventId(Uuid);
 
 impl EventId {
-    /// Makes a new identifier from the clock and fresh randomness. Where the clock is of no use, from the nearest time that is.
+    /// Makes a new identifier from the clock and fresh randomness. Where the clock's time cannot be written down, the nearest one that can is used.
     #[must_use]
     pub fn now() -> Self {
         let clock = SystemTime::now();

@@ -1,9 +1,9 @@
 //! The one strict JSON reader, used at every door: manifest, request, answer, RPC message, ledger line.
 //!
-//! The rules are those of the contract's section 4. `scan` walks the bytes once, without
-//! recursion, for what a parser would lose (how a number was written) or may not meet (nesting that
-//! would exhaust its stack); then `value` builds the value and finds duplicate keys. Both take
-//! time linear in the size of the text, and the size is checked before anything else.
+//! The rules are those of the contract's section 4. `scan` walks the bytes once, without recursion. It looks for what
+//! a parser would lose (how a number was written) and what it must not be given (nesting that would exhaust its
+//! stack). Then `value` builds the value and finds duplicate keys. Both take time linear in the size of the text,
+//! and the size is checked before anything else.
 
 mod scan;
 #[cfg(test)]
@@ -21,7 +21,7 @@ pub const MAX_DEPTH: usize = 128;
 /// The largest integer that every double-based reader holds exactly, 2^53 − 1 (RFC 7493, section 2.2).
 pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
-/// A position in a text: where its reader should look.
+/// A position in a text, for the person who is to correct it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// Bytes before it.
@@ -35,7 +35,7 @@ pub struct Position {
 /// Why bytes are not JSON that the gateway takes: one variant for each rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// More bytes than the door allows.
+    /// More bytes than are allowed here.
     #[error("JSON of {bytes} bytes is too large: send at most {max_bytes} bytes")]
     TooLarge {
         /// What came.
@@ -75,7 +75,7 @@ pub enum Error {
         /// Where it starts.
         at: Position,
     },
-    /// A number that is not zero but nearer to it than the smallest double.
+    /// A number that is not zero, but so near to it that a double would be zero.
     #[error(
         "number {literal} at {at} is not zero but a double would hold zero: send it as a string"
     )]
@@ -93,7 +93,7 @@ pub enum Error {
         /// Where the second one ends.
         at: Position,
     },
-    /// A key that the JSON library of this project keeps for itself, so that it would not stay a key.
+    /// A key that this project's JSON library reserves: an object with it would not be read as an object.
     #[error("reserved key at {at}, JSON pointer '{pointer}': choose another name for it")]
     ReservedKey {
         /// The JSON pointer (RFC 6901) of the key.
@@ -104,7 +104,7 @@ pub enum Error {
     /// Something after the value.
     #[error("more text after the JSON value at {0}: send exactly one value")]
     Trailing(Position),
-    /// Not the grammar of RFC 8259.
+    /// Text that breaks the grammar of RFC 8259.
     #[error("not valid JSON: {0}")]
     Syntax(String),
     /// Valid JSON, but not the value that was expected there.
@@ -133,10 +133,10 @@ pub fn read_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     serde_json::from_value(read(bytes)?).map_err(|error| Error::Shape(error.to_string()))
 }
 
-/// Reads one JSON value of at most `max_bytes` under the same rules; more is refused unread.
+/// Reads one JSON value of at most `max_bytes` under the same rules; a longer text is refused unread.
 ///
 /// # Errors
-/// When there is more, or a rule is broken.
+/// When the text is longer, or a rule is broken.
 pub fn read_bounded(bytes: &[u8], max_bytes: usize) -> Result<Value, Error> {
     if bytes.len() > max_bytes {
         return Err(Error::TooLarge {

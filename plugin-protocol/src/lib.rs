@@ -1,7 +1,7 @@
 //! The contract between host, gateway and plugin as checked types: what one of them writes, the others can read.
 //!
-//! This crate is pure: it opens no file, starts no process and holds no `unsafe`. Whatever is made
-//! here by parsing is known to be well formed; nothing else can make it.
+//! This crate is pure: it opens no file, starts no process and holds no `unsafe`. An id, a digest or a time is made
+//! from text only by parsing, so each is known to be well formed.
 //!
 //! | module | what it holds | contract |
 //! |---|---|---|
@@ -14,10 +14,10 @@
 //! | [`event`] | one line of the ledger | section 9 |
 //! | [`schema`] | the shapes as JSON Schemas | sections 3, 4, 6, 8, 9 |
 //! | [`words`] | the words that hosts match on | sections 4, 6 |
-//! | [`shown`] | text of strangers, safe to show | |
+//! | [`shown`] | untrusted text made safe to show | |
 //! | [`sdk`] | a plugin's `main` in Rust | section 8 |
 //!
-//! Bytes become values through [`json`] only: it alone knows duplicate keys, inexact numbers and depth.
+//! Bytes become values through [`json`] only: no other reader refuses duplicate keys, inexact numbers and deep nesting.
 //!
 //! ```
 //! use plugin_protocol::{canonical, ids::PluginId, json};

@@ -1,7 +1,7 @@
 //! What a plugin says of itself, as typed fields.
 //!
-//! A [`Manifest`] has the right shape; whether its parts agree with each other (capabilities with
-//! inputs, versions with the gateway) is the gateway's validator to judge.
+//! A [`Manifest`] has the right shape. Whether its parts agree with each other (capabilities with inputs, versions with the
+//! gateway), the gateway's validator judges.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,7 @@ pub struct Manifest {
     pub api_version: Version,
     /// The gateway versions that it works with.
     pub supported_omega_api_versions: Range,
-    /// What it needs, by name: at least one, each once. Texts, since a forbidden or unknown name must be reported, not unreadable.
+    /// What it needs, by name: at least one, each once. They are texts, so that a forbidden or unknown name can be read and reported.
     #[serde(deserialize_with = "shape::set")]
     pub capabilities: Vec<String>,
     /// What it takes and gives.

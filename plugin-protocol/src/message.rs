@@ -1,4 +1,4 @@
-//! What host, gateway and plugin say to each other about one call.
+//! The messages between host, gateway and plugin about one call.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -206,7 +206,7 @@ impl<'de> Deserialize<'de> for FromPlugin {
     }
 }
 
-/// A plugin's answer. What a plugin says of its own name, hashes and duration is read and ignored.
+/// A plugin's answer. A plugin may also give its own id, hashes and duration; the gateway ignores them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct Answer {
@@ -231,7 +231,7 @@ pub struct Answer {
     pub duration_ms: serde::de::IgnoredAny,
 }
 
-/// How a plugin says that it went; `timeout` is not a plugin's to say.
+/// How the plugin says that the call ended. It cannot say `timeout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self", rename_all = "snake_case")]
 pub enum AnswerStatus {

@@ -1,4 +1,4 @@
-//! What the eight operations answer beside a response: findings, inventory and pipelines.
+//! What the eight operations return other than a response: findings, inventory and pipelines.
 
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +47,7 @@ pub enum Severity {
 
 shape::words!(Severity);
 
-/// Where a plugin stands.
+/// The status of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(remote = "Self", rename_all = "snake_case")]
 pub enum PluginStatus {
@@ -85,7 +85,7 @@ pub struct PluginInfo {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// Where it stands.
+    /// Its status.
     pub status: PluginStatus,
     /// What it declared.
     pub capabilities: Vec<String>,
@@ -148,7 +148,7 @@ pub struct PipelineResponse {
     pub strategy: Strategy,
     /// The steps that ran, by index.
     pub steps: Vec<PipelineStep>,
-    /// `ok` when all steps are; the failing step's status when it stopped there; else `error`.
+    /// `ok` when all steps are; the failing step's status when the pipeline stopped there; else `error`.
     pub overall_status: Status,
     /// Wall-clock milliseconds.
     pub total_duration_ms: u64,

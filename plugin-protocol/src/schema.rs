@@ -1,8 +1,8 @@
-//! The contract's JSON Schemas (draft 2020-12) as text, for whoever checks values without this crate.
+//! The contract's JSON Schemas (draft 2020-12) as text, for those who check values without this crate.
 //!
-//! Each says the same as its type: what the schema accepts the type parses, and the other way round,
-//! except that a schema cannot say which version ranges parse. A value's `description` is its rule
-//! in one clause, which also says how to mend a value that breaks it.
+//! Each agrees with its type: the schema accepts exactly the values that the type parses, except that a schema cannot
+//! say which version ranges parse. A value's `description` is its rule in one clause, which also says how to correct a
+//! value that breaks it.
 
 /// Of [`crate::manifest::Manifest`].
 pub const MANIFEST: &str = include_str!("../schemas/manifest.schema.json");

@@ -29,7 +29,7 @@ use crate::json;
 use crate::message::{Answer, AnswerStatus, FromPlugin, Request, ToPlugin};
 use crate::payload::Payload;
 
-/// What a plugin says to a request.
+/// A plugin's reply to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
     status: AnswerStatus,
@@ -102,8 +102,8 @@ impl Reply {
 
 /// Serves the one request of this process: the whole body of a plugin's `main`.
 ///
-/// A panic in `handle` becomes an answer with status `error`, where panics unwind. When there is no
-/// request that can be read, or nowhere to write to, the reason goes to standard error and the exit code says so.
+/// A panic in `handle` becomes an answer with status `error`, where panics unwind. When the request cannot be read or the
+/// answer cannot be written, the reason goes to standard error, and the exit code says that it failed.
 pub fn run(handle: impl FnOnce(&Request) -> Reply) -> ExitCode {
     match serve(io::stdin().lock(), io::stdout().lock(), handle) {
         Ok(()) => ExitCode::SUCCESS,

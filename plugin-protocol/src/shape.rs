@@ -1,4 +1,4 @@
-//! What serde's derives leave open: that a struct is written as an object, and the bounds of plain fields.
+//! The checks that serde's derives do not make: that a struct is read from an object only, and the bounds of plain fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,7 +29,7 @@ pub(crate) use objects;
 
 /// As [`objects`], for enums with `#[serde(tag = …)]`.
 ///
-/// Inside a buffered value the derived code alone would also take a number for a tag, as the index of a variant;
+/// Inside a buffered value the derived code alone would also accept a number as a tag, as the index of a variant.
 /// [`serde_json::Value`] gives tags as text only.
 macro_rules! tagged {
     ($($name:ident),+) => { $(
@@ -168,7 +168,7 @@ pub(crate) fn set<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D:
     }
     match texts.iter().find(|text| !seen.insert(text.as_str())) {
         Some(text) => Err(D::Error::custom(format_args!(
-            "'{text}' stands there twice"
+            "'{text}' is listed twice: remove one"
         ))),
         None => Ok(texts),
     }
@@ -199,7 +199,7 @@ where
     T::try_from(number).map_err(|_| wrong())
 }
 
-/// Reads an integer from `MIN` to `MAX` where there is one; `null` is none of them.
+/// Reads an integer from `MIN` to `MAX` where the field is present; `null` is refused.
 pub(crate) fn bounded_if_present<'de, D, const MIN: u64, const MAX: u64>(
     input: D,
 ) -> Result<Option<u64>, D::Error>

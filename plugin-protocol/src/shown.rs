@@ -1,7 +1,7 @@
-//! The one notion of text that is safe to show: no character of it steers a terminal, hides, or changes the direction of reading.
+//! Decides which text is safe to show: none of its characters steers a terminal, hides, or changes the direction of reading.
 //!
-//! Whoever prints a stranger's text (a plugin's words, a name in a package, a host's id) passes it through here. What is
-//! hashed, signed or recorded never goes this way: it stays as it came.
+//! All code that prints untrusted text (a plugin's words, a name in a package, a host's id) passes it through here. Text that is
+//! hashed, signed or recorded is never changed.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

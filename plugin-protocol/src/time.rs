@@ -25,14 +25,14 @@ pub struct ClockUnusable {
     side: &'static str,
 }
 
-/// The last time that can be written down, in milliseconds since 1970: 9999-12-30T22:00:00.999Z, the last that the time library takes, as
-/// every offset of it is still in the year 9999.
+/// The last time that can be written down, in milliseconds since 1970: 9999-12-30T22:00:00.999Z. It is the last that the time library
+/// accepts, because with every UTC offset it is still in the year 9999.
 const LAST_MS: u64 = 253_402_207_200_999;
 
 /// A clock's time in milliseconds since 1970.
 ///
 /// # Errors
-/// When it is before 1970 or at the end of the year 9999: a machine whose clock is wrong, as after an empty battery.
+/// When it is before 1970 or at the end of the year 9999: the machine's clock is wrong, as after an empty battery.
 pub fn milliseconds(clock: SystemTime) -> Result<u64, ClockUnusable> {
     let unusable = |time: Duration, side| ClockUnusable {
         seconds: time.as_secs(),
@@ -53,7 +53,7 @@ pub fn milliseconds(clock: SystemTime) -> Result<u64, ClockUnusable> {
 pub struct Timestamp(String);
 
 impl Timestamp {
-    /// The present, in UTC with milliseconds. Where the clock is of no use ([`milliseconds`]), the nearest time that can be written down.
+    /// The present time, in UTC with milliseconds. Where the clock's time cannot be written down ([`milliseconds`]), the nearest time that can.
     #[must_use]
     pub fn now() -> Self {
         Self::of(SystemTime::now())
@@ -89,7 +89,7 @@ impl Timestamp {
     }
 }
 
-/// The end of what can be written down that is nearer to a clock beyond it.
+/// The nearest time that can be written down, in milliseconds since 1970, for a clock whose own time cannot.
 pub(crate) fn nearest_ms(clock: SystemTime) -> u64 {
     if clock < UNIX_EPOCH { 0 } else { LAST_MS }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use range::Range;
 
-/// The most digits of each number in a version: all such numbers are held exactly by every reader.
+/// The most digits of each number in a version: every JSON reader holds such a number exactly.
 const MAX_DIGITS: usize = 15;
 
 /// The largest number of [`MAX_DIGITS`] digits.

@@ -1,4 +1,4 @@
-//! What can go wrong in the ledger's room.
+//! What can go wrong in the ledger.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ pub enum Error {
         #[source]
         source: InvalidNote,
     },
-    /// The anchor's checkpoint is another than this ledger put there.
+    /// The anchor's checkpoint is not the one that this ledger put there.
     #[error(
         "anchor '{path}' was moved on by another copy of this ledger: find out which copy is the true one"
     )]
@@ -57,7 +57,7 @@ pub enum Error {
         /// The anchor's file.
         path: PathBuf,
     },
-    /// The anchor that the operator names has nothing, and this ledger was anchored elsewhere than in its state.
+    /// The anchor that the operator names holds no checkpoint, although this ledger was anchored outside its state.
     #[error(
         "anchor '{path}' is not there, so an old copy of this ledger could not be told from the true one: mount its volume, or name the folder where the ledger was anchored"
     )]
@@ -77,7 +77,7 @@ pub enum Error {
         /// The bytes of the line without its newline.
         bytes: usize,
     },
-    /// A request or result is larger than what can be kept of one.
+    /// A request or result is too large to be kept.
     #[error("evidence of {bytes} bytes is too large to be kept")]
     EvidenceTooLarge {
         /// Its canonical bytes.
@@ -89,7 +89,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// There is too little space left to begin something; what is under way can still be closed.
+    /// There is too little space left to begin a call; calls in progress can still be closed.
     #[error("ledger has no space left to begin another call: free space on the volume of '{path}'")]
     NoSpace {
         /// The ledger's folder.
@@ -129,7 +129,7 @@ pub enum InvalidNote {
     /// A note that does not have the form of a checkpoint.
     #[error("checkpoint is malformed: {0}")]
     Form(&'static str),
-    /// No signature of the key that was given.
+    /// No signature by the given key.
     #[error("checkpoint is not signed by key {0}")]
     NotSigned(String),
     /// A signature that does not hold.

@@ -63,7 +63,7 @@ impl Ledger {
     /// Records `value` and returns when its event is durable. A document that is to be kept is durable before the event that names it.
     ///
     /// # Errors
-    /// [`Error::TooLong`] when it does not fit a line; anything else means that nothing is known to be recorded.
+    /// [`Error::TooLong`] when it does not fit a line. After any other error the event may or may not be recorded.
     pub fn record<T: Record>(&self, value: T) -> Result<Recorded<T>, Error> {
         let mut draft = value.draft();
         let held = match value.evidence() {
@@ -105,12 +105,12 @@ impl Ledger {
         exported.bundle(layout, proof_id, extras)
     }
 
-    /// Removes what is kept of the requests and results of `run`, after an event that says so.
+    /// Records the erasure, then removes what is kept of the requests and results of `run`.
     ///
-    /// Calls of plugins that keep their evidence wait meanwhile, from their file to their event.
+    /// Meanwhile a call whose evidence is kept waits before it writes its file.
     ///
     /// # Errors
-    /// When there is nothing of such a run, or the system refuses; what was begun is then completed at the next opening.
+    /// When there is no such run, or the system refuses; an erasure that was begun is then completed at the next opening.
     pub fn erase_evidence(&self, run: &RunId) -> Result<Erased, Error> {
         evidence::erase_evidence(&self.inner.evidence, &self.inner.writer, run)
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::disk::{Disk, RealDisk, SEGMENT_BYTES};
 
-/// What opening reads at the end of the ledger at least: 32 MiB, some 60,000 events, which takes a small part of a second.
+/// How much of the ledger's end opening reads at least: 32 MiB, some 60,000 events, which takes a small part of a second.
 pub(crate) const CHECK_BYTES: u64 = 32 << 20;
 
 /// The most events that wait for a checkpoint.
@@ -30,21 +30,21 @@ pub enum Durability {
 pub struct Options {
     /// When a caller is told that its event is recorded.
     pub durability: Durability,
-    /// The folder of the anchor; none for the one inside the state folder, which does not notice that all of it was put back.
+    /// The folder of the anchor. With none, the anchor is inside the state folder, and an old copy of the whole state goes unnoticed.
     pub anchor: Option<PathBuf>,
     pub(crate) segment_bytes: u64,
-    /// Opening reads at least so many bytes at the end of the ledger.
+    /// Opening reads at least this many bytes at the end of the ledger.
     pub(crate) check_bytes: u64,
-    /// A checkpoint is due after so many events,
+    /// A checkpoint is due after this many events,
     pub(crate) checkpoint_events: u64,
-    /// or so long after the first of them.
+    /// or this long after the first of them.
     pub(crate) checkpoint_every: Duration,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) clock: fn() -> SystemTime,
 }
 
 impl Options {
-    /// What an operator chooses; the rest is as usual.
+    /// What an operator chooses; the rest is the default.
     #[must_use]
     pub fn new(durability: Durability, anchor: Option<PathBuf>) -> Self {
         Self {

@@ -12,7 +12,7 @@ pub trait Record {
     /// The event to write for it.
     fn draft(&self) -> Draft;
 
-    /// The request or result to keep beside it, where one is to be kept.
+    /// The request or result to keep beside it, if any.
     fn evidence(&self) -> Option<&Document> {
         None
     }

@@ -56,10 +56,10 @@ pub enum RegistrationDecision {
     Refused(Error),
 }
 
-/// What to record for enabling, disabling or a change of trust.
+/// What to record for enabling or disabling a plugin, or for a change of trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing: the state is already as asked.
+    /// Nothing: the state is already the one asked for.
     None,
     /// An event of this kind with this `meta`.
     Record {

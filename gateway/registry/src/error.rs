@@ -43,7 +43,7 @@ pub enum Error {
         word = words::CANNOT_ENABLE_REJECTED
     )]
     CannotEnableRejected(PluginId),
-    /// A rejected plugin has nothing to switch off.
+    /// A rejected plugin was never on, so it cannot be disabled.
     #[error(
         "{word}: '{0}' was refused when it was registered and never ran",
         word = words::CANNOT_DISABLE_REJECTED
@@ -62,7 +62,7 @@ pub enum Error {
     /// The key is not in the allow-list.
     #[error("no key with the id {0} is trusted: `trust list` shows those that are")]
     KeyNotFound(KeyId),
-    /// Two different keys share an id, which does not happen by accident.
+    /// Another key has this id already, which does not happen by accident.
     #[error("key id {0} already names a different key: make a new key pair")]
     KeyIdTaken(KeyId),
     /// A text or file is not an Ed25519 key.
@@ -73,7 +73,7 @@ pub enum Error {
         /// What is wrong and how to mend it.
         why: String,
     },
-    /// Key files are never written over.
+    /// The key file exists already; none is ever overwritten.
     #[error("'{}' exists already: choose another name, keys are never overwritten", .0.display())]
     KeyExists(PathBuf),
     /// The folder is not a package.
@@ -102,13 +102,13 @@ pub enum Error {
         /// What the limit counts.
         unit: &'static str,
     },
-    /// A file differs from what was signed.
+    /// A file is not the one that was signed.
     #[error("package file '{path}' changed since it was signed")]
     Changed {
         /// The path inside the package, made printable.
         path: String,
     },
-    /// Somebody could change a file unseen.
+    /// Somebody holds a file open for writing and could change it unseen.
     #[error(
         "package file '{path}' is open for writing, so that its bytes could change unseen: find out who holds it (`fuser -v`), and call again"
     )]

@@ -19,7 +19,7 @@ use super::{Error, PublicKey};
 pub struct Registry {
     plugins: BTreeMap<PluginId, Plugin>,
     keys: BTreeMap<KeyId, TrustedKey>,
-    /// Which plugins a key vouches for, so that a revocation takes time in proportion to what it disables.
+    /// Which plugins each key vouches for, so that a revocation looks only at those that it disables.
     vouched: BTreeMap<KeyId, BTreeSet<PluginId>>,
 }
 
@@ -43,7 +43,7 @@ pub struct Plugin {
 pub struct TrustedKey {
     /// The key.
     pub key: PublicKey,
-    /// The operator's word for it, may be empty.
+    /// The operator's word for it; may be empty.
     pub label: String,
     /// Whether it is trusted now; otherwise its trust was removed.
     pub trusted: bool,
@@ -125,7 +125,7 @@ impl Registry {
         let registration = Registration::from_event(event)?;
         let held = self.holder(&id);
         if !registration.accepted {
-            // The name stays with its holder; the event alone remembers the attempt.
+            // The id stays with its holder; only the event records the attempt.
             if held.is_none() {
                 self.insert(id, info, registration);
             }
@@ -219,7 +219,7 @@ impl Registry {
         };
         key.trusted = false;
         key.since = event.ts.clone();
-        // Trusting the key again later must not switch anything back on by itself.
+        // They stay disabled: trusting the key again later must not enable anything by itself.
         self.each_vouched(key_id, |info| {
             info.status = PluginStatus::Disabled;
             info.signature_valid = false;

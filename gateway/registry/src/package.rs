@@ -14,7 +14,7 @@ use super::tree::{self, Entry, Kind, MAX_TOTAL_BYTES};
 pub const MANIFEST_FILE: &str = "plugin.json";
 /// The signature's name in a package; the one file that the digest leaves out.
 pub const SIGNATURE_FILE: &str = "plugin.sig";
-/// The largest manifest file in bytes: a hundred times a usual one.
+/// The largest manifest file in bytes, some hundred times a usual one.
 const MAX_MANIFEST_BYTES: u64 = 2 * 1024 * 1024;
 
 /// A folder that was read: its files by hash, and the bytes of manifest and signature from that same read.
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
     }
 
     fn signature_file(&self, entry: &Entry<'_>) -> Result<Vec<u8>, Error> {
-        // One byte more than is ever valid: a longer file then fails to parse as too large, and is not read whole.
+        // One byte more than is ever valid is read, so that a longer file is refused as too large without being read whole.
         let mut bytes = Vec::new();
         entry
             .open(self.root)?
@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Keeps a manifest's bytes as they pass by, a little past its limit at most.
+/// Keeps a manifest's bytes as they are hashed, up to a little more than its limit.
 fn keep(kept: Option<&mut Vec<u8>>, bytes: &[u8]) {
     if let Some(kept) = kept
         && kept.len() as u64 <= MAX_MANIFEST_BYTES

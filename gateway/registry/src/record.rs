@@ -13,20 +13,20 @@ use super::{Error, PublicKey};
 /// Facts of an event by name.
 pub(super) type Meta = BTreeMap<String, String>;
 
-/// The longest name kept of a plugin, in characters (contract, section 4).
+/// The longest plugin name that is recorded, in characters (contract, section 4).
 const MAX_NAME_CHARS: usize = 128;
-/// The longest reason kept, in characters: enough for a sentence with names in it.
+/// The longest reason that is recorded, in characters: enough for a sentence with names in it.
 const MAX_REASON_CHARS: usize = 1_024;
 /// The longest label of a key, in characters.
 pub(super) const MAX_LABEL_CHARS: usize = 128;
-/// The most capabilities kept of a refused manifest, and the longest of them: more than the contract has.
+/// The most capabilities that are recorded of a refused manifest, and the longest of them: more than the contract has.
 const MAX_CAPABILITIES: usize = 32;
 const MAX_CAPABILITY_BYTES: usize = 64;
 
 /// The content of a REGISTER event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Registration {
-    /// Whether the plugin was taken in; otherwise it was rejected.
+    /// Whether the plugin was registered; otherwise it was rejected.
     pub(super) accepted: bool,
     pub(super) signature_valid: bool,
     pub(super) manifest_hash: ManifestHash,
@@ -38,7 +38,7 @@ pub(super) struct Registration {
     pub(super) capabilities: Vec<String>,
     /// Why it was rejected.
     pub(super) reason: Option<String>,
-    /// The version that it takes the place of.
+    /// The version that it replaces.
     pub(super) replaces: Option<String>,
 }
 
@@ -205,7 +205,7 @@ pub(super) fn revoked_key_meta(key_id: KeyId) -> Meta {
     ])
 }
 
-/// The inventory's row that a REGISTER event describes, as it stands right after that event.
+/// The inventory's row that a REGISTER event describes, as it is right after that event.
 ///
 /// # Errors
 /// When the event is no well-formed REGISTER event.

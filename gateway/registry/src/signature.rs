@@ -1,4 +1,4 @@
-//! `plugin.sig`: who signed a package's digest; whether that signer is trusted is the inventory's to say.
+//! `plugin.sig`: who signed a package's digest. Whether that signer is trusted, the inventory knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 

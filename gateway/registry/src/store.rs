@@ -1,4 +1,4 @@
-//! The content-addressed store of manifests and packages; what it hands out has the hash that was asked for, or is an error.
+//! The content-addressed store of manifests and packages; what it returns has the hash that was asked for, or is an error.
 //!
 //! ```text
 //! store/manifests/<manifest hash>.json   canonical manifests
@@ -26,7 +26,7 @@ use super::verified::{Files, Glance, Stamps};
 use super::watch::{Mark, Watch};
 use super::{Error, Package, SIGNATURE_FILE};
 
-/// The most packages whose verification is remembered; beyond it the memory starts anew, which only costs re-reading.
+/// The most packages whose verification is remembered. When there are more, all are forgotten and verified again when they are opened.
 const MAX_REMEMBERED: usize = 16_384;
 /// The largest list in bytes: the most files with the longest paths.
 const MAX_LIST_BYTES: u64 = 32 * 1024 * 1024;
@@ -71,7 +71,7 @@ pub struct StoredPackage {
     glance: Glance,
 }
 
-/// What is known of a package's own folder, which the walk does not meet.
+/// The glance at a package's own folder, which the walk does not visit.
 fn glance_at(folder: &OwnedFd, root: &Path) -> Result<Glance, Error> {
     let stat = rustix::fs::fstat(folder).map_err(Error::io("examine", root))?;
     let mut glance = Glance::default();
@@ -99,9 +99,9 @@ impl Store {
         })
     }
 
-    /// The same store, which vouches for no file that somebody holds open for writing. Through a mapping that was made before, its bytes
-    /// could be changed afterwards without another stamp; one that is made later changes the stamp at its first write. Asking
-    /// takes a call that this crate, which has no unsafe code, cannot make.
+    /// The same store, which refuses every file that somebody holds open for writing. Through a mapping that exists already, a file's
+    /// bytes could be changed later without changing its stamp; a mapping that is made later changes the stamp at its first write.
+    /// The caller gives the function, because this crate has no unsafe code and cannot ask the kernel itself.
     #[must_use]
     pub fn asking(mut self, is_open_for_writing: fn(&File) -> bool) -> Self {
         self.is_open_for_writing = is_open_for_writing;
@@ -161,7 +161,7 @@ impl Store {
             &package.list().bytes(),
         )?;
         let place = packages.join(digest.to_string());
-        // A damaged copy is moved into the building folder and removed with it.
+        // A damaged copy is moved into a folder for building, and removed with it.
         let damaged = Building::new(&packages)?;
         match fs::rename(&place, damaged.path.join("old")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -195,7 +195,7 @@ impl Store {
         })
     }
 
-    /// Looks at a package again. When the look is the one that [`StoredPackage::glance`] had, nothing in it was touched between.
+    /// Takes a new glance at a package. If it equals [`StoredPackage::glance`], nothing in the package was touched in between.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -340,7 +340,7 @@ impl StoredPackage {
         self.digest
     }
 
-    /// What the folder looked like when its files were compared with what was signed.
+    /// The glance at the folder when its files were compared with the signed list.
     #[must_use]
     pub fn glance(&self) -> Glance {
         self.glance
@@ -365,7 +365,7 @@ impl StoredPackage {
         file.is_some_and(|file| file.mode == Mode::Executable)
     }
 
-    /// The bytes of the file `path`, from a read whose hash is the signed one.
+    /// The bytes of the file `path`, whose hash is the signed one.
     ///
     /// # Errors
     /// [`Error::Changed`] when the file is missing or differs.
@@ -417,7 +417,7 @@ fn copy(package: &Package, target: &Path, syncs_each: bool) -> Result<(), Error>
         copied += 1;
         copying.take(entry)
     })?;
-    // Each path that was met is in the list and no path is met twice, so an equal count is an equal set.
+    // Every path that was copied is in the list, and none was copied twice. So where the counts are equal, so are the sets.
     let is_missing = |path: &str| fs::symlink_metadata(target.join(path)).is_err();
     match list.files().iter().find(|file| is_missing(&file.path)) {
         Some(missing) if copied != list.files().len() => Err(Error::Changed {
@@ -497,7 +497,7 @@ impl Copying<'_> {
         } else {
             0o444
         };
-        // The mode is set apart from creation, where the umask would narrow it.
+        // The mode is set after creation, because the umask would narrow it there.
         out.set_permissions(Permissions::from_mode(bits))
             .map_err(action())?;
         if self.syncs_each {
@@ -567,7 +567,7 @@ fn sync_folder(folder: &Path) -> Result<(), Error> {
         .map_err(Error::io("sync folder", folder))
 }
 
-/// Whatever a package may not hold can only have been put into the store after it was signed.
+/// What a package may not hold was refused before it was signed, so in the store it is a change.
 fn as_changed(error: Error) -> Error {
     if let Error::Entry { path, .. } = error {
         return Error::Changed { path };

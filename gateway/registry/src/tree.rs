@@ -32,7 +32,7 @@ pub(super) enum Kind {
     Link(String),
 }
 
-/// A file, folder or link that the walk met; opened only when asked.
+/// A file, folder or link that the walk met; it is opened only on request.
 pub(super) struct Entry<'a> {
     folder: BorrowedFd<'a>,
     name: &'a str,
@@ -212,9 +212,9 @@ impl Entry<'_> {
         }
     }
 
-    /// Opens the file; fails when it became something else since it was met.
+    /// Opens the file; fails when another file took its place since it was met.
     pub(super) fn open(&self, shown: &Path) -> Result<File, Error> {
-        // NONBLOCK: a FIFO put in the file's place must not hold the gateway.
+        // NONBLOCK: opening a FIFO that was put in the file's place must not block the gateway.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let fd = rustix::fs::openat(self.folder, self.name, flags, Mode::empty())
             .map_err(Error::io("open", &shown.join(&self.path)))?;
@@ -240,7 +240,7 @@ impl Entry<'_> {
 
 /// Reads `file` to its end, giving every piece to `take`, and hashes what was read.
 ///
-/// `budget` is what the whole package may still read; it is lowered by what this file took.
+/// `budget` is how many bytes of the whole package may still be read; this file's bytes are taken off it.
 pub(super) fn hash_file(
     file: &mut File,
     shown: &Path,

@@ -27,9 +27,9 @@ pub(super) struct Stamp {
 /// the file system's clock (10 ms at most) share a stamp.
 const SETTLED_NS: i128 = 100_000_000;
 
-/// What a package's folder looked like, as one number: every path with its stamp, folders too, so that a file which came and
-/// went shows in its folder's times. Two looks at an untouched folder are equal; one of a folder that was changed meanwhile and
-/// changed back is another, as nobody can put a ctime back.
+/// What a package's folder looked like, as one number over every path with its stamp. Folders count too, so that a file which
+/// came and went shows in its folder's times. Two glances at an untouched folder are equal. They differ where the folder was
+/// changed in between, even if it was changed back, because nobody can set a ctime back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Glance {
     sum: u64,
@@ -50,8 +50,8 @@ impl Glance {
         self.newest_ns = self.newest_ns.max(stamp.ctime_ns);
     }
 
-    /// Whether a change from now on is certain to give another look. A last change that is still to come was made before the clock was
-    /// set back; the next one gets the clock's time.
+    /// Whether every change from now on is certain to give a different glance. A last change that lies in the future was made before
+    /// the clock was set back; the next change gets the clock's present time, which differs.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -88,7 +88,7 @@ pub(super) struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    /// Begins with what is known of the package's own folder.
+    /// Begins with the glance at the package's own folder.
     pub(super) fn new(
         root: &'a Path,
         list: &'a List,
@@ -142,9 +142,9 @@ impl<'a> Files<'a> {
     fn check_bytes(&mut self, entry: &Entry<'_>, expected: FileHash) -> Result<(), Error> {
         let stamp = Stamp::of(&entry.stat);
         if self.known.get(&entry.path) != Some(&stamp) {
-            // The stamp is older than the read: a change in between shows as a new stamp next time.
+            // The stamp was taken before the read, so that a change in between shows as a new stamp next time.
             let mut file = entry.open(self.root)?;
-            // Before the bytes are read: whoever comes later changes the stamp.
+            // Asked before the bytes are read: a writer that comes later changes the stamp.
             if (self.is_open_for_writing)(&file) {
                 return Err(Error::OpenForWriting {
                     path: entry.path.clone(),

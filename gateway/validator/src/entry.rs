@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use plugin_protocol::manifest::Entrypoint;
 use plugin_protocol::shown::is_plain;
 
-/// The longest path inside a package, in bytes; the registry takes no longer ones in.
+/// The longest path inside a package, in bytes; the registry refuses a longer one.
 const MAX_PATH_BYTES: usize = 255;
-/// The most arguments after the program (the contract, section 4). The sandbox has room for no more, and says so only when a plugin is started.
+/// The most arguments after the program (contract, section 4). The sandbox has room for no more, but would refuse them only when a plugin is started.
 const MAX_ARGUMENTS: usize = 256;
-/// The longest argument, in bytes (the contract, section 4).
+/// The longest argument, in bytes (contract, section 4).
 const MAX_ARGUMENT_BYTES: usize = 4096;
 /// The longest name of a runtime, in bytes.
 const MAX_RUNTIME_BYTES: usize = 32;
@@ -46,7 +46,7 @@ pub enum Entry {
 pub(super) type EntryFault = (Cow<'static, str>, String);
 
 impl Entry {
-    /// Reads an entrypoint: a first word with a `/`, or alone, is a path; any other is a runtime, and its script follows.
+    /// Reads an entrypoint. A first word that holds a `/` or stands alone is a path; any other is a runtime's name, and its script follows.
     pub(super) fn of(entrypoint: &Entrypoint) -> Result<Self, EntryFault> {
         match entrypoint {
             Entrypoint::Process { command } => Self::of_command(command),
@@ -107,7 +107,7 @@ impl Entry {
     }
 }
 
-/// That a program can be started with these words: as few, as short and as plain as the kernel and the sandbox take them.
+/// Checks that the kernel and the sandbox can start a program with these words: their number, their lengths, and no zero byte.
 fn bounded(command: &[String]) -> Result<(), EntryFault> {
     let count = command.len().saturating_sub(1);
     if count > MAX_ARGUMENTS {

@@ -14,9 +14,9 @@ use super::shape::{ANSWER, REQUEST, Shape};
 use super::words::quoted;
 use super::{CheckedManifest, Schemas};
 
-/// The longest notes of a plugin that are passed on, in characters; what is cut is said.
+/// The longest notes of a plugin that are passed on, in characters; a cut is marked.
 const MAX_NOTES_CHARS: usize = 2_000;
-/// The most findings that one refusal names; the rest is counted.
+/// The most findings that one refusal names; the others are counted.
 const MAX_TOLD: usize = 5;
 
 /// A request that a plugin may see. Only [`admit_value`] and its sibling for bytes make one.
@@ -35,7 +35,7 @@ pub struct Refusal {
     pub notes: String,
     /// The request's name.
     pub request_id: Option<RequestId>,
-    /// The request's run; none where it is unreadable or the gateway's own.
+    /// The request's run; none where it cannot be read, or is the run `system`.
     pub run_id: Option<RunId>,
     /// SHA-256 of the canonical payload.
     pub input_hash: Option<PayloadHash>,
@@ -110,7 +110,7 @@ pub(crate) fn admit(
     }
 }
 
-/// Checks a request that a host made as a value; the JSON rules hold for it as for bytes.
+/// Checks a request that a host gives as a value; it is held to the same JSON rules as bytes.
 ///
 /// # Errors
 /// When it may not run, with why.
@@ -122,7 +122,7 @@ pub fn admit_value(
     admit(request.to_string().as_bytes(), manifest, schemas)
 }
 
-/// Takes a value that the strict reader made.
+/// Checks a value that the strict reader made.
 fn admit_read(
     value: Value,
     manifest: &CheckedManifest,
@@ -198,7 +198,10 @@ fn partly_read(request: &Value, notes: String) -> Refusal {
     }
 }
 
-/// Reads `value` as a `T` whose shape is `shape`; all that is wrong with it otherwise, as one sentence.
+/// Reads `value` as a `T` whose shape is `shape`.
+///
+/// # Errors
+/// Everything that is wrong with its shape, as one sentence.
 fn typed<T: serde::de::DeserializeOwned>(shape: &Shape, value: &Value) -> Result<T, String> {
     if shape.fits(value) {
         return T::deserialize(value).map_err(|misfit| misfit.to_string());

@@ -1,5 +1,5 @@
-//! The doors that untrusted bytes come through, for the fuzz targets of `tests/fuzz`. It is built only with `--cfg fuzzing`, which
-//! cargo-fuzz sets; no other build has it.
+//! The entry points for untrusted bytes, for the fuzz targets of `tests/fuzz`. This file is built only with `--cfg fuzzing`, which
+//! cargo-fuzz sets.
 
 #![expect(
     clippy::expect_used,
@@ -17,7 +17,7 @@ use super::{Admitted, CheckedManifest, Schemas, admit_value, check_answer, check
 /// The longest notes that may come out, in bytes: 2,000 characters and the words that say what was cut.
 const NOTES_MAX_BYTES: usize = 4 * 2_000 + 200;
 
-/// Any bytes as a manifest: it is valid exactly when a checked one comes back, and its canonical form stays valid.
+/// Takes any bytes as a manifest: the report is valid exactly when a checked manifest comes back, and its canonical form is valid too.
 pub fn manifest(bytes: &[u8]) {
     let (report, checked) = check_manifest(bytes);
     assert_eq!(report.valid, checked.is_some());
@@ -29,7 +29,7 @@ pub fn manifest(bytes: &[u8]) {
     }
 }
 
-/// Any bytes as an answer line: what is accepted is one line for this request, and its hash is that of its canonical form.
+/// Takes any bytes as an answer line: an accepted one is a single line for this request, and its result's hash is that of its canonical form.
 pub fn answer(line: &[u8]) {
     let (manifest, admitted) = asked();
     let Ok(verdict) = check_answer(line, &admitted, &manifest, &Schemas::default()) else {
@@ -56,7 +56,7 @@ pub fn answer(line: &[u8]) {
     }
 }
 
-/// A manifest that takes and gives every kind, and a request to it.
+/// A manifest with every kind of input and output, and a request for it.
 fn asked() -> (CheckedManifest, Admitted) {
     let port =
         |kind: &str| json!({"kind": kind, "schema_ref": "any/1", "limits": {"max_bytes": 4096}});

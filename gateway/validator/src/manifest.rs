@@ -18,7 +18,7 @@ use super::entry::inside;
 use super::shape::{self, bounded};
 use super::words::{error, issue, listed, nearest, pointer, quoted};
 
-/// The largest manifest in bytes: as many and as long arguments as the contract allows, and as much again for everything else.
+/// The largest manifest in bytes: room for the most and longest arguments that the contract allows, and as much again for everything else.
 pub(crate) const MAX_MANIFEST_BYTES: usize = 2 * 1024 * 1024;
 
 /// Every capability, in the contract's order.
@@ -122,13 +122,13 @@ fn has_error(issues: &[Issue]) -> bool {
     issues.iter().any(|issue| issue.severity == Severity::Error)
 }
 
-/// Adds what the schema finds, save where a rule has said it better.
+/// Adds what the schema finds, except where a rule has already said it better.
 fn add_shape(issues: &mut Vec<Issue>, value: &Value) {
     let errors = issues
         .iter()
         .filter(|issue| issue.severity == Severity::Error);
     let said: BTreeSet<String> = errors.map(|issue| issue.field.clone()).collect();
-    // A repeated capability is named at its own place, the schema would only say that there is one.
+    // A rule names a repeated capability at its own place; the schema would only say that there is one.
     let repeated = said.iter().any(|field| field.starts_with("/capabilities/"));
     let said_already =
         |field: &String| said.contains(field) || (repeated && field == "/capabilities");
@@ -136,7 +136,7 @@ fn add_shape(issues: &mut Vec<Issue>, value: &Value) {
     issues.extend(shape::MANIFEST.issues(value).into_iter().filter(fresh));
 }
 
-/// Every rule beyond shape. Each takes what it needs where it has the right shape, and says nothing of the rest.
+/// Every rule beyond shape. A rule ignores any part of the manifest whose shape is wrong, since the schema reports that.
 fn rules(manifest: &Value) -> Vec<Issue> {
     let mut issues = Vec::new();
     capabilities(manifest, &mut issues);
@@ -247,7 +247,7 @@ fn outputs(manifest: &Value, issues: &mut Vec<Issue>) {
     }
 }
 
-/// Notes a payload limit that the line's limit never lets through.
+/// Warns of a payload limit that can never be reached, because the limit on the whole line is lower.
 fn port_limits(manifest: &Value, port: &Value, field: &str, issues: &mut Vec<Issue>) {
     let of_port = port.pointer("/limits/max_bytes").and_then(Value::as_u64);
     let of_line = manifest

@@ -1,4 +1,4 @@
-//! Compares what a manifest says of its package's files with the files; it never opens them itself.
+//! Compares what a manifest says about its package's files with the files; it never opens them itself.
 
 use std::io;
 

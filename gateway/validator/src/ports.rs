@@ -1,4 +1,4 @@
-//! Whether a payload fits what a manifest declares for its side: kind, schema and size; the same rule for requests and answers.
+//! Whether a payload fits what the manifest declares for inputs or outputs: kind, schema and size. Requests and answers have the same rule.
 
 use plugin_protocol::manifest::Port;
 use plugin_protocol::payload::Payload;
@@ -18,8 +18,8 @@ pub(super) struct Sized<'a> {
 
 /// Checks a payload against the declared `ports` of one side (`io.inputs` or `io.outputs`): one of them must take it.
 ///
-/// A `json` payload names its schema itself. Where the manifest brings schemas for that kind, only a declared
-/// name is accepted, since any other would go by unchecked; without schemas the name is a mere label.
+/// A `json` payload names its schema itself. Where the package has schemas for that kind, only a declared
+/// name is accepted, since any other would go unchecked; without schemas the name is only a label.
 pub(super) fn fit(
     ports: &[Port],
     side: &str,
@@ -82,7 +82,7 @@ fn take(port: &Port, sized: &Sized<'_>, schemas: &Schemas) -> Result<(), String>
             sized.bytes, port.kind
         ));
     }
-    // Only `json` carries free data; the other kinds are checked as the payload object that they are.
+    // Of a `json` payload only the data is checked; of the other kinds, the whole payload object.
     let checked = match sized.payload {
         Payload::Json { .. } => sized.value.get("data").unwrap_or(&Value::Null),
         Payload::Text { .. } | Payload::BinaryRef { .. } | Payload::DatasetSlice { .. } => {

@@ -1,4 +1,4 @@
-//! Bounds what checking one value against a package's schema can cost, before the schema is used; it never resolves anything outside the schema.
+//! Bounds the cost of checking a value against a package's schema, before the schema is used. It never resolves anything outside the schema.
 //!
 //! A schema is a graph: an edge is *in place* when both ends look at the same value (`allOf`, `$ref`, `if` …) and
 //! *inward* when the target looks at a part of it (`properties`, `items` …). In-place paths multiply: thirty
@@ -38,8 +38,8 @@ const REFUSED: [&str; 3] = ["$dynamicRef", "$recursiveRef", "$recursiveAnchor"];
 /// What is known of a schema's cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cost {
-    /// Whether naming every error is cheap. It is not where the schema refers to itself: finding that there is
-    /// an error remembers results, naming each does not.
+    /// Whether naming every error is cheap. It is not where the schema refers to itself: the checker remembers results
+    /// while it looks for the first error, but not while it names all.
     pub(super) explained: bool,
 }
 
@@ -68,15 +68,15 @@ struct Weight {
 
 struct Walk<'a> {
     root: &'a Value,
-    /// Weights; none while the object is being weighed, which closes a cycle.
+    /// Weights; `None` while the object is being weighed, which shows a cycle.
     in_place: HashMap<Id, Option<Weight>>,
-    /// How many paths lead on from an object; none while it is on the path itself.
+    /// How many paths lead on from an object; `None` while it is on the path itself.
     entered: HashMap<Id, Option<u64>>,
     recursive: bool,
 }
 
 impl<'a> Walk<'a> {
-    /// Weighs every object that is reachable from `schema`; how many paths lead on from it.
+    /// Weighs every object that is reachable from `schema`, and returns how many paths lead on from it.
     fn inward(&mut self, schema: &'a Value, is_root: bool) -> Result<u64, String> {
         let Value::Object(object) = schema else {
             return Ok(1);
@@ -142,7 +142,7 @@ impl<'a> Walk<'a> {
             weight.checks = weight.checks.saturating_add(inner.checks);
             weight.chain = weight.chain.max(inner.chain + 1);
         }
-        // What was evaluated is found by evaluating once more.
+        // To know what was evaluated, the checker evaluates once more.
         if object.contains_key("unevaluatedProperties") || object.contains_key("unevaluatedItems") {
             weight.checks = weight.checks.saturating_mul(2);
         }

@@ -1,4 +1,4 @@
-//! The JSON Schemas that a package brings, compiled once a package and used from memory; nothing is ever fetched.
+//! A package's JSON Schemas, compiled once for each package and kept in memory; nothing is ever fetched.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const MAX_SCHEMA_BYTES: usize = 256 * 1024;
 const MAX_SCHEMAS: usize = 64;
 /// The largest compiled form of one regular expression, and of its automaton, in bytes.
 const MAX_REGEX_BYTES: usize = 1024 * 1024;
-/// The most findings about one payload that an answer names.
+/// The most findings about one payload that a message names.
 const MAX_TOLD: usize = 3;
 /// The longest message of the schema library that is passed on, in characters.
 const MAX_FOREIGN_CHARS: usize = 200;

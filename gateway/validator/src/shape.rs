@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::words::{cut, error, issue, listed, nearest, pointer, quoted, shown};
 
-/// The most findings in one report: a person mends these before reading more.
+/// The most findings in one report: more than a person fixes before validating again.
 pub(super) const MAX_ISSUES: usize = 64;
 
 /// The manifest's shape.
@@ -54,7 +54,7 @@ impl Shape {
         self.validator.is_valid(value)
     }
 
-    /// Every finding about `value`, at most [`MAX_ISSUES`] and a last one that counts the rest.
+    /// Every finding about `value`: at most [`MAX_ISSUES`], and one more that counts the others.
     pub(super) fn issues(&self, value: &Value) -> Vec<Issue> {
         if self.fits(value) {
             return Vec::new();
@@ -121,7 +121,7 @@ struct Keyword<'a> {
     parent: &'a Value,
 }
 
-/// The worst [`MAX_ISSUES`] findings, and one more that says how many were left out, as bad as the worst of those.
+/// The worst [`MAX_ISSUES`] findings, and one more that says how many were left out; its severity is that of the worst among them.
 pub(super) fn bounded(mut issues: Vec<Issue>) -> Vec<Issue> {
     issues.sort_by_key(|issue| issue.severity);
     let more = issues.len().saturating_sub(MAX_ISSUES);

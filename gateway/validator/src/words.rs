@@ -1,4 +1,4 @@
-//! How values and places are written in messages: bounded, printable, and never more than a glance long.
+//! How values and places are written in messages: short and printable.
 
 pub(super) use plugin_protocol::shown::cut;
 
@@ -8,12 +8,12 @@ use serde_json::Value;
 /// The most characters of a foreign value that a message shows.
 const SHOWN_CHARS: usize = 60;
 
-/// A finding that refuses.
+/// A finding with severity `Error`.
 pub(super) fn error(field: impl Into<String>, message: impl Into<String>) -> Issue {
     issue(field, message, Severity::Error)
 }
 
-/// A finding with the given weight.
+/// A finding with the given severity.
 pub(super) fn issue(
     field: impl Into<String>,
     message: impl Into<String>,

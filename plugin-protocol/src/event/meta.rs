@@ -1,7 +1,7 @@
-//! The names of the members of an event's `meta`, each once, for whoever writes one and whoever reads it.
-//! It holds names only, and no secret or payload ever stands under one of them.
+//! The names of the members of an event's `meta`, each defined once, for the code that writes events and the code that reads them.
+//! No member ever holds a secret or a payload.
 
-/// Which try of a call this is, from 1.
+/// Which attempt of a call this is, from 1.
 pub const ATTEMPT: &str = "attempt";
 /// `INVOKE`'s `event_id`, in the event that closes the call.
 pub const INVOKE: &str = "invoke";
@@ -33,11 +33,11 @@ pub const OUTPUT_KIND: &str = "output_kind";
 pub const OUTPUT_BYTES: &str = "output_bytes";
 /// SHA-256 of the request as it is kept.
 pub const REQUEST_EVIDENCE: &str = "request_evidence";
-/// How many values are missing in the kept request.
+/// How many values of the kept request were replaced by `[redacted]`.
 pub const REQUEST_REDACTED: &str = "request_redacted";
 /// SHA-256 of the result as it is kept.
 pub const RESULT_EVIDENCE: &str = "result_evidence";
-/// How many values are missing in the kept result.
+/// How many values of the kept result were replaced by `[redacted]`.
 pub const RESULT_REDACTED: &str = "result_redacted";
 
 /// The protections that held the plugin.
@@ -81,19 +81,19 @@ pub const SIGNATURE_VALID: &str = "signature_valid";
 pub const NAME: &str = "name";
 /// The plugin's version.
 pub const VERSION: &str = "version";
-/// The plugin's capabilities, divided by spaces.
+/// The plugin's capabilities, separated by spaces.
 pub const CAPABILITIES: &str = "capabilities";
-/// The version that a registration takes the place of.
+/// The version that a registration replaces.
 pub const REPLACES: &str = "replaces";
 
 /// The run whose evidence was erased.
 pub const RUN: &str = "run";
-/// How many kept files went with an erasure.
+/// How many kept files an erasure removed.
 pub const FILES: &str = "files";
-/// The name of an erasure, by which one that was cut off is recorded once.
+/// The id of an erasure, so that one that was cut off and completed later is recorded only once.
 pub const ERASURE: &str = "erasure";
 
-/// `relaxed` where events are told of before they are durable.
+/// `relaxed` where callers are told of events before they are durable.
 pub const DURABILITY: &str = "durability";
 /// The file in quarantine that an `ERROR` is about.
 pub const QUARANTINE: &str = "quarantine";
@@ -102,7 +102,7 @@ pub const BYTES: &str = "bytes";
 /// SHA-256 of that file.
 pub const SHA256: &str = "sha256";
 
-/// The name of an export.
+/// The id of an export.
 pub const PROOF_ID: &str = "proof_id";
 /// How many events of the run were exported.
 pub const RUN_COUNT: &str = "run_count";
@@ -112,5 +112,5 @@ pub const RUN_ROOT: &str = "run_root";
 pub const FIRST_INDEX: &str = "first_index";
 /// The index of the last of them.
 pub const LAST_INDEX: &str = "last_index";
-/// SHA-256 of what goes into the bundle beside the events.
+/// SHA-256 of what the bundle holds beside the events.
 pub const ATTACHMENTS_HASH: &str = "attachments_hash";

@@ -1,14 +1,14 @@
 //! One walk over the bytes for nesting, surrogate escapes and numbers; it judges nothing else.
 //!
-//! Up to the first mistake in the grammar this walk sees the same strings, brackets and numbers as
-//! the parser, and the parser stops there; so what the parser is given never breaks these rules.
+//! Up to the first mistake in the grammar, this walk sees the same strings, brackets and numbers as the parser, and at that
+//! mistake the parser stops. So the parser never reads anything that breaks these rules.
 
 use super::{Error, MAX_DEPTH, MAX_SAFE_INTEGER, Position};
 
 /// The longest part of a number that a message repeats, in bytes.
 const SHOWN_BYTES: usize = 40;
 
-/// The most digits that are within ±(2^53−1) whatever they are.
+/// Every integer of this many digits is within ±(2^53−1).
 const SAFE_DIGITS: usize = 15;
 
 /// From here on RFC 8785 (by ECMAScript's rule) writes doubles with an exponent.

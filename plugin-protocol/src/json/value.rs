@@ -9,15 +9,15 @@ use serde_json::{Map, Number, Value};
 
 use super::{Error, MAX_SAFE_INTEGER, Position};
 
-/// `serde_json` reads an object with this key as the JSON inside its text, which none of the rules
-/// would have seen, and which has other canonical bytes than the object that was sent.
+/// `serde_json` replaces an object with this key by the JSON inside the key's text. None of the rules would have seen that JSON,
+/// and its canonical bytes are not those of the object that was sent.
 const RESERVED_KEY: &str = "$serde_json::private::RawValue";
 
 /// Parses `text`, which [`super::scan`] has passed.
 pub(super) fn build(text: &str) -> Result<Value, Error> {
     let fault = RefCell::new(None);
     let mut parser = serde_json::Deserializer::from_str(text);
-    // Nesting is already known to be within the bound, and the library's own stops one short of it.
+    // Nesting is already known to be within the bound; the library's own limit is one level lower.
     parser.disable_recursion_limit();
     let value = Strict(&fault)
         .deserialize(&mut parser)
@@ -63,7 +63,7 @@ impl KeyFault {
     }
 }
 
-/// Reads any value; a bad key is left in the cell, since the parser's own error holds only text.
+/// Reads any value; a bad key is put into the cell, since the parser's own error can hold only text.
 #[derive(Clone, Copy)]
 struct Strict<'a>(&'a RefCell<Option<KeyFault>>);
 

@@ -1,8 +1,8 @@
 //! Ranges in npm's notation, as spans over versions of digits only.
 //!
-//! Every comparator is one span from a first version up to, but without, an end; comparators beside
-//! each other intersect, and `||` joins. A pre-release (`1.2.3-beta`) lies just before its release and after
-//! every other version, so over versions of digits only it bounds as the release does, and equals none.
+//! Every comparator is one span from a first version up to, but without, an end. Comparators beside each other intersect,
+//! and `||` joins. A pre-release (`1.2.3-beta`) lies just before its release and after every lower version. So, over versions
+//! of digits only, it bounds a range as its release does, and no version equals it.
 
 use std::fmt;
 
@@ -18,14 +18,14 @@ pub struct Range {
     spans: Vec<Span>,
 }
 
-/// The versions from `from` up to, but without, `end`; without bound where there is none.
+/// The versions from `from` up to, but without, `end`; unbounded where `end` is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Span {
     from: Version,
     end: Option<Version>,
 }
 
-/// A version of which the last parts may be left open (`1`, `1.x`, `1.2`).
+/// A version whose last parts may be left open (`1`, `1.x`, `1.2`).
 #[derive(Debug, Clone, Copy)]
 struct Partial {
     major: Option<u64>,
@@ -93,7 +93,7 @@ impl Range {
     }
 }
 
-/// What stands between two `||`: a hyphen range, or comparators that all hold.
+/// The text between two `||`: a hyphen range, or comparators that must all hold.
 fn alternative(text: &str) -> Option<Span> {
     let words: Vec<&str> = text.split_whitespace().collect();
     if let [first, "-", last] = words.as_slice() {

@@ -1,4 +1,4 @@
-//! Figures of the ledger beside what it is compared with. It judges nothing: it prints tables.
+//! Measures the ledger and what it is compared with. It judges nothing: it prints tables.
 //!
 //! `cargo bench -p gateway-ledger --bench speed -- appends` or `-- large`; without a name both. `EVENTS` says how large.
 
@@ -253,7 +253,7 @@ fn until_indexed(state: &Path) {
     }
 }
 
-/// One row for each of `argv[3]` inserts by each of `argv[2]` threads, through one connection, which is kindest to SQLite:
+/// Inserts `argv[3]` rows from each of `argv[2]` threads through one connection, which is fastest for SQLite:
 /// threads with connections of their own spend their time waiting for each other's locks.
 const SQLITE: &str = r#"
 import sqlite3, sys, threading, time

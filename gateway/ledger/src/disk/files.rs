@@ -1,4 +1,4 @@
-//! Small files, read and written whole. A file that is larger than ours can be is not read.
+//! Small files, read and written whole. A file larger than the gateway ever writes is not read.
 
 use std::io;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(crate) fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Res
     disk.sync_dir(folder)
 }
 
-/// The text of a small file; a larger one is not what it should be.
+/// The text of a small file; a larger one is an error.
 pub(crate) fn read_small(path: &Path) -> Result<String, Error> {
     let metadata = std::fs::metadata(path).map_err(Error::io("read", path))?;
     if metadata.len() > MAX_NOTE_BYTES as u64 {

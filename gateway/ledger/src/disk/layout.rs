@@ -23,7 +23,7 @@ impl Layout {
         }
     }
 
-    /// The places, when `init` has made them.
+    /// The places of a ledger that `init` has made.
     pub(crate) fn existing(state: &Path) -> Result<Self, Error> {
         let layout = Self::new(state);
         if layout.segments().is_dir() {
@@ -78,7 +78,7 @@ impl Layout {
         self.state.join("anchor")
     }
 
-    /// What is kept of requests and results; not there before there is something.
+    /// What is kept of requests and results. The folder is made when the first is kept.
     pub(crate) fn evidence(&self) -> PathBuf {
         self.state.join("evidence")
     }
@@ -110,7 +110,7 @@ impl Layout {
         self.state.join("log.vkey")
     }
 
-    /// Every folder of a ledger, parents first. The segments' folder comes last: it says that the rest is there.
+    /// Every folder of a ledger, parents first. The segments' folder comes last: where it is there, so are the others.
     pub(crate) fn folders(&self) -> [PathBuf; 8] {
         let state = self.state.clone();
         [

@@ -1,4 +1,4 @@
-//! The lock that makes sure of one writer.
+//! The lock that lets only one process write.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
@@ -12,26 +12,26 @@ use crate::error::Error;
 /// The longest note about the holder that is read back, in bytes; ours are far shorter.
 const MAX_HOLDER_BYTES: u64 = 256;
 
-/// How long a lock that is held is asked for again. A gateway that was just killed is let go of only
-/// when the last child that it was starting has reached its exec or its end.
+/// How long to wait for a lock that another process holds. After a gateway is killed, its lock is held
+/// until the last child that it was starting has reached its exec or its end.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The pause between two questions.
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Held for as long as it lives. The system lets go of it when the process ends, however it ends.
+/// The lock, held until it is dropped. The system releases it when the process ends, however it ends.
 #[derive(Debug)]
 pub(crate) struct Lock(File);
 
 impl Drop for Lock {
     fn drop(&mut self) {
         // Closing alone would not do: a child on its way to exec holds a copy of the open file.
-        // Where unlocking fails, the closing that follows is all that can still be done.
+        // Where unlocking fails, only closing is left, and that follows.
         self.0.unlock().unwrap_or_default();
     }
 }
 
 impl Lock {
-    /// Takes the lock, after a moment of patience, or says who has it.
+    /// Takes the lock, waiting up to [`PATIENCE`] for it, or says who holds it.
     pub(crate) fn take(path: &Path) -> Result<Self, Error> {
         let mut options = OpenOptions::new();
         options

@@ -1,4 +1,4 @@
-//! Places in the ledger's files: of one event, and of the boundary between two. They say where to look, and never that anything good is there.
+//! Places in the ledger's files: one event's, and the boundary between two. A place says where to look, never that a good event is there.
 
 use crate::line::Head;
 

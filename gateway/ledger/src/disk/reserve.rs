@@ -1,4 +1,4 @@
-//! Space set aside, so that a call that has begun can be closed on a full disk. No call begins that could not be closed.
+//! Disk space set aside so that every call that began can be closed on a full disk. A call that could not be closed does not begin.
 
 use rustix::io::Errno;
 
@@ -20,12 +20,12 @@ pub(crate) struct Reserve {
     to: u64,
     /// The disk cannot give what is needed.
     low: bool,
-    /// The file system has no way to reserve; then a full disk shows at the write.
+    /// The file system cannot reserve space, so a full disk shows only when a write fails.
     unsupported: bool,
 }
 
 impl Reserve {
-    /// Whether nothing new may begin.
+    /// Whether the reserve is too low for a new call to begin.
     pub(crate) fn is_low(&self) -> bool {
         self.low
     }
@@ -42,7 +42,7 @@ impl Reserve {
     /// Reserves blocks for everything that may still have to be written behind `end`.
     ///
     /// # Errors
-    /// Any refusal but for lack of space, which makes the reserve low.
+    /// When the system refuses. Lack of space is no error: it makes the reserve low.
     pub(crate) fn ensure(
         &mut self,
         file: &mut dyn DiskFile,

@@ -70,11 +70,11 @@ pub(crate) enum Line<'a> {
 /// The longest line with its newline, in bytes.
 const LINE_BYTES: usize = MAX_EVENT_BYTES + 1;
 
-/// Reads lines one after the other in constant memory, and gives each where it was read to.
+/// Reads lines one after the other in constant memory; each is lent from the buffer that it was read into.
 #[derive(Debug)]
 pub(crate) struct Lines {
     file: File,
-    /// [`READ_BYTES`], of which those from `start` to `end` were read and not yet given.
+    /// [`READ_BYTES`] long; the bytes from `start` to `end` were read and not yet given.
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
@@ -137,7 +137,7 @@ impl Lines {
         self.buffer.get(line).unwrap_or_default()
     }
 
-    /// Reads on, moving to the front what has not been given; false at the end of the file.
+    /// Moves what has not been given to the front and reads more behind it; false at the end of the file.
     fn fill(&mut self) -> io::Result<bool> {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;

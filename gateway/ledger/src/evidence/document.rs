@@ -1,4 +1,4 @@
-//! One request or result as it may be kept. There is no way to make one that does not look at the redactions first.
+//! One request or result as it may be kept. A document cannot be made without applying the redactions.
 
 use plugin_protocol::canonical;
 use plugin_protocol::digest::FileHash;
@@ -42,8 +42,8 @@ pub struct Document {
 }
 
 impl Document {
-    /// The whole request. A pointer is followed from the request, from its payload, and, behind `/request`, from the request
-    /// again: what any of them may mean is not kept.
+    /// The whole request. A pointer is followed from the request and from its payload, and one that begins with `/request` also
+    /// from the request without that part. Whatever any of these readings names is not kept.
     pub fn of_request(request: &Request, redactions: &[String]) -> Self {
         Self::new(REQUEST_LINK, request, redactions, |value, pointer| {
             let mut hit = redact_at(value, Some(pointer));
@@ -53,7 +53,7 @@ impl Document {
         })
     }
 
-    /// The result. A pointer is followed from the result, also behind `/result`, `/response/result` and `/payload`.
+    /// The result. A pointer is followed from the result, also without a leading `/result`, `/response/result` or `/payload`.
     pub fn of_result(result: &Payload, redactions: &[String]) -> Self {
         Self::new(RESULT_LINK, result, redactions, |value, pointer| {
             let mut hit = redact_at(value, Some(pointer));
@@ -73,7 +73,7 @@ impl Document {
         let mut bytes = canonical::bytes(whole);
         let mut redacted = 0;
         if !redactions.is_empty() {
-            // A typed value of ours always has a form as JSON; were it not so, nothing would be kept.
+            // A typed value always has a JSON form; if one had none, nothing would be kept.
             let mut value = serde_json::to_value(whole).unwrap_or_default();
             redacted = redactions
                 .iter()
@@ -123,7 +123,7 @@ fn behind<'a>(pointer: &'a str, prefix: &str) -> Option<&'a str> {
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
-/// Replaces the value that `pointer` (RFC 6901) leads to, and says how many that were.
+/// Replaces the value that `pointer` (RFC 6901) leads to, and returns how many values were replaced (0 or 1).
 fn redact_at(value: &mut Value, pointer: Option<&str>) -> usize {
     let found = pointer.and_then(|pointer| value.pointer_mut(pointer));
     match found {

@@ -1,4 +1,4 @@
-//! Erasing what is kept of a run: recorded first, then removed, and completed after whatever cuts it off.
+//! Erasing what is kept of a run: recorded first, then removed. An erasure that is cut off is completed later.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,18 +17,18 @@ use crate::line::Draft;
 use crate::read::{Filter, query};
 use crate::write::WriterHandle;
 
-/// What came of an erasure.
+/// What an erasure did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Erased {
     /// The run.
     pub run_id: RunId,
-    /// How many requests and results were kept and are no more.
+    /// How many kept requests and results were removed.
     pub erased: u64,
-    /// The event that says so, `""` where nothing was kept.
+    /// The event that records it, `""` where nothing was kept.
     pub event_id: String,
 }
 
-/// An erasure that is under way, as its note in `erasing` describes it.
+/// An erasure in progress, as its note in `erasing` describes it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UnderWay {
@@ -36,12 +36,12 @@ struct UnderWay {
     run_id: RunId,
 }
 
-/// Removes what is kept of the requests and results of `run`, after an event that says so.
+/// Records the erasure, then removes what is kept of the requests and results of `run`.
 ///
-/// Calls of plugins that keep their evidence wait meanwhile, from their file to their event.
+/// Meanwhile a call whose evidence is kept waits before it writes its file.
 ///
 /// # Errors
-/// When there is nothing of such a run, or the system refuses; what was begun is then completed at the next opening.
+/// When there is no such run, or the system refuses; an erasure that was begun is then completed at the next opening.
 pub(crate) fn erase_evidence(
     store: &Store,
     writer: &WriterHandle,
@@ -108,7 +108,7 @@ fn complete(store: &Store, writer: &WriterHandle, note: &Path) -> Result<Erased,
     carry_out(store, writer, note, &under_way, recorded)
 }
 
-/// Records the erasure unless that is done, then removes the files, then the note.
+/// Records the erasure unless it is recorded already, then removes the files, then the note.
 fn carry_out(
     store: &Store,
     writer: &WriterHandle,
@@ -145,7 +145,7 @@ fn carry_out(
     })
 }
 
-/// Whether what was kept of `run` was erased at some time.
+/// Whether what was kept of `run` was ever erased.
 ///
 /// # Errors
 /// When the ledger below `state` cannot be read.

@@ -14,7 +14,7 @@ use super::document::{Document, file_name};
 use crate::disk::{Disk, Layout, write_all_at};
 use crate::error::Error;
 
-/// The largest request or result that is kept, in bytes: far above what any line may hold, but not endless to read back.
+/// The largest request or result that is kept, in bytes: far above what any line may hold, but bounded for reading back.
 const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// The kept files of one state, for its one writer.
@@ -22,9 +22,9 @@ const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;
 pub(crate) struct Store {
     pub(crate) layout: Layout,
     pub(crate) disk: Arc<dyn Disk>,
-    /// A call holds this shared from keeping its file until its event is recorded; an erasure holds it alone, and so never comes between.
+    /// A call holds this shared from keeping its file until its event is recorded. An erasure holds it alone, so it never runs between the two.
     turns: RwLock<()>,
-    /// Whether the folders are there; held while a folder is made, so that whoever finds one finds it durable.
+    /// Whether the folders are there. It is held while a folder is made, so that another thread never finds a folder that is not durable.
     ready: Mutex<bool>,
     drawn: AtomicU64,
 }
@@ -55,7 +55,7 @@ impl Store {
         })
     }
 
-    /// Keeps `document` for `run`; it is durable when this returns. Its event is to be recorded while the answer is held.
+    /// Keeps `document` for `run`; it is durable when this returns. The caller records its event before dropping the returned [`Held`].
     ///
     /// # Errors
     /// When the system refuses, for instance for want of space, or the document is too large to be read back.
@@ -99,12 +99,12 @@ impl Store {
         written.map_err(Error::io("write evidence to", path))
     }
 
-    /// The run's folder, made where it is missing.
+    /// The run's folder, which is made if it is missing.
     fn folder(&self, run: &RunId) -> Result<PathBuf, Error> {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if !*ready {
             let layout = &self.layout;
-            // The last one says that the others are there.
+            // Where the last one is there, so are the others.
             for folder in [
                 layout.evidence(),
                 layout.evidence_kept(),

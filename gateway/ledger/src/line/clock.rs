@@ -29,7 +29,10 @@ impl Clock {
         self.last_ticks = self.last_ticks.max(batch_of(id));
     }
 
-    /// The time for a new batch, or words where the clock is beyond what can be written down. The time of day is the clock's even when it went back; the ticks in names only grow.
+    /// The time for a new batch. The time of day is the clock's even when it went back; the ticks in names only grow.
+    ///
+    /// # Errors
+    /// When the clock is beyond what can be written down.
     pub(crate) fn stamp(&mut self) -> std::io::Result<Stamp> {
         let (ms, fine) = self.look()?;
         self.last_ticks = (ms * TICKS_PER_MS + fine).max(self.last_ticks + 1);
@@ -59,7 +62,7 @@ impl Clock {
     }
 }
 
-/// The time of one batch, which is all that shares one sync.
+/// The time of one batch. All events of a batch share one sync.
 #[derive(Debug, Clone)]
 pub(crate) struct Stamp {
     ts: Timestamp,
@@ -82,7 +85,7 @@ impl Stamp {
         self.drawn == Self::MAX_EVENTS
     }
 
-    /// Takes back the last name, which no event carries: the names of a batch are counted without gaps.
+    /// Takes back the last name, which no event carries, because a batch's names are counted without gaps.
     pub(crate) fn give_back(&mut self) {
         self.drawn = self.drawn.saturating_sub(1);
     }

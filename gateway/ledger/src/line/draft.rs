@@ -1,4 +1,4 @@
-//! What a caller says of an event. It never gives an identity, a time or a place in the chain: those are the ledger's.
+//! What a caller says of an event. It never gives an identity, a time or a place in the chain; the ledger does.
 
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@ pub(crate) const OPENING: &[u8] = br#"{"event_hash":""#;
 
 /// The hash of a canonical line's event: SHA-256 of `{` and the line from byte 81, because `event_hash` sorts first.
 ///
-/// `line` must be at least [`HASHED_FROM`] bytes long; a shorter one hashes as if it ended there.
+/// `line` must be at least [`HASHED_FROM`] bytes long; of a shorter one, only the `{` is hashed.
 pub(crate) fn hash_of_line(line: &[u8]) -> EventHash {
     let mut hasher = Sha256::new();
     hasher.update(b"{");

@@ -41,7 +41,7 @@ pub(crate) struct Scanned<'a> {
 impl<'a> Scanned<'a> {
     /// The value of one `meta` member, for names and values that need no escapes.
     pub(crate) fn meta_value(&self, name: &str) -> Option<&'a str> {
-        // A name begins the members or follows a comma; inside a text no quote stands behind either, because it would be escaped.
+        // A member's name stands at the start or after a comma. Inside a text, a quote there would be escaped, so it cannot match.
         let opening = format!("\"{name}\":\"");
         let begins = |at: usize| at == 0 || self.meta.as_bytes().get(at - 1) == Some(&b',');
         let (at, _) = self
@@ -150,7 +150,7 @@ impl<'a> Cursor<'a> {
             .get(self.at..)
             .and_then(|rest| rest.first_chunk())
             .ok_or(flaw)?;
-        // Without a table and without a way out of the loop, so that the compiler takes many digits at once.
+        // Neither a table nor an early exit, so that the compiler vectorises the loop.
         let mut values = [0_u8; 64];
         let mut good = true;
         for (value, digit) in values.iter_mut().zip(digits) {
@@ -263,7 +263,7 @@ impl<'a> Cursor<'a> {
         };
         self.at += SHAPE.len();
         let text = self.slice(self.at - SHAPE.len());
-        // Days that every month has need no calendar; the rest is the library's to judge.
+        // Days 1 to 28, which every month has, need no calendar; the library judges the others.
         let plain = (1..=12).contains(&two(5))
             && (1..=28).contains(&two(8))
             && two(11) < 24
@@ -306,12 +306,12 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A string from behind its opening quote to behind its closing one, in the one form that RFC 8785 allows.
+    /// A string whose opening quote was read, up to and with its closing quote, in the one form that RFC 8785 allows.
     fn string(&mut self) -> Result<Text<'a>, Flaw> {
         let from = self.at;
         let (mut chars, mut escaped) = (0, false);
         loop {
-            // Most strings are of such characters from end to end.
+            // Most strings hold only such characters.
             let rest = self.bytes.get(self.at..).unwrap_or_default();
             let plain = rest.iter().take_while(|byte| is_plain(**byte)).count();
             self.at += plain;

@@ -99,7 +99,7 @@ fn push_meta(out: &mut Vec<u8>, meta: &BTreeMap<String, String>) {
     }
 }
 
-/// Writes a JSON string the RFC 8785 way: only quote, backslash and control characters are escaped, the short way where there is one.
+/// Writes a JSON string as RFC 8785 wants it: only quote, backslash and control characters are escaped, in the short form where there is one.
 fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut plain_from = 0;

@@ -1,6 +1,6 @@
-//! What opening does in each case that it can find. Nothing is mended here, only decided.
+//! What opening does in each case. Nothing is mended here, only decided.
 
-use crate::tree::Standing;
+use crate::tree::Agreement;
 
 /// What stands behind the last good line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,12 +13,12 @@ pub(crate) enum Tail {
     Damaged,
 }
 
-/// What is done.
+/// What opening does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Decision {
+pub(crate) enum Action {
     /// Go on at the end.
     Open,
-    /// Move what is torn to quarantine, then go on.
+    /// Move the torn write to quarantine, then go on.
     Cut,
     /// Refuse and name the bad line.
     RefuseLine,
@@ -26,44 +26,47 @@ pub(crate) enum Decision {
     RefuseClaim,
 }
 
-/// One case, decided.
+/// What is done in one case, and why.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Case {
-    pub(crate) decision: Decision,
-    /// Why.
+pub(crate) struct Decision {
+    pub(crate) action: Action,
+    /// The reason, as a clause.
     pub(crate) because: &'static str,
 }
 
 /// Every combination of what opening can find, and what is done about it.
-pub(crate) const fn decide(tail: Tail, standing: Standing) -> Case {
-    let (decision, because) = match (tail, standing) {
-        (Tail::Clean, Standing::Kept) => (Decision::Open, "all is as it was left"),
-        (Tail::Torn, Standing::Kept) => (
-            Decision::Cut,
-            "a crash came before the sync, so nobody was told of what is torn",
+pub(crate) const fn decide(tail: Tail, agreement: Agreement) -> Decision {
+    let (action, because) = match (tail, agreement) {
+        (Tail::Clean, Agreement::Holds) => (Action::Open, "all is as it was left"),
+        (Tail::Torn, Agreement::Holds) => (
+            Action::Cut,
+            "a crash came before the sync, so nobody was told of the torn events",
         ),
-        (Tail::Damaged, Standing::Kept) => (Decision::RefuseLine, "what was synced has changed"),
-        (Tail::Clean, Standing::Differs) => (
-            Decision::RefuseClaim,
-            "another history was put in the place of the one that was signed",
+        (Tail::Damaged, Agreement::Holds) => (Action::RefuseLine, "what was synced has changed"),
+        (Tail::Clean, Agreement::Differs) => (
+            Action::RefuseClaim,
+            "the signed events were replaced by others",
         ),
-        (Tail::Torn, Standing::Differs) => (Decision::RefuseClaim, "the same, and then a crash"),
-        (Tail::Damaged, Standing::Differs) => (
-            Decision::RefuseLine,
-            "the bad line says more than the checkpoint does",
+        (Tail::Torn, Agreement::Differs) => (
+            Action::RefuseClaim,
+            "the signed events were replaced by others, and a crash came later",
         ),
-        (Tail::Clean, Standing::Ahead) => (
-            Decision::RefuseClaim,
+        (Tail::Damaged, Agreement::Differs) => (
+            Action::RefuseLine,
+            "the bad line tells more than the checkpoint that differs",
+        ),
+        (Tail::Clean, Agreement::EventsMissing) => (
+            Action::RefuseClaim,
             "events that were signed for are gone: the end was cut off, or an old copy was put back",
         ),
-        (Tail::Torn, Standing::Ahead) => (
-            Decision::RefuseClaim,
-            "what is torn was signed for, and so had been synced: no crash did this",
+        (Tail::Torn, Agreement::EventsMissing) => (
+            Action::RefuseClaim,
+            "the torn events were signed for, so they had been synced: no crash did this",
         ),
-        (Tail::Damaged, Standing::Ahead) => (
-            Decision::RefuseLine,
+        (Tail::Damaged, Agreement::EventsMissing) => (
+            Action::RefuseLine,
             "the bad line is why the signed events cannot be reached",
         ),
     };
-    Case { decision, because }
+    Decision { action, because }
 }

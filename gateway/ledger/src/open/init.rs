@@ -11,7 +11,7 @@ use crate::tree::{LogKey, LogSigner, load_key, load_signer};
 /// What `init` did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Initialised {
-    /// Whether the ledger was made; false when it was there.
+    /// Whether the ledger was made; false when it was there already.
     pub created: bool,
     /// The log's public key.
     pub log_key: LogKey,
@@ -37,7 +37,7 @@ pub fn init(state: &Path) -> Result<Initialised, Error> {
         });
     others.iter().try_for_each(|folder| make_folder(folder))?;
     let signer = make_keys(&layout)?;
-    // Only now: a crash before this leaves something that `init` takes up again.
+    // Last, because this folder marks the ledger as complete: after a crash before this, `init` starts over.
     segments.map_or(Ok(()), |folder| make_folder(folder))?;
     Ok(Initialised {
         created: true,

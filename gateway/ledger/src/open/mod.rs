@@ -1,4 +1,4 @@
-//! Making a ledger and opening one after anything. It mends only what a crash can leave, and never repairs damage.
+//! Making a ledger, and opening one in whatever state it is. It mends only what a crash can leave, and never repairs damage.
 
 pub(crate) mod decide;
 mod init;

@@ -1,9 +1,9 @@
 //! Moving what a crash left unfinished out of the ledger, and recording that it was moved.
 //!
-//! Call by call: write it to quarantine under a `.pending` name (write, sync, rename, sync of the folder), cut it off the segment
-//! (`ftruncate`, `fdatasync`), append the `ERROR` event that records it, rename `.pending` to `.cut`. A crash between any two is
-//! taken up at the next opening: what is still there is cut again under the same name, and a `.pending` file that no event
-//! names gets its event.
+//! Call by call: write the torn bytes to quarantine under a `.pending` name (write, sync, rename, sync of the folder), cut them off
+//! the segment (`ftruncate`, `fdatasync`), append the `ERROR` event that records the cut, rename `.pending` to `.cut`. After a crash
+//! between any two, the next opening goes on: bytes that are still in the segment are cut again under the same name, and a
+//! `.pending` file that no event names gets its event.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! Opening a ledger after anything: check, mend only what a crash can leave, refuse the rest. What is decided in which case
-//! stands in [`decide`].
+//! Opening a ledger in whatever state it is: check it, mend only what a crash can leave, refuse the rest. [`decide`] holds the
+//! table of cases.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use plugin_protocol::event::{Event, EventKind, meta};
 
-use super::decide::{Case, Decision, Tail, decide};
+use super::decide::{Action, Decision, Tail, decide};
 use super::quarantine::{Cut, move_to_quarantine, record_cuts};
 use super::survey::{Survey, rebuild_tiles};
-use super::torn::{Rest, classify};
+use super::torn::is_torn_write;
 use crate::disk::{EventPlace, Layout, Lock, Segment, list_segments, read_small};
 use crate::error::Error;
 use crate::line::{Clock, Draft, event_at};
@@ -27,7 +27,7 @@ const TORN_BYTES: u64 = 2 * GROUP_BYTES;
 /// What opening a ledger found and did.
 #[derive(Debug)]
 pub struct Opening {
-    /// The events, those that opening added included.
+    /// How many events there are now, with those that opening added.
     pub events: u64,
     /// The newest checkpoint that was there.
     pub checkpoint: Option<Checkpoint>,
@@ -35,7 +35,7 @@ pub struct Opening {
     pub checked_from: u64,
     /// The unfinished writes that were moved to quarantine.
     pub cuts: Vec<Cut>,
-    /// The calls that a crash left open, now closed by an `ERROR` with `outcome` = `unknown`: their `INVOKE` events.
+    /// The `INVOKE` events of the calls that a crash left open; each is now closed by an `ERROR` with `outcome` = `unknown`.
     pub closed: Vec<Event>,
     /// Whether the tree's hashes on disk did not fit the events and were made again.
     pub tiles_rebuilt: bool,
@@ -57,14 +57,14 @@ pub(crate) fn recover(
     let mut survey = Survey::make(&layout, &key, claims, options.check_bytes, registry_events)?;
 
     let (tail, rest) = survey.tail()?;
-    let case = decide(tail, survey.claims.standing());
-    match (case.decision, survey.walked.last.as_ref()) {
-        (Decision::Open, _) => {}
-        (Decision::Cut, Some(segment)) => {
+    let decision = decide(tail, survey.claims.agreement());
+    match (decision.action, survey.walked.last.as_ref()) {
+        (Action::Open, _) => {}
+        (Action::Cut, Some(segment)) => {
             move_to_quarantine(&layout, options.disk.as_ref(), segment, &rest)?;
         }
-        (Decision::RefuseClaim, _) => return Err(survey.broken_claim(case)),
-        (Decision::Cut, None) | (Decision::RefuseLine, _) => return Err(survey.broken_line(case)),
+        (Action::RefuseClaim, _) => return Err(survey.broken_claim(decision)),
+        (Action::Cut, None) | (Action::RefuseLine, _) => return Err(survey.broken_line(decision)),
     }
 
     let head = survey.walked.head;
@@ -107,7 +107,7 @@ pub(crate) fn recover(
 }
 
 impl Survey {
-    /// What stands behind the last good line, and its bytes.
+    /// What follows the last good line, and its bytes.
     fn tail(&self) -> Result<(Tail, Vec<u8>), Error> {
         let Some(stop) = &self.walked.stop else {
             return Ok((Tail::Clean, Vec::new()));
@@ -116,37 +116,36 @@ impl Survey {
             return Ok((Tail::Damaged, Vec::new()));
         };
         let rest = rest_of(segment)?;
-        let tail = match classify(&rest, segment.bytes, self.tally.last_id.as_ref()) {
-            Rest::Fragment | Rest::TornBatch if rest.len() as u64 <= TORN_BYTES => Tail::Torn,
-            Rest::Fragment | Rest::TornBatch | Rest::Damage => Tail::Damaged,
-        };
+        let torn = rest.len() as u64 <= TORN_BYTES
+            && is_torn_write(&rest, segment.bytes, self.tally.last_id.as_ref());
+        let tail = if torn { Tail::Torn } else { Tail::Damaged };
         Ok((tail, rest))
     }
 
-    fn broken_line(&mut self, case: Case) -> Error {
+    fn broken_line(&mut self, decision: Decision) -> Error {
         match self.walked.stop.take() {
             Some(stop) => Error::Broken {
                 index: stop.index,
-                reason: format!("{} ({})", stop.reason, case.because),
+                reason: format!("{} ({})", stop.reason, decision.because),
             },
-            None => self.broken_claim(case),
+            None => self.broken_claim(decision),
         }
     }
 
-    fn broken_claim(&self, case: Case) -> Error {
+    fn broken_claim(&self, decision: Decision) -> Error {
         let events = self.walked.head.size;
         let (index, complaint) = self
             .claims
             .complaint(events)
-            .unwrap_or((events, "it is not what it was".to_owned()));
+            .unwrap_or((events, "a checkpoint does not match its events".to_owned()));
         Error::Broken {
             index,
-            reason: format!("{complaint} ({})", case.because),
+            reason: format!("{complaint} ({})", decision.because),
         }
     }
 }
 
-/// What follows the good bytes of the last segment; a little more than a crash can tear is enough to know.
+/// What follows the good bytes of the last segment, read to at most one byte more than a crash can tear.
 fn rest_of(segment: &Segment) -> Result<Vec<u8>, Error> {
     let mut rest = Vec::new();
     let read = File::open(&segment.path).and_then(|mut file| {
@@ -177,7 +176,7 @@ fn newest_note(layout: &Layout, key: &LogKey, size: u64) -> Option<(Checkpoint, 
     Some((key.open(&note).ok()?, note))
 }
 
-/// Closes each open call: whether the plugin ran, and what came of it, nobody knows. It is never run again by itself.
+/// Closes each open call. Nobody knows whether its plugin ran or what came of it, and the gateway does not run it again.
 fn close_calls(
     layout: &Layout,
     writer: &mut Writer,

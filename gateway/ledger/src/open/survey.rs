@@ -1,4 +1,4 @@
-//! One look over a ledger: from the newest good mark that leaves enough to check, or from the first event, to the end.
+//! One pass over a ledger: from the newest good mark that leaves enough to check, or from the first event, to the end.
 
 use plugin_protocol::event::Event;
 
@@ -8,13 +8,13 @@ use crate::line::event_at;
 use crate::read::{Begin, Tally, Walked, walk};
 use crate::tree::{Claims, Growing, LogKey, Tiles, leaf_hash};
 
-/// More leaves than these are not kept in memory while reading; the tiles are then made again, saved bit by bit.
+/// The most leaves that are kept in memory while reading. Beyond it the tiles are made again afterwards and saved bit by bit.
 const UNSAVED_LEAVES: u64 = 1 << 18;
 
-/// Tiles are saved every so many leaves while they are made again.
+/// How many leaves are added between two saves while the tiles are made again.
 const SAVE_LEAVES: u64 = 1 << 14;
 
-/// What one look found.
+/// What one pass found.
 #[derive(Debug)]
 pub(crate) struct Survey {
     pub(crate) walked: Walked,
@@ -27,7 +27,7 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
-    /// Looks the ledger over, giving each registry event to `registry_events` in order. At least the last `check_bytes` are read.
+    /// Reads the ledger, giving each registry event to `registry_events` in order. At least the last `check_bytes` are read.
     pub(crate) fn make(
         layout: &Layout,
         key: &LogKey,
@@ -49,7 +49,7 @@ impl Survey {
             ..
         } = begin;
         claims.skip_to(start.head.size, &tree.root());
-        // The tiles on disk are as old as the newest checkpoint; they are taken up there, when their root is the tree's.
+        // The tiles on disk are as old as the newest checkpoint; they are used from there on if their root is the tree's.
         let newest = claims
             .checkpoints()
             .next_back()

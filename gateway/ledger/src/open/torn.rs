@@ -1,9 +1,9 @@
-//! Tells what a crash can leave behind the last good line from damage.
+//! Tells a torn write, which a crash can leave behind the last good line, from damage.
 //!
-//! A crash before the sync of a batch leaves any of its disk sectors written and the others zero or beyond the end. What it can
-//! never do is touch an earlier batch, because that one was synced before this one was written. So a rest is a *torn write*
-//! when it is a fragment without newline, or when it has holes of whole zero sectors (no line holds a zero byte) and every line that
-//! is whole in it belongs to one and the same batch, the lines of which before it fit the hole. All else is *damage*.
+//! After a crash before a batch's sync, any of the batch's disk sectors may be written; the others are zero or beyond the end of
+//! the file. A crash never touches an earlier batch, because that one was synced before this one was written. So the rest of the
+//! segment is a *torn write* in two cases: it is a fragment without a newline; or it has holes of whole zero sectors (no line
+//! holds a zero byte), its whole lines all belong to one batch, and the batch's missing lines fit the hole. All else is *damage*.
 
 use plugin_protocol::event::MAX_EVENT_BYTES;
 use plugin_protocol::ids::EventId;
@@ -16,35 +16,20 @@ const SECTOR: u64 = 512;
 /// No line with its newline is shorter, in bytes: an event whose optional fields are all empty has some 330.
 const SHORTEST_LINE: usize = 300;
 
-/// What lies behind the last good line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rest {
-    /// The beginning of a line, without its newline.
-    Fragment,
-    /// A batch of which only some sectors were written.
-    TornBatch,
-    /// Something that no crash leaves.
-    Damage,
-}
-
-/// Classifies the `rest` of the last segment from byte `offset` on; `last` is the last good event.
-pub(crate) fn classify(rest: &[u8], offset: u64, last: Option<&EventId>) -> Rest {
+/// Whether a crash can have left `rest`, the last segment's bytes from `offset` on; `last` is the last good event.
+pub(crate) fn is_torn_write(rest: &[u8], offset: u64, last: Option<&EventId>) -> bool {
     if !rest.contains(&b'\n') {
-        return Rest::Fragment;
+        return true;
     }
     let holes = holes(rest, offset);
     let Some(first) = holes.first() else {
-        return Rest::Damage;
+        return false;
     };
     let all_zeros_in_holes = rest.iter().filter(|byte| **byte == 0).count()
         == holes.iter().map(Hole::len).sum::<usize>();
     // Up to the first hole there may be the beginning of one line, and no newline.
     let begins_torn = !rest.get(..first.from).unwrap_or_default().contains(&b'\n');
-    if all_zeros_in_holes && begins_torn && one_batch(rest, first, last) {
-        Rest::TornBatch
-    } else {
-        Rest::Damage
-    }
+    all_zeros_in_holes && begins_torn && one_batch(rest, first, last)
 }
 
 /// A run of zero bytes that begins where the rest or a sector does, and ends where a sector or the file does.
@@ -80,12 +65,12 @@ fn holes(rest: &[u8], offset: u64) -> Vec<Hole> {
     holes
 }
 
-/// Whether every line that survived whole belongs to the batch that was being written, and what the hole took can be the rest of it.
+/// Whether every line that survived whole belongs to the batch that was being written, and the lines lost in the hole can belong to it too.
 fn one_batch(rest: &[u8], first: &Hole, last: Option<&EventId>) -> bool {
     let mut before = last.map(Position::of);
     let mut torn_batch: Option<u64> = None;
     let mut at = first.from;
-    // The line that the hole cut ends at the next newline; a piece behind a newline without a zero byte is a whole line.
+    // The line that the hole cut ends at the next newline. After that, a piece without a zero byte is a whole line.
     for (nth, piece) in rest
         .get(first.from..)
         .unwrap_or_default()
@@ -115,7 +100,7 @@ fn one_batch(rest: &[u8], first: &Hole, last: Option<&EventId>) -> bool {
     true
 }
 
-/// A batch and a place in it, as an event's name tells them.
+/// A batch and a place in it, both read from an event's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Position {
     batch: u64,
@@ -137,8 +122,8 @@ impl Position {
         EventId::parse(scanned.event_id).ok().as_ref().map(Self::of)
     }
 
-    /// Whether the `lost` bytes before this first survivor can be exactly the lines of its own batch that are missing.
-    /// A first survivor that begins its batch shows that what is lost was of an earlier one, which had been synced.
+    /// Whether the `lost` bytes before this first survivor can be exactly the missing lines of its own batch.
+    /// Where the first survivor begins its batch, the lost bytes belonged to an earlier batch, which had been synced.
     fn lost_fits(self, lost: usize, last: Option<Self>) -> bool {
         let missing = match last {
             Some(last) if last.batch == self.batch => self.place - last.place - 1,

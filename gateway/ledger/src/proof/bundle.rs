@@ -1,5 +1,5 @@
-//! Proof bundles (contract, section 10): what an auditor gets of one run, and how the gateway makes it.
-//! Checking one is in `check`, which trusts nothing from here.
+//! Proof bundles (contract, section 10): what an auditor is given about one run, and how the gateway makes it.
+//! `check` checks one, and trusts nothing from here.
 
 use plugin_protocol::canonical;
 use plugin_protocol::digest::{EventHash, FileHash, ManifestHash};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// The name of the format.
 pub(crate) const FORMAT: &str = "plugin-gateway-proof/1";
 
-/// What proves that a run's events are in the log, and all of them.
+/// What proves that a run's events are in the log, and that none is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProofBundle {
@@ -26,7 +26,7 @@ pub struct ProofBundle {
     pub created_at: Timestamp,
     /// The hash of the run's last event.
     pub head_event_hash: EventHash,
-    /// The run's events but `PROOF_EXPORT`, in ledger order.
+    /// The run's events in ledger order, without `PROOF_EXPORT` events.
     pub events: Vec<Event>,
     /// A proof for each event, in the same order.
     pub inclusion: Vec<Inclusion>,
@@ -36,7 +36,7 @@ pub struct ProofBundle {
     pub checkpoint: String,
     /// The manifests of the run's plugins.
     pub plugin_manifest_digests: Vec<ManifestDigest>,
-    /// What was found about them.
+    /// The validator's reports about them.
     pub validation_reports: Vec<ValidationReport>,
 }
 

@@ -143,7 +143,7 @@ fn push(checks: &mut Vec<ProofCheck>, name: &'static str, verdict: Finding) {
     });
 }
 
-/// Reads a bundle: canonical JSON, save that white space between the parts does not count, with exactly the fields of the format.
+/// Reads a bundle: canonical JSON with exactly the fields of the format, where only white space between tokens is free.
 fn read_bundle(bytes: &[u8]) -> Result<ProofBundle, String> {
     let bundle: ProofBundle = json::read_as(bytes).map_err(|error| error.to_string())?;
     if bundle.format != FORMAT {

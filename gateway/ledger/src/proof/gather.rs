@@ -1,4 +1,4 @@
-//! Gathers the events of one run for its export, and makes the bundle of them. It trusts no index: every line is read and checked.
+//! Gathers the events of one run for its export, and makes the bundle from them. It trusts no index: every line is read and checked.
 
 use plugin_protocol::digest::FileHash;
 use plugin_protocol::event::{Event, EventKind, meta};
@@ -18,7 +18,7 @@ pub(crate) struct RunSoFar {
     run_text: String,
     places: Vec<EventPlace>,
     tree: Growing,
-    /// The end of what was looked through.
+    /// How far the ledger was searched.
     end: Boundary,
 }
 
@@ -45,7 +45,7 @@ impl RunSoFar {
         Ok(so_far)
     }
 
-    /// Goes on to `end`, reading the lines between; the writer does this, so that nothing of the run is left out.
+    /// Goes on to `end`, reading the lines between. The writer's thread does this, so that no event of the run is left out.
     fn go_on(&mut self, layout: &Layout, end: &Boundary) -> Result<(), Error> {
         let Boundary {
             head,

@@ -1,4 +1,4 @@
-//! Proof bundles: gathering a run, the bundle, and the check of one. The check never trusts what the rest wrote.
+//! Proof bundles: gathering a run, the bundle's form, and checking one. The check never trusts what the other parts wrote.
 
 mod bundle;
 mod check;

@@ -8,7 +8,7 @@ use crate::disk::{Boundary, Layout, list_segments};
 use crate::error::Error;
 use crate::tree::{Claims, Growing, LogKey, Tiles, edge_peaks};
 
-/// Where a look begins, and what is known there.
+/// Where reading begins, and what is known there.
 #[derive(Debug, Default)]
 pub(crate) struct Begin {
     pub(crate) start: Boundary,

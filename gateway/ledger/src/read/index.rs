@@ -1,4 +1,4 @@
-//! Finding events by run, plugin or request without reading everything: one file a closed segment, sorted by a hash of the key.
+//! Finding events by run, plugin or request without reading everything: one file for each closed segment, sorted by a hash of the key.
 //!
 //! It is made from the segment and can be made again; every line that it leads to is checked, and a file that is damaged is
 //! not used. The open segment has none and is read through.
@@ -61,7 +61,7 @@ fn first_bytes<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.first_chunk().copied().unwrap_or([0; N])
 }
 
-/// The places in `segment` of the events before `end` that may match `key`; a hash may lead to others too.
+/// The places in `segment` of the events before `end` that may match `key`. Keys can share a hash, so other events may be among them.
 pub(crate) fn places_of(
     layout: &Layout,
     segment: &Segment,
@@ -109,7 +109,7 @@ fn read_index(layout: &Layout, segment: &Segment, key: u64) -> Option<Vec<EventP
         return None;
     };
     let [first, bytes, entries] = [first, bytes, entries].map(u64::from_be_bytes);
-    // An index of a segment that grew since says nothing of the rest; one of a longer segment is of another ledger.
+    // If the segment grew, its index says nothing about the rest; if it is shorter than the index says, the index is another ledger's.
     if &magic != MAGIC || first != segment.first || bytes != segment.bytes {
         return None;
     }

@@ -23,10 +23,10 @@ use crate::tree::{LogKey, LogSigner};
 /// A registry event's entry in the index: its index, its segment and its offset, big-endian.
 const ENTRY_BYTES: usize = 24;
 
-/// What is done with a line and its place.
+/// What is called with each line and its place.
 pub(crate) type EachLine<'a> = dyn FnMut(&EventPlace, &[u8]) -> Result<(), Error> + 'a;
 
-/// What the writer knew behind event `size` − 1.
+/// What the writer knew after event `size` − 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Mark {
@@ -163,7 +163,7 @@ pub(crate) fn registry_index(layout: &Layout) -> PathBuf {
     layout.index().join("registry")
 }
 
-/// The entries for `places`, and where the first of them goes when `count` entries are there with them.
+/// The entries for `places`, and the offset in the file of the first of them, where the file will then hold `count` entries.
 pub(crate) fn registry_entries(places: &[EventPlace], count: u64) -> (Vec<u8>, u64) {
     let entries = places
         .iter()

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::line::{Head, scan};
 use crate::tree::{Anchor, Claims, Growing, Hash, leaf_hash, load_key};
 
-/// Progress is told every so many bytes.
+/// How many bytes are read between two reports of progress.
 const PROGRESS_BYTES: u64 = 1 << 20;
 
 /// How long an unfinished last line may take to be finished by a writer at work; a write takes far less.
@@ -52,7 +52,7 @@ pub fn verify(
 ) -> Result<Verification, Error> {
     let layout = Layout::existing(state)?;
     let key = load_key(&layout)?;
-    // Checkpoints first: what they are about was durable before they were written, so a running writer cannot mislead.
+    // Checkpoints first: the events of each were durable before it was written, so a running writer cannot make the ledger look broken.
     let gathered = Anchor::read(&layout, anchor)
         .and_then(|anchor| Claims::gather(&layout, &key, Some(&anchor)));
     let claims = match gathered {
@@ -80,7 +80,7 @@ fn read_all(
     let workers = std::thread::available_parallelism()
         .map_or(1, usize::from)
         .min(segments.len().max(1));
-    let told = Told {
+    let told = Progress {
         done: AtomicU64::new(0),
         total: segments.iter().map(|segment| segment.bytes).sum(),
         progress,
@@ -90,7 +90,7 @@ fn read_all(
         claims,
         ..Joined::default()
     };
-    // Few results wait, so that memory does not grow with the ledger.
+    // The channel holds few results, so that memory does not grow with the ledger.
     let (results, finished) = bounded(workers);
     std::thread::scope(|scope| {
         for _ in 0..workers {
@@ -104,8 +104,8 @@ fn read_all(
     Ok(joined)
 }
 
-/// Progress over all threads.
-struct Told<'a> {
+/// The progress of all threads together.
+struct Progress<'a> {
     done: AtomicU64,
     total: u64,
     progress: &'a (dyn Fn(u64, u64) + Sync),
@@ -114,7 +114,7 @@ struct Told<'a> {
 /// One segment, checked by itself.
 #[derive(Debug, Default)]
 struct Part {
-    /// What its first event says is before it.
+    /// The hash that its first event gives as the previous one.
     before: Option<EventHash>,
     head: Head,
     leaves: Vec<Hash>,
@@ -126,7 +126,7 @@ struct Part {
 fn read_segments(
     segments: &[Segment],
     next: &AtomicUsize,
-    told: &Told<'_>,
+    told: &Progress<'_>,
     results: &Sender<(usize, Result<Part, Error>)>,
 ) {
     loop {
@@ -142,7 +142,7 @@ fn read_segments(
     }
 }
 
-fn read_segment(segment: &Segment, last: bool, told: &Told<'_>) -> Result<Part, Error> {
+fn read_segment(segment: &Segment, last: bool, told: &Progress<'_>) -> Result<Part, Error> {
     let mut part = Part {
         head: Head {
             size: segment.first,
@@ -180,7 +180,7 @@ fn read_segment(segment: &Segment, last: bool, told: &Told<'_>) -> Result<Part, 
                 lines = Lines::open(&segment.path, part.bytes)?;
                 None
             }
-            // A writer at work has finished the line that was unfinished, and is at a later one.
+            // The running writer has finished the line that was unfinished before, and this fragment is of a later one.
             Line::Fragment(_) if last && segment.bytes < part.bytes => break,
             Line::Fragment(rest) => Some(format!("an unfinished line of {} bytes", rest.len())),
             Line::TooLong => Some("a line longer than a line may be".to_owned()),
@@ -211,7 +211,7 @@ struct Joined {
 }
 
 impl Joined {
-    /// Joins the parts in order, whatever order they come in; the first that is wrong ends it, and with the receiver the readers.
+    /// Joins the parts in ledger order, whatever order they come in. The first bad one ends the joining; the receiver is then dropped, which ends the readers.
     fn join_all(
         &mut self,
         segments: &[Segment],

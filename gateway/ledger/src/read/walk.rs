@@ -1,4 +1,4 @@
-//! Goes through the lines of a ledger in order and checks them; what opening and verifying share.
+//! Goes through the lines of a ledger in order and checks them. Opening uses it; verifying reads segments side by side instead.
 
 use crate::disk::{Boundary, EventPlace, Layout, Line, Lines, Segment, list_segments};
 use crate::error::Error;
@@ -36,13 +36,13 @@ impl Stop {
     }
 }
 
-/// What is done with each good line.
+/// What is called with each good line.
 pub(crate) type Each<'a> = dyn FnMut(&EventPlace, &[u8], &Scanned<'_>) -> Result<(), Error> + 'a;
 
 /// Checks every line from `start` on, giving each good one to `each`, and stops at the first bad one.
 ///
 /// # Errors
-/// What the system or `each` said. A bad line is not an error but the [`Stop`] of what is returned.
+/// What the system or `each` said. A bad line is not an error: it is returned as [`Walked::stop`].
 pub(crate) fn walk(layout: &Layout, start: Boundary, each: &mut Each<'_>) -> Result<Walked, Error> {
     let mut segments = list_segments(layout)?;
     segments.retain(|segment| segment.first >= start.segment);

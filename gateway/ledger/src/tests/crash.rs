@@ -1,4 +1,4 @@
-//! A crash at every system call of the append path, with any subset of what was not synced surviving; and failures of each call.
+//! A crash at every system call of the append path, where any subset of what was not synced survives; and a failure of each call.
 
 use std::sync::Arc;
 
@@ -44,7 +44,17 @@ fn work(ledger: &Ledger, tape: &Tape) {
     });
 }
 
-/// Opens what the crash left and checks that nothing that anyone was told of is lost, and that all is in order again.
+/// Does the [`work`] on a new ledger. Returns what the disk held before, and every call that was made to it since.
+fn worked_on(state: &Path) -> (Platter, Vec<Call>) {
+    let before = Platter::of(state);
+    let tape = Tape::default();
+    let (ledger, _) = open_with(state, options(&tape)).unwrap();
+    work(&ledger, &tape);
+    drop(ledger);
+    (before, tape.calls())
+}
+
+/// Opens what the crash left, and checks that every event that a caller was told of is there and that the ledger is sound again.
 fn assert_recovers(state: &Path, told: &[&str], what: &str) {
     // No real sync here: thousands of these openings would only wear the disk.
     let opened = open_with(state, options(&Tape::default()));
@@ -91,7 +101,8 @@ fn told(calls: &[Call]) -> Vec<&str> {
         .collect()
 }
 
-/// The states that a crash after `calls` may leave below a new folder, each with a name: all survives, nothing, and random subsets.
+/// Gives `each` the states that a crash after `calls` may leave, each in a new folder and with a name: everything survives, nothing does, and random
+/// subsets.
 fn crashes(
     before: &Platter,
     root: &Path,
@@ -120,12 +131,7 @@ fn crashes(
 #[test]
 fn a_crash_at_any_call_loses_nothing_that_a_caller_was_told_of() {
     let state = fresh();
-    let before = Platter::of(state.path());
-    let tape = Tape::default();
-    let (ledger, _) = open_with(state.path(), options(&tape)).unwrap();
-    work(&ledger, &tape);
-    drop(ledger);
-    let calls = tape.calls();
+    let (before, calls) = worked_on(state.path());
     assert_eq!(told(&calls).len(), 24);
     let (mut fragments, mut batches) = (0, 0);
     for end in 0..=calls.len() {
@@ -156,12 +162,7 @@ fn a_crash_at_any_call_loses_nothing_that_a_caller_was_told_of() {
 #[test]
 fn a_crash_while_recovering_from_a_crash_is_recovered_from() {
     let state = fresh();
-    let before = Platter::of(state.path());
-    let tape = Tape::default();
-    let (ledger, _) = open_with(state.path(), options(&tape)).unwrap();
-    work(&ledger, &tape);
-    drop(ledger);
-    let calls = tape.calls();
+    let (before, calls) = worked_on(state.path());
     let end = calls
         .iter()
         .rposition(|call| matches!(call, Call::Write(..)))
@@ -196,7 +197,7 @@ fn a_crash_while_recovering_from_a_crash_is_recovered_from() {
     );
 }
 
-/// The calls so far but those of the indexer, which works by itself and writes no events.
+/// The calls so far, without those of the indexer, which works by itself and writes no events.
 fn count(tape: &Tape) -> usize {
     tape.calls()
         .iter()

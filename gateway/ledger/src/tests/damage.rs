@@ -1,4 +1,4 @@
-//! Every kind of tampering and every truncation, and what opening and verifying say to it.
+//! Every kind of tampering and every truncation, and how opening and verifying report it.
 
 use super::*;
 use crate::Cut;
@@ -117,7 +117,7 @@ fn a_foreign_line_is_refused() {
 
 #[test]
 fn zeros_over_what_was_synced_are_damage_not_a_torn_write() {
-    // Five batches of one event each: a crash can have torn the last only.
+    // Five batches of one event each: a crash can tear only the last.
     let state = filled_by_size(8_192);
     let good = bytes(state.path());
     for sector in 0..good.len() / 512 - 4 {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::disk::{Disk, DiskFile, RealDisk};
 
-/// What a crash may keep or lose on its own, in bytes.
+/// The unit that a crash keeps or loses as a whole, in bytes.
 const SECTOR: u64 = 512;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) enum Call {
     Rename(PathBuf, PathBuf),
     Remove(PathBuf),
     SyncDir(PathBuf),
-    /// Not a call: the caller was told that this event is durable.
+    /// Not a call to the disk: a caller was told that this event is durable.
     Told(String),
 }
 
@@ -92,7 +92,7 @@ impl Tape {
             recording.fault = Some((at + 1, Fault::Errno(errno)));
         }
         if let Some(Fault::Errno(errno)) = fault {
-            // It stays written down as an attempt that changes nothing.
+            // The record keeps it as an attempt that changes nothing.
             recording.calls.push(Call::Open(PathBuf::new()));
             return Err(io::Error::from_raw_os_error(errno));
         }
@@ -168,7 +168,7 @@ impl DiskFile for TapedFile {
     }
 
     fn reserve(&mut self, offset: u64, len: u64) -> io::Result<()> {
-        // Written down only: what is reserved shows nowhere, and a disk in memory would fill.
+        // Only recorded: a reservation is visible nowhere, and it would fill a disk in memory.
         let _ = (offset, len);
         self.tape.note(Call::Reserve(self.path.clone()))?;
         Ok(())
@@ -217,7 +217,7 @@ impl Name {
 
     fn folder(&self) -> &Path {
         match self {
-            // A renamed file's new name is what has to last.
+            // What must last is the new name of a renamed file.
             Self::Put(path, _) | Self::Move(_, path, _) | Self::Gone(path) => {
                 path.parent().unwrap()
             }

@@ -162,7 +162,7 @@ fn told_in(call: &Call) -> Option<&str> {
     }
 }
 
-/// Two runs keep, one is erased.
+/// Two runs keep evidence, and one of them is erased.
 fn work(ledger: &Ledger, tape: &Tape) {
     for (name, text) in [("a", "one"), ("b", "one"), ("a", "two")] {
         if let Ok(recorded) = ledger.record(keeping(name, text)) {
@@ -177,7 +177,7 @@ fn work(ledger: &Ledger, tape: &Tape) {
     }
 }
 
-/// Opens what was left, and checks that no event leads to nothing and that an erasure is whole or was not begun.
+/// Opens what was left, and checks that no event names a missing file and that an erasure is complete or was never begun.
 fn assert_in_order(state: &Path, told: &[&str], what: &str) {
     let opened = open_with(state, options(&Tape::default()));
     drop(opened.unwrap_or_else(|error| panic!("{what}: {error}")));
@@ -223,7 +223,7 @@ fn a_crash_anywhere_leaves_no_event_without_its_evidence() {
             let after = fresh();
             let mut coins = Coins(0x9e37_79b9 + cut as u64);
             platter.crash(state.path(), after.path(), &mut || coins.flip(luck));
-            // Folders are made beside the seam; a real crash leaves each of them or nothing below it.
+            // Folders are not made through [`Disk`]: a real crash leaves a folder, or nothing below it.
             for folder in ["kept", "new", "erasing"] {
                 std::fs::create_dir_all(after.path().join("evidence").join(folder)).unwrap();
             }

@@ -9,7 +9,7 @@ use super::*;
 /// Names the state folder to the process that is to be killed.
 const STATE: &str = "LEDGER_KILL_TEST_STATE";
 
-/// Not a test: the process that is killed. It writes from several threads and says which events it was told are durable.
+/// Not a test: the process that is killed. It writes from several threads and prints each event that the ledger said is durable.
 #[test]
 #[ignore = "started by the test below"]
 fn victim() {

@@ -102,7 +102,7 @@ proptest! {
 /// Stands for the line's time in [`HARD_CASES`].
 const TIME: &str = "TIME";
 
-/// What is replaced, and by what: changes that single edits never reach.
+/// Replacements, each as what is replaced and by what: changes that single edits never reach.
 const HARD_CASES: &[(&str, &str)] = &[
     ("run-name", r"\u0001"),
     ("run-name", r"\u001F"),

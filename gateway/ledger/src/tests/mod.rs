@@ -1,4 +1,4 @@
-//! Tests of the ledger's room, and what they share.
+//! Tests of the ledger, and what they share.
 
 mod basics;
 mod crash;

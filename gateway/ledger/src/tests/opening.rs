@@ -1,11 +1,11 @@
-//! What opening decides in each case, from where it reads, and what it makes again.
+//! What opening decides in each case, where it begins to read, and what it makes again.
 
 use std::sync::Arc;
 
 use super::disk::Tape;
 use super::*;
-use crate::open::decide::{Decision, Tail, decide};
-use crate::tree::Standing;
+use crate::open::decide::{Action, Tail, decide};
+use crate::tree::Agreement;
 
 /// A ledger with a checkpoint behind four events and two more events behind that, as a crash leaves it.
 fn base(anchor: bool) -> tempfile::TempDir {
@@ -29,12 +29,12 @@ fn base(anchor: bool) -> tempfile::TempDir {
 }
 
 /// Makes the state for one case of the table.
-fn staged(tail: Tail, standing: Standing) -> tempfile::TempDir {
-    let state = match standing {
-        Standing::Kept => base(true),
+fn staged(tail: Tail, agreement: Agreement) -> tempfile::TempDir {
+    let state = match agreement {
+        Agreement::Holds => base(true),
         // The anchor still says six.
-        Standing::Ahead => base(false),
-        Standing::Differs => {
+        Agreement::EventsMissing => base(false),
+        Agreement::Differs => {
             // Another history under the same key: sealed anew, so that every line and link is good.
             let (state, other) = (base(true), base(true));
             std::fs::copy(&segments(other.path())[0], &segments(state.path())[0]).unwrap();
@@ -43,7 +43,7 @@ fn staged(tail: Tail, standing: Standing) -> tempfile::TempDir {
     };
     let path = segments(state.path()).remove(0);
     let mut bytes = std::fs::read(&path).unwrap();
-    if standing == Standing::Ahead {
+    if agreement == Agreement::EventsMissing {
         let end = bytes[..bytes.len() - 1]
             .iter()
             .rposition(|byte| *byte == b'\n')
@@ -63,33 +63,37 @@ fn staged(tail: Tail, standing: Standing) -> tempfile::TempDir {
 #[test]
 fn the_table_of_cases_is_complete_and_each_case_is_decided_as_it_says() {
     let tails = [Tail::Clean, Tail::Torn, Tail::Damaged];
-    let standings = [Standing::Kept, Standing::Differs, Standing::Ahead];
+    let agreements = [
+        Agreement::Holds,
+        Agreement::Differs,
+        Agreement::EventsMissing,
+    ];
     for tail in tails {
-        for standing in standings {
-            let case = decide(tail, standing);
-            let state = staged(tail, standing);
+        for agreement in agreements {
+            let decision = decide(tail, agreement);
+            let state = staged(tail, agreement);
             let before = bytes(state.path());
             let opened = open_with(state.path(), Options::default());
-            match (case.decision, opened) {
-                (Decision::Open, Ok((_, opening))) => assert_eq!(opening.cuts.len(), 0),
-                (Decision::Cut, Ok((_, opening))) => assert_eq!(opening.cuts.len(), 1),
-                (Decision::RefuseLine, Err(Error::Broken { reason, .. })) => {
-                    assert!(reason.contains("at byte"), "{case:?}: {reason}")
+            match (decision.action, opened) {
+                (Action::Open, Ok((_, opening))) => assert_eq!(opening.cuts.len(), 0),
+                (Action::Cut, Ok((_, opening))) => assert_eq!(opening.cuts.len(), 1),
+                (Action::RefuseLine, Err(Error::Broken { reason, .. })) => {
+                    assert!(reason.contains("at byte"), "{decision:?}: {reason}")
                 }
-                (Decision::RefuseClaim, Err(Error::Broken { reason, .. })) => {
-                    assert!(reason.contains("signed for"), "{case:?}: {reason}")
+                (Action::RefuseClaim, Err(Error::Broken { reason, .. })) => {
+                    assert!(reason.contains("signed for"), "{decision:?}: {reason}")
                 }
-                (_, opened) => panic!("{case:?}: {opened:?}"),
+                (_, opened) => panic!("{decision:?}: {opened:?}"),
             }
-            if matches!(case.decision, Decision::RefuseLine | Decision::RefuseClaim) {
+            if matches!(decision.action, Action::RefuseLine | Action::RefuseClaim) {
                 assert_eq!(
                     bytes(state.path()),
                     before,
-                    "{case:?}: nothing is repaired by itself"
+                    "{decision:?}: nothing is repaired by itself"
                 );
-                assert!(!verify(state.path()).valid, "{case:?}");
+                assert!(!verify(state.path()).valid, "{decision:?}");
             }
-            assert!(!case.because.is_empty());
+            assert!(!decision.because.is_empty());
         }
     }
 }

@@ -197,7 +197,7 @@ fn a_whole_forgery_under_another_key_is_refused() {
     assert_eq!(outcome(&report, "checkpoint_signature"), CheckOutcome::Fail);
     assert_eq!(outcome(&report, "inclusion"), CheckOutcome::NotChecked);
     assert!(!report.valid);
-    // The forger's own key would take it, so it is only the key that decides.
+    // Under the forger's own key it would pass, so only the key decides.
     assert!(verify_proof(&forged.to_bytes(), &forger.public()).valid);
     // A checkpoint over another tree, signed by the true key.
     let signer =

@@ -1,4 +1,4 @@
-//! A disk that runs full: what has begun is closed, nothing new begins, and it goes on when there is space again.
+//! A disk that runs full: calls that began are closed, no new one begins, and the ledger goes on when there is space again.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::disk::{Disk, DiskFile, RealDisk};
 
-/// A disk with so many bytes left. What was reserved in a file can be written without taking more.
+/// A disk with this many bytes left. Writing what was reserved in a file takes no more of them.
 #[derive(Debug, Clone)]
 struct SmallDisk {
     left: Arc<AtomicU64>,
@@ -127,7 +127,7 @@ fn on_a_full_disk_what_has_begun_is_closed_and_nothing_new_begins() {
     };
     assert!(matches!(refused, Error::NoSpace { .. }), "{refused}");
     assert!(begun.len() > 50, "{}", begun.len());
-    // Refusals to hosts may still be recorded while there is room, but never at the cost of what must be closed.
+    // Refusals may still be recorded while there is room, but never from the space of calls that must be closed.
     while ledger.record(long(EventKind::Reject, "other")).is_ok() {}
     assert!(matches!(
         ledger.record(long(EventKind::Register, "other")),

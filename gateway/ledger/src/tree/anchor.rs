@@ -1,5 +1,5 @@
-//! The anchor: the last checkpoint, kept where restoring an old copy of the state does not overwrite it. It never moves on from
-//! anything but what this ledger last put there (compare-and-swap).
+//! The anchor: the last checkpoint, kept where restoring an old copy of the state does not overwrite it. It is replaced only
+//! while it still holds what this ledger last put there (compare-and-swap).
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::ErrorKind;
@@ -27,8 +27,8 @@ impl Anchor {
     /// Reads the anchor in the folder that the operator names, or else inside the state.
     ///
     /// # Errors
-    /// When a named one has nothing although this ledger has checkpoints, which then were anchored there: an absent volume must not
-    /// make an old copy of the state look new. A ledger that was anchored inside its state until now may move.
+    /// When the named anchor is empty although this ledger has checkpoints, which must have been anchored there: a volume that is not
+    /// mounted must not make an old copy of the state look new. A ledger that was anchored inside its state until now may move.
     pub(crate) fn read(layout: &Layout, named: Option<&Path>) -> Result<Self, Error> {
         let inside = layout.anchor();
         let mut anchor = Self {
@@ -57,7 +57,7 @@ impl Anchor {
         self.note.is_none()
     }
 
-    /// What it vouches for.
+    /// The checkpoint that it holds.
     pub(crate) fn checkpoint(&self, key: &LogKey) -> Result<Option<Checkpoint>, Error> {
         let opened = self.note.as_deref().map(|note| key.open(note)).transpose();
         opened.map_err(|source| Error::Note {
@@ -88,7 +88,7 @@ impl Anchor {
         let lock = folder.join("LOCK");
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
-        // Held until the end of this function; two copies of a ledger take turns at it.
+        // The lock is held until the end of this function, so that two copies of a ledger take turns.
         let held = options
             .open(&lock)
             .and_then(|file| file.lock().map(|()| file));

@@ -21,7 +21,7 @@ const ED25519: u8 = 1;
 /// What a signature line begins with: an em dash and a space.
 const SIGNATURE_MARK: &str = "\u{2014} ";
 
-/// What a checkpoint says: so many events, and the root over them.
+/// What a checkpoint says: how many events there are, and the root over them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The events in the tree.
@@ -57,7 +57,7 @@ impl LogKey {
     }
 
     fn from_vkey(text: &str) -> Option<Self> {
-        // The base64 part may hold a plus sign itself, so the first two signs divide.
+        // The base64 part may itself hold a plus sign, so only the first two separate the parts.
         let mut parts = text.splitn(3, '+');
         let (name, hash, key) = (parts.next()?, parts.next()?, parts.next()?);
         let bytes = BASE64.decode(key).ok()?;
@@ -91,7 +91,7 @@ impl LogKey {
         self.name.as_deref()
     }
 
-    /// The text of a note that is no checkpoint, signed by this key under the key name `name`.
+    /// The text of a note other than a checkpoint, signed by this key under the key name `name`.
     pub(crate) fn open_text<'a>(&self, name: &str, note: &'a str) -> Result<&'a str, InvalidNote> {
         let (text, line) = split(note)?;
         let key = Self {
@@ -101,7 +101,7 @@ impl LogKey {
         key.check(text, line).map(|()| text)
     }
 
-    /// Checks the signature over a note's `text`, which says by itself which key name it is for.
+    /// Checks the signature over a note's `text`; the key's name is the one in the signature's own line.
     fn check(&self, text: &str, line: SignatureLine<'_>) -> Result<(), InvalidNote> {
         let name = self.name.as_deref().unwrap_or(line.name);
         let id = note_key_id(name, &self.key);

@@ -9,10 +9,10 @@ use super::notes::{note_path, note_sizes};
 use crate::disk::{Layout, read_small};
 use crate::error::{Error, InvalidNote};
 
-/// The checkpoints of a ledger and of its anchor, by size, each to be met by a walk.
+/// The checkpoints of a ledger and of its anchor, by size. A walk over the events meets each and compares it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Claims {
-    /// Size, root, and the file that says so.
+    /// Each checkpoint and its file.
     claims: Vec<(Checkpoint, PathBuf)>,
     next: usize,
     /// The first claim that the events contradict.
@@ -21,13 +21,13 @@ pub(crate) struct Claims {
 
 /// Whether the events agree with the claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Agreement {
     /// Every claim holds.
-    Kept,
-    /// The events that a claim is about are not those it was signed for.
+    Holds,
+    /// A claim was signed for other events than those that are there.
     Differs,
-    /// A claim is about more events than there are.
-    Ahead,
+    /// A claim was signed for more events than are there.
+    EventsMissing,
 }
 
 impl Claims {
@@ -44,7 +44,7 @@ impl Claims {
         for size in note_sizes(layout)? {
             let path = note_path(layout, size);
             let note = match read_small(&path) {
-                // A running writer forgets old ones.
+                // A running writer removes old checkpoints.
                 Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                     continue;
                 }
@@ -56,7 +56,7 @@ impl Claims {
             });
             let checkpoint = opened?;
             if checkpoint.size != size {
-                let source = InvalidNote::Form("its size is not that of its name");
+                let source = InvalidNote::Form("its size is not the one in its file name");
                 return Err(Error::Note { path, source });
             }
             claims.push((checkpoint, path));
@@ -79,7 +79,7 @@ impl Claims {
         self.claims.iter().map(|(checkpoint, _)| checkpoint)
     }
 
-    /// Takes the claims about at most `size` events as met: those are not walked again. Claims at `size` itself are compared.
+    /// Takes the claims about fewer than `size` events as met, since those events are not walked again, and compares the claims about `size` itself.
     pub(crate) fn skip_to(&mut self, size: u64, root: &Hash) {
         while self
             .claims
@@ -105,17 +105,17 @@ impl Claims {
         }
     }
 
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn agreement(&self) -> Agreement {
         if self.broken.is_some() {
-            Standing::Differs
+            Agreement::Differs
         } else if self.next < self.claims.len() {
-            Standing::Ahead
+            Agreement::EventsMissing
         } else {
-            Standing::Kept
+            Agreement::Holds
         }
     }
 
-    /// Why the standing is not good: the first event that is not vouched for, and the words.
+    /// Where the agreement does not hold: the first event that is not vouched for, and why in words.
     pub(crate) fn complaint(&self, events: u64) -> Option<(u64, String)> {
         if let Some((claim, path)) = self.broken.and_then(|at| self.claims.get(at)) {
             let kept = self

@@ -11,7 +11,7 @@ mod tiles;
 pub(crate) use anchor::Anchor;
 pub(crate) use checkpoint::LogSigner;
 pub use checkpoint::{Checkpoint, LogKey};
-pub(crate) use claims::{Claims, Standing};
+pub(crate) use claims::{Agreement, Claims};
 pub(crate) use keys::{load_key, load_signer};
 pub(crate) use merkle::{Growing, Hash, leaf_hash, root_from_path};
 pub use notes::newest_checkpoint;

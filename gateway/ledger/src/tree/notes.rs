@@ -1,4 +1,4 @@
-//! The checkpoints' files: their names, and the newest of them. It never writes one.
+//! The checkpoints' files: their names, and reading the newest. It never writes one.
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
 //! The tree's hashes on disk, in the layout of C2SP tlog-tiles: 256 hashes a tile, level over level.
 //!
-//! Everything here can be made again from the lines; it is written without syncs, and what a crash takes is found by its root.
+//! Everything here can be made again from the lines. It is written without syncs: tiles that a crash lost are noticed, because
+//! the root is then wrong.
 
 use std::collections::HashMap;
 use std::io;
@@ -117,8 +118,8 @@ impl Tiles {
         Ok(())
     }
 
-    /// The edge of the tree of `size` leaves as the tiles below `folder` hold it; none when one is missing or has the wrong length.
-    /// Whether it is right, its root tells.
+    /// The edge of the tree of `size` leaves as the tiles below `folder` hold it; none when a tile is missing or has the wrong length.
+    /// The caller compares its root to know whether it is right.
     pub(crate) fn load(folder: &Path, size: u64) -> Option<Self> {
         let mut tiles = Self {
             size,
@@ -158,7 +159,7 @@ impl Tiles {
     }
 }
 
-/// Makes proofs from tiles; it stays true while the tree grows on.
+/// Makes proofs from tiles; it stays valid while the tree grows.
 #[derive(Debug)]
 pub(crate) struct TileReader {
     folder: PathBuf,

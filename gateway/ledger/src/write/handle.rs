@@ -1,4 +1,4 @@
-//! The way to the writer: callers hand over a job and wait for what comes of it. It never touches the disk.
+//! The way to the writer: callers hand over a job and wait for its result. It never touches the disk.
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -18,7 +18,7 @@ use crate::options::Options;
 use crate::proof::{Exported, RunSoFar};
 use crate::tree::Checkpoint;
 
-/// How many events may wait for the writer: callers beyond that wait before they can hand theirs over.
+/// How many jobs may queue for the writer; further callers wait until there is room.
 const QUEUE_EVENTS: usize = 1_024;
 
 /// The running writer. When it is dropped the writer finishes what it has, and lets go of the lock.
@@ -86,7 +86,7 @@ impl WriterHandle {
         })
     }
 
-    /// Hands a job to the writer and waits for what comes of it.
+    /// Hands a job to the writer and waits for its result.
     fn ask<T>(&self, job: impl FnOnce(SyncSender<Result<T, Error>>) -> Job) -> Result<T, Error> {
         let shared = &self.shared;
         if shared.is_poisoned() {

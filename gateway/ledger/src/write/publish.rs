@@ -1,8 +1,8 @@
 //! Publishing a checkpoint: the tree's new tiles, the registry's index, a mark, the signed note, and the anchor.
 //!
-//! Call by call: tiles and mark are written without sync, because a loss is noticed at the next opening and they are made again; the note is
-//! written beside, synced, renamed, and the folder synced; then the anchor the same way. A crash between the two leaves the anchor one
-//! checkpoint behind, which is a true checkpoint still.
+//! Call by call: tiles and mark are written without sync, because the next opening notices a loss and makes them again. The note is
+//! written beside its place, synced, renamed, and the folder synced; then the anchor is written in the same way. A crash between
+//! note and anchor leaves the anchor one checkpoint behind, and that checkpoint is still true.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) struct Publisher {
     pub(crate) tiles: Tiles,
     pub(crate) tally: Tally,
     anchor: Anchor,
-    /// The last checkpoint; none in a ledger that has none.
+    /// The last checkpoint, if there is one.
     last: Option<(Checkpoint, String)>,
     /// Sizes of checkpoints that go when enough newer ones are there.
     recent: Vec<u64>,
@@ -72,7 +72,7 @@ impl Publisher {
         self.tiles.size() - self.last.as_ref().map_or(0, |(last, _)| last.size)
     }
 
-    /// Says that the anchor and the ledger already hold the checkpoint over all events.
+    /// Takes over the checkpoint over all events, which the ledger and the anchor already hold.
     pub(crate) fn already(&mut self, checkpoint: Checkpoint, note: String) {
         if !self.anchor.is_empty() {
             self.last = Some((checkpoint, note));

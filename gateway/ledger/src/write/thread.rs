@@ -1,4 +1,4 @@
-//! The writer's thread: it takes what waits, batch by batch, and keeps the times for syncs and checkpoints.
+//! The writer's thread: it takes the waiting jobs, batch by batch, and keeps the times for syncs and checkpoints.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -75,7 +75,7 @@ pub(crate) enum Job {
     },
 }
 
-/// The writer and all that lives as long as it.
+/// The writer and everything that lives as long as it does.
 #[derive(Debug)]
 pub(crate) struct WriterThread {
     writer: Writer,
@@ -162,7 +162,7 @@ impl WriterThread {
         }
     }
 
-    /// Ends in good order: everything synced, signed for, and the reserve given back.
+    /// Ends in good order: all events are synced and signed for, and the reserve is given back.
     fn finish(mut self) {
         self.attempt(|writer| {
             writer.publish()?;
@@ -170,7 +170,7 @@ impl WriterThread {
         });
     }
 
-    /// Does the first job and what waits behind it.
+    /// Does the first job and those that wait behind it.
     fn work(&mut self, first: Job) {
         let (mut drafts, mut replies) = (Vec::new(), Vec::new());
         let mut other = None;
@@ -243,7 +243,7 @@ impl WriterThread {
         draft
     }
 
-    /// Does `what` unless something failed before, and shows the new end. Any failure but a refusal is final.
+    /// Does `what` unless an earlier failure was final, and publishes the new end. Any failure but a refusal is final.
     fn guarded<T>(
         &mut self,
         what: impl FnOnce(&mut Writer) -> Result<T, Error>,
@@ -276,7 +276,7 @@ impl WriterThread {
     }
 
     fn attempt(&mut self, what: impl FnOnce(&mut Writer) -> Result<(), Error>) {
-        // A failure is kept for the next caller, who learns of it then.
+        // The failure is kept, and the next caller is told of it.
         drop(self.guarded(what));
     }
 }

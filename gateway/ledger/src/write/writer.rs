@@ -187,7 +187,7 @@ impl Writer {
     /// Gives back the space that was set aside.
     ///
     /// # Errors
-    /// When the system refuses; the events are safe nevertheless.
+    /// When the system refuses; the events are safe all the same.
     pub(crate) fn release(&mut self) -> Result<(), Error> {
         self.file
             .truncate(self.segment.bytes)

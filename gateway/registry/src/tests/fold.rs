@@ -466,7 +466,7 @@ fn ten_thousand_plugins_stay_sorted_and_complete() {
             false,
         );
         if count == 9_990 {
-            // One signature check is dear in a debug build; the rest reuse the judged facts.
+            // A signature check is slow in a debug build; the other plugins reuse the judged facts.
             break;
         }
     }

@@ -10,7 +10,7 @@ use plugin_protocol::digest::{KeyId, PackageDigest};
 use super::super::signature::signed_bytes;
 use super::*;
 
-/// Whether a stock OpenSSL is here; tests that need it say so and pass without.
+/// Whether OpenSSL is installed; where it is not, the tests that need it say that they are skipped.
 fn openssl(args: &[&str]) -> Option<std::process::Output> {
     match Command::new("openssl").args(args).output() {
         Ok(output) => Some(output),
@@ -68,7 +68,7 @@ fn foreign_and_weak_keys_are_refused_with_a_remedy() {
     assert!(wrong_half.contains(".pub"), "{wrong_half}");
     assert!(PublicKey::from_text("").is_err());
     assert!(SigningKey::read(&dir.path().join("k.pub")).is_err());
-    // The neutral element verifies what nobody signed.
+    // Under the neutral element, a forged signature verifies.
     let mut neutral = [0; 32];
     neutral[0] = 1;
     assert!(

@@ -1,4 +1,4 @@
-//! Every rule of the contract's section 4, passing and failing.
+//! Every rule of the contract's section 4, with manifests that keep it and manifests that break it.
 
 use plugin_protocol::{canonical, schema};
 use proptest::prelude::*;

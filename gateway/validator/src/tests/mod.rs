@@ -33,7 +33,7 @@ fn manifest() -> Value {
     })
 }
 
-/// [`manifest`] with `value` put at a JSON pointer, whose parent is there.
+/// [`manifest`] with `value` at a JSON pointer whose parent exists.
 fn with(at: &str, value: Value) -> Value {
     let mut changed = manifest();
     put(&mut changed, at, Some(value));

@@ -1,4 +1,4 @@
-//! What a manifest says of its package's files.
+//! What a manifest says about its package's files.
 
 use super::*;
 
@@ -191,7 +191,7 @@ fn doubling_down_the_value_ends() {
     assert_eq!(schemas.check("point/1", &nested(json!(2))), Ok(()));
 }
 
-/// The same doubling without a schema that refers to itself: there nothing is remembered, so it is refused.
+/// The same doubling in a schema that does not refer to itself: the checker remembers no results there, so the schema is refused.
 #[test]
 fn doubling_along_a_chain_of_definitions_is_refused() {
     let mut defs = serde_json::Map::new();
