@@ -350,8 +350,14 @@ impl Config {
 
     fn write(state: &Path, path: PathBuf, text: &str) -> Result<(), Error> {
         let written = fs::File::create_new(&path).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
+            let filled = file
+                .write_all(text.as_bytes())
+                .and_then(|()| file.sync_all());
+            if filled.is_err() {
+                // Half of a file would be read as other settings, or refuse the next attempt. If it stays, that attempt names it.
+                fs::remove_file(&path).unwrap_or_default();
+            }
+            filled?;
             fs::File::open(state)?.sync_all()
         });
         written.map_err(|source| Error::Write { path, source })

@@ -10,8 +10,9 @@ use plugin_protocol::{shown, words};
 
 use super::breaker::Refused;
 use super::cause::Cause;
-use super::judge::CANCELLED_NOTES;
+use super::judge::{CANCELLED_NOTES, Judgement};
 use super::slots::NoSlot;
+use crate::error::{Error, chain};
 use registry::Registry;
 
 /// Why a call is answered without starting anything.
@@ -82,6 +83,23 @@ pub(super) fn enabled(
             );
             Err(Turned::new(Cause::NotEnabled, notes))
         }
+    }
+}
+
+/// Why a package could not be made ready: by its own fault, or where the system refused the gateway something, by the gateway's.
+pub(super) fn not_ready(error: &Error) -> Turned {
+    let Error::Sandbox(fault @ sandbox::Error::Io { .. }) = error else {
+        return Turned::new(Cause::Package, chain(error));
+    };
+    let Judgement {
+        status,
+        cause,
+        notes,
+        ..
+    } = Judgement::fault(fault);
+    Turned {
+        status,
+        ..Turned::new(cause, notes)
     }
 }
 

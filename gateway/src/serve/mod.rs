@@ -103,9 +103,6 @@ pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
     // Before any thread starts, so that every thread inherits the mask and one of them alone waits for signals.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
     signals.thread_block().map_err(io::Error::from)?;
-    // With SIGXFSZ blocked, a write beyond RLIMIT_FSIZE (setrlimit(2)) fails with an error, as on a full disk.
-    let too_large = SigSet::from_iter([Signal::SIGXFSZ]);
-    too_large.thread_block().map_err(io::Error::from)?;
     // Each call in flight holds a few descriptors; when they run out, calls are answered `overloaded`.
     drop(rlimit::increase_nofile_limit(u64::MAX));
     let log = log::start(options.format, options.level)?;
