@@ -108,7 +108,7 @@ pub(super) fn no_slot(reason: NoSlot, waiting_at_most: usize) -> Turned {
     let notes = match reason {
         NoSlot::Cancelled => return Turned::cancelled(),
         NoSlot::LineFull => format!(
-            "{}: {waiting_at_most} calls are waiting already: try again later",
+            "{}: as many calls as may wait are waiting already ({waiting_at_most} of all plugins, of one at most three quarters): try again later",
             words::OVERLOADED
         ),
         NoSlot::TooLate => format!(

@@ -44,7 +44,7 @@
 //!
 //! # Bounds
 //! The host may have `calls_at_once` + `calls_waiting` calls in flight, and as many bytes of requests and unread
-//! answers as `channel.max_held_bytes`. A call beyond is answered at once: `invoke` and each step of `invokePipeline`
+//! answers as `channel.max_held_bytes`; of one plugin three times as many as are left free. A call beyond is answered at once: `invoke` and each step of `invokePipeline`
 //! with `status: "rejected"` and `overloaded` in `notes`; what is cheap is carried out all the same. A host
 //! that does not read its answers is not read from any more once 64 answers wait and the calls in flight
 //! are finished; nothing is lost, and all goes on when it reads again.
