@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
-use crate::denial::reports::Reports;
 use crate::denial::run::Run;
 use crate::descriptor::wait_for;
 use crate::error::{Error, While};
@@ -148,7 +147,7 @@ impl Watch<'_> {
             }
             if self.cause.is_some() {
                 // What the plugin did before it is ended counts, also when nobody has looked at it yet.
-                return reports.map_or(Ok(()), Reports::take_all);
+                return reports.map_or(Ok(()), |reports| reports.take_own(&self.started.run));
             }
             if ready.orphaned {
                 return Err(Error::LauncherGone);
