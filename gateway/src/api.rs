@@ -48,6 +48,9 @@ pub struct Registration<'a> {
 impl Gateway {
     /// Opens the state folder, which `plugin-gateway init` made, for writing.
     ///
+    /// A host that may run under a limit on the size of files (`RLIMIT_FSIZE`) holds SIGXFSZ back in all of its threads, as the command
+    /// does: a write beyond the limit then fails like one on a full disk, and does not end the host.
+    ///
     /// # Errors
     /// When the folder is not a state, another process holds it, its settings cannot be used, or
     /// its ledger is damaged.

@@ -228,11 +228,11 @@ pub(crate) struct Setting {
 pub(crate) const SETTINGS: [(&str, &str); 14] = [
     (
         "calls_at_once",
-        "How many calls run at once, over all plugins; one plugin's own bound is its manifest's max_concurrency.",
+        "How many calls run at once, over all plugins. One plugin's own bound is its manifest's max_concurrency, and three times what is left free.",
     ),
     (
         "calls_waiting",
-        "How many calls may wait for a place, over all plugins; one more is answered `overloaded`.",
+        "How many calls may wait for a place, over all plugins, and one plugin's three times what is left free; one more is answered `overloaded`.",
     ),
     (
         "allow_missing_layers",
@@ -350,8 +350,14 @@ impl Config {
 
     fn write(state: &Path, path: PathBuf, text: &str) -> Result<(), Error> {
         let written = fs::File::create_new(&path).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
+            let filled = file
+                .write_all(text.as_bytes())
+                .and_then(|()| file.sync_all());
+            if filled.is_err() {
+                // Half of a file would be read as other settings, or refuse the next attempt. If it stays, that attempt names it.
+                fs::remove_file(&path).unwrap_or_default();
+            }
+            filled?;
             fs::File::open(state)?.sync_all()
         });
         written.map_err(|source| Error::Write { path, source })
@@ -396,6 +402,16 @@ impl Config {
             None
         }
     }
+}
+
+/// How many times what is left free a plugin may hold, of places to run, to wait and to be in flight: one that is alone gets three
+/// quarters, two that want all there is get three sevenths each, and so on, with a rest for whoever comes next.
+const TIMES_WHAT_IS_FREE: usize = 3;
+
+/// Whether a plugin that holds so many places may take one more of those that are free. One that holds none may take the last.
+#[must_use]
+pub(crate) fn leaves_some(held: usize, free: usize) -> bool {
+    free > 0 && held < free.saturating_mul(TIMES_WHAT_IS_FREE)
 }
 
 /// The value at a dotted name; an empty table where nothing is set.

@@ -261,17 +261,31 @@ pub(crate) mod rpc {
     pub(crate) const LEDGER_UNAVAILABLE: i32 = -32_003;
 }
 
-/// An error with all its causes, in one line.
+/// An error with all its causes, in one line, and what to do where the system's own words do not say it.
 #[must_use]
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
+    let mut next = error.source();
+    while let Some(cause) = next {
         words.push_str(": ");
-        words.push_str(&error.to_string());
-        cause = error.source();
+        words.push_str(&cause.to_string());
+        if is_beyond_file_limit(cause) {
+            words.push_str(RAISE_FILE_LIMIT);
+        }
+        next = cause.source();
     }
     words
+}
+
+/// What follows the system's "File too large", which says neither whose limit that is nor how to raise it.
+const RAISE_FILE_LIMIT: &str = ": no file may grow that large here; raise the limit of whoever starts the gateway \
+                                (`ulimit -f`, or `LimitFSIZE=` of a unit) and call again";
+
+fn is_beyond_file_limit(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let errno = cause
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::raw_os_error);
+    errno == Some(rustix::io::Errno::FBIG.raw_os_error())
 }
 
 fn first_error(issues: &[Issue]) -> String {

@@ -5,6 +5,7 @@ pub mod attacks;
 pub mod canonical;
 pub mod channel;
 pub mod command;
+pub mod crowd;
 pub mod library;
 pub mod package;
 pub mod parrot;

@@ -1,4 +1,5 @@
-//! What happens to the command on a bad day of its host: a signal, a `kill -9`, a clock of 1969; and the longest manifest that is legal.
+//! What happens to the command on a bad day of its host: a signal, a `kill -9`, a clock of 1969, a limit on the size of files; and the longest
+//! manifest that is legal.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use campaigns::command::{binary, finish, spawn};
+use campaigns::program::{Link, c};
 use campaigns::{Host, Package, Said, skip};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -236,4 +238,181 @@ printf '{"type":"result","response":{"request_id":"%s","status":"ok","result":{"
             "{issue}"
         );
     }
+}
+
+/// Runs the command where no file may grow beyond so many blocks (`ulimit -f`, of 512 or 1,024 bytes). It is read through pipes, which
+/// have no such limit.
+fn with_file_blocks(blocks: u64, command: &Command) -> Said {
+    let mut limited = Command::new("sh");
+    limited
+        .args([
+            "-c",
+            "ulimit -f \"$1\" || exit 99; shift; exec \"$@\"",
+            "sh",
+        ])
+        .arg(blocks.to_string())
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdin(Stdio::null());
+    let out = limited.output().unwrap();
+    Said {
+        // 128 and the signal, as shells say it.
+        code: out
+            .status
+            .code()
+            .unwrap_or_else(|| 128 + out.status.signal().unwrap()),
+        stdout: String::from_utf8(out.stdout).unwrap(),
+        stderr: String::from_utf8(out.stderr).unwrap(),
+    }
+}
+
+/// What this host's `sh` counts by.
+fn file_block_bytes() -> u64 {
+    let mut limits = Command::new("cat");
+    limits.arg("/proc/self/limits");
+    let said = with_file_blocks(1000, &limits);
+    let line = said
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("Max file size"));
+    let soft: u64 = line
+        .unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    soft / 1000
+}
+
+/// Says what, why and what to do.
+#[track_caller]
+fn names_the_file_limit(what: &str, said: &Said) {
+    assert_eq!(said.code, 4, "{what}: {said:?}");
+    let message = said.json()["error"]["message"].as_str().unwrap().to_owned();
+    for words in ["cannot ", "File too large", "ulimit -f"] {
+        assert!(message.contains(words), "{what}: {message}");
+    }
+}
+
+/// A limit on the size of files is a full disk: what cannot be written is said with exit code 4, in words, and by no signal.
+#[test]
+fn a_limit_on_the_size_of_files_is_said_by_every_verb_that_writes() {
+    let host = Host::new();
+    host.alone();
+    let id = host.install(&Package::script("test.any", "sh", "exit 1\n"));
+    let other = Package::script("test.other", "sh", "exit 1\n");
+    let signed = host.signed(&other).display().to_string();
+    let unsigned = host.lay_out(&other).display().to_string();
+    let events = host.verified();
+    let files = ["new.key", "proof", "key"].map(|name| host.folder().join(name));
+    let [new_key, proof, key] = files
+        .each_ref()
+        .map(|file| file.to_str().unwrap().to_owned());
+    host.say(["keygen", "--out", &key]).expect(0);
+    let public = format!("{key}.pub");
+    let (state, private, anchor) = (host.state(), host.key(), host.folder().join("anchor"));
+    let verbs: [&[&str]; 10] = [
+        &["invoke", &id, "--text", "x"],
+        &["register", &signed],
+        &["disable", &id],
+        &["trust", "add", &public],
+        &["keygen", "--out", &new_key],
+        &["sign", &unsigned, "--key", private.to_str().unwrap()],
+        &["proof", "export", "system", "--out", &proof],
+        &["run", &unsigned, "--text", "x"],
+        &["init"],
+        &["--anchor", anchor.to_str().unwrap(), "init"],
+    ];
+    let command = |verb: &[&str]| {
+        let mut command = Command::new(binary());
+        // Each that makes a state makes one of its own.
+        let made = host.folder().join(format!("made{}", verb.len()));
+        let makes = verb.ends_with(&["init"]);
+        command
+            .arg("--state")
+            .arg(if makes { &made } else { &state });
+        command.arg("--json").args(verb);
+        command
+    };
+    for verb in verbs {
+        let said = with_file_blocks(0, &command(verb));
+        names_the_file_limit(&format!("{verb:?}"), &said);
+    }
+    for half in [&new_key, &proof] {
+        assert!(!Path::new(half).exists(), "half of {half} is left");
+    }
+    assert_eq!(host.verified(), events, "nothing was recorded");
+    // Nothing that was left is in the way.
+    for verb in verbs {
+        let code = i32::from(["invoke", "run"].contains(&verb[0]));
+        finish(command(verb), b"").expect(code);
+    }
+}
+
+/// The same where the limit is in the middle of an event: what was written of it is set aside by the next start, as on a full disk.
+#[test]
+fn an_event_that_a_file_limit_cuts_off_is_set_aside() {
+    let host = Host::new();
+    host.alone();
+    let id = host.install(&Package::script("test.any", "sh", "exit 1\n"));
+    let mut invoke = host.command();
+    invoke.args(["--json", "invoke", &id, "--text", "x"]);
+    let size = || fs::metadata(host.segment()).unwrap().len();
+    // So that other files of the gateway's, such as its launcher's program in memory, are below any limit.
+    while size() < 32 * 1024 {
+        host.say(["invoke", "test.nobody", "--text", "x"]).expect(1);
+    }
+    let block = file_block_bytes();
+    let quarantine = || in_folder(&host.state().join("quarantine")).len();
+    let (mut cut_off, mut ended_by) = (0, Vec::new());
+    // The next limits above the ledger's end: they cut off the INVOKE, then what closes it, until there is room for both.
+    for blocks in 1.. {
+        let limit = size() / block + blocks;
+        let (events, before) = (host.verified(), quarantine());
+        let said = with_file_blocks(limit, &invoke);
+        assert!(size() <= limit * block, "{said:?}");
+        if said.code != 4 {
+            said.expect(1);
+            break;
+        }
+        names_the_file_limit(&format!("{blocks} blocks"), &said);
+        host.say(["invoke", &id, "--text", "x"]).expect(1);
+        assert!(host.verified() > events, "it goes on");
+        cut_off += quarantine() - before;
+        ended_by.push(limit);
+    }
+    assert!(cut_off > 0, "no event was cut off by {ended_by:?}");
+}
+
+/// Says whether SIGXFSZ is held back or ignored in a plugin.
+const HOW_XFSZ_STANDS: &str = r#"int main(void) {
+    read_line();
+    sigset_t held;
+    struct sigaction action;
+    sigprocmask(SIG_SETMASK, 0, &held);
+    sigaction(SIGXFSZ, 0, &action);
+    answer(sigismember(&held, SIGXFSZ) || action.sa_handler != SIG_DFL ? "{\"usual\":false}" : "{\"usual\":true}");
+    return 0;
+}"#;
+
+/// A program is run from a copy in memory, which is a file as well. A plugin's own signals are the usual ones all the same.
+#[test]
+fn a_file_limit_below_a_programs_size_is_the_gateways_fault_and_said() {
+    let host = Host::new();
+    host.alone();
+    let program = c(HOW_XFSZ_STANDS, Link::Static);
+    let id = host.install(&Package::native("test.signals", &program));
+    let mut invoke = host.command();
+    invoke.args(["--json", "invoke", &id, "--text", "x"]);
+    let enough = program.len() as u64 / file_block_bytes() + 1;
+    let too_little = with_file_blocks(enough / 2, &invoke).expect(1).json();
+    assert_eq!(too_little["status"], "error", "{too_little}");
+    let notes = too_little["notes"].as_str().unwrap();
+    for words in ["the gateway could not run the plugin", "ulimit -f"] {
+        assert!(notes.contains(words), "{notes}");
+    }
+    let answered = with_file_blocks(enough, &invoke).expect(0).json();
+    assert_eq!(answered["result"]["data"]["usual"], true, "{answered}");
+    host.verified();
 }

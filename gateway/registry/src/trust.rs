@@ -212,9 +212,12 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
         }
         Error::io("create key file", path)(error)
     })?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(Error::io("write key file", path))
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half of a key is of no use, and would be in the way of the next attempt. If it stays, that attempt names it.
+        std::fs::remove_file(path).unwrap_or_default();
+    }
+    written.map_err(Error::io("write key file", path))
 }
 
 fn sync_folder(file: &Path) -> Result<(), Error> {

@@ -68,7 +68,10 @@ pub(crate) fn main(serve: ServeFn) -> ExitCode {
         quiet: cli.global.quiet,
         verbose: cli.global.verbose,
     };
-    let code = match run(cli, out, serve) {
+    let code = match signals::outlive_large_files()
+        .map_err(Error::Output)
+        .and_then(|()| run(cli, out, serve))
+    {
         Ok(answer) => answer.exit_code(),
         // The reader closed the pipe; that is its choice, not a failure.
         Err(Error::Output(source)) if source.kind() == io::ErrorKind::BrokenPipe => 0,

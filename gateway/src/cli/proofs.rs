@@ -53,7 +53,8 @@ fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
         Some(_) | None => Path::new("."),
     };
     let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
-    fresh.write_all(bytes)?;
+    // Not through the wrapper, whose errors name the passing file and hide the system's number.
+    fresh.as_file_mut().write_all(bytes)?;
     fresh.as_file().sync_all()?;
     fresh.persist(file)?;
     Ok(())

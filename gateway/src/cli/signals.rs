@@ -1,5 +1,5 @@
-//! What a signal that ends the command must not leave behind: the passing state of a one-shot, with its log's key. It changes
-//! nothing about the end itself, which is by that very signal.
+//! What signals do to the command. One that ends it must not leave the passing state of a one-shot behind, with its log's key; nothing
+//! changes about the end itself, which is by that very signal. One that would end it without a word is held back.
 
 use std::fs;
 use std::io;
@@ -8,6 +8,15 @@ use nix::sys::signal::{SigSet, Signal, raise};
 
 /// The signals by which people, terminals and service managers end a command.
 const ENDING: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+
+/// From now on a write beyond the largest file that this process may make (`RLIMIT_FSIZE`, setrlimit(2)) fails with `EFBIG`, as one on
+/// a full disk does, and the command says so; the signal that would come with it, and end the command, waits for ever. It must be
+/// called while there is one thread, so that every thread holds the signal back. Plugins have signals of their own: their launcher
+/// sets every one to its default.
+pub(super) fn outlive_large_files() -> io::Result<()> {
+    let too_large = SigSet::from_iter([Signal::SIGXFSZ]);
+    too_large.thread_block().map_err(io::Error::from)
+}
 
 /// From now on one of these signals first removes the passing folders. It must be called while there is one thread, so that
 /// every thread holds these signals back and only the one that is started here takes them.

@@ -38,7 +38,8 @@ pub(crate) fn sign(folder: &Path, key: &Path) -> Result<Signed, Error> {
 fn replace(folder: &Path, file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
-    fresh.write_all(bytes)?;
+    // Not through the wrapper, whose errors name the passing file and hide the system's number.
+    fresh.as_file_mut().write_all(bytes)?;
     fresh
         .as_file()
         .set_permissions(std::fs::Permissions::from_mode(0o644))?;

@@ -18,7 +18,7 @@ use super::metrics::{Gauges, Metrics};
 use super::pipeline::{StepThreads, overloaded};
 use super::prepare::{Prepared, Shelf, Taken};
 use super::record::{CallIds, Invoke, Outcome, Unkept};
-use super::refusal::{Turned, enabled, from_now, no_slot, open_circuit};
+use super::refusal::{Turned, enabled, from_now, no_slot, not_ready, open_circuit};
 use super::settings::DenialRules;
 use super::slots::{Slot, Slots};
 use crate::config::Config;
@@ -175,7 +175,7 @@ impl Router {
         let taken = self
             .shelf
             .take(&digest)
-            .map_err(|error| Turned::new(Cause::Package, chain(&error)))?;
+            .map_err(|error| not_ready(&error))?;
         let prepared = Arc::clone(&taken.prepared);
         let admitted =
             validator::admit_value(exchange.call.request, &prepared.manifest, &prepared.schemas)

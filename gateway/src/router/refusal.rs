@@ -10,8 +10,9 @@ use plugin_protocol::{shown, words};
 
 use super::breaker::Refused;
 use super::cause::Cause;
-use super::judge::CANCELLED_NOTES;
+use super::judge::{CANCELLED_NOTES, Judgement};
 use super::slots::NoSlot;
+use crate::error::{Error, chain};
 use registry::Registry;
 
 /// Why a call is answered without starting anything.
@@ -85,12 +86,29 @@ pub(super) fn enabled(
     }
 }
 
+/// Why a package could not be made ready: by its own fault, or where the system refused the gateway something, by the gateway's.
+pub(super) fn not_ready(error: &Error) -> Turned {
+    let Error::Sandbox(fault @ sandbox::Error::Io { .. }) = error else {
+        return Turned::new(Cause::Package, chain(error));
+    };
+    let Judgement {
+        status,
+        cause,
+        notes,
+        ..
+    } = Judgement::fault(fault);
+    Turned {
+        status,
+        ..Turned::new(cause, notes)
+    }
+}
+
 /// Why no slot came free, where `waiting_at_most` calls may wait.
 pub(super) fn no_slot(reason: NoSlot, waiting_at_most: usize) -> Turned {
     let notes = match reason {
         NoSlot::Cancelled => return Turned::cancelled(),
         NoSlot::LineFull => format!(
-            "{}: {waiting_at_most} calls are waiting already: try again later",
+            "{}: as many calls as may wait are waiting already ({waiting_at_most} of all plugins, of one at most three quarters): try again later",
             words::OVERLOADED
         ),
         NoSlot::TooLate => format!(

@@ -1,7 +1,8 @@
 //! Who may run now: a limit on concurrent calls, per plugin and in total, with a bounded queue.
 //!
-//! A free slot goes to the call that has waited longest among those whose plugin has room. No call waits beyond
-//! its own deadline.
+//! A free slot goes to the plugin that runs least among those that have room, and of its calls to the one that has waited longest. No
+//! plugin takes the last slots, nor the last places of the queue: however many calls are made of one, another's find a place. No call
+//! waits beyond its own deadline.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select_biased};
 use plugin_protocol::ids::PluginId;
 
+use crate::config::leaves_some;
 use sandbox::Cancel;
 
 /// The places of all plugins.
@@ -136,7 +138,12 @@ impl Drop for Slot {
 
 impl State {
     fn has_room(&self, plugin: &PluginId, limit: usize) -> bool {
-        self.running < self.at_once && self.by_plugin.get(plugin).copied().unwrap_or(0) < limit
+        let running = self.running_of(plugin);
+        running < limit && leaves_some(running, self.at_once.saturating_sub(self.running))
+    }
+
+    fn running_of(&self, plugin: &PluginId) -> usize {
+        self.by_plugin.get(plugin).copied().unwrap_or(0)
     }
 
     fn waits(&self, plugin: &PluginId) -> bool {
@@ -144,7 +151,10 @@ impl State {
     }
 
     fn queue(&mut self, plugin: &PluginId, limit: usize) -> Result<(u64, Receiver<()>), NoSlot> {
-        if self.waiting.len() >= self.waiting_at_most {
+        let of_plugin = |waiter: &&Waiter| waiter.plugin == *plugin;
+        let waiting = self.waiting.iter().filter(of_plugin).count();
+        let free = self.waiting_at_most.saturating_sub(self.waiting.len());
+        if !leaves_some(waiting, free) {
             return Err(NoSlot::LineFull);
         }
         let (wake, turn) = bounded(1);
@@ -174,21 +184,22 @@ impl State {
         }
     }
 
-    /// Gives the free slot to the first waiter whose plugin has room.
+    /// Gives what is free to waiters whose plugin has room.
     fn wake_next(&mut self) {
-        let able = |state: &Self| {
-            state
-                .waiting
-                .iter()
-                .position(|waiter| state.has_room(&waiter.plugin, waiter.limit))
-        };
-        while let Some(waiter) = able(self).and_then(|at| self.waiting.remove(at)) {
+        while let Some(waiter) = self.next_waiter().and_then(|at| self.waiting.remove(at)) {
             self.occupy(&waiter.plugin);
-            if waiter.wake.send(()).is_ok() {
-                return;
+            if waiter.wake.send(()).is_err() {
+                self.vacate(&waiter.plugin);
             }
-            self.vacate(&waiter.plugin);
         }
+    }
+
+    /// Whose turn it is: of the plugins with room the one that runs least, so that a long queue of one holds up no other.
+    fn next_waiter(&self) -> Option<usize> {
+        let waiting = self.waiting.iter().enumerate();
+        let able = waiting.filter(|(_, waiter)| self.has_room(&waiter.plugin, waiter.limit));
+        let first = able.min_by_key(|(at, waiter)| (self.running_of(&waiter.plugin), *at));
+        first.map(|(at, _)| at)
     }
 }
 
@@ -205,6 +216,8 @@ mod tests {
 
     /// A short line, so that a test can fill it.
     const WAITING: usize = 16;
+    /// Three quarters of it.
+    const MOST_OF_ONE: usize = 12;
 
     fn plugin(name: &str) -> PluginId {
         PluginId::parse(name).unwrap()
@@ -248,10 +261,10 @@ mod tests {
         let held = slots.take(&plugin("p.one"), 1, soon(), None).unwrap();
         let far = Instant::now() + Duration::from_secs(30);
         std::thread::scope(|scope| {
-            let waiters: Vec<_> = (0..WAITING)
+            let waiters: Vec<_> = (0..MOST_OF_ONE)
                 .map(|_| scope.spawn(|| slots.take(&plugin("p.one"), 1, far, None).map(drop)))
                 .collect();
-            while lock(&slots.state).waiting.len() < WAITING {
+            while lock(&slots.state).waiting.len() < MOST_OF_ONE {
                 std::thread::yield_now();
             }
             assert_eq!(
@@ -268,6 +281,50 @@ mod tests {
             (state.running, state.by_plugin.len(), state.waiting.len()),
             (0, 0, 0)
         );
+    }
+
+    #[test]
+    fn no_plugin_takes_the_last_slots() {
+        let slots = Slots::new(64, 0);
+        let take_all = |name: &str| -> Vec<Slot> {
+            let one = || slots.take(&plugin(name), usize::MAX, soon(), None);
+            std::iter::from_fn(|| one().ok()).collect()
+        };
+        let greedy = take_all("p.greedy");
+        assert_eq!(greedy.len(), 48);
+        let other = take_all("p.other");
+        assert_eq!(other.len(), 12);
+        let honest = slots.take(&plugin("p.honest"), 1, soon(), None);
+        assert!(honest.is_ok());
+    }
+
+    #[test]
+    fn a_long_queue_of_one_plugin_neither_holds_up_nor_turns_away_another() {
+        let slots = Slots::new(2, WAITING);
+        let far = Instant::now() + Duration::from_secs(30);
+        let greedy = || slots.take(&plugin("p.greedy"), 9, far, None);
+        let (first, second) = (greedy().unwrap(), greedy().unwrap());
+        std::thread::scope(|scope| {
+            let queued = |name: &'static str| {
+                let (slots, before) = (&slots, slots.counts().1);
+                let waiter = scope.spawn(move || slots.take(&plugin(name), 9, far, None));
+                while slots.counts().1 == before {
+                    std::thread::yield_now();
+                }
+                waiter
+            };
+            let ahead: Vec<_> = (0..MOST_OF_ONE).map(|_| queued("p.greedy")).collect();
+            assert_eq!(greedy().unwrap_err(), NoSlot::LineFull);
+            let honest = queued("p.honest");
+            drop(first);
+            let honest = honest.join().unwrap();
+            assert!(honest.is_ok(), "the first slot is for who has none");
+            assert_eq!(slots.counts(), (2, MOST_OF_ONE));
+            drop((honest, second));
+            for waiter in ahead {
+                drop(waiter.join().unwrap().unwrap());
+            }
+        });
     }
 
     #[test]

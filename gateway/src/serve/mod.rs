@@ -44,7 +44,7 @@
 //!
 //! # Bounds
 //! The host may have `calls_at_once` + `calls_waiting` calls in flight, and as many bytes of requests and unread
-//! answers as `channel.max_held_bytes`. A call beyond is answered at once: `invoke` and each step of `invokePipeline`
+//! answers as `channel.max_held_bytes`; of one plugin three times as many as are left free. A call beyond is answered at once: `invoke` and each step of `invokePipeline`
 //! with `status: "rejected"` and `overloaded` in `notes`; what is cheap is carried out all the same. A host
 //! that does not read its answers is not read from any more once 64 answers wait and the calls in flight
 //! are finished; nothing is lost, and all goes on when it reads again.
@@ -103,9 +103,6 @@ pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
     // Before any thread starts, so that every thread inherits the mask and one of them alone waits for signals.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
     signals.thread_block().map_err(io::Error::from)?;
-    // With SIGXFSZ blocked, a write beyond RLIMIT_FSIZE (setrlimit(2)) fails with an error, as on a full disk.
-    let too_large = SigSet::from_iter([Signal::SIGXFSZ]);
-    too_large.thread_block().map_err(io::Error::from)?;
     // Each call in flight holds a few descriptors; when they run out, calls are answered `overloaded`.
     drop(rlimit::increase_nofile_limit(u64::MAX));
     let log = log::start(options.format, options.level)?;

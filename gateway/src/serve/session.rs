@@ -13,6 +13,7 @@ use super::hub::{Busy, Hub, StopReason};
 use super::message::{self, Call, Fault, Id, answer};
 use super::task::{self, Caller, Long, Quick, Task};
 use super::{subscribe, work};
+use crate::config::leaves_some;
 use crate::error::rpc;
 use crate::operator::version;
 use sandbox::Cancel;
@@ -39,15 +40,25 @@ pub(super) struct Session {
     /// Disconnected when the writer has ended.
     written: Receiver<()>,
     flights: Mutex<HashMap<Id, Arc<Cancel>>>,
-    under_way: AtomicUsize,
+    under_way: Mutex<UnderWay>,
     held_bytes: Arc<AtomicUsize>,
     subscription: Mutex<Option<Arc<Cancel>>>,
+}
+
+/// How many calls are under way in a session.
+#[derive(Debug, Default)]
+struct UnderWay {
+    all: usize,
+    /// Those that name one plugin.
+    by_plugin: HashMap<String, usize>,
 }
 
 /// A call that is under way in this session.
 struct Flight {
     session: Arc<Session>,
     id: Option<Id>,
+    /// The one plugin that it asks for.
+    plugin: Option<String>,
     cancel: Arc<Cancel>,
     bytes: usize,
     _busy: Busy,
@@ -74,7 +85,7 @@ impl Session {
             abandoned: Cancel::new()?,
             written,
             flights: Mutex::default(),
-            under_way: AtomicUsize::new(0),
+            under_way: Mutex::default(),
             held_bytes: Arc::clone(&held_bytes),
             subscription: Mutex::default(),
         });
@@ -165,7 +176,7 @@ impl Session {
     }
 
     fn long(self: &Arc<Self>, id: Option<Id>, task: Long, bytes: usize) {
-        let flight = match self.begin(id.clone(), bytes) {
+        let flight = match self.begin(id.clone(), task.plugin(), bytes) {
             Ok(flight) => flight,
             Err(reason) => return self.overloaded(id.as_ref(), &task, &reason),
         };
@@ -191,14 +202,17 @@ impl Session {
     }
 
     /// Takes a call into the session, where there is room for it.
-    fn begin(self: &Arc<Self>, id: Option<Id>, bytes: usize) -> Result<Flight, String> {
+    fn begin(
+        self: &Arc<Self>,
+        id: Option<Id>,
+        plugin: Option<&str>,
+        bytes: usize,
+    ) -> Result<Flight, String> {
         let most = match self.caller {
             Caller::Host => self.hub.in_flight,
             Caller::Operator => OPERATOR_IN_FLIGHT,
         };
-        if self.under_way.load(Ordering::SeqCst) >= most {
-            return Err(format!("{most} calls are in flight already"));
-        }
+        self.under_way().room(most, plugin)?;
         if self.held_bytes.load(Ordering::SeqCst) + bytes > self.hub.settings.max_held_bytes {
             let held = self.hub.settings.max_held_bytes;
             return Err(format!(
@@ -207,7 +221,8 @@ impl Session {
         }
         let cancel = Cancel::new().map_err(|error| format!("no descriptor is left ({error})"))?;
         let cancel = Arc::new(cancel);
-        self.under_way.fetch_add(1, Ordering::SeqCst);
+        // Only the thread that reads begins calls, so that there is still room.
+        self.under_way().add(plugin);
         self.held_bytes.fetch_add(bytes, Ordering::SeqCst);
         if let Some(id) = &id {
             self.lock().insert(id.clone(), Arc::clone(&cancel));
@@ -215,6 +230,7 @@ impl Session {
         Ok(Flight {
             session: Arc::clone(self),
             id,
+            plugin: plugin.map(str::to_owned),
             cancel,
             bytes,
             _busy: self.hub.begin(),
@@ -302,10 +318,52 @@ impl Session {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn under_way(&self) -> MutexGuard<'_, UnderWay> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn subscription(&self) -> MutexGuard<'_, Option<Arc<Cancel>>> {
         self.subscription
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl UnderWay {
+    /// Whether one more call fits in `most`; no plugin takes the last places.
+    fn room(&self, most: usize, plugin: Option<&str>) -> Result<(), String> {
+        let free = most.saturating_sub(self.all);
+        let of_plugin = plugin.and_then(|plugin| self.by_plugin.get(plugin));
+        let of_plugin = of_plugin.copied().unwrap_or(0);
+        if free == 0 {
+            Err(format!("{most} calls are in flight already"))
+        } else if !leaves_some(of_plugin, free) {
+            Err(format!(
+                "{of_plugin} calls of this plugin are in flight already, and the rest is for others"
+            ))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn add(&mut self, plugin: Option<&str>) {
+        self.all += 1;
+        if let Some(plugin) = plugin {
+            *self.by_plugin.entry(plugin.to_owned()).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, plugin: Option<&str>) {
+        self.all -= 1;
+        let Some(plugin) = plugin else { return };
+        if let Some(count) = self.by_plugin.get_mut(plugin) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_plugin.remove(plugin);
+            }
+        }
     }
 }
 
@@ -324,7 +382,7 @@ impl Drop for Flight {
         self.session
             .held_bytes
             .fetch_sub(self.bytes, Ordering::SeqCst);
-        self.session.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.session.under_way().remove(self.plugin.as_deref());
     }
 }
 

@@ -93,6 +93,26 @@ pub(super) struct TrustAdd {
 }
 
 impl Long {
+    /// The one plugin that it asks for, as the host named it.
+    pub(super) fn plugin(&self) -> Option<&str> {
+        match self {
+            Self::Invoke(Invoke { plugin_id, .. })
+            | Self::OperatorInvoke(Invoke { plugin_id, .. }) => Some(plugin_id),
+            Self::Pipeline(_)
+            | Self::ValidateManifest(_)
+            | Self::Register(_)
+            | Self::OperatorRegister(_)
+            | Self::Enable(_)
+            | Self::Disable(_)
+            | Self::List
+            | Self::ExportProof(_)
+            | Self::VerifyLedger
+            | Self::TrustAdd(_)
+            | Self::TrustRemove(_)
+            | Self::Erase(_) => None,
+        }
+    }
+
     /// The request that is in it, as the host sent it.
     pub(super) fn request(&self) -> Option<&Value> {
         match self {

@@ -6,6 +6,7 @@ pub mod files;
 pub mod jail;
 pub mod kernel;
 pub mod memory;
+pub mod neighbours;
 pub mod network;
 pub mod poison;
 pub mod processes;

@@ -1,14 +1,15 @@
 //! Takes the reports of forbidden calls, which all plugins of one launcher send to one listener, to the run that each is of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::denial::judge::{self, Answer, Judgement};
 use crate::denial::run::{Fate, Run};
+use crate::descriptor::above_stdio;
 use crate::error::{Error, While};
 use crate::plan::limits::THREADS_MAX;
 use crate::sys::notify::{self, Notification};
@@ -18,13 +19,22 @@ use crate::sys::wait;
 /// each waiting thread makes one, and a plugin has at most 64.
 const UNCLAIMED_MAX: usize = 1024;
 
-/// The most reports that the keeper takes before it looks whether its launcher is still there.
+/// The most reports that the keeper answers before it looks whether its launcher is still there.
 const TAKEN_MAX: usize = 256;
+
+#[cfg(test)]
+thread_local! {
+    /// The processes whose reports this thread judged.
+    pub(crate) static JUDGED: std::cell::RefCell<std::collections::BTreeSet<i32>> = const {
+        std::cell::RefCell::new(std::collections::BTreeSet::new())
+    };
+}
 
 /// The listener of one launcher and the runs that it may report.
 ///
-/// Plugins can report without end: each harmless question is answered, and asked again. So nobody waits for the listener to
-/// fall silent, and nothing is judged under the lock that every run needs.
+/// Plugins can report without end: each harmless question is answered, and asked again. So a run that looks for its own reports answers
+/// nobody else's: it puts them off for the keeper, and whoever waits for an answer cannot ask again meanwhile. Nothing is judged under
+/// the lock that every run needs.
 #[derive(Debug)]
 pub(crate) struct Reports {
     listener: OwnedFd,
@@ -33,28 +43,42 @@ pub(crate) struct Reports {
     /// How many runs wait for that. The keeper lets them go first.
     waiting: AtomicUsize,
     state: Mutex<State>,
+    /// Readable where something was put off.
+    put_off: OwnedFd,
 }
 
 #[derive(Debug, Default)]
 struct State {
     runs: BTreeMap<i32, Arc<Run>>,
     unclaimed: Vec<Notification>,
+    /// Taken by another run than the one they are of, oldest first. Each is of a thread that waits, so that there are few.
+    put_off: VecDeque<(Arc<Run>, Notification)>,
 }
 
 impl Reports {
     /// Nobody is running yet.
-    pub(crate) fn new(listener: OwnedFd) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the kernel has no descriptor to give.
+    pub(crate) fn new(listener: OwnedFd) -> Result<Self, Error> {
+        let put_off = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        Ok(Self {
             listener,
             reading: Mutex::default(),
             waiting: AtomicUsize::new(0),
             state: Mutex::default(),
-        }
+            put_off: above_stdio(put_off.during("make an event")?)?,
+        })
     }
 
-    /// Readable when there is something to take.
+    /// Readable when a plugin has reported.
     pub(crate) fn listener(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()
+    }
+
+    /// Readable when there are reports that were taken and put off.
+    pub(crate) fn put_off(&self) -> BorrowedFd<'_> {
+        self.put_off.as_fd()
     }
 
     /// From now on, reports of this run's process are its own.
@@ -67,51 +91,103 @@ impl Reports {
 
     /// Ends that. It must come before the process is reaped, as its number may then be another's.
     pub(crate) fn release(&self, run: &Run) {
-        self.state().runs.remove(&run.child.pid);
+        let mut state = self.state();
+        state.runs.remove(&run.child.pid);
+        state
+            .put_off
+            .retain(|(of, _)| of.child.pid != run.child.pid);
     }
 
-    /// Takes the reports that are there, also while more of them come. When it returns, each that came before it was called
-    /// has been dealt with: they come in order, and each thread makes one, of the runs that are known and of those to come.
-    pub(crate) fn take_all(&self) -> Result<(), Error> {
+    /// Deals with each report of this run that came before it was called, also while others report without end. Theirs are put off, and
+    /// nobody answers them as long as this goes on: so each of their threads has one report at most in its way.
+    pub(crate) fn take_own(&self, own: &Run) -> Result<(), Error> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-        let of_runs = self.state().runs.len().saturating_mul(THREADS_MAX);
-        let most = of_runs.saturating_add(UNCLAIMED_MAX);
+        let (before, of_runs) = {
+            let mut state = self.state();
+            (state.put_off_of(own), state.runs.len())
+        };
+        let judged = before.iter().map(|report| self.judge(own, report));
+        judged.fold(Ok(()), Result::and)?;
+        let most = of_runs
+            .saturating_mul(THREADS_MAX)
+            .saturating_add(UNCLAIMED_MAX);
         for _ in 0..most {
-            if !self.take_one(&reading)? {
-                break;
+            match self.next()? {
+                Next::None => break,
+                Next::Settled => {}
+                Next::Of(run, report) if run.child.pid == own.child.pid => {
+                    self.judge(&run, &report)?;
+                }
+                Next::Of(run, report) => {
+                    self.state().put_off.push_back((run, report));
+                    self.wake_keeper();
+                }
             }
         }
         Ok(())
     }
 
-    /// Takes some of the reports that are there, and lets whoever waits for them go first.
+    /// Takes some of the reports that are there, and lets whoever looks for its own go first. For the keeper, which alone answers what was
+    /// put off.
     pub(crate) fn take_some(&self) -> Result<(), Error> {
-        for _ in 0..TAKEN_MAX {
+        self.clear_wake();
+        let taken = self.take_up_to(TAKEN_MAX);
+        // The listener knows nothing of what was put off.
+        if !self.state().put_off.is_empty() {
+            self.wake_keeper();
+        }
+        taken
+    }
+
+    fn take_up_to(&self, most: usize) -> Result<(), Error> {
+        for _ in 0..most {
             if self.waiting.load(Ordering::Relaxed) > 0 {
                 std::thread::yield_now();
                 break;
             }
-            let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-            if !self.take_one(&reading)? {
-                break;
+            let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = self.state().put_off.pop_front();
+            let next = match before {
+                Some((run, report)) => Next::Of(run, report),
+                None => self.next()?,
+            };
+            match next {
+                Next::None => break,
+                Next::Settled => {}
+                Next::Of(run, report) => self.judge(&run, &report)?,
             }
         }
         Ok(())
     }
 
-    /// Takes one report; false when there is none.
-    fn take_one(&self, _reading: &MutexGuard<'_, ()>) -> Result<bool, Error> {
+    /// The next report and the run that it is of. Only for who holds `reading`.
+    fn next(&self) -> Result<Next, Error> {
         if !self.is_readable()? {
-            return Ok(false);
+            return Ok(Next::None);
         }
         let received =
             notify::receive(self.listener()).during("receive a report of a forbidden call")?;
-        if let Some(report) = received {
-            self.place(report)?;
-        }
-        Ok(true)
+        Ok(received.map_or(Next::Settled, |report| self.place(report)))
+    }
+
+    fn wake_keeper(&self) {
+        let woken = rustix::io::write(&self.put_off, &1_u64.to_ne_bytes());
+        // A full counter wakes as well, and nothing else can fail.
+        debug_assert!(
+            matches!(woken, Ok(_) | Err(rustix::io::Errno::AGAIN)),
+            "an event can be counted"
+        );
+    }
+
+    fn clear_wake(&self) {
+        let cleared = rustix::io::read(&self.put_off, &mut [0; 8]);
+        // Where it is not set there is nothing to clear, and nothing else can fail.
+        debug_assert!(
+            matches!(cleared, Ok(_) | Err(rustix::io::Errno::AGAIN)),
+            "an event can be cleared"
+        );
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -130,22 +206,24 @@ impl Reports {
         }
     }
 
-    fn place(&self, report: Notification) -> Result<(), Error> {
+    /// Finds the run that a report is of; keeps the report where nobody has claimed it yet.
+    fn place(&self, report: Notification) -> Next {
         let mut state = self.state();
-        let Some(run) = state.find(report.pid) else {
-            state
-                .unclaimed
-                .retain(|report| notify::is_valid(self.listener(), report.id));
-            if state.unclaimed.len() < UNCLAIMED_MAX {
-                state.unclaimed.push(report);
-            }
-            return Ok(());
-        };
-        drop(state);
-        self.judge(&run, &report)
+        if let Some(run) = state.find(report.pid) {
+            return Next::Of(run, report);
+        }
+        state
+            .unclaimed
+            .retain(|report| notify::is_valid(self.listener(), report.id));
+        if state.unclaimed.len() < UNCLAIMED_MAX {
+            state.unclaimed.push(report);
+        }
+        Next::Settled
     }
 
     fn judge(&self, run: &Run, report: &Notification) -> Result<(), Error> {
+        #[cfg(test)]
+        JUDGED.with_borrow_mut(|judged| judged.insert(run.child.pid));
         let (fate, answer) = match judge::judge(self.listener(), report, run.asker) {
             Judgement::Gone => return Ok(()),
             Judgement::Abort if run.abort() == Fate::Ends => {
@@ -191,7 +269,28 @@ impl Reports {
     }
 }
 
+/// What a look at the listener brought.
+#[derive(Debug)]
+enum Next {
+    /// There is no report.
+    None,
+    /// One that needs nothing more for now.
+    Settled,
+    /// One of this run.
+    Of(Arc<Run>, Notification),
+}
+
 impl State {
+    /// Removes the reports of this run that another took, oldest first.
+    fn put_off_of(&mut self, own: &Run) -> Vec<Notification> {
+        let (its, others) = std::mem::take(&mut self.put_off)
+            .into_iter()
+            .partition(|(run, _): &(Arc<Run>, _)| run.child.pid == own.child.pid);
+        self.put_off = others;
+        let its: VecDeque<(Arc<Run>, Notification)> = its;
+        its.into_iter().map(|(_, report)| report).collect()
+    }
+
     /// Adds a run; returns the reports that were waiting for it.
     fn claim(&mut self, run: &Arc<Run>) -> Vec<Notification> {
         self.runs.insert(run.child.pid, Arc::clone(run));

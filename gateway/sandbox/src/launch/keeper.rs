@@ -102,18 +102,19 @@ fn watch(process: &OwnedFd, to_watch: &Receiver<Option<Arc<Reports>>>) {
     let reports = to_watch.recv().ok().flatten();
     let ended = (process.as_fd(), PollFlags::IN);
     loop {
-        let reported = reports
-            .as_ref()
-            .map(|reports| (reports.listener(), PollFlags::IN));
-        match wait_for([Some(ended), reported], FOREVER) {
-            Ok([false, true]) => {
-                let taken = reports.as_ref().map(|reports| reports.take_some());
+        let readable = |fd| (fd, PollFlags::IN);
+        let reports = reports.as_deref();
+        let reported = reports.map(|reports| readable(reports.listener()));
+        let put_off = reports.map(|reports| readable(reports.put_off()));
+        match wait_for([Some(ended), reported, put_off], FOREVER) {
+            Ok([true, ..]) | Err(_) => break,
+            Ok([_, false, false]) => {}
+            Ok(_) => {
+                let taken = reports.map(Reports::take_some);
                 if let Some(Err(error)) = taken {
                     tracing::error!(%error, "reports of forbidden calls cannot be taken");
                 }
             }
-            Ok([false, false]) => {}
-            Ok([true, _]) | Err(_) => break,
         }
     }
     let reaped = wait::kill(process).and_then(|()| wait::reap(process));

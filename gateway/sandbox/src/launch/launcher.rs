@@ -157,7 +157,7 @@ impl Launcher {
             let listener = listener
                 .ok_or(rustix::io::Errno::BADMSG)
                 .during("receive a filter's listener")?;
-            self.reports = Some(Arc::new(Reports::new(listener)));
+            self.reports = Some(Arc::new(Reports::new(listener)?));
         }
         Ok(())
     }

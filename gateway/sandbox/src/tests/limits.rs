@@ -288,6 +288,30 @@ fn stderr_keeps_its_tail() {
 }
 
 #[test]
+fn stderr_without_end_is_read_at_a_pace() {
+    /// Twice the tail and one read are the most that is taken at once.
+    const READ_MAX: u64 = 4 * STDERR_TAIL_BYTES as u64;
+    const UNPACED: u64 = 1 << 20;
+    let source =
+        "int main(void) { request(); static char b[65536]; for (;;) write(2, b, sizeof b); }";
+    let folder = package(&[]);
+    let entry = program(source, Link::Static);
+    let limits = Limits {
+        cpu: Duration::from_secs(20),
+        ..limits()
+    };
+    let begun = Instant::now();
+    let report = run_within(&sandbox(), &entry, folder.path(), "{}\n", SHORT, limits);
+    let pauses = u64::try_from(begun.elapsed().as_millis()).unwrap() / 2;
+    assert_eq!(report.end, End::TimedOut);
+    let read = report.stderr.dropped + STDERR_TAIL_BYTES as u64;
+    assert!(read > UNPACED, "{read} bytes show nothing");
+    // However fast or slow this machine is: after each read there is a pause of 2 ms.
+    let most = UNPACED + (pauses + 2) * READ_MAX;
+    assert!(read <= most, "{read} bytes in {pauses} pauses");
+}
+
+#[test]
 fn an_unread_request_blocks_nobody() {
     let folder = package(&[]);
     let input = format!("{}\n", "x".repeat(4 << 20));

@@ -13,6 +13,7 @@ use super::support::{
     Link, alone, alone_under, children, children_of, compile, is_root, launchers_of, limits, made,
     package, program, run, run_within, sandbox, soon, text, wait_for,
 };
+use crate::denial::reports::JUDGED;
 use crate::error::Error;
 use crate::filter::Wanted;
 use crate::host::rehearsal;
@@ -50,38 +51,53 @@ fn flood() {
     /// More of them keep the gateway busier, until the machine does nothing else.
     const FLOODS: usize = 2;
     const TIME: Duration = Duration::from_secs(2);
+    /// Calls beside them.
+    const NEIGHBOURS: usize = 20;
     let sandbox = sandbox();
     let folder = package(&[]);
     let echo = program("int main(void) { request(); answer(line); }", Link::Static);
     let floods = program(FLOOD, Link::Static);
-    let over = AtomicBool::new(false);
+    let released = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let one = || {
-            let limits = Limits {
-                cpu: Duration::from_secs(20),
-                ..limits()
-            };
-            let report = run_within(&sandbox, &floods, folder.path(), "{}\n", TIME, limits);
-            over.store(true, Ordering::SeqCst);
-            report
+        // One after the other, as each is ended after so many reports.
+        let without_end = || {
+            while !released.load(Ordering::SeqCst) {
+                let limits = Limits {
+                    cpu: Duration::from_secs(20),
+                    ..limits()
+                };
+                let report = run_within(&sandbox, &floods, folder.path(), "{}\n", TIME, limits);
+                let ended = matches!(report.end, End::Flood(_) | End::TimedOut);
+                assert!(ended, "{report:?}");
+                assert!(report.probes > 0);
+            }
         };
-        let all: Vec<_> = (0..FLOODS).map(|_| scope.spawn(one)).collect();
+        let _release = Release(&released);
+        for _ in 0..FLOODS {
+            scope.spawn(without_end);
+        }
         wait_for(
             || children_of(std::process::id()),
             |found| found.len() == FLOODS,
         );
-        // All static programs have the same launcher, and so the same listener.
-        for _ in 0..3 {
+        // All static programs have the same launcher, and so the same listener. The floods go on until these calls have ended, so that
+        // whoever waited for them would wait for ever; and the thread of a call that reports nothing does nothing for those that do.
+        for _ in 0..NEIGHBOURS {
             let answered = run(&sandbox, &echo, folder.path(), "{}\n");
             assert_eq!(text(&answered), "{}\n");
         }
-        for flood in all {
-            let report = flood.join().unwrap();
-            let ended = matches!(report.end, End::Flood(_) | End::TimedOut);
-            assert!(ended, "{report:?}");
-            assert!(report.probes > 0);
-        }
+        let judged = JUDGED.with_borrow(Clone::clone);
+        assert!(judged.is_empty(), "reports of {judged:?} were judged");
     });
+}
+
+/// Lets the floods end, also where the test fails.
+struct Release<'a>(&'a AtomicBool);
+
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// A launcher of static programs, and what it needs.

@@ -153,6 +153,12 @@ impl TailBuffer {
         Ok(progress)
     }
 
+    /// How many bytes were read.
+    pub(crate) fn total(&self) -> u64 {
+        let kept = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
+        self.dropped.saturating_add(kept)
+    }
+
     fn trim(&mut self) {
         let surplus = self.bytes.len().saturating_sub(STDERR_TAIL_BYTES);
         self.bytes.drain(..surplus);

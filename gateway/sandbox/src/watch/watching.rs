@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
-use crate::denial::reports::Reports;
 use crate::denial::run::Run;
 use crate::descriptor::wait_for;
 use crate::error::{Error, While};
@@ -27,6 +26,13 @@ const EXIT_GRACE: Duration = Duration::from_millis(50);
 
 /// The shortest time between two looks at the plugin's processor clock, so that a busy plugin costs us little.
 const CPU_LOOK: Duration = Duration::from_millis(5);
+
+/// How much a plugin may write to stderr before it is read at a pace, in bytes: more than any honest log of one call.
+const STDERR_UNPACED_BYTES: u64 = 1 << 20;
+
+/// How long stderr is left alone after each read beyond that. All that is read is work of the gateway's, of which only the tail is kept; at
+/// this pace, some 30 MiB a second, it takes less than a hundredth of a processor, and the plugin waits for its pipe.
+const STDERR_PAUSE: Duration = Duration::from_millis(2);
 
 /// A started plugin and our ends of everything between us.
 #[derive(Debug)]
@@ -83,6 +89,8 @@ struct Watch<'a> {
     answer: Vec<u8>,
     newline_at: Option<usize>,
     stderr: TailBuffer,
+    /// When stderr is read again, where it is left alone.
+    stderr_again: Option<Instant>,
     /// When to stop waiting for more after an answer.
     grace: Option<Instant>,
     cause: Option<Cause>,
@@ -99,6 +107,7 @@ pub(crate) fn watch<'a>(started: Started<'a>, job: &'a Job<'a>) -> Result<Seen, 
         answer: Vec::new(),
         newline_at: None,
         stderr: TailBuffer::default(),
+        stderr_again: None,
         grace: None,
         cause: None,
     };
@@ -148,7 +157,7 @@ impl Watch<'_> {
             }
             if self.cause.is_some() {
                 // What the plugin did before it is ended counts, also when nobody has looked at it yet.
-                return reports.map_or(Ok(()), Reports::take_all);
+                return reports.map_or(Ok(()), |reports| reports.take_own(&self.started.run));
             }
             if ready.orphaned {
                 return Err(Error::LauncherGone);
@@ -157,13 +166,16 @@ impl Watch<'_> {
     }
 
     /// Sleeps until something is ready or the next time to look at a clock.
-    fn wait(&self) -> Result<Ready, Error> {
+    fn wait(&mut self) -> Result<Ready, Error> {
+        self.stderr_again = self.stderr_again.filter(|again| *again > Instant::now());
+        let stderr = self.started.stderr.pending();
+        let stderr = stderr.filter(|_| self.stderr_again.is_none());
         let started = &self.started;
         let sources = [
             Some((started.run.child.pidfd.as_fd(), PollFlags::IN)),
             started.feed.pending().map(|fd| (fd, PollFlags::OUT)),
             started.stdout.pending().map(|fd| (fd, PollFlags::IN)),
-            started.stderr.pending().map(|fd| (fd, PollFlags::IN)),
+            stderr.map(|fd| (fd, PollFlags::IN)),
             Some((started.launcher.process(), PollFlags::IN)),
             self.job
                 .cancel
@@ -192,7 +204,12 @@ impl Watch<'_> {
         let cpu_left = self.job.limits.cpu.saturating_sub(cpu) / processors();
         let look = self.started.look.as_ref();
         let memory_left = look.map_or(Duration::MAX, |look| look.time_left(now));
-        left.min(cpu_left.max(CPU_LOOK)).min(memory_left)
+        let stderr_left = self
+            .stderr_again
+            .map_or(Duration::MAX, |again| again.saturating_duration_since(now));
+        left.min(cpu_left.max(CPU_LOOK))
+            .min(memory_left)
+            .min(stderr_left)
     }
 
     fn read_stdout(&mut self) -> Result<(), Error> {
@@ -235,7 +252,11 @@ impl Watch<'_> {
     }
 
     fn read_stderr(&mut self) -> Result<(), Error> {
-        self.stderr.read(&mut self.started.stderr).map(drop)
+        self.stderr.read(&mut self.started.stderr)?;
+        if self.stderr.total() > STDERR_UNPACED_BYTES {
+            self.stderr_again = Some(Instant::now() + STDERR_PAUSE);
+        }
+        Ok(())
     }
 
     fn check_time(&mut self, cancelled: bool) {
