@@ -1,5 +1,6 @@
 //! A program as a sealed copy in memory, so that what was verified is what runs.
 
+pub(crate) mod dynamic;
 pub(crate) mod elf;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -21,7 +21,7 @@ use crate::plan::interpreter::Interpreter;
 use crate::plan::layout::PACKAGE_FOLDER;
 use crate::plan::limits::{Caps, Reserve, caps_of_run, limits_of_run};
 use crate::plan::places::{LIBRARY_FOLDERS, Places};
-use crate::plan::runtimes::{Runtime, Runtimes, WORKER_RUNTIME, WORKER_SHIM};
+use crate::plan::runtimes::{Runtime, Runtimes, WORKER_RUNTIME, WORKER_SHIM, is_musl};
 use crate::sys::launcher::wire::{ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, MANIFEST_ARGUMENTS_MAX};
 
 /// The name that a native program is started under.
@@ -71,6 +71,10 @@ pub(crate) struct Plan {
     /// Whether it may ask for its terminal, in vain.
     pub(crate) asks_for_terminal: bool,
     pub(crate) extra_calls: Vec<String>,
+    /// The interpreter's runtime.
+    runtime: Option<Arc<Runtime>>,
+    /// Whether what it prints goes where errors go: it is no answer.
+    pub(crate) prints: bool,
 }
 
 impl Plan {
@@ -131,11 +135,33 @@ impl Plan {
             asks_name_service: false,
             asks_for_terminal: false,
             extra_calls: Vec::new(),
+            runtime: None,
+            prints: false,
         })
     }
 
+    /// The question to the loader of this plan's interpreter what libraries it would take, as long as that has not been compared; it sees
+    /// just what the plan's plugin would.
+    ///
+    /// # Errors
+    /// When the interpreter or its loader cannot be opened.
+    pub(crate) fn question(&self, job: &Job<'_>) -> Result<Option<(Arc<Runtime>, Self)>, Error> {
+        let unknown = |runtime: &&Arc<Runtime>| runtime.compared.get().is_none();
+        let Some(runtime) = self.runtime.as_ref().filter(unknown) else {
+            return Ok(None);
+        };
+        let Some(loader) = Interpreter::question(runtime)? else {
+            return Ok(None);
+        };
+        let plan = Self {
+            prints: true,
+            ..Self::interpreted(runtime, loader, Vec::new(), job)?
+        };
+        Ok(Some((Arc::clone(runtime), plan)))
+    }
+
     fn runtime(
-        runtime: &Runtime,
+        runtime: &Arc<Runtime>,
         shim: &[String],
         rest: Vec<Vec<u8>>,
         job: &Job<'_>,
@@ -143,13 +169,32 @@ impl Plan {
         let interpreter = Interpreter::open(runtime)?;
         let before = runtime.args.iter().map(|text| sized(text, &job.limits));
         let before = before.chain(shim.iter().cloned()).map(String::into_bytes);
-        let arguments = interpreter.words.into_iter().chain(before).chain(rest);
-        let arguments = words(arguments)?;
+        let rest = before.chain(rest).collect();
+        Self::interpreted(runtime, interpreter, rest, job)
+    }
+
+    fn interpreted(
+        runtime: &Arc<Runtime>,
+        interpreter: Interpreter,
+        rest: Vec<Vec<u8>>,
+        job: &Job<'_>,
+    ) -> Result<Self, Error> {
+        let arguments = words(interpreter.words.into_iter().chain(rest))?;
         let (mut visible, mut places) = match &interpreter.loader {
             Some(loader) => libraries(loader)?,
             None => (Vec::new(), Places::default()),
         };
-        for tree in runtime.trees.iter().filter(|tree| tree.exists()) {
+        let trees = runtime.trees.iter().filter(|tree| tree.exists());
+        let libraries = runtime.started_with.paths().iter();
+        let libraries = libraries.filter(|path| !is_in_library_folder(path));
+        // The loader would take another of the same name.
+        if let Some(gone) = libraries.clone().find(|path| !path.exists()) {
+            return Err(Error::OtherLibraries {
+                interpreter: runtime.interpreter.clone(),
+                difference: format!("'{}' is not there any more", gone.display()),
+            });
+        }
+        for tree in trees.chain(libraries) {
             visible.push(tree.clone());
             places.read.push(tree.clone());
         }
@@ -184,6 +229,8 @@ impl Plan {
             asks_name_service: runtime.asks_name_service,
             asks_for_terminal: runtime.asks_for_terminal,
             extra_calls: runtime.extra_calls.clone(),
+            runtime: Some(Arc::clone(runtime)),
+            prints: false,
         })
     }
 
@@ -262,12 +309,6 @@ fn words(all: impl Iterator<Item = Vec<u8>>) -> Result<Vec<CString>, Error> {
     Ok(words)
 }
 
-/// Whether a loader is that of the C library musl.
-fn is_musl(loader: &Path) -> bool {
-    let name = loader.file_name().unwrap_or_default();
-    name.as_encoded_bytes().starts_with(b"ld-musl-")
-}
-
 fn lookup(runtimes: &Runtimes, name: &str) -> Result<Arc<Runtime>, Error> {
     runtimes.get(name).ok_or_else(|| Error::UnknownRuntime {
         name: name.to_owned(),
@@ -295,6 +336,13 @@ fn inside(package: &Path, path: &Path, private_root: bool) -> Result<Vec<u8>, Er
         .filter(|part| matches!(part, Component::Normal(_)))
         .collect();
     Ok(folder.join(normal).into_os_string().into_encoded_bytes())
+}
+
+fn is_in_library_folder(path: &Path) -> bool {
+    let folder = path.parent();
+    LIBRARY_FOLDERS
+        .iter()
+        .any(|known| folder == Some(Path::new(known)))
 }
 
 /// Loader and library folders as (seen from inside, let through).

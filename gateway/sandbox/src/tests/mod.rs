@@ -9,6 +9,7 @@ mod honest;
 mod host;
 mod launcher;
 mod left;
+mod libraries;
 mod limits;
 mod orders;
 mod poorer;

@@ -69,7 +69,7 @@ pub(crate) fn compile(folder: &Path, source: &str, link: Link) -> PathBuf {
     program
 }
 
-const PRELUDE: &str = r#"
+pub(crate) const PRELUDE: &str = r#"
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,15 +1,16 @@
 //! Finds the usual interpreters on this host and asks each, once and with a time limit, what it reads.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 
 use super::Runtime;
+use super::ask::ask;
+use super::libraries::Libraries;
 
 /// The usual runtimes and what is known of each.
 pub(super) const USUAL: [(&str, &str); 7] = [
@@ -21,12 +22,6 @@ pub(super) const USUAL: [(&str, &str); 7] = [
     ("ruby", include_str!("ruby.toml")),
     ("sh", include_str!("sh.toml")),
 ];
-
-/// How long an interpreter may take to say where it is: version managers start through slow shell scripts.
-const ANSWER_TIME: Duration = Duration::from_secs(10);
-
-/// The longest answer that is read, in bytes; a list of library folders is far shorter.
-const ANSWER_BYTES: u64 = 64 * 1024;
 
 /// Where interpreters are looked for after PATH, which a service manager may have left empty.
 const USUAL_FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
@@ -111,7 +106,7 @@ fn describe(candidate: &Path, kind: &Kind) -> Option<Runtime> {
     let (interpreter, mut trees) = if kind.question.is_empty() {
         (candidate.to_path_buf(), Vec::new())
     } else {
-        let answer = ask(candidate, &kind.question)?;
+        let answer = ask(Command::new(candidate).args(&kind.question)).ok()?;
         let mut lines = answer.lines().map(PathBuf::from);
         (lines.next()?, lines.collect())
     };
@@ -147,6 +142,8 @@ fn describe(candidate: &Path, kind: &Kind) -> Option<Runtime> {
         makes_code: kind.memory.makes_code,
         name,
         interpreter,
+        started_with: Libraries::default(),
+        compared: OnceLock::new(),
     })
 }
 
@@ -169,52 +166,6 @@ fn outermost(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
             .any(|other| other != path && path.starts_with(other))
     });
     paths
-}
-
-/// Runs a question and returns what was printed; `None` when it fails or takes too long.
-fn ask(program: &Path, question: &[impl AsRef<OsStr>]) -> Option<String> {
-    let mut child = Command::new(program)
-        .args(question)
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let output = child.stdout.take()?;
-    let (sender, receiver) = std::sync::mpsc::channel();
-    // A thread of its own, because a grandchild may hold the output open for as long as it likes.
-    std::thread::spawn(move || {
-        let mut text = String::new();
-        let read = output.take(ANSWER_BYTES).read_to_string(&mut text);
-        // Nobody listens any more when the time is over.
-        sender.send(read.ok().map(|_| text)).ok()
-    });
-    let succeeded = wait(&mut child);
-    let text = receiver.recv_timeout(ANSWER_TIME).ok().flatten();
-    text.filter(|_| succeeded)
-}
-
-/// Waits for a trusted child, and ends it when its time is over.
-fn wait(child: &mut Child) -> bool {
-    /// Between two looks.
-    const LOOK: Duration = Duration::from_millis(2);
-    let deadline = Instant::now() + ANSWER_TIME;
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return status.success(),
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(LOOK),
-            Ok(None) | Err(_) => return end(child),
-        }
-    }
-}
-
-/// Ends a child that took too long; its answer does not count.
-fn end(child: &mut Child) -> bool {
-    // Killing fails only when it has ended meanwhile, and then waiting works all the more.
-    let ended = child.kill().and(child.wait().map(drop));
-    tracing::debug!(?ended, "an interpreter did not answer in time");
-    false
 }
 
 #[cfg(test)]

@@ -3,13 +3,17 @@
 //! The usual ones are data files beside this one, and are looked for at the first use of a name, so that a gateway that runs no
 //! script asks no interpreter anything.
 
+mod ask;
 mod discover;
+pub(crate) mod libraries;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
+
+use self::libraries::Libraries;
 
 /// What runs the older form of entry: it reads the request, calls the exported function with it and wraps what that returns.
 pub(crate) const WORKER_SHIM: &str = include_str!("worker_shim.js");
@@ -54,6 +58,10 @@ pub(crate) struct Runtime {
     pub(crate) trees: Vec<PathBuf>,
     /// Folders of shared libraries that it would look for beside itself.
     pub(crate) libraries: Vec<PathBuf>,
+    /// The libraries that it is started with.
+    pub(crate) started_with: Libraries,
+    /// Set once its loader was asked inside, and named the same libraries.
+    pub(crate) compared: OnceLock<()>,
     /// System calls beyond the runtime class's list, by name.
     pub(crate) extra_calls: Vec<String>,
     /// Whether its C library asks its name service who the user is; that is then no violation.
@@ -116,8 +124,17 @@ impl Runtimes {
             None => discover::find(name)?,
         };
         runtime.adopt(choice);
+        // After the operator's words, which may say where libraries are.
+        let found = Libraries::find(&runtime.interpreter, &runtime.libraries);
+        runtime.started_with = found.ok()?;
         Some(runtime)
     }
+}
+
+/// Whether a loader is that of the C library musl.
+pub(crate) fn is_musl(loader: &Path) -> bool {
+    let name = loader.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b"ld-musl-")
 }
 
 impl Runtime {
