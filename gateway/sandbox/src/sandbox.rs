@@ -93,7 +93,7 @@ impl<P> Sandbox<P> {
         let plan = Plan::new(job, &self.runtimes, self.means.private_root())?;
         self.standing.admit(plan.class)?;
         self.compare_libraries(&plan, job)?;
-        let layers = protections::engaged(&self.protections, plan.class);
+        let layers = protections::engaged(&self.protections, plan.is_sealed());
         let seen = run::run(&self.means, &self.launchers, &plan, job)?;
         let Seen {
             end,

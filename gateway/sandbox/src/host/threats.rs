@@ -28,7 +28,8 @@ enum Where {
     Always,
     /// For static programs alone, whose filter opens no file.
     Static,
-    /// For programs, which are run from a sealed copy; interpreters are the operator's.
+    /// For programs, which are run from a sealed copy; interpreters are the operator's. A program that its loader starts from its package has the
+    /// other answers, which every host has.
     Programs,
     /// Where the gateway is root, so that a plugin has a user id that nothing else has.
     AsRoot,

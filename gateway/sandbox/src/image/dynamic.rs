@@ -71,16 +71,7 @@ fn names_origin(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn in_memory(bytes: &[u8]) -> impl Fn(u64, usize) -> Vec<u8> + '_ {
-        move |at, length| {
-            let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..));
-            let rest = rest.unwrap_or_default();
-            rest.get(..length.min(rest.len()))
-                .unwrap_or_default()
-                .to_vec()
-        }
-    }
+    use crate::image::part_of;
 
     #[test]
     fn a_program_that_is_linked_so_is_told_from_one_that_is_not() {
@@ -93,9 +84,9 @@ mod tests {
             let bytes = std::fs::read(folder.path().join("a")).unwrap();
             // Whatever is missing, it is no panic.
             for end in (0..bytes.len()).step_by(61) {
-                asks_for_origin(&bytes[..end], in_memory(&bytes[..end]));
+                asks_for_origin(&bytes[..end], part_of(&bytes[..end]));
             }
-            asks_for_origin(&bytes, in_memory(&bytes))
+            asks_for_origin(&bytes, part_of(&bytes))
         };
         assert!(asks(&["-Wl,-rpath,$ORIGIN/../lib"]));
         assert!(asks(&[

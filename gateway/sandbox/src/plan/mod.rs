@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use crate::descriptor::above_stdio;
 use crate::error::{Error, While};
 use crate::filter::Wanted;
 use crate::image::{Class, Image};
@@ -39,8 +40,8 @@ const DESCRIPTORS_RUNTIME: u64 = 64;
 pub(crate) enum Program {
     /// A sealed copy.
     Sealed(Arc<Image>),
-    /// The operator's interpreter.
-    Interpreter(OwnedFd),
+    /// A file of the host's: an interpreter, or a loader.
+    Host(OwnedFd),
 }
 
 /// What is applied to one job.
@@ -89,7 +90,7 @@ impl Plan {
     ) -> Result<Self, Error> {
         bounded(job.entry)?;
         match job.entry {
-            Entry::Program { image, args } => Self::program(image, args, job),
+            Entry::Program { image, args } => Self::program(image, args, job, private_root),
             Entry::Runtime { name, script, args } => {
                 let script = inside(job.package, script, private_root)?;
                 let mut arguments = vec![script];
@@ -107,9 +108,28 @@ impl Plan {
         }
     }
 
-    fn program(image: &Arc<Image>, args: &[String], job: &Job<'_>) -> Result<Self, Error> {
-        let names = std::iter::once(PROGRAM_NAME).chain(args.iter().map(String::as_str));
-        let arguments = words(names.map(|arg| arg.as_bytes().to_vec()))?;
+    fn program(
+        image: &Arc<Image>,
+        args: &[String],
+        job: &Job<'_>,
+        private_root: bool,
+    ) -> Result<Self, Error> {
+        let (program, names) = match (image.origin(), image.loader()) {
+            (Some(path), Some(loader)) => {
+                let names = vec![
+                    loader.as_os_str().as_encoded_bytes().to_vec(),
+                    inside(job.package, path, private_root)?,
+                ];
+                let loader = fs::File::open(loader).during("open a loader")?;
+                (Program::Host(above_stdio(OwnedFd::from(loader))?), names)
+            }
+            (_, _) => (
+                Program::Sealed(Arc::clone(image)),
+                vec![PROGRAM_NAME.as_bytes().to_vec()],
+            ),
+        };
+        let args = args.iter().map(|arg| arg.as_bytes().to_vec());
+        let arguments = words(names.into_iter().chain(args))?;
         let class = image.class();
         let mut visible = Vec::new();
         let mut places = Places::default();
@@ -120,7 +140,7 @@ impl Plan {
         }
         Ok(Self {
             class,
-            program: Program::Sealed(Arc::clone(image)),
+            program,
             arguments,
             visible,
             sees_package: class == Class::Dynamic,
@@ -214,7 +234,7 @@ impl Plan {
         };
         Ok(Self {
             class: Class::Runtime,
-            program: Program::Interpreter(interpreter.program),
+            program: Program::Host(interpreter.program),
             arguments,
             visible,
             sees_package: true,
@@ -234,11 +254,16 @@ impl Plan {
         })
     }
 
+    /// Whether what is executed is a sealed copy.
+    pub(crate) fn is_sealed(&self) -> bool {
+        matches!(self.program, Program::Sealed(_))
+    }
+
     /// The descriptor that is executed.
     pub(crate) fn file(&self) -> BorrowedFd<'_> {
         match &self.program {
             Program::Sealed(image) => image.file(),
-            Program::Interpreter(file) => file.as_fd(),
+            Program::Host(file) => file.as_fd(),
         }
     }
 

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::support::{PRELUDE, Permit, limits, package, run, script, soon, text};
-use crate::{End, Error, Job, RuntimeChoice, Runtimes, Sandbox, Settings};
+use super::support::{PRELUDE, Permit, digest, limits, package, run, sandbox, script, soon, text};
+use crate::{End, Entry, Error, Image, Job, Layer, RuntimeChoice, Runtimes, Sandbox, Settings};
 
 /// A library of the host's that every C library of glibc comes with, and no program of these tests needs.
 const DECOY: &str = "libresolv.so.2";
@@ -48,6 +48,16 @@ fn relocatable(soname: &str, options: &[&str]) -> (TempDir, PathBuf) {
     }
     let program = folder.path().canonicalize().unwrap().join("bin/prog");
     (folder, program)
+}
+
+/// The program as a plugin of its folder.
+fn plugin(program: &Path, path: &str) -> Entry {
+    let bytes = fs::read(program).unwrap();
+    let image = Image::seal(&bytes, &digest(&bytes)).unwrap();
+    Entry::Program {
+        image: image.lying_at(path.into()).into(),
+        args: vec!["last".to_owned()],
+    }
 }
 
 fn cc(folder: &Path, arguments: &[&str]) {
@@ -133,4 +143,39 @@ fn an_interpreter_whose_library_would_be_another_is_refused_by_the_librarys_name
     fs::create_dir(folder.path().join("lib")).unwrap();
     fs::write(folder.path().join("lib").join(DECOY), "no library").unwrap();
     assert!(refused().contains(DECOY), "{}", refused());
+}
+
+/// H4. The program's own library comes before the host's of the same name.
+#[test]
+fn a_program_has_the_library_of_its_package() {
+    for options in [
+        &["-Wl,-rpath,$ORIGIN/../lib"][..],
+        &["-Wl,-rpath,${ORIGIN}/../lib", "-Wl,--disable-new-dtags"],
+    ] {
+        let (folder, program) = relocatable(DECOY, options);
+        let report = run(
+            &sandbox(),
+            &plugin(&program, "./bin/prog"),
+            folder.path(),
+            "{}\n",
+        );
+        assert_eq!(
+            (&report.end, text(&report).as_str()),
+            (&End::Answered, "its own runs last\n"),
+            "{options:?}: {report:?}"
+        );
+        // What is read from the package is no sealed copy, and no event says so.
+        assert!(!report.layers.contains(&Layer::SealedImage));
+    }
+}
+
+/// Whoever does not look for the folder is run from the sealed copy, wherever it lies.
+#[test]
+fn a_program_without_libraries_of_its_own_is_run_from_its_sealed_copy() {
+    let (folder, program) = relocatable(DECOY, &[]);
+    let entry = plugin(&program, "bin/prog");
+    fs::write(&program, "exchanged").unwrap();
+    let report = run(&sandbox(), &entry, folder.path(), "{}\n");
+    assert_eq!(text(&report), "a stranger runs last\n", "{report:?}");
+    assert!(report.layers.contains(&Layer::SealedImage));
 }

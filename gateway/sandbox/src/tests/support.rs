@@ -104,10 +104,13 @@ pub(crate) fn seal(program: &Path) -> Entry {
     seal_bytes(&fs::read(program).unwrap())
 }
 
+pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 pub(crate) fn seal_bytes(program: &[u8]) -> Entry {
-    let digest: [u8; 32] = Sha256::digest(program).into();
     Entry::Program {
-        image: Arc::new(Image::seal(program, &digest).unwrap()),
+        image: Arc::new(Image::seal(program, &digest(program)).unwrap()),
         args: Vec::new(),
     }
 }
