@@ -53,6 +53,14 @@ pub enum Error {
         /// The name asked for.
         name: String,
     },
+    /// The interpreter of a runtime cannot be used, or is not there.
+    #[error("there is no interpreter for the runtime '{name}' on this host: {reason}")]
+    NoInterpreter {
+        /// The runtime's name.
+        name: String,
+        /// What was found in its place, and why that is none.
+        reason: String,
+    },
     /// An interpreter would have other libraries than those that it was found with.
     #[error(
         "the interpreter '{}' would not be started with the libraries that it has outside of the sandbox: {difference}", interpreter.display()

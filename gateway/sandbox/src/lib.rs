@@ -69,6 +69,7 @@ pub use job::{Entry, Job, Limits, WhenRefused};
 pub use layer::{Layer, Protection};
 pub use passing::{PassingFolder, remove_all as remove_passing_folders};
 pub use plan::runtimes::{RuntimeChoice, Runtimes};
+pub use probe::interpreters::find_interpreters;
 pub use probe::try_acts;
 pub use report::{Denial, Denials, End, Report, Tail, Usage};
 pub use sandbox::{Sandbox, examine};

@@ -131,7 +131,15 @@ impl<P> Sandbox<P> {
             End::Exited(0) => runtime.started_with.compare(&text),
             // The job itself is over as well then.
             End::TimedOut | End::NeverStarted | End::Cancelled => return Ok(()),
-            end => Err(format!("its loader failed ({end:?}): {}", text.trim_end())),
+            End::Exited(_)
+            | End::Signalled(_)
+            | End::CpuLimit
+            | End::MemoryLimit
+            | End::Violation(_)
+            | End::Flood(_)
+            | End::Answered
+            | End::ExtraOutput
+            | End::AnswerTooLarge => Err(format!("its loader failed: {}", text.trim_end())),
         };
         compared.map_err(|difference| Error::OtherLibraries {
             interpreter: runtime.interpreter.clone(),

@@ -43,7 +43,7 @@ fn facts(layer: Layer) -> (&'static str, Weight) {
 pub(crate) fn missing(layer: Layer, remedy: String) -> Protection {
     let (name, _) = facts(layer);
     Protection {
-        name,
+        name: name.into(),
         layer,
         about_threat: false,
         required: true,
@@ -65,7 +65,7 @@ pub(crate) fn rows(means: &Means) -> Vec<Protection> {
             advice::remedy(layer)
         };
         Protection {
-            name,
+            name: name.into(),
             layer,
             about_threat: false,
             required,

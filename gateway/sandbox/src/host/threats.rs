@@ -280,7 +280,7 @@ impl Standing {
         let layer = missing.and_then(|missing| missing.first().copied());
         let first = row.answers.iter().find(|answer| self.counts(answer));
         Protection {
-            name: row.threat.as_str(),
+            name: row.threat.as_str().into(),
             layer: layer
                 .or(first.map(|answer| answer.layer))
                 .unwrap_or(Layer::Seccomp),

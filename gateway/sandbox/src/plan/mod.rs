@@ -95,14 +95,14 @@ impl Plan {
                 let script = inside(job.package, script, private_root)?;
                 let mut arguments = vec![script];
                 arguments.extend(args.iter().map(|arg| arg.clone().into_bytes()));
-                let runtime = lookup(runtimes, name)?;
+                let runtime = runtimes.look_up(name)?;
                 Self::runtime(&runtime, &[], arguments, job)
             }
             Entry::Worker { file, export } => {
                 let file = inside(job.package, file, private_root)?;
                 let arguments = vec![file, export.clone().into_bytes()];
                 let shim = ["-e".to_owned(), WORKER_SHIM.to_owned()];
-                let runtime = lookup(runtimes, WORKER_RUNTIME)?;
+                let runtime = runtimes.look_up(WORKER_RUNTIME)?;
                 Self::runtime(&runtime, &shim, arguments, job)
             }
         }
@@ -332,12 +332,6 @@ fn words(all: impl Iterator<Item = Vec<u8>>) -> Result<Vec<CString>, Error> {
         });
     }
     Ok(words)
-}
-
-fn lookup(runtimes: &Runtimes, name: &str) -> Result<Arc<Runtime>, Error> {
-    runtimes.get(name).ok_or_else(|| Error::UnknownRuntime {
-        name: name.to_owned(),
-    })
 }
 
 /// A path of the package as the plugin sees it. It must not lead out of the package.

@@ -3,6 +3,7 @@
 //! It proves what the rows about layers only claim. It never tries anything outside of a jail.
 
 mod acts;
+pub(crate) mod interpreters;
 mod native;
 
 use std::fs;
@@ -234,7 +235,7 @@ fn row(name: &'static str, layer: Layer, required: bool, outcomes: &[Outcome]) -
         }
     };
     Protection {
-        name,
+        name: name.into(),
         layer,
         about_threat: false,
         required,
@@ -261,7 +262,7 @@ fn answering(name: &'static str, required: bool, outcomes: &[Outcome]) -> Protec
         .to_owned()
     };
     Protection {
-        name,
+        name: name.into(),
         layer: Layer::ExecOnce,
         about_threat: false,
         required,

@@ -16,6 +16,7 @@ mod poorer;
 mod races;
 mod refuse;
 mod runtimes;
+mod shims;
 mod support;
 mod uncounted;
 

@@ -86,7 +86,7 @@ impl Libraries {
             }
         }
         command.args(self.further()).arg("--list").arg(interpreter);
-        self.listed(&ask(&mut command)?)
+        self.listed(&ask(&mut command)?.output)
     }
 
     /// The libraries, by their paths.
