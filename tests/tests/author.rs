@@ -284,3 +284,37 @@ fn inv_pnp_02_certify_changes_nothing() {
     host.say(["certify", package.to_str().unwrap()]).expect(0);
     assert_eq!((listed(&package), host.events().len()), (names, before));
 }
+
+/// A program with a library in its package (`lib/libdep.so`, and `$ORIGIN/lib` in the program) "works", and is no sealed copy by name.
+#[test]
+fn inv_pnp_05_a_program_has_the_library_of_its_package() {
+    let folder = TempDir::new().unwrap();
+    let body = "const char *dep(void);\nint main(void) { read_line(); answer(dep()); return 0; }";
+    let source = format!("{}\n{body}", campaigns::program::PRELUDE);
+    fs::write(folder.path().join("program.c"), source).unwrap();
+    let library = "const char *dep(void) { return \"{\\\"from\\\":\\\"lib\\\"}\"; }";
+    fs::write(folder.path().join("dep.c"), library).unwrap();
+    fs::create_dir(folder.path().join("lib")).unwrap();
+    let cc = |arguments: &[&str]| {
+        let mut cc = Command::new("cc");
+        let status = cc.args(arguments).current_dir(folder.path()).status();
+        assert!(status.unwrap().success());
+    };
+    cc(&["-shared", "-fPIC", "-o", "lib/libdep.so", "dep.c"]);
+    let place = "-Wl,-rpath,$ORIGIN/lib";
+    cc(&["-w", "-o", "program", "program.c", "-Llib", "-ldep", place]);
+    let program = fs::read(folder.path().join("program")).unwrap();
+    let library = fs::read(folder.path().join("lib/libdep.so")).unwrap();
+    let package =
+        Package::native("p.with.library", &program).file("lib/libdep.so", &library, 0o644);
+    let folder = TempDir::new().unwrap();
+    package.write(folder.path());
+    let path = folder.path().to_str().unwrap();
+    let said = say(folder.path(), &["--json", "-v", "run", path, "--text", "x"]).expect(0);
+    assert_eq!(said.json()["result"]["data"], json!({ "from": "lib" }));
+    assert!(
+        said.stderr.contains("layers: ") && !said.stderr.contains("sealed-image"),
+        "{}",
+        said.stderr
+    );
+}

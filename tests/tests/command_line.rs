@@ -376,6 +376,9 @@ fn inv_pnp_01_json_answers_have_the_contracts_shapes() {
         );
     }
     assert!(health["checks"].as_array().unwrap().len() > 5, "{health}");
+    let mut checks = health["checks"].as_array().unwrap().iter();
+    let shell = checks.find(|check| check["name"] == "interpreter for sh");
+    assert_eq!(shell.unwrap()["enforced"], true, "{health}");
     let verified = host.say(["--json", "ledger", "verify"]).expect(0).json();
     assert_eq!(
         names(&verified),

@@ -1,6 +1,7 @@
 //! The sandbox's own faults; what a plugin does wrong is never here but in a report's `End`.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::layer::Layer;
 use crate::threat::Threat;
@@ -51,6 +52,24 @@ pub enum Error {
     UnknownRuntime {
         /// The name asked for.
         name: String,
+    },
+    /// The interpreter of a runtime cannot be used, or is not there.
+    #[error("there is no interpreter for the runtime '{name}' on this host: {reason}")]
+    NoInterpreter {
+        /// The runtime's name.
+        name: String,
+        /// What was found in its place, and why that is none.
+        reason: String,
+    },
+    /// An interpreter would have other libraries than those that it was found with.
+    #[error(
+        "the interpreter '{}' would not be started with the libraries that it has outside of the sandbox: {difference}", interpreter.display()
+    )]
+    OtherLibraries {
+        /// The interpreter.
+        interpreter: PathBuf,
+        /// Which is not the same.
+        difference: String,
     },
     /// The bytes are not those whose digest was verified.
     #[error("the program's bytes do not have the digest they were verified with")]

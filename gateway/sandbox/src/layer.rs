@@ -1,5 +1,6 @@
 //! The names of the sandbox's layers and what is said about each: words only, no enforcement.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// One layer of the sandbox, named as operators, ledger events and `doctor` name it.
@@ -112,7 +113,7 @@ impl fmt::Display for Layer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Protection {
     /// A short title for people.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The layer this row is about.
     pub layer: Layer,
     /// Whether the row is about a threat and all layers that answer it; `layer` is then the first of them, or the one to get.

@@ -49,7 +49,6 @@ mod job;
 pub mod ladder;
 mod launch;
 mod layer;
-mod passing;
 mod plan;
 mod probe;
 mod report;
@@ -59,6 +58,7 @@ mod sys;
 #[cfg(test)]
 mod tests;
 mod threat;
+mod throw_away;
 mod watch;
 
 pub use cancel::Cancel;
@@ -67,14 +67,15 @@ pub use host::threats::threat_table;
 pub use image::{Class, Image};
 pub use job::{Entry, Job, Limits, WhenRefused};
 pub use layer::{Layer, Protection};
-pub use passing::{PassingFolder, remove_all as remove_passing_folders};
 pub use plan::runtimes::{RuntimeChoice, Runtimes};
+pub use probe::interpreters::find_interpreters;
 pub use probe::try_acts;
 pub use report::{Denial, Denials, End, Report, Tail, Usage};
 pub use sandbox::{Sandbox, examine};
 pub use settings::{Pretend, Settings};
 pub use sys::writers::is_open_for_writing;
 pub use threat::Threat;
+pub use throw_away::{ThrowAwayFolder, remove_all as remove_throw_away_folders};
 
 /// The most refused calls of one run that are kept with their targets: the contract's "first 16 different ones".
 pub const DENIALS_KEPT: usize = 16;

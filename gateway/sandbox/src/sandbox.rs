@@ -1,20 +1,29 @@
 //! The sandbox itself: opened once on a host, and then asked to run jobs.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::host::threats::Standing;
 use crate::host::{protections, rehearsal};
-use crate::job::Job;
+use crate::job::{Job, Limits};
 use crate::launch::launchers::Launchers;
 use crate::launch::means::Means;
 use crate::layer::Protection;
 use crate::plan::Plan;
 use crate::plan::runtimes::Runtimes;
-use crate::report::Report;
+use crate::report::{End, Report};
 use crate::settings::Settings;
 use crate::watch::run;
 use crate::watch::watching::Seen;
+
+/// What a loader may use that says what it would load: room to map any interpreter, and its list goes where errors go.
+const QUESTION_LIMITS: Limits = Limits {
+    cpu: Duration::from_secs(5),
+    memory_bytes: 64 << 20,
+    open_files: 256,
+    answer_bytes: 0,
+};
 
 /// A sandbox that runs jobs for callers who hold a permit of type `P`.
 #[derive(Debug)]
@@ -84,7 +93,8 @@ impl<P> Sandbox<P> {
         let _: &P = permit;
         let plan = Plan::new(job, &self.runtimes, self.means.private_root())?;
         self.standing.admit(plan.class)?;
-        let layers = protections::engaged(&self.protections, plan.class);
+        self.compare_libraries(&plan, job)?;
+        let layers = protections::engaged(&self.protections, plan.is_sealed());
         let seen = run::run(&self.means, &self.launchers, &plan, job)?;
         let Seen {
             end,
@@ -103,5 +113,40 @@ impl<P> Sandbox<P> {
             denied,
             probes,
         })
+    }
+
+    /// Asks the loader of the job's interpreter, inside, what it would load, and whether that is what it loads outside. Once that is so it is
+    /// not asked again.
+    fn compare_libraries(&self, plan: &Plan, job: &Job<'_>) -> Result<(), Error> {
+        let question = Job {
+            input: b"",
+            limits: QUESTION_LIMITS,
+            ..*job
+        };
+        let Some((runtime, plan)) = plan.question(&question)? else {
+            return Ok(());
+        };
+        let seen = run::run(&self.means, &self.launchers, &plan, &question)?;
+        let text = String::from_utf8_lossy(&seen.stderr.bytes);
+        let compared = match seen.end {
+            End::Exited(0) => runtime.started_with.compare(&text),
+            // The job itself is over as well then.
+            End::TimedOut | End::NeverStarted | End::Cancelled => return Ok(()),
+            End::Exited(_)
+            | End::Signalled(_)
+            | End::CpuLimit
+            | End::MemoryLimit
+            | End::Violation(_)
+            | End::Flood(_)
+            | End::Answered
+            | End::ExtraOutput
+            | End::AnswerTooLarge => Err(format!("its loader failed: {}", text.trim_end())),
+        };
+        compared.map_err(|difference| Error::OtherLibraries {
+            interpreter: runtime.interpreter.clone(),
+            difference,
+        })?;
+        runtime.compared.get_or_init(|| ());
+        Ok(())
     }
 }

@@ -31,13 +31,13 @@ static LIVING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// A folder that is gone when this is dropped, with everything in it. Nobody but its owner can look into it.
 #[derive(Debug)]
-pub struct PassingFolder {
+pub struct ThrowAwayFolder {
     path: PathBuf,
     /// Held for life.
     _lock: OwnedFd,
 }
 
-impl PassingFolder {
+impl ThrowAwayFolder {
     /// Makes one in the temporary folder, and removes those that were left there by processes of this user which are no more.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl PassingFolder {
     }
 }
 
-impl Drop for PassingFolder {
+impl Drop for ThrowAwayFolder {
     fn drop(&mut self) {
         living().retain(|other| *other != self.path);
         if let Err(error) = remove(&self.path) {
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn what_is_in_use_stays_and_what_is_not_goes() {
         let base = tempfile::tempdir().unwrap();
-        let kept = PassingFolder::make(base.path()).unwrap().unwrap();
+        let kept = ThrowAwayFolder::make(base.path()).unwrap().unwrap();
         let sealed = kept.path().join("a/b");
         fs::create_dir_all(&sealed).unwrap();
         fs::write(sealed.join("key"), "secret").unwrap();
@@ -199,7 +199,7 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..200 {
                         sweep(swept);
-                        if let Some(folder) = PassingFolder::make(swept).unwrap() {
+                        if let Some(folder) = ThrowAwayFolder::make(swept).unwrap() {
                             fs::write(folder.path().join("file"), "x").unwrap();
                             made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                         }

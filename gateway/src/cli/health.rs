@@ -18,7 +18,7 @@ pub(super) fn doctor(state: &Path, out: Output) -> Result<Answer, Error> {
                 (false, false) => "absent",
             };
             vec![
-                check.name.to_owned(),
+                check.name.to_string(),
                 check.layer.to_owned(),
                 state.to_owned(),
                 check.detail.clone(),

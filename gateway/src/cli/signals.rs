@@ -30,7 +30,7 @@ pub(super) fn clean_up() -> io::Result<()> {
         .name("signals".to_owned())
         .spawn(move || {
             let Ok(signal) = signals.wait() else { return };
-            sandbox::remove_passing_folders();
+            sandbox::remove_throw_away_folders();
             // Its action is the default one, so that this is the end, and the shell sees why.
             let ended = signals.thread_unblock().and_then(|()| raise(signal));
             tracing::error!(?ended, "a signal did not end the command");

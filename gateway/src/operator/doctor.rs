@@ -1,5 +1,6 @@
 //! What this host can enforce, layer by layer, and what to do where it cannot.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde::Serialize;
@@ -20,7 +21,7 @@ pub(crate) struct Health {
 /// One layer, or one forbidden act and the layer that refuses it.
 #[derive(Debug, Serialize)]
 pub(crate) struct ProtectionCheck {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) layer: &'static str,
     pub(crate) required: bool,
     pub(crate) enforced: bool,
@@ -28,7 +29,7 @@ pub(crate) struct ProtectionCheck {
     pub(crate) remedy: String,
 }
 
-/// Looks at the host with the settings of `state`, or with the defaults where there is no state yet; and, where plugins can be
+/// Looks at the host, and for the runtimes' interpreters, with the settings of `state`, or with the defaults where there is no state yet; and, where plugins can be
 /// run at all, tries from inside what they must not do.
 pub(crate) fn examine(state: &Path) -> Result<Health, Error> {
     let settings = sandbox_settings(&Config::load(state)?)?;
@@ -36,6 +37,7 @@ pub(crate) fn examine(state: &Path) -> Result<Health, Error> {
     if rows.iter().all(holds) {
         rows.extend(sandbox::try_acts(&settings)?);
     }
+    rows.extend(sandbox::find_interpreters(&settings));
     Ok(Health {
         ok: rows.iter().all(holds),
         checks: rows.into_iter().map(ProtectionCheck::from).collect(),

@@ -9,7 +9,7 @@ use crate::api::{Gateway, Registration};
 use crate::config::{self, Config};
 use crate::error::Error;
 use registry::{Package, SigningKey};
-use sandbox::PassingFolder;
+use sandbox::ThrowAwayFolder;
 
 /// A gateway in a temporary state, whose passing key vouches for whatever is installed.
 ///
@@ -19,7 +19,7 @@ pub struct Harness {
     // Before the folder: it is closed before its files are removed.
     gateway: Gateway,
     key: SigningKey,
-    state: PassingFolder,
+    state: ThrowAwayFolder,
 }
 
 impl Harness {
@@ -44,7 +44,7 @@ impl Harness {
 
     fn with(config: Option<&Config>) -> Result<Self, Error> {
         // The ledger's key is in it: it must be gone whatever ends this process.
-        let state = PassingFolder::new().map_err(|source| Error::File {
+        let state = ThrowAwayFolder::new().map_err(|source| Error::File {
             action: "make a passing state in",
             path: std::env::temp_dir(),
             source,

@@ -194,6 +194,7 @@ fn entry(entry: &validator::Entry, stored: &StoredPackage) -> Result<Entry, Erro
         validator::Entry::Program { path, args } => {
             let bytes = stored.file(path)?;
             let image = Image::seal(&bytes, FileHash::of(&bytes).as_bytes())?;
+            let image = image.lying_at(PathBuf::from(path));
             Entry::Program {
                 image: Arc::new(image),
                 args: args.clone(),

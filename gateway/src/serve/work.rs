@@ -14,7 +14,7 @@ use crate::api::{Gateway, Registration};
 use crate::error::Error;
 use crate::operator::{Registered, Told, TrustChange};
 use registry::{MANIFEST_FILE, PublicKey};
-use sandbox::{Cancel, PassingFolder};
+use sandbox::{Cancel, ThrowAwayFolder};
 
 /// Carries out `task` and gives the line that answers it.
 pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel) -> Vec<u8> {
@@ -178,8 +178,8 @@ fn register(gateway: &Gateway, asked: &Register) -> Result<Registered, Fault> {
 
 /// A manifest without its package, as a package of one file in a temporary folder. The program it names is missing,
 /// so it is recorded as rejected.
-fn manifest_alone(manifest: &Value) -> Result<PassingFolder, Error> {
-    let folder = PassingFolder::new().and_then(|folder| {
+fn manifest_alone(manifest: &Value) -> Result<ThrowAwayFolder, Error> {
+    let folder = ThrowAwayFolder::new().and_then(|folder| {
         std::fs::write(
             folder.path().join(MANIFEST_FILE),
             canonical::bytes(manifest),

@@ -1,7 +1,6 @@
 //! Says of each layer whether it is in force on this host, for `doctor`, for the decision to open, and for each report.
 
 use crate::host::advice;
-use crate::image::Class;
 use crate::launch::means::{Means, NAMESPACES};
 use crate::launch::rules::VERSION_MAX;
 use crate::layer::{Layer, Protection};
@@ -44,7 +43,7 @@ fn facts(layer: Layer) -> (&'static str, Weight) {
 pub(crate) fn missing(layer: Layer, remedy: String) -> Protection {
     let (name, _) = facts(layer);
     Protection {
-        name,
+        name: name.into(),
         layer,
         about_threat: false,
         required: true,
@@ -66,7 +65,7 @@ pub(crate) fn rows(means: &Means) -> Vec<Protection> {
             advice::remedy(layer)
         };
         Protection {
-            name,
+            name: name.into(),
             layer,
             about_threat: false,
             required,
@@ -148,10 +147,10 @@ fn made(works: bool, whose: &str) -> (bool, String) {
     (works, detail.to_owned())
 }
 
-/// The layers in force for a program of this class.
-pub(crate) fn engaged(rows: &[Protection], class: Class) -> Vec<Layer> {
-    // An interpreter is the operator's own file, opened once and run by that descriptor, and not a sealed copy.
-    let applies = |layer| layer != Layer::SealedImage || class != Class::Runtime;
+/// The layers in force for a program that is a sealed copy or not. An interpreter is none, but the operator's own file, opened once and run by that
+/// descriptor; nor is a program that its loader starts from its package.
+pub(crate) fn engaged(rows: &[Protection], is_sealed: bool) -> Vec<Layer> {
+    let applies = |layer| layer != Layer::SealedImage || is_sealed;
     rows.iter()
         .filter(|row| row.enforced && applies(row.layer))
         .map(|row| row.layer)

@@ -28,7 +28,8 @@ enum Where {
     Always,
     /// For static programs alone, whose filter opens no file.
     Static,
-    /// For programs, which are run from a sealed copy; interpreters are the operator's.
+    /// For programs, which are run from a sealed copy; interpreters are the operator's. A program that its loader starts from its package has the
+    /// other answers, which every host has.
     Programs,
     /// Where the gateway is root, so that a plugin has a user id that nothing else has.
     AsRoot,
@@ -279,7 +280,7 @@ impl Standing {
         let layer = missing.and_then(|missing| missing.first().copied());
         let first = row.answers.iter().find(|answer| self.counts(answer));
         Protection {
-            name: row.threat.as_str(),
+            name: row.threat.as_str().into(),
             layer: layer
                 .or(first.map(|answer| answer.layer))
                 .unwrap_or(Layer::Seccomp),

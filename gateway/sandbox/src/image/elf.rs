@@ -111,6 +111,29 @@ fn refuse(reason: &'static str) -> Result<Class, Error> {
     Err(Error::Format { reason })
 }
 
+/// Where one part of a program lies in its file and, once loaded, in memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Segment {
+    pub(super) kind: u32,
+    pub(super) offset: u64,
+    pub(super) address: u64,
+    pub(super) bytes_in_file: u64,
+}
+
+/// The parts that the headers name; none of a damaged or foreign file.
+pub(super) fn segments(bytes: &[u8]) -> Vec<Segment> {
+    let headers = headers(bytes).into_iter().flatten();
+    let segment = |header: &[u8]| {
+        Some(Segment {
+            kind: word(header, 0)?,
+            offset: long(header, 8)?,
+            address: long(header, 16)?,
+            bytes_in_file: long(header, 32)?,
+        })
+    };
+    headers.filter_map(segment).collect()
+}
+
 /// What counts of one program header.
 #[derive(Debug, Clone, Copy)]
 struct Header {
@@ -165,7 +188,7 @@ fn half(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
-fn long(bytes: &[u8], at: usize) -> Option<u64> {
+pub(super) fn long(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 

@@ -1,5 +1,6 @@
 //! A program as a sealed copy in memory, so that what was verified is what runs.
 
+pub(crate) mod dynamic;
 pub(crate) mod elf;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -28,6 +29,8 @@ pub struct Image {
     file: OwnedFd,
     class: Class,
     loader: Option<PathBuf>,
+    asks_for_origin: bool,
+    path: Option<PathBuf>,
 }
 
 impl Image {
@@ -63,7 +66,24 @@ impl Image {
             file: above_stdio(file)?,
             class,
             loader: elf::loader(bytes),
+            asks_for_origin: dynamic::asks_for_origin(bytes, part_of(bytes)),
+            path: None,
         })
+    }
+
+    /// Says where in its package the program lies. One that looks for libraries from there (`$ORIGIN`) is then started from that path, by its
+    /// loader: of a sealed copy no loader could tell where it lies. What it reads is the package's file, as its libraries are.
+    #[must_use]
+    pub fn lying_at(self, path: PathBuf) -> Self {
+        Self {
+            path: Some(path),
+            ..self
+        }
+    }
+
+    /// Where in its package the program lies, when it cannot do without that.
+    pub(crate) fn origin(&self) -> Option<&Path> {
+        self.path.as_deref().filter(|_| self.asks_for_origin)
     }
 
     /// Looks whether a program can be run here, as [`Self::seal`] does.
@@ -86,6 +106,15 @@ impl Image {
 
     pub(crate) fn file(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+}
+
+/// At most so many bytes from an offset on.
+fn part_of(bytes: &[u8]) -> impl Fn(u64, usize) -> Vec<u8> {
+    move |offset, length| {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = bytes.get(start..).unwrap_or_default();
+        rest.iter().copied().take(length).collect()
     }
 }
 

@@ -1,10 +1,11 @@
-//! Opens an interpreter and says how it is started: by itself, or by its loader with the folders of its libraries.
+//! Opens an interpreter and says how it is started: by itself, or by its loader, which is told what libraries to take.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 use crate::descriptor::above_stdio;
 use crate::error::{Error, While};
@@ -34,27 +35,42 @@ impl Interpreter {
             .during("read an interpreter")?;
         elf::class(&header)?;
         let loader = elf::loader(&header);
-        let own_name = runtime.name.as_os_str().as_bytes().to_vec();
-        let (file, words) = match &loader {
-            Some(loader) if !runtime.libraries.is_empty() => {
-                let loader_file = fs::File::open(loader).during("open a loader")?;
-                let loader = loader.as_os_str().as_bytes().to_vec();
-                let paths = runtime
-                    .libraries
-                    .iter()
-                    .map(|path| path.as_os_str().as_bytes());
-                let paths = paths.collect::<Vec<_>>().join(&b':');
-                (
-                    loader_file,
-                    vec![loader, b"--library-path".to_vec(), paths, own_name],
-                )
+        let own_name = || OsString::from(&runtime.name);
+        let (file, words) = match (&loader, runtime.started_with.loaders_words()) {
+            (Some(loader), Some(mut words)) => {
+                if runtime.name != runtime.interpreter {
+                    words.extend(["--argv0".into(), own_name()]);
+                }
+                // Without links, so that it looks for its libraries where it lies.
+                words.push(OsString::from(&runtime.interpreter));
+                (open_loader(loader)?, words)
             }
-            Some(_) | None => (file, vec![own_name]),
+            (_, _) => (file, vec![own_name()]),
         };
         Ok(Self {
             program: above_stdio(OwnedFd::from(file))?,
             loader,
-            words,
+            words: words.into_iter().map(OsString::into_vec).collect(),
         })
     }
+
+    /// The interpreter's loader, as it is asked what it would load; none for a static interpreter.
+    pub(crate) fn question(runtime: &Runtime) -> Result<Option<Self>, Error> {
+        let Some(words) = runtime.started_with.question(&runtime.interpreter) else {
+            return Ok(None);
+        };
+        let asked = Self::open(runtime)?;
+        let Some(loader) = &asked.loader else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            program: above_stdio(OwnedFd::from(open_loader(loader)?))?,
+            words: words.into_iter().map(OsString::into_vec).collect(),
+            ..asked
+        }))
+    }
+}
+
+fn open_loader(path: &Path) -> Result<fs::File, Error> {
+    fs::File::open(path).during("open a loader")
 }

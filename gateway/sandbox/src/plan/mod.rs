@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use crate::descriptor::above_stdio;
 use crate::error::{Error, While};
 use crate::filter::Wanted;
 use crate::image::{Class, Image};
@@ -21,7 +22,7 @@ use crate::plan::interpreter::Interpreter;
 use crate::plan::layout::PACKAGE_FOLDER;
 use crate::plan::limits::{Caps, Reserve, caps_of_run, limits_of_run};
 use crate::plan::places::{LIBRARY_FOLDERS, Places};
-use crate::plan::runtimes::{Runtime, Runtimes, WORKER_RUNTIME, WORKER_SHIM};
+use crate::plan::runtimes::{Runtime, Runtimes, WORKER_RUNTIME, WORKER_SHIM, is_musl};
 use crate::sys::launcher::wire::{ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, MANIFEST_ARGUMENTS_MAX};
 
 /// The name that a native program is started under.
@@ -35,8 +36,8 @@ const DEVICES: [&str; 3] = ["/dev/null", "/dev/urandom", "/dev/random"];
 pub(crate) enum Program {
     /// A sealed copy.
     Sealed(Arc<Image>),
-    /// The operator's interpreter.
-    Interpreter(OwnedFd),
+    /// A file of the host's: an interpreter, or a loader.
+    Host(OwnedFd),
 }
 
 /// What is applied to one job.
@@ -67,6 +68,10 @@ pub(crate) struct Plan {
     /// Whether it may ask for its terminal, in vain.
     pub(crate) asks_for_terminal: bool,
     pub(crate) extra_calls: Vec<String>,
+    /// The interpreter's runtime.
+    runtime: Option<Arc<Runtime>>,
+    /// Whether what it prints goes where errors go: it is no answer.
+    pub(crate) prints: bool,
 }
 
 impl Plan {
@@ -81,27 +86,46 @@ impl Plan {
     ) -> Result<Self, Error> {
         bounded(job.entry)?;
         match job.entry {
-            Entry::Program { image, args } => Self::program(image, args, job),
+            Entry::Program { image, args } => Self::program(image, args, job, private_root),
             Entry::Runtime { name, script, args } => {
                 let script = inside(job.package, script, private_root)?;
                 let mut arguments = vec![script];
                 arguments.extend(args.iter().map(|arg| arg.clone().into_bytes()));
-                let runtime = lookup(runtimes, name)?;
+                let runtime = runtimes.look_up(name)?;
                 Self::runtime(&runtime, &[], arguments, job)
             }
             Entry::Worker { file, export } => {
                 let file = inside(job.package, file, private_root)?;
                 let arguments = vec![file, export.clone().into_bytes()];
                 let shim = ["-e".to_owned(), WORKER_SHIM.to_owned()];
-                let runtime = lookup(runtimes, WORKER_RUNTIME)?;
+                let runtime = runtimes.look_up(WORKER_RUNTIME)?;
                 Self::runtime(&runtime, &shim, arguments, job)
             }
         }
     }
 
-    fn program(image: &Arc<Image>, args: &[String], job: &Job<'_>) -> Result<Self, Error> {
-        let names = std::iter::once(PROGRAM_NAME).chain(args.iter().map(String::as_str));
-        let arguments = words(names.map(|arg| arg.as_bytes().to_vec()))?;
+    fn program(
+        image: &Arc<Image>,
+        args: &[String],
+        job: &Job<'_>,
+        private_root: bool,
+    ) -> Result<Self, Error> {
+        let (program, names) = match (image.origin(), image.loader()) {
+            (Some(path), Some(loader)) => {
+                let names = vec![
+                    loader.as_os_str().as_encoded_bytes().to_vec(),
+                    inside(job.package, path, private_root)?,
+                ];
+                let loader = fs::File::open(loader).during("open a loader")?;
+                (Program::Host(above_stdio(OwnedFd::from(loader))?), names)
+            }
+            (_, _) => (
+                Program::Sealed(Arc::clone(image)),
+                vec![PROGRAM_NAME.as_bytes().to_vec()],
+            ),
+        };
+        let args = args.iter().map(|arg| arg.as_bytes().to_vec());
+        let arguments = words(names.into_iter().chain(args))?;
         let class = image.class();
         let mut visible = Vec::new();
         let mut places = Places::default();
@@ -112,7 +136,7 @@ impl Plan {
         }
         Ok(Self {
             class,
-            program: Program::Sealed(Arc::clone(image)),
+            program,
             arguments,
             visible,
             sees_package: class == Class::Dynamic,
@@ -127,11 +151,33 @@ impl Plan {
             asks_name_service: false,
             asks_for_terminal: false,
             extra_calls: Vec::new(),
+            runtime: None,
+            prints: false,
         })
     }
 
+    /// The question to the loader of this plan's interpreter what libraries it would take, as long as that has not been compared; it sees
+    /// just what the plan's plugin would.
+    ///
+    /// # Errors
+    /// When the interpreter or its loader cannot be opened.
+    pub(crate) fn question(&self, job: &Job<'_>) -> Result<Option<(Arc<Runtime>, Self)>, Error> {
+        let unknown = |runtime: &&Arc<Runtime>| runtime.compared.get().is_none();
+        let Some(runtime) = self.runtime.as_ref().filter(unknown) else {
+            return Ok(None);
+        };
+        let Some(loader) = Interpreter::question(runtime)? else {
+            return Ok(None);
+        };
+        let plan = Self {
+            prints: true,
+            ..Self::interpreted(runtime, loader, Vec::new(), job)?
+        };
+        Ok(Some((Arc::clone(runtime), plan)))
+    }
+
     fn runtime(
-        runtime: &Runtime,
+        runtime: &Arc<Runtime>,
         shim: &[String],
         rest: Vec<Vec<u8>>,
         job: &Job<'_>,
@@ -139,13 +185,32 @@ impl Plan {
         let interpreter = Interpreter::open(runtime)?;
         let before = runtime.args.iter().map(|text| sized(text, &job.limits));
         let before = before.chain(shim.iter().cloned()).map(String::into_bytes);
-        let arguments = interpreter.words.into_iter().chain(before).chain(rest);
-        let arguments = words(arguments)?;
+        let rest = before.chain(rest).collect();
+        Self::interpreted(runtime, interpreter, rest, job)
+    }
+
+    fn interpreted(
+        runtime: &Arc<Runtime>,
+        interpreter: Interpreter,
+        rest: Vec<Vec<u8>>,
+        job: &Job<'_>,
+    ) -> Result<Self, Error> {
+        let arguments = words(interpreter.words.into_iter().chain(rest))?;
         let (mut visible, mut places) = match &interpreter.loader {
             Some(loader) => libraries(loader)?,
             None => (Vec::new(), Places::default()),
         };
-        for tree in runtime.trees.iter().filter(|tree| tree.exists()) {
+        let trees = runtime.trees.iter().filter(|tree| tree.exists());
+        let libraries = runtime.started_with.paths().iter();
+        let libraries = libraries.filter(|path| !is_in_library_folder(path));
+        // The loader would take another of the same name.
+        if let Some(gone) = libraries.clone().find(|path| !path.exists()) {
+            return Err(Error::OtherLibraries {
+                interpreter: runtime.interpreter.clone(),
+                difference: format!("'{}' is not there any more", gone.display()),
+            });
+        }
+        for tree in trees.chain(libraries) {
             visible.push(tree.clone());
             places.read.push(tree.clone());
         }
@@ -165,7 +230,7 @@ impl Plan {
         };
         Ok(Self {
             class: Class::Runtime,
-            program: Program::Interpreter(interpreter.program),
+            program: Program::Host(interpreter.program),
             arguments,
             visible,
             sees_package: true,
@@ -180,14 +245,21 @@ impl Plan {
             asks_name_service: runtime.asks_name_service,
             asks_for_terminal: runtime.asks_for_terminal,
             extra_calls: runtime.extra_calls.clone(),
+            runtime: Some(Arc::clone(runtime)),
+            prints: false,
         })
+    }
+
+    /// Whether what is executed is a sealed copy.
+    pub(crate) fn is_sealed(&self) -> bool {
+        matches!(self.program, Program::Sealed(_))
     }
 
     /// The descriptor that is executed.
     pub(crate) fn file(&self) -> BorrowedFd<'_> {
         match &self.program {
             Program::Sealed(image) => image.file(),
-            Program::Interpreter(file) => file.as_fd(),
+            Program::Host(file) => file.as_fd(),
         }
     }
 
@@ -258,18 +330,6 @@ fn words(all: impl Iterator<Item = Vec<u8>>) -> Result<Vec<CString>, Error> {
     Ok(words)
 }
 
-/// Whether a loader is that of the C library musl.
-fn is_musl(loader: &Path) -> bool {
-    let name = loader.file_name().unwrap_or_default();
-    name.as_encoded_bytes().starts_with(b"ld-musl-")
-}
-
-fn lookup(runtimes: &Runtimes, name: &str) -> Result<Arc<Runtime>, Error> {
-    runtimes.get(name).ok_or_else(|| Error::UnknownRuntime {
-        name: name.to_owned(),
-    })
-}
-
 /// A path of the package as the plugin sees it. It must not lead out of the package.
 fn inside(package: &Path, path: &Path, private_root: bool) -> Result<Vec<u8>, Error> {
     let plain = path
@@ -291,6 +351,13 @@ fn inside(package: &Path, path: &Path, private_root: bool) -> Result<Vec<u8>, Er
         .filter(|part| matches!(part, Component::Normal(_)))
         .collect();
     Ok(folder.join(normal).into_os_string().into_encoded_bytes())
+}
+
+fn is_in_library_folder(path: &Path) -> bool {
+    let folder = path.parent();
+    LIBRARY_FOLDERS
+        .iter()
+        .any(|known| folder == Some(Path::new(known)))
 }
 
 /// Loader and library folders as (seen from inside, let through).

@@ -3,6 +3,7 @@
 //! It proves what the rows about layers only claim. It never tries anything outside of a jail.
 
 mod acts;
+pub(crate) mod interpreters;
 mod native;
 
 use std::fs;
@@ -20,9 +21,9 @@ use crate::image::Image;
 use crate::image::elf;
 use crate::job::{Entry, Job, Limits};
 use crate::layer::{Layer, Protection};
-use crate::passing::PassingFolder;
 use crate::plan::runtimes::Runtimes;
 use crate::report::{End, Report};
+use crate::throw_away::ThrowAwayFolder;
 use crate::{Sandbox, Settings};
 
 /// Long enough for an interpreter to start on a busy machine.
@@ -67,7 +68,7 @@ pub fn try_acts(settings: &Settings) -> Result<Vec<Protection>, Error> {
 /// A sandbox and what acts run on.
 struct Bench {
     sandbox: Sandbox<Trial>,
-    package: PassingFolder,
+    package: ThrowAwayFolder,
     runtimes: Runtimes,
     loader: Option<PathBuf>,
     /// The runtimes that are installed and work, with the endings of their scripts' names.
@@ -80,7 +81,7 @@ struct Bench {
 
 impl Bench {
     fn open(settings: &Settings) -> Result<Self, Error> {
-        let package = PassingFolder::new().during("make a folder for probes")?;
+        let package = ThrowAwayFolder::new().during("make a folder for probes")?;
         // Plugins have a user id of their own, whatever the umask.
         set_mode(package.path(), 0o755).during("open a folder for probes to plugins")?;
         let sandbox = Sandbox::open(settings.clone())?;
@@ -235,7 +236,7 @@ fn row(name: &'static str, layer: Layer, required: bool, outcomes: &[Outcome]) -
         }
     };
     Protection {
-        name,
+        name: name.into(),
         layer,
         about_threat: false,
         required,
@@ -262,7 +263,7 @@ fn answering(name: &'static str, required: bool, outcomes: &[Outcome]) -> Protec
         .to_owned()
     };
     Protection {
-        name,
+        name: name.into(),
         layer: Layer::ExecOnce,
         about_threat: false,
         required,

@@ -8,12 +8,14 @@ mod headers;
 mod honest;
 mod host;
 mod launcher;
+mod libraries;
 mod limits;
 mod orders;
 mod poorer;
 mod races;
 mod refuse;
 mod runtimes;
+mod shims;
 mod support;
 mod uncounted;
 

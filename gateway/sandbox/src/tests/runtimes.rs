@@ -270,6 +270,7 @@ fn asking_who_the_user_is_is_no_attack_but_a_socket_is() {
 const MULTI_CALL: &str = r#"int main(int count, char **words) {
     char *slash = strrchr(words[0], '/'), *name = slash ? slash + 1 : words[0];
     if (strcmp(name, "sh")) { fprintf(stderr, "%s: applet not found\n", name); return 127; }
+    if (!strcmp(words[1], "-c")) { printf("/proc/%d/exe\n", getpid()); fflush(stdout); return getchar() != EOF; }
     request();
     printf("sh runs %s\n", words[1]);
 }"#;

@@ -70,7 +70,7 @@ pub(crate) fn compile(folder: &Path, source: &str, link: Link) -> PathBuf {
     program
 }
 
-const PRELUDE: &str = r#"
+pub(crate) const PRELUDE: &str = r#"
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -105,10 +105,13 @@ pub(crate) fn seal(program: &Path) -> Entry {
     seal_bytes(&fs::read(program).unwrap())
 }
 
+pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 pub(crate) fn seal_bytes(program: &[u8]) -> Entry {
-    let digest: [u8; 32] = Sha256::digest(program).into();
     Entry::Program {
-        image: Arc::new(Image::seal(program, &digest).unwrap()),
+        image: Arc::new(Image::seal(program, &digest(program)).unwrap()),
         args: Vec::new(),
     }
 }

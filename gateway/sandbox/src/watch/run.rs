@@ -46,7 +46,12 @@ pub(crate) fn run(
     };
     let launcher = Arc::clone(turn.launcher());
     let launch = {
-        let stdio = [feed.child_end()?, stdout_end.as_fd(), stderr_end.as_fd()];
+        let output = if plan.prints {
+            &stderr_end
+        } else {
+            &stdout_end
+        };
+        let stdio = [feed.child_end()?, output.as_fd(), stderr_end.as_fd()];
         let order = (loan.as_ref(), group.as_ref());
         start(&launcher, plan, stdio, order, job.deadline)
     };

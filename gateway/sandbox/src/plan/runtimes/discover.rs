@@ -1,15 +1,16 @@
 //! Finds the usual interpreters on this host and asks each, once and with a time limit, what it reads.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 
 use super::Runtime;
+use super::ask;
+use super::libraries::Libraries;
 
 /// The usual runtimes and what is known of each.
 pub(super) const USUAL: [(&str, &str); 7] = [
@@ -22,11 +23,8 @@ pub(super) const USUAL: [(&str, &str); 7] = [
     ("sh", include_str!("sh.toml")),
 ];
 
-/// How long an interpreter may take to say where it is: version managers start through slow shell scripts.
-const ANSWER_TIME: Duration = Duration::from_secs(10);
-
-/// The longest answer that is read, in bytes; a list of library folders is far shorter.
-const ANSWER_BYTES: u64 = 64 * 1024;
+/// How much of a wrong answer is shown, in characters.
+const ANSWER_SHOWN_CHARS: usize = 80;
 
 /// Where interpreters are looked for after PATH, which a service manager may have left empty.
 const USUAL_FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
@@ -35,8 +33,15 @@ const USUAL_FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Kind {
-    /// Arguments that make it print its real path and then, a line each, what it reads. Empty: it is where it was found.
+    /// Arguments that make it say what it is. What was found may be a version manager's launcher, a script or a program, that starts the
+    /// interpreter; whatever it does, the answer is the interpreter's. Empty for a kind of which nothing is known: it is what was found.
     question: Vec<String>,
+    /// What the answer is like; without it a line for its real path, one for its version, and then one for each thing that it reads.
+    settings: Option<Settings>,
+    /// Whether it cannot tell its path: it names a link to it in place of that, and waits until the link has been read.
+    waits: bool,
+    /// Whether it is many programs, and the one whose name it is called by.
+    keeps_name: bool,
     /// What it reads, as paths from its real folder.
     beside: Vec<PathBuf>,
     /// Folders of shared libraries that it would look for beside itself, as paths from its real folder.
@@ -50,6 +55,18 @@ struct Kind {
     /// Whether it opens its terminal at start.
     asks_for_terminal: bool,
     memory: Memory,
+}
+
+/// An answer of settings, each on a line as `NAME = VALUE`: which of them say where the interpreter is, and what.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// The setting that names its home.
+    home: String,
+    /// The interpreter, as a path from its home.
+    program: PathBuf,
+    /// The setting that is its version.
+    version: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -70,6 +87,14 @@ struct Memory {
     makes_code: bool,
 }
 
+/// What an interpreter said of itself.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Answer {
+    interpreter: PathBuf,
+    version: String,
+    trees: Vec<PathBuf>,
+}
+
 /// What is known of the runtime of this name; of others, nothing.
 fn kind(name: &str) -> Option<Kind> {
     let (_, text) = USUAL.into_iter().find(|(usual, _)| *usual == name)?;
@@ -78,21 +103,9 @@ fn kind(name: &str) -> Option<Kind> {
     kind.ok()
 }
 
-/// Finds the first interpreter of this name that answers.
-pub(super) fn find(name: &str) -> Option<Runtime> {
-    let kind = kind(name)?;
-    candidates(name)
-        .into_iter()
-        .find_map(|candidate| describe(&candidate, &kind))
-}
-
-/// The interpreter that an operator names; of an unusual name nothing more is known.
-pub(super) fn at(name: &str, interpreter: &Path) -> Option<Runtime> {
-    describe(interpreter, &kind(name).unwrap_or_default())
-}
-
-/// Every file of this name on PATH and in the usual folders.
-fn candidates(name: &str) -> Vec<PathBuf> {
+/// Every file of a usual runtime's name on PATH and in the usual folders; none for other names.
+pub(super) fn candidates(name: &str) -> Option<Vec<PathBuf>> {
+    kind(name)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(USUAL_FOLDERS.map(PathBuf::from));
     let mut found: Vec<PathBuf> = Vec::new();
@@ -104,49 +117,111 @@ fn candidates(name: &str) -> Vec<PathBuf> {
             found.push(file);
         }
     }
-    found
+    Some(found)
 }
 
-fn describe(candidate: &Path, kind: &Kind) -> Option<Runtime> {
-    let (interpreter, mut trees) = if kind.question.is_empty() {
-        (candidate.to_path_buf(), Vec::new())
-    } else {
-        let answer = ask(candidate, &kind.question)?;
-        let mut lines = answer.lines().map(PathBuf::from);
-        (lines.next()?, lines.collect())
+/// The interpreter that is at `candidate`, or that this starts. Of an unusual name nothing more is known.
+///
+/// # Errors
+/// With the reason, in words, when there is none.
+pub(super) fn describe(name: &str, candidate: &Path) -> Result<Runtime, String> {
+    let kind = kind(name).unwrap_or_default();
+    let mut answer = kind.ask(candidate)?;
+    let real = |path: &Path| {
+        let real = fs::canonicalize(path);
+        real.map_err(|error| format!("'{}' cannot be found: {error}", path.display()))
     };
-    let interpreter = fs::canonicalize(interpreter).ok()?;
-    let is_renamed = kind.question.is_empty() && candidate.file_name() != interpreter.file_name();
-    let name = if is_renamed {
+    let interpreter = real(&answer.interpreter)?;
+    // A script (a version manager's shim) cannot be the interpreter itself.
+    if !is_elf(&interpreter) {
+        return Err(format!("'{}' is no program", interpreter.display()));
+    }
+    let is_link =
+        interpreter == real(candidate)? && candidate.file_name() != interpreter.file_name();
+    let name = if is_link && (kind.keeps_name || kind.question.is_empty()) {
         candidate.to_path_buf()
     } else {
         interpreter.clone()
     };
-    let folder = interpreter.parent()?;
+    let folder = interpreter.parent().unwrap_or(&interpreter);
     let beside = |paths: &[PathBuf]| -> Vec<PathBuf> {
         let there = paths.iter().map(|path| folder.join(path));
         there
             .filter_map(|path| fs::canonicalize(path).ok())
             .collect()
     };
-    trees.extend(beside(&kind.beside));
-    let libraries = beside(&kind.libraries);
-    // A script (a version manager's shim) cannot be the interpreter itself.
-    is_elf(&interpreter).then(|| Runtime {
+    answer.trees.extend(beside(&kind.beside));
+    let extra_calls = kind.extra_calls.iter();
+    Ok(Runtime {
+        found_at: candidate.to_path_buf(),
+        version: answer.version,
+        passed_over: Vec::new(),
         args: kind.args.clone(),
-        trees: outermost(trees),
-        libraries,
-        extra_calls: kind
-            .extra_calls
-            .iter()
-            .map(|extra| extra.call.clone())
-            .collect(),
+        trees: outermost(answer.trees),
+        libraries: beside(&kind.libraries),
+        started_with: Libraries::default(),
+        compared: OnceLock::new(),
+        extra_calls: extra_calls.map(|extra| extra.call.clone()).collect(),
         asks_name_service: kind.asks_name_service,
         asks_for_terminal: kind.asks_for_terminal,
         overhead_bytes: u64::from(kind.memory.overhead_mib) << 20,
         makes_code: kind.memory.makes_code,
         name,
         interpreter,
+    })
+}
+
+impl Kind {
+    fn ask(&self, candidate: &Path) -> Result<Answer, String> {
+        if self.question.is_empty() {
+            return Ok(Answer {
+                interpreter: candidate.to_path_buf(),
+                ..Answer::default()
+            });
+        }
+        let mut command = Command::new(candidate);
+        command.args(&self.question);
+        let said = if self.waits {
+            ask::ask_for_link(&mut command)
+        } else {
+            ask::ask(&mut command)
+        }?;
+        let answer = match &self.settings {
+            Some(settings) => settings.read(&(said.output.clone() + &said.errors)),
+            None => lines(&said.output),
+        };
+        answer.ok_or_else(|| {
+            let line = said.output.lines().next().unwrap_or_default();
+            let shown: String = line.chars().take(ANSWER_SHOWN_CHARS).collect();
+            format!(
+                "it does not say where it is, but '{}'",
+                shown.escape_debug()
+            )
+        })
+    }
+}
+
+impl Settings {
+    fn read(&self, text: &str) -> Option<Answer> {
+        let value = |name: &str| {
+            let mut settings = text.lines().filter_map(|line| line.split_once(" = "));
+            settings.find_map(|(key, value)| (key.trim() == name).then(|| value.trim()))
+        };
+        Some(Answer {
+            interpreter: Path::new(value(&self.home)?).join(&self.program),
+            version: value(&self.version).unwrap_or_default().to_owned(),
+            trees: Vec::new(),
+        })
+    }
+}
+
+fn lines(text: &str) -> Option<Answer> {
+    let mut lines = text.lines();
+    let interpreter = PathBuf::from(lines.next()?);
+    interpreter.is_absolute().then(|| Answer {
+        interpreter,
+        version: lines.next().unwrap_or_default().to_owned(),
+        trees: lines.map(PathBuf::from).collect(),
     })
 }
 
@@ -171,52 +246,6 @@ fn outermost(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
     paths
 }
 
-/// Runs a question and returns what was printed; `None` when it fails or takes too long.
-fn ask(program: &Path, question: &[impl AsRef<OsStr>]) -> Option<String> {
-    let mut child = Command::new(program)
-        .args(question)
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let output = child.stdout.take()?;
-    let (sender, receiver) = std::sync::mpsc::channel();
-    // A thread of its own, because a grandchild may hold the output open for as long as it likes.
-    std::thread::spawn(move || {
-        let mut text = String::new();
-        let read = output.take(ANSWER_BYTES).read_to_string(&mut text);
-        // Nobody listens any more when the time is over.
-        sender.send(read.ok().map(|_| text)).ok()
-    });
-    let succeeded = wait(&mut child);
-    let text = receiver.recv_timeout(ANSWER_TIME).ok().flatten();
-    text.filter(|_| succeeded)
-}
-
-/// Waits for a trusted child, and ends it when its time is over.
-fn wait(child: &mut Child) -> bool {
-    /// Between two looks.
-    const LOOK: Duration = Duration::from_millis(2);
-    let deadline = Instant::now() + ANSWER_TIME;
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return status.success(),
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(LOOK),
-            Ok(None) | Err(_) => return end(child),
-        }
-    }
-}
-
-/// Ends a child that took too long; its answer does not count.
-fn end(child: &mut Child) -> bool {
-    // Killing fails only when it has ended meanwhile, and then waiting works all the more.
-    let ended = child.kill().and(child.wait().map(drop));
-    tracing::debug!(?ended, "an interpreter did not answer in time");
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,18 +259,37 @@ mod tests {
     }
 
     #[test]
-    fn every_data_file_reads() {
+    fn every_data_file_reads_and_asks() {
         for (name, text) in USUAL {
             let kind: Kind = toml::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(kind.memory.overhead_mib > 0, "{name}");
+            assert!(!kind.question.is_empty(), "{name}");
         }
         assert!(USUAL.is_sorted());
     }
 
     #[test]
     fn a_shell_is_found_and_is_a_real_program() {
-        let shell = find("sh").unwrap();
+        let shell = describe("sh", &candidates("sh").unwrap()[0]).unwrap();
         assert!(is_elf(&shell.interpreter) && shell.interpreter.is_absolute());
-        assert!(find("no-such-runtime").is_none());
+        assert_eq!(candidates("no-such-runtime"), None);
+    }
+
+    #[test]
+    fn answers_are_read() {
+        let java = Settings {
+            home: "java.home".to_owned(),
+            program: "bin/java".into(),
+            version: "java.version".to_owned(),
+        };
+        let text = "Property settings:\n    java.home = /usr/lib/j m\n    java.version = 17.0\n    java.version.date = 2021\n";
+        let answer = java.read(text).unwrap();
+        assert_eq!(answer.interpreter, Path::new("/usr/lib/j m/bin/java"));
+        assert_eq!(answer.version, "17.0");
+        assert_eq!(java.read("java version"), None);
+        let answer = lines("/usr/bin/x\n1.2\n/usr/lib/x\n").unwrap();
+        assert_eq!(answer.trees, ["/usr/lib/x"].map(PathBuf::from));
+        assert_eq!(lines("usage: x [-h]\n"), None);
+        assert_eq!(lines(""), None);
     }
 }

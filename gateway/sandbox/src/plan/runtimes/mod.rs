@@ -3,13 +3,18 @@
 //! The usual ones are data files beside this one, and are looked for at the first use of a name, so that a gateway that runs no
 //! script asks no interpreter anything.
 
+mod ask;
 mod discover;
+pub(crate) mod libraries;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
+
+use self::libraries::Libraries;
+use crate::error::Error;
 
 /// What runs the older form of entry: it reads the request, calls the exported function with it and wraps what that returns.
 pub(crate) const WORKER_SHIM: &str = include_str!("worker_shim.js");
@@ -48,12 +53,22 @@ pub(crate) struct Runtime {
     /// The path that it is started under: where it was found, as a program that is many programs (BusyBox) is the one whose name it is
     /// called by; or its real path, where it was asked for that or the name is the same.
     pub(crate) name: PathBuf,
+    /// Where it was found: at itself, or at what starts it.
+    pub(crate) found_at: PathBuf,
+    /// As it says itself; empty where it says none.
+    pub(crate) version: String,
+    /// What bears its name as well, came first and could not be used, with the reason.
+    pub(crate) passed_over: Vec<String>,
     /// Arguments before the script; `{mib}` stands for the plugin's memory limit.
     pub(crate) args: Vec<String>,
     /// Folders and files that it may read; those that do not exist are left out.
     pub(crate) trees: Vec<PathBuf>,
     /// Folders of shared libraries that it would look for beside itself.
     pub(crate) libraries: Vec<PathBuf>,
+    /// The libraries that it is started with.
+    pub(crate) started_with: Libraries,
+    /// Set once its loader was asked inside, and named the same libraries.
+    pub(crate) compared: OnceLock<()>,
     /// System calls beyond the runtime class's list, by name.
     pub(crate) extra_calls: Vec<String>,
     /// Whether its C library asks its name service who the user is; that is then no violation.
@@ -70,20 +85,37 @@ pub(crate) struct Runtime {
 #[derive(Debug, Clone, Default)]
 pub struct Runtimes {
     chosen: BTreeMap<String, RuntimeChoice>,
-    found: Arc<Mutex<BTreeMap<String, Option<Arc<Runtime>>>>>,
+    found: Arc<Mutex<BTreeMap<String, Found>>>,
 }
+
+/// A runtime that was looked for, or why there is none, in words.
+type Found = Result<Arc<Runtime>, String>;
 
 impl Runtimes {
     /// The runtime of this name. The first question about a name may run the interpreter once, to ask what it reads.
+    ///
+    /// # Errors
+    /// When no runtime has this name; with the reason, where its interpreter was looked for in vain.
+    pub(crate) fn look_up(&self, name: &str) -> Result<Arc<Runtime>, Error> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = match found.get(name) {
+            Some(known) => known.clone(),
+            None => {
+                let runtime = self.find(name)?.map(Arc::new);
+                found.insert(name.to_owned(), runtime.clone());
+                runtime
+            }
+        };
+        found.map_err(|reason| Error::NoInterpreter {
+            name: name.to_owned(),
+            reason,
+        })
+    }
+
+    /// The same, where the reason is of no interest.
     #[must_use]
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Runtime>> {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = found.get(name) {
-            return known.clone();
-        }
-        let runtime = self.find(name).map(Arc::new);
-        found.insert(name.to_owned(), runtime.clone());
-        runtime
+        self.look_up(name).ok()
     }
 
     /// Notes what an operator says of a runtime. Copies made before do not learn of it.
@@ -93,7 +125,6 @@ impl Runtimes {
     }
 
     /// The names that [`Self::get`] may know, sorted; a usual name whose interpreter is not installed is among them.
-    #[cfg(test)]
     #[must_use]
     pub(crate) fn names(&self) -> Vec<&str> {
         let usual = discover::USUAL.into_iter().map(|(name, _)| name);
@@ -108,19 +139,69 @@ impl Runtimes {
         names
     }
 
-    fn find(&self, name: &str) -> Option<Runtime> {
+    /// The first that can be used of what the operator names, or of what bears its name.
+    fn find(&self, name: &str) -> Result<Result<Runtime, String>, Error> {
         let default = RuntimeChoice::default();
         let choice = self.chosen.get(name).unwrap_or(&default);
-        let mut runtime = match &choice.interpreter {
-            Some(interpreter) => discover::at(name, interpreter)?,
-            None => discover::find(name)?,
+        let named = choice.interpreter.as_ref().map(|named| vec![named.clone()]);
+        let Some(candidates) = named.or_else(|| discover::candidates(name)) else {
+            let name = name.to_owned();
+            return Err(Error::UnknownRuntime { name });
         };
-        runtime.adopt(choice);
-        Some(runtime)
+        let mut passed_over = Vec::new();
+        for candidate in candidates {
+            let runtime = discover::describe(name, &candidate);
+            match runtime.and_then(|runtime| runtime.completed(choice)) {
+                Ok(runtime) => {
+                    return Ok(Ok(Runtime {
+                        passed_over,
+                        ..runtime
+                    }));
+                }
+                Err(why) => passed_over.push(format!("'{}': {why}", candidate.display())),
+            }
+        }
+        Ok(Err(if passed_over.is_empty() {
+            NOT_INSTALLED.to_owned()
+        } else {
+            passed_over.join("; ")
+        }))
     }
 }
 
+/// Why there is no interpreter, where nothing bears its name.
+const NOT_INSTALLED: &str = "it is not installed";
+
+/// Whether a loader is that of the C library musl.
+pub(crate) fn is_musl(loader: &Path) -> bool {
+    let name = loader.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b"ld-musl-")
+}
+
 impl Runtime {
+    /// With what an operator says, and with its libraries.
+    fn completed(mut self, choice: &RuntimeChoice) -> Result<Self, String> {
+        self.adopt(choice);
+        // After the operator's words, which may say where they are.
+        self.started_with = Libraries::find(&self.interpreter, &self.libraries)?;
+        Ok(self)
+    }
+
+    /// In words: what it is, and what was passed over for it.
+    pub(crate) fn told(&self) -> String {
+        let mut words = format!("'{}'", self.interpreter.display());
+        if !self.version.is_empty() {
+            words.push_str(&format!(", version {}", self.version));
+        }
+        if self.found_at != self.interpreter {
+            words.push_str(&format!(", found by '{}'", self.found_at.display()));
+        }
+        if !self.passed_over.is_empty() {
+            words.push_str(&format!("; passed over: {}", self.passed_over.join("; ")));
+        }
+        words
+    }
+
     /// Takes over what an operator says.
     fn adopt(&mut self, choice: &RuntimeChoice) {
         if let Some(args) = &choice.args {
