@@ -1,5 +1,6 @@
 //! The sandbox from outside: what plugins can do, what they are refused, what bounds them, and what the host must offer.
 
+mod acts;
 mod channels;
 mod echo;
 mod ends;

@@ -8,9 +8,9 @@ use super::launcher::try_run_within;
 use super::races::launcher;
 use super::support::{
     Link, Permit, alone, children_of, limits, made, program, run, sandbox, script, soon, text,
-    wait_for,
+    wait_for, with_arguments,
 };
-use crate::{End, Entry, Error, Limits, Sandbox};
+use crate::{End, Error, Limits, Sandbox};
 
 /// The contract's bound (section 4), written out so that a changed constant shows here.
 const ARGUMENTS: usize = 256;
@@ -23,21 +23,6 @@ const COUNT: &str = r#"int main(int count, char **words) {
     for (int i = 1; i < count; i++) bytes += strlen(words[i]);
     printf("%d %ld %s\n", count - 1, bytes, words[count - 1] + strlen(words[count - 1]) - 2);
 }"#;
-
-fn with_arguments(entry: &Entry, args: Vec<String>) -> Entry {
-    match entry {
-        Entry::Program { image, .. } => Entry::Program {
-            image: image.clone(),
-            args,
-        },
-        Entry::Runtime { name, script, .. } => Entry::Runtime {
-            name: name.clone(),
-            script: script.clone(),
-            args,
-        },
-        Entry::Worker { .. } => unreachable!("a worker has no arguments"),
-    }
-}
 
 fn arguments(count: usize, bytes: usize) -> Vec<String> {
     let word = |at: usize| format!("{:x>bytes$}", format!("{:02}", at % 100));

@@ -130,6 +130,22 @@ pub(crate) fn script(runtime: &str, path: &str) -> Entry {
     }
 }
 
+/// The same entry with these arguments.
+pub(crate) fn with_arguments(entry: &Entry, args: Vec<String>) -> Entry {
+    match entry {
+        Entry::Program { image, .. } => Entry::Program {
+            image: image.clone(),
+            args,
+        },
+        Entry::Runtime { name, script, .. } => Entry::Runtime {
+            name: name.clone(),
+            script: script.clone(),
+            args,
+        },
+        Entry::Worker { .. } => unreachable!("a worker has no arguments"),
+    }
+}
+
 /// A generous deadline for what should take a millisecond.
 pub(crate) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
