@@ -312,14 +312,13 @@ fn answers_that_cannot_be_accepted_say_why() {
         assert!(said.contains(words), "{words}: {said}");
     }
     let line = answer().to_string();
-    let bytes_cases: [(Vec<u8>, &str); 6] = [
+    let bytes_cases: [(Vec<u8>, &str); 5] = [
         (Vec::new(), "cannot be read"),
         (b"{\"type\":\"result\xff".to_vec(), "not UTF-8"),
         (
             format!("{line}\n{line}\n").into_bytes(),
             "more than one line",
         ),
-        (format!("{line}\n\n").into_bytes(), "more than one line"),
         (format!("{line}{line}").into_bytes(), "cannot be read"),
         (
             line.replacen('{', "{\"type\":\"result\",", 1).into_bytes(),
@@ -330,6 +329,46 @@ fn answers_that_cannot_be_accepted_say_why() {
         let said = judged_bytes(&manifest(), &line).unwrap_err().words;
         assert!(said.contains(words), "{words}: {said}");
     }
+}
+
+/// "Anything more on stdout is a rejection, but blank lines are nothing; its words quote the first 200 bytes of what was there."
+#[test]
+fn blank_lines_are_nothing_and_other_words_are_quoted() {
+    let line = answer().to_string();
+    for blank in ["\n", "\r\n", " \t\n\n"] {
+        for around in [
+            format!("{blank}{line}"),
+            format!("{blank}{line}\n{blank}"),
+            format!("{line}\n{blank} "),
+        ] {
+            assert!(
+                judged_bytes(&manifest(), around.as_bytes()).is_ok(),
+                "{around:?}"
+            );
+        }
+    }
+    let said = |bytes: &[u8]| judged_bytes(&manifest(), bytes).unwrap_err().words;
+    for (bytes, quoted) in [
+        (b"Loading model...\n".to_vec(), "\"Loading model...\""),
+        (format!("\n\nready\n{line}\n").into_bytes(), "\"ready\\n{"),
+        (format!("{line} done").into_bytes(), "\"{\\\"response"),
+        (b"\x1b[31mred\n".to_vec(), "\"\u{fffd}[31mred\""),
+    ] {
+        let words = said(&bytes);
+        let quoted = quoted.replace("\\\"", "\"");
+        assert!(
+            words.contains(&quoted) && words.contains("stderr"),
+            "{quoted}: {words}"
+        );
+    }
+    let long = format!("{}é{}\n", "x".repeat(199), "y".repeat(100));
+    let words = said(long.as_bytes());
+    assert!(
+        words.contains(&format!("\"{}…\"", "x".repeat(199))),
+        "{words}"
+    );
+    // Where it is JSON, the rule that it breaks is what helps.
+    assert!(!said(&line.replacen('{', "{\"type\":\"result\",", 1).into_bytes()).contains("stdout"));
 }
 
 #[test]
