@@ -8,7 +8,7 @@ use plugin_protocol::payload::Payload;
 use plugin_protocol::{canonical, json, shown, words};
 use serde_json::Value;
 
-use super::ports::{Sized, fit};
+use super::ports::{Side, Sized, fit};
 use super::schemas::told;
 use super::shape::{ANSWER, REQUEST, Shape};
 use super::words::quoted;
@@ -156,7 +156,7 @@ fn admit_read(
         value: value.get("payload").unwrap_or(&Value::Null),
         bytes: payload.len(),
     };
-    fit(&manifest.io.inputs, "io.inputs", &sized, schemas).map_err(|why| refuse(invalid(&why)))?;
+    fit(&manifest.io, Side::Inputs, &sized, schemas).map_err(|why| refuse(invalid(&why)))?;
     let line = invoke_line(&request);
     let bytes = line.len() - 1;
     if bytes as u64 > manifest.limits.max_bytes {
@@ -265,7 +265,7 @@ fn judge_answer(
                 value: given,
                 bytes: canonical.len(),
             };
-            fit(&manifest.io.outputs, "io.outputs", &sized, schemas)
+            fit(&manifest.io, Side::Outputs, &sized, schemas)
                 .map_err(|why| format!("the answer's result is refused: {why}"))?;
             Ok(Accepted {
                 status: Status::Ok,
