@@ -67,6 +67,32 @@ pub fn cut(text: &str, chars: usize) -> String {
     short
 }
 
+/// The first `bytes` bytes of a stranger's output on one line in double quotes, with a mark where it was cut: line breaks and tabs are
+/// written as `\n`, `\r` and `\t`, and U+FFFD stands for what is not UTF-8 or not plain.
+#[must_use]
+pub fn beginning(output: &[u8], bytes: usize) -> String {
+    let start = output.get(..bytes).unwrap_or(output);
+    // A character that the cut goes through is left out.
+    let whole = match std::str::from_utf8(start) {
+        Err(cut) if cut.error_len().is_none() && start.len() < output.len() => cut.valid_up_to(),
+        Ok(_) | Err(_) => start.len(),
+    };
+    let text = String::from_utf8_lossy(start.get(..whole).unwrap_or(start));
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' | '\t' => out.extend(c.escape_default()),
+            c => out.push(plain(c)),
+        }
+    }
+    if start.len() < output.len() {
+        out.push('…');
+    }
+    out.push('"');
+    out
+}
+
 fn escaped(text: &str, escape: impl Fn(&mut String, char)) -> Cow<'_, str> {
     let stays = |c: char| is_plain(c) || matches!(c, '\n' | '\t');
     if text.chars().all(stays) {
@@ -150,6 +176,31 @@ mod tests {
         }
         assert_eq!(cut("abcdef", 3), "abc…");
         assert_eq!(cut("abc", 3), "abc");
+    }
+
+    #[test]
+    fn the_beginning_of_any_bytes_is_one_line_that_is_safe_to_show() {
+        assert_eq!(
+            beginning(b"Loading\r\n\tdone", 200),
+            "\"Loading\\r\\n\\tdone\""
+        );
+        assert_eq!(
+            beginning(b"a\xff\x1b[2J\0", 200),
+            "\"a\u{fffd}\u{fffd}[2J\u{fffd}\""
+        );
+        assert_eq!(beginning("ééé".as_bytes(), 4), "\"éé…\"");
+        assert_eq!(
+            beginning("ééé".as_bytes(), 5),
+            "\"éé…\"",
+            "no half of a letter"
+        );
+        assert_eq!(beginning("ééé".as_bytes(), 6), "\"ééé\"");
+        assert_eq!(
+            beginning(b"\xc3", 200),
+            "\"\u{fffd}\"",
+            "half of a letter that came so"
+        );
+        assert_eq!(beginning(b"", 200), "\"\"");
     }
 
     #[test]

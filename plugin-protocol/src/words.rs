@@ -30,3 +30,8 @@ pub const FORBIDDEN_CAPABILITY: &str = "Forbidden capability declared";
 pub const REQUIRES_CAPABILITY: &str = "requires capability";
 /// A manifest asks for more time than the gateway ever gives.
 pub const EXCEEDS: &str = "exceeds";
+/// How many bytes of a plugin's standard output are quoted where they are not the one answer line (contract, section 8).
+pub const QUOTED_OUTPUT_BYTES: usize = 200;
+/// What to do about output that is not the answer.
+pub const PRINTS_BELONG: &str =
+    "stdout is for the one answer line, so send prints and logs to stderr";

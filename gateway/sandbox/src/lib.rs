@@ -85,5 +85,9 @@ pub const DENIALS_KEPT: usize = 16;
 /// a busy machine), so that all of them take the gateway less than a second, and the plugin as long.
 pub const ASKED_MAX: u64 = 4_096;
 
+/// The most bytes of blank lines around an answer, which are nothing; more of them are output that does not belong there. A stray
+/// `print()` is one byte, and a page of them some dozens.
+pub const BLANK_BYTES_MAX: usize = 4_096;
+
 /// How much of standard error is kept, in bytes: the contract's "last 64 KiB".
 pub const STDERR_TAIL_BYTES: usize = 64 * 1024;

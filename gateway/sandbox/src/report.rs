@@ -10,7 +10,8 @@ use crate::layer::Layer;
 pub struct Report {
     /// How the run ended.
     pub end: End,
-    /// Standard output as read, at most the job's `answer_bytes` and one more.
+    /// Standard output without the blank lines around the answer: at most the job's `answer_bytes` and one more, and the first
+    /// 512 bytes beyond where there was more than one line.
     pub answer: Vec<u8>,
     /// The tail of standard error.
     pub stderr: Tail,
@@ -27,9 +28,9 @@ pub struct Report {
 /// How a run ended. All but `Cancelled` and `NeverStarted` are the plugin's doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// Exactly one line, its newline possibly missing at end of output; the process is gone.
+    /// Exactly one line that is not blank, its newline possibly missing at end of output; the process is gone.
     Answered,
-    /// More than one line, or anything after the line.
+    /// More than one line that is not blank, anything but blank lines after the line, or more than [`crate::BLANK_BYTES_MAX`] of those.
     ExtraOutput,
     /// The line was longer than the job's `answer_bytes`.
     AnswerTooLarge,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use plugin_protocol::event::meta;
 use plugin_protocol::message::{EvidenceHashes, Status};
 use plugin_protocol::payload::Payload;
-use plugin_protocol::words;
+use plugin_protocol::shown::{beginning, cut};
+use plugin_protocol::{json, words};
 
 use super::cause::Cause;
 use crate::error::chain;
@@ -92,7 +93,7 @@ pub(super) fn judge(
     match &report.end {
         End::Answered => check(&report.answer).map_or_else(unacceptable, answered),
         End::ExtraOutput if report.answer.starts_with(JAVA_CRASH) => plain(Error, Cause::Signal, "the Java virtual machine itself crashed: its stderr says where; a native library, sun.misc.Unsafe or a fault of the machine's own is the cause".to_owned()),
-        End::ExtraOutput => plain(Rejected, Cause::ExtraOutput, "the plugin wrote more than one line on stdout: write one answer line and nothing else there".to_owned()),
+        End::ExtraOutput => extra_output(&report.answer),
         End::AnswerTooLarge => plain(Rejected, Cause::AnswerTooLarge, format!("the answer line is longer than limits.max_bytes ({} bytes)", allowed.answer_bytes)),
         End::Violation(denial) => plain(Rejected, Cause::Violation, format!("{}: {denial}", words::VIOLATION))
             .with(meta::DENIED_CALL, &denial.call)
@@ -100,7 +101,7 @@ pub(super) fn judge(
         End::Flood(last) => plain(Rejected, Cause::Violation, format!("{}: more than {} refused calls, the last of them {last}", words::VIOLATION, sandbox::ASKED_MAX))
             .with(meta::DENIED_CALL, &last.call)
             .with(meta::DENIED_DETAIL, &last.detail),
-        End::Exited(code) => plain(Error, Cause::Exit, format!("the plugin exited with code {code} and gave no answer{}", hint(report))).with(meta::EXIT_CODE, code),
+        End::Exited(code) => unanswered(*code, report),
         End::Signalled(signal) => plain(Error, Cause::Signal, format!("the plugin {} and gave no answer{}", signalled(*signal), hint(report))).with(meta::SIGNAL, signal),
         End::CpuLimit => plain(Error, Cause::Cpu, format!("the plugin used up its processor time ({} ms): raise limits.max_cpu_ms or do less", allowed.cpu.as_millis())),
         End::MemoryLimit => plain(Error, Cause::Memory, format!("the plugin used up its memory ({} bytes): raise limits.max_memory_bytes or use less", allowed.memory_bytes)),
@@ -153,6 +154,73 @@ const LAST_WORDS: [(&str, &str); 9] = [
         "C++ got no more memory: raise limits.max_memory_bytes, or hold less",
     ),
 ];
+
+/// What a plugin that ends well without an answer most likely forgot.
+const LOOK_FOR: &str = ": look for a return before the answer is written, for output that is not flushed before the end (os._exit, process.exit \
+                        and _exit drop it), and for an answer line without its newline that is still in a buffer";
+
+/// The most lines of stderr that notes quote, from the end.
+const LAST_LINES: usize = 3;
+
+/// The most characters of each of them.
+const LAST_LINE_CHARS: usize = 200;
+
+/// An end without an answer. Words of the plugin's own are in the notes and not in the ledger.
+fn unanswered(code: i32, report: &Report) -> Judgement {
+    let look_for = if code == 0 { LOOK_FOR } else { "" };
+    let why = format!(
+        "the plugin exited with code {code} and gave no answer{}{look_for}",
+        hint(report)
+    );
+    let notes = format!("{why}{}", last_lines(report));
+    Judgement::without_result(Status::Error, Cause::Exit, notes)
+        .with(meta::EXIT_CODE, code)
+        .with(meta::REASON, why)
+        .quoting(true)
+}
+
+/// The last lines of stderr as a clause; nothing where it is empty.
+fn last_lines(report: &Report) -> String {
+    let stderr = String::from_utf8_lossy(&report.stderr.bytes);
+    let written = stderr.lines().rev().filter(|line| !line.trim().is_empty());
+    let mut last: Vec<String> = written
+        .take(LAST_LINES)
+        .map(|line| cut(line.trim_end(), LAST_LINE_CHARS))
+        .collect();
+    if last.is_empty() {
+        return String::new();
+    }
+    last.reverse();
+    format!("; its last words on stderr: {}", last.join(" | "))
+}
+
+/// More on stdout than the one line. What it was is in the notes and not in the ledger.
+fn extra_output(output: &[u8]) -> Judgement {
+    const MANY: &str = "the plugin wrote more than one line on stdout";
+    let newline = output.iter().position(|&byte| byte == b'\n');
+    let (line, more) = output.split_at(newline.unwrap_or(output.len()));
+    let more = more.trim_ascii_start();
+    // Where the first line is a message, the others are what does not belong there.
+    let is_message = json::read(line).is_ok_and(|value| value.get("type").is_some());
+    let what = match (is_message, more.is_empty()) {
+        (_, true) => format!(
+            ", more than {} bytes of blank lines among them",
+            sandbox::BLANK_BYTES_MAX
+        ),
+        (true, false) => format!(
+            "; after the answer came {}",
+            beginning(more, words::QUOTED_OUTPUT_BYTES)
+        ),
+        (false, false) => format!(
+            "; it began with {}",
+            beginning(output, words::QUOTED_OUTPUT_BYTES)
+        ),
+    };
+    let notes = format!("{MANY}{what}: {}", words::PRINTS_BELONG);
+    Judgement::without_result(Status::Rejected, Cause::ExtraOutput, notes)
+        .with(meta::REASON, format!("{MANY}: {}", words::PRINTS_BELONG))
+        .quoting(true)
+}
 
 /// Words that follow when the plugin's last ones are known.
 fn hint(report: &Report) -> String {
@@ -258,6 +326,75 @@ mod tests {
     /// What V8 says when its heap ends.
     const HEAP: &str =
         "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory";
+
+    /// "Anything more on stdout is a rejection …; its words quote the first 200 bytes of what was there."
+    #[test]
+    fn what_does_not_belong_on_stdout_is_quoted_and_kept_out_of_the_ledger() {
+        let message = r#"{"type":"result","response":{}}"#;
+        let long = format!("{message}\n{}", "x".repeat(300));
+        for (output, said) in [
+            (
+                "one\ntwo\n".to_owned(),
+                "it began with \"one\\ntwo\\n\"".to_owned(),
+            ),
+            (
+                format!("Loading…\n{message}\n"),
+                "it began with \"Loading…\\n{".to_owned(),
+            ),
+            (
+                format!("{message}\n\n \ndone\n"),
+                "after the answer came \"done\\n\"".to_owned(),
+            ),
+            (
+                long,
+                format!("after the answer came \"{}…\"", "x".repeat(200)),
+            ),
+            (
+                format!("{message}\n"),
+                "4096 bytes of blank lines".to_owned(),
+            ),
+            (String::new(), "4096 bytes of blank lines".to_owned()),
+            (
+                "{}\n\u{1b}[2J".to_owned(),
+                "\"{}\\n\u{fffd}[2J\"".to_owned(),
+            ),
+        ] {
+            let judgement = judged(End::ExtraOutput, &output, "");
+            assert!(judgement.notes.contains(&said), "{}", judgement.notes);
+            assert!(judgement.notes.contains("stderr"), "{}", judgement.notes);
+            assert!(judgement.quotes);
+            let reason = &judgement.facts[meta::REASON];
+            assert!(reason.contains("more than one line") && !reason.contains('"'));
+        }
+    }
+
+    #[test]
+    fn an_end_without_an_answer_says_what_to_look_for() {
+        let judgement = judged(End::Exited(0), "", "one\ntwo\n\nthree\u{1b}[2J\nSECRET \n");
+        for said in [
+            "exited with code 0 and gave no answer",
+            "flush",
+            "newline",
+            "return",
+            "stderr: two | three\u{fffd}[2J | SECRET",
+        ] {
+            assert!(judgement.notes.contains(said), "{}", judgement.notes);
+        }
+        assert!(!judgement.notes.contains("one |"), "{}", judgement.notes);
+        assert!(judgement.quotes && !judgement.facts[meta::REASON].contains("SECRET"));
+        let failed = judged(End::Exited(1), "", "ValueError: x");
+        assert!(
+            failed.notes.ends_with("stderr: ValueError: x"),
+            "{}",
+            failed.notes
+        );
+        assert!(!failed.notes.contains("flush"), "{}", failed.notes);
+        assert!(
+            judged(End::Exited(0), "", " \n")
+                .notes
+                .ends_with("in a buffer")
+        );
+    }
 
     /// "`error`: the plugin crashed, exited without an answer, or answered `error`. `timeout`: it was killed at its time."
     #[test]

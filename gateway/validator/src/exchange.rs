@@ -8,7 +8,7 @@ use plugin_protocol::payload::Payload;
 use plugin_protocol::{canonical, json, shown, words};
 use serde_json::Value;
 
-use super::ports::{Sized, fit};
+use super::ports::{Side, Sized, fit};
 use super::schemas::told;
 use super::shape::{ANSWER, REQUEST, Shape};
 use super::words::quoted;
@@ -156,7 +156,7 @@ fn admit_read(
         value: value.get("payload").unwrap_or(&Value::Null),
         bytes: payload.len(),
     };
-    fit(&manifest.io.inputs, "io.inputs", &sized, schemas).map_err(|why| refuse(invalid(&why)))?;
+    fit(&manifest.io, Side::Inputs, &sized, schemas).map_err(|why| refuse(invalid(&why)))?;
     let line = invoke_line(&request);
     let bytes = line.len() - 1;
     if bytes as u64 > manifest.limits.max_bytes {
@@ -214,7 +214,7 @@ fn typed<T: serde::de::DeserializeOwned>(shape: &Shape, value: &Value) -> Result
     Err(clauses.join("; "))
 }
 
-/// Checks the line that a plugin wrote as its answer; its newline may be missing.
+/// Checks the line that a plugin wrote as its answer; its newline may be missing, and blank lines around it are nothing.
 ///
 /// # Errors
 /// When it cannot be accepted, with why.
@@ -233,7 +233,7 @@ fn judge_answer(
     manifest: &CheckedManifest,
     schemas: &Schemas,
 ) -> Result<Accepted, String> {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = without_blank_lines(line);
     let max_bytes = manifest.limits.max_bytes;
     if line.len() as u64 > max_bytes {
         return Err(format!(
@@ -242,10 +242,13 @@ fn judge_answer(
         ));
     }
     if line.contains(&b'\n') {
-        return Err("the answer is more than one line: write exactly one".to_owned());
+        return Err(format!(
+            "the answer is more than one line, {}: {}",
+            quoted_output(line),
+            words::PRINTS_BELONG
+        ));
     }
-    let value =
-        json::read(line).map_err(|unread| format!("the answer cannot be read: {unread}"))?;
+    let value = json::read(line).map_err(|unread| unreadable(line, &unread))?;
     let FromPlugin::Result { response: answer } =
         typed(&ANSWER, &value).map_err(|why| format!("the answer is malformed: {why}"))?;
     let asked = admitted.request.request_id.as_str();
@@ -265,7 +268,7 @@ fn judge_answer(
                 value: given,
                 bytes: canonical.len(),
             };
-            fit(&manifest.io.outputs, "io.outputs", &sized, schemas)
+            fit(&manifest.io, Side::Outputs, &sized, schemas)
                 .map_err(|why| format!("the answer's result is refused: {why}"))?;
             Ok(Accepted {
                 status: Status::Ok,
@@ -289,6 +292,52 @@ fn judge_answer(
             result.as_ref(),
         )),
     }
+}
+
+/// The answer without the blank lines around it, which are nothing, and without its newline.
+fn without_blank_lines(mut line: &[u8]) -> &[u8] {
+    let white = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let blank = |part: &[u8]| part.iter().all(white);
+    while let Some(newline) = line.iter().position(|&byte| byte == b'\n')
+        && let (first, rest) = line.split_at(newline + 1)
+        && blank(first)
+    {
+        line = rest;
+    }
+    while let Some(newline) = line.iter().rposition(|&byte| byte == b'\n')
+        && let (rest, last) = line.split_at(newline)
+        && blank(last)
+    {
+        line = rest;
+    }
+    line
+}
+
+/// Why the line is no answer: with what is there where it is no JSON at all, since then its place in the line says little.
+fn unreadable(line: &[u8], why: &json::Error) -> String {
+    use json::Error as E;
+    match why {
+        E::ByteOrderMark | E::NotUtf8(_) | E::Trailing(_) | E::Syntax(_) => format!(
+            "the answer cannot be read, {}: {}; {why}",
+            quoted_output(line),
+            words::PRINTS_BELONG
+        ),
+        E::TooLarge { .. }
+        | E::LoneSurrogate(_)
+        | E::TooDeep(_)
+        | E::IntegerTooLarge { .. }
+        | E::Overflow { .. }
+        | E::Underflow { .. }
+        | E::DuplicateKey { .. }
+        | E::ReservedKey { .. }
+        | E::Shape(_) => format!("the answer cannot be read: {why}"),
+    }
+}
+
+/// What was on standard output, as a clause.
+fn quoted_output(output: &[u8]) -> String {
+    let shown = shown::beginning(output, words::QUOTED_OUTPUT_BYTES);
+    format!("stdout began with {shown}")
 }
 
 fn without_result(status: Status, notes: &str, dropped: Option<&Payload>) -> Accepted {

@@ -35,7 +35,7 @@ pub fn answer(line: &[u8]) {
     let Ok(verdict) = check_answer(line, &admitted, &manifest, &Schemas::default()) else {
         return;
     };
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.trim_ascii();
     assert!(!line.contains(&b'\n'));
     assert!(verdict.notes.len() <= NOTES_MAX_BYTES);
     assert!(!verdict.notes.chars().any(|letter| letter == '\u{1b}'));

@@ -31,7 +31,7 @@ pub use entry::Entry;
 pub use exchange::{Accepted, Admitted, Misbehaviour, Refusal, admit_value, check_answer};
 pub use manifest::{CheckedManifest, check_manifest};
 pub use package::{PackageFiles, check_package};
-pub use schemas::Schemas;
+pub use schemas::{Schemas, describes_payload};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Whether a payload fits what the manifest declares for inputs or outputs: kind, schema and size. Requests and answers have the same rule.
 
-use plugin_protocol::manifest::Port;
+use plugin_protocol::manifest::{Io, Port};
 use plugin_protocol::payload::Payload;
 use serde_json::Value;
 
@@ -16,16 +16,24 @@ pub(super) struct Sized<'a> {
     pub(super) bytes: usize,
 }
 
-/// Checks a payload against the declared `ports` of one side (`io.inputs` or `io.outputs`): one of them must take it.
+/// Which side of a plugin a payload is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// What the host gives it.
+    Inputs,
+    /// What it gives back.
+    Outputs,
+}
+
+/// Checks a payload against what the manifest declares for one side: one of its ports must take it.
 ///
-/// A `json` payload names its schema itself. Where the package has schemas for that kind, only a declared
-/// name is accepted, since any other would go unchecked; without schemas the name is only a label.
-pub(super) fn fit(
-    ports: &[Port],
-    side: &str,
-    sized: &Sized<'_>,
-    schemas: &Schemas,
-) -> Result<(), String> {
+/// A `json` payload names its schema itself. In a result only a declared name is accepted. In a request that is so where the
+/// manifest brings schemas for that kind, since any other would go by unchecked; without schemas the name is a mere label.
+pub(super) fn fit(io: &Io, side: Side, sized: &Sized<'_>, schemas: &Schemas) -> Result<(), String> {
+    let (ports, side_shown): (&[Port], _) = match side {
+        Side::Inputs => (&io.inputs, "io.inputs"),
+        Side::Outputs => (&io.outputs, "io.outputs"),
+    };
     let kind = sized.payload.kind();
     let of_kind: Vec<&Port> = ports.iter().filter(|port| port.kind == kind).collect();
     if of_kind.is_empty() {
@@ -37,7 +45,7 @@ pub(super) fn fit(
             ),
         };
         return Err(format!(
-            "payload kind '{kind}' is not in the plugin's {side}: {declared}"
+            "payload kind '{kind}' is not in the plugin's {side_shown}: {declared}"
         ));
     }
     let named = sized.payload.schema_ref();
@@ -51,12 +59,13 @@ pub(super) fn fit(
     };
     let candidates = if !matching.is_empty() {
         matching
-    } else if of_kind
-        .iter()
-        .any(|port| schemas.contains(&port.schema_ref))
+    } else if side == Side::Outputs
+        || of_kind
+            .iter()
+            .any(|port| schemas.contains(&port.schema_ref))
     {
         return Err(format!(
-            "schema_ref {} is not in the plugin's {side}: use {}",
+            "schema_ref {} is not in the plugin's {side_shown}: use {}",
             quoted(named.unwrap_or_default()),
             listed(of_kind.iter().map(|port| port.schema_ref.as_str()))
         ));
@@ -82,13 +91,16 @@ fn take(port: &Port, sized: &Sized<'_>, schemas: &Schemas) -> Result<(), String>
             sized.bytes, port.kind
         ));
     }
-    // Of a `json` payload only the data is checked; of the other kinds, the whole payload object.
-    let checked = match sized.payload {
-        Payload::Json { .. } => sized.value.get("data").unwrap_or(&Value::Null),
-        Payload::Text { .. } | Payload::BinaryRef { .. } | Payload::DatasetSlice { .. } => {
-            sized.value
-        }
-    };
     let name = sized.payload.schema_ref().unwrap_or(&port.schema_ref);
+    // Only `json` carries free data; the other kinds are checked as the payload object that they are.
+    let checked = match sized.payload {
+        Payload::Json { .. } if !schemas.describes_payload(name) => {
+            sized.value.get("data").unwrap_or(&Value::Null)
+        }
+        Payload::Json { .. }
+        | Payload::Text { .. }
+        | Payload::BinaryRef { .. }
+        | Payload::DatasetSlice { .. } => sized.value,
+    };
     schemas.check(name, checked)
 }

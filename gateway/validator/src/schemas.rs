@@ -33,6 +33,8 @@ pub struct Schemas {
 #[derive(Debug)]
 struct Compiled {
     shape: Shape,
+    /// Whether it describes the whole payload also for `json`.
+    describes_payload: bool,
     /// Whether each error may be named, which can cost far more than finding that there is one.
     explained: bool,
 }
@@ -75,6 +77,12 @@ impl Schemas {
         self.by_ref.contains_key(name)
     }
 
+    /// Whether the schema called `name` is of the older form, which describes the whole payload and not its `data`.
+    pub(super) fn describes_payload(&self, name: &str) -> bool {
+        let compiled = self.by_ref.get(name);
+        compiled.is_some_and(|compiled| compiled.describes_payload)
+    }
+
     /// Checks `value` against the schema called `name`; without one, everything fits.
     pub(super) fn check(&self, name: &str, value: &Value) -> Result<(), String> {
         let Some(compiled) = self.by_ref.get(name) else {
@@ -91,6 +99,27 @@ impl Schemas {
         let told: Vec<String> = issues.iter().take(MAX_TOLD).map(told).collect();
         Err(format!("{start}: {}", told.join("; ")))
     }
+}
+
+/// Whether a schema's root requires both `kind` and `data`: such a one, of the older OMEGA form, describes the whole payload (contract,
+/// section 4). A root that is only a reference counts as what it refers to.
+#[must_use]
+pub fn describes_payload(schema: &Value) -> bool {
+    // Longer chains are refused with the schema.
+    const MAX_CHAIN: usize = 24;
+    let mut root = schema;
+    for _ in 0..MAX_CHAIN {
+        let reference = root.get("$ref").and_then(Value::as_str);
+        let target = reference.and_then(|reference| schema.pointer(reference.strip_prefix('#')?));
+        let required = root.get("required").and_then(Value::as_array);
+        let requires = |name: &str| required.is_some_and(|names| names.iter().any(|n| n == name));
+        match target {
+            _ if requires("kind") && requires("data") => return true,
+            Some(target) => root = target,
+            None => return false,
+        }
+    }
+    false
 }
 
 /// A finding as one clause.
@@ -140,6 +169,7 @@ fn compile(bytes: &[u8]) -> Result<Compiled, String> {
             )
         })?;
     Ok(Compiled {
+        describes_payload: describes_payload(&schema),
         shape: Shape::new(schema, validator),
         explained: cost.explained,
     })

@@ -117,13 +117,9 @@ pub const QUICK: &[Poison] = &[
         &["extra_output"],
         "more than one line",
     ),
-    pill(
-        "line_and_newline",
-        "rejected",
-        &["extra_output"],
-        "more than one line",
-    ),
-    bad_answer("empty_line"),
+    // "blank lines are nothing"
+    answered("line_and_newline"),
+    exits("empty_line", "0"),
     bad_answer("not_json"),
     bad_answer("not_utf8"),
     bad_answer("zero_bytes"),

@@ -99,11 +99,8 @@ fn inv_pnp_04_an_answer_that_cannot_be_accepted_is_rejected_and_gives_no_result(
         ("no message", response.to_string().into()),
         ("two lines", format!("{}{}", ok(&fine), ok(&fine)).into()),
         ("a line and a half", format!("{}{{", ok(&fine)).into()),
-        ("an empty line first", format!("\n{}", ok(&fine)).into()),
-        ("an empty line after", format!("{}\n", ok(&fine)).into()),
         ("not UTF-8", [&b"\xff\xfe"[..], ok(&fine).as_bytes()].concat()),
         ("not JSON", b"hello\n".to_vec()),
-        ("an empty line", b"\n".to_vec()),
         ("zeros", vec![0; 100]),
     ];
     for (name, bytes) in refused_answers {
@@ -113,7 +110,43 @@ fn inv_pnp_04_an_answer_that_cannot_be_accepted_is_rejected_and_gives_no_result(
         assert_eq!(answered.event["output_hash"], "", "{name}");
     }
     // Nothing at all is no answer: "`error`: the plugin crashed, exited without an answer".
-    assert_eq!(cage.hear("").status(), "error");
+    for nothing in ["", "\n", " \r\n\n\t"] {
+        let answered = cage.hear(nothing);
+        assert_eq!(answered.status(), "error", "{answered:?}");
+        assert!(answered.notes().contains("flush"), "{answered:?}");
+        assert_eq!(answered.event["meta"]["cause"], "exit");
+    }
+}
+
+/// "Anything more on stdout is a rejection, but blank lines are nothing; its words quote the first 200 bytes of what was there."
+#[test]
+fn inv_pnp_04_blank_lines_around_an_answer_are_nothing_and_other_output_is_quoted() {
+    let cage = Cage::new();
+    let fine = ok(&data("any/1", json!({})));
+    for blank in ["\n", "\n\n\r\n", " \t\n"] {
+        for around in [
+            format!("{blank}{fine}"),
+            format!("{fine}{blank}"),
+            format!("{blank}{fine}{blank} "),
+        ] {
+            let answered = cage.hear(&around);
+            assert_eq!(answered.status(), "ok", "{around:?}: {answered:?}");
+        }
+    }
+    for (output, quoted) in [
+        (format!("Loading model\n{fine}"), "\"Loading model\\n"),
+        (format!("{fine}\ndone\u{1b}[2J\n"), "\"done\u{fffd}[2J\\n\""),
+        ("hello\n".to_owned(), "\"hello\""),
+        (format!("{fine}{}", "\n".repeat(5000)), "blank lines"),
+    ] {
+        let answered = cage.hear(&output);
+        refused(&answered, &[quoted, "stderr"]);
+        let kept = answered.event.to_string();
+        assert!(
+            !kept.contains("Loading") && !kept.contains("done"),
+            "{kept}"
+        );
+    }
 }
 
 /// The JSON rules again, "the same at every door (manifest, request, answer, …)".

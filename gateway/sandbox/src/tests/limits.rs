@@ -212,6 +212,20 @@ fn one_line_and_no_more() {
         (r#"answer("one\nt");"#, End::ExtraOutput),
         (r#"answer("one\ntwo\n"); pause();"#, End::ExtraOutput),
         (r#"answer("one\n"); pause();"#, End::Answered),
+        // "Anything more on stdout is a rejection, but blank lines are nothing"
+        (r#"answer("\n \t\r\none\n\n \n"); pause();"#, End::Answered),
+        (
+            r#"answer("\n"); answer(" "); answer("\none\n"); answer("\n");"#,
+            End::Answered,
+        ),
+        (r#"answer("one\n\ntwo\n");"#, End::ExtraOutput),
+        (r#"answer("\n\n  ");"#, End::Exited(0)),
+        (r#"answer("\n\n"); return 3;"#, End::Exited(3)),
+        (r#"for (;;) answer("\n");"#, End::ExtraOutput),
+        (
+            r#"char b[8192]; memset(b, '\n', sizeof b); memcpy(b, "one", 3); write(1, b, sizeof b);"#,
+            End::ExtraOutput,
+        ),
         (r#"answer("one\n"); close(1); pause();"#, End::Answered),
         (r#"answer("one"); close(1); pause();"#, End::Answered),
         (r#"answer("one\n"); *(volatile int *)8 = 1;"#, End::Answered),
@@ -233,6 +247,25 @@ fn one_line_and_no_more() {
             "{source}"
         );
     }
+}
+
+/// "Anything more on stdout is a rejection, but blank lines are nothing; its words quote the first 200 bytes of what was there."
+#[test]
+fn blank_lines_are_no_part_of_the_answer_and_what_was_too_much_is_kept() {
+    let answer = |body: &str, answer_bytes: usize| {
+        let source = format!("int main(void) {{ request(); {body} }}");
+        let time = Duration::from_secs(20);
+        let limits = Limits {
+            answer_bytes,
+            ..limits()
+        };
+        text(&within(&source, time, limits))
+    };
+    assert_eq!(answer(r#"answer("\n\r\n two \n \n");"#, 100), " two \n");
+    // Blank lines are not counted as part of the line.
+    assert_eq!(answer(r#"answer("\n\n\n123\n\n\n");"#, 3), "123\n");
+    assert_eq!(answer(r#"answer(" \n ");"#, 100), "");
+    assert_eq!(answer(r#"answer("123\n456\n");"#, 3), "123\n456\n");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
+use crate::BLANK_BYTES_MAX;
 use crate::denial::run::Run;
 use crate::descriptor::wait_for;
 use crate::error::{Error, While};
@@ -23,6 +24,9 @@ const ANSWER_GRACE: Duration = Duration::from_millis(2);
 
 /// How long a plugin that closed its output without a newline may take to end, so that its exit status is known.
 const EXIT_GRACE: Duration = Duration::from_millis(50);
+
+/// How much is kept beyond the longest answer where there was more than one line, in bytes, so that it can be said what it was.
+const EXTRA_KEPT_BYTES: usize = 512;
 
 /// The shortest time between two looks at the plugin's processor clock, so that a busy plugin costs us little.
 const CPU_LOOK: Duration = Duration::from_millis(5);
@@ -86,8 +90,13 @@ struct Ready {
 struct Watch<'a> {
     started: Started<'a>,
     job: &'a Job<'a>,
+    /// What standard output said, without the blank lines around the answer.
     answer: Vec<u8>,
+    /// Whether the answer holds more than blanks.
+    begun: bool,
     newline_at: Option<usize>,
+    /// Bytes of blank lines that were passed over.
+    blank_bytes: usize,
     stderr: TailBuffer,
     /// When stderr is read again, where it is left alone.
     stderr_again: Option<Instant>,
@@ -105,7 +114,9 @@ pub(crate) fn watch<'a>(started: Started<'a>, job: &'a Job<'a>) -> Result<Seen, 
         started,
         job,
         answer: Vec::new(),
+        begun: false,
         newline_at: None,
+        blank_bytes: 0,
         stderr: TailBuffer::default(),
         stderr_again: None,
         grace: None,
@@ -222,7 +233,7 @@ impl Watch<'_> {
                 } else {
                     EXIT_GRACE
                 };
-                if !self.answer.is_empty() {
+                if self.begun {
                     self.grace = Some(Instant::now() + grace);
                 }
             }
@@ -233,21 +244,63 @@ impl Watch<'_> {
     /// Looks at the last `count` bytes of the answer, which are new.
     fn take_output(&mut self, count: usize) {
         let before = self.answer.len().saturating_sub(count);
-        let bytes = self.answer.get(before..).unwrap_or_default();
-        if self.newline_at.is_some() {
-            return self.end(Cause::ExtraOutput);
+        if let Some(newline) = self.newline_at {
+            return self.take_more(newline);
         }
-        self.newline_at = bytes
+        let before = self.pass_over_blank_lines(before);
+        self.newline_at = self
+            .answer
             .iter()
+            .skip(before)
             .position(|&byte| byte == b'\n')
             .map(|at| before + at);
         let limit = self.job.limits.answer_bytes;
         match self.newline_at {
             Some(at) if at > limit => self.end(Cause::AnswerTooLarge),
-            Some(at) if at + 1 < self.answer.len() => self.end(Cause::ExtraOutput),
-            Some(_) => self.grace = Some(Instant::now() + ANSWER_GRACE),
+            Some(at) => {
+                self.grace = Some(Instant::now() + ANSWER_GRACE);
+                self.take_more(at);
+            }
             None if self.answer.len() > limit => self.end(Cause::AnswerTooLarge),
             None => {}
+        }
+    }
+
+    /// Drops the blank lines before the answer. The bytes from `new` on are new; says where those that are left of them begin.
+    fn pass_over_blank_lines(&mut self, new: usize) -> usize {
+        if self.begun {
+            return new;
+        }
+        let bytes = self.answer.get(new..).unwrap_or_default();
+        let text = bytes.iter().position(|byte| !is_blank(byte));
+        self.begun = text.is_some();
+        let blank = bytes.get(..text.unwrap_or(bytes.len()));
+        let newline = blank.and_then(|blank| blank.iter().rposition(|&byte| byte == b'\n'));
+        let Some(newline) = newline else {
+            return new;
+        };
+        let passed = new + newline + 1;
+        self.answer.drain(..passed);
+        self.count_blank(passed);
+        0
+    }
+
+    /// Looks at what follows the newline of the answer: blank lines are dropped, anything else is one line too many.
+    fn take_more(&mut self, newline: usize) {
+        let more = self.answer.get(newline + 1..).unwrap_or_default();
+        let bytes = more.len();
+        if more.iter().all(is_blank) {
+            self.answer.truncate(newline + 1);
+            self.count_blank(bytes);
+        } else {
+            self.end(Cause::ExtraOutput);
+        }
+    }
+
+    fn count_blank(&mut self, bytes: usize) {
+        self.blank_bytes = self.blank_bytes.saturating_add(bytes);
+        if self.blank_bytes > BLANK_BYTES_MAX {
+            self.end(Cause::ExtraOutput);
         }
     }
 
@@ -305,7 +358,15 @@ impl Watch<'_> {
     fn finish(self, reaped: &Reaped) -> Seen {
         let end = self.verdict(reaped);
         let mut answer = self.answer;
-        answer.truncate(self.job.limits.answer_bytes.saturating_add(1));
+        let more = if end == End::ExtraOutput {
+            EXTRA_KEPT_BYTES
+        } else {
+            1
+        };
+        answer.truncate(self.job.limits.answer_bytes.saturating_add(more));
+        if !self.begun {
+            answer.clear();
+        }
         let group = self.started.group.as_ref();
         // The group counts more kinds of memory, but a page here and there late or not at all.
         let counted = group.and_then(cgroup::Loan::peak_bytes).unwrap_or(0);
@@ -363,7 +424,7 @@ impl Watch<'_> {
                 End::Signalled(libc::SIGABRT)
             }
             Death::Signalled(signal) => End::Signalled(signal),
-            Death::Exited(_) if !self.answer.is_empty() => End::Answered,
+            Death::Exited(_) if self.begun => End::Answered,
             Death::Exited(code) => End::Exited(code),
         }
     }
@@ -374,6 +435,11 @@ impl Watch<'_> {
             .as_ref()
             .is_some_and(cgroup::Loan::out_of_memory)
     }
+}
+
+/// The white space of JSON, of which blank lines are made.
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 /// How many processors a plugin can use up at once. Asking is slow (it reads control-group files), hence once.

@@ -7,6 +7,7 @@ use plugin_protocol::json;
 use plugin_protocol::manifest::{Manifest, Port};
 use plugin_protocol::payload::PayloadKind;
 use serde_json::{Value, json};
+use validator::describes_payload;
 
 /// What a text sample says.
 const WORDS: &str = "The quick brown fox jumps over the lazy dog.";
@@ -36,7 +37,7 @@ pub(super) fn usual(folder: &Path, manifest: &Manifest) -> Vec<Sample> {
         let payload = match port.kind {
             PayloadKind::Text => text(WORDS),
             PayloadKind::Json => {
-                let data = schema.map_or_else(|| json!({}), |schema| instance(&schema, MAX_DEPTH));
+                let data = schema.map_or_else(|| json!({}), |schema| data_of(&schema));
                 json!({ "kind": "json", "schema_ref": port.schema_ref, "data": data })
             }
             PayloadKind::BinaryRef => of_kind(PayloadKind::BinaryRef),
@@ -105,6 +106,15 @@ fn text(content: &str) -> Value {
 /// The schema was checked with its package; if it cannot be read now, there is no sample.
 fn read(path: &Path) -> Option<Value> {
     json::read(&std::fs::read(path).ok()?).ok()
+}
+
+/// What a `json` payload carries by its schema, which in the older form describes the whole payload.
+fn data_of(schema: &Value) -> Value {
+    let sample = instance(schema, MAX_DEPTH);
+    match sample.get("data") {
+        Some(data) if describes_payload(schema) => data.clone(),
+        Some(_) | None => sample,
+    }
 }
 
 /// A value that a schema of the common kind accepts. What only a validator understands (`pattern`, `$ref`, `allOf`) is passed over.
@@ -192,6 +202,18 @@ mod tests {
         let sample = instance(&schema, MAX_DEPTH);
         let validator = jsonschema::validator_for(&schema).unwrap();
         assert!(validator.is_valid(&sample), "{sample}");
+    }
+
+    /// "A schema whose root requires both `kind` and `data` describes the whole payload (the older OMEGA form)"
+    #[test]
+    fn a_sample_of_the_older_form_is_its_data() {
+        let data =
+            json!({ "type": "object", "required": ["x"], "properties": { "x": { "const": 7 } } });
+        let older = json!({ "required": ["kind", "data"], "properties": { "data": data } });
+        assert_eq!(data_of(&older), json!({ "x": 7 }));
+        assert_eq!(data_of(&data), json!({ "x": 7 }));
+        let newer = json!({ "required": ["data"], "properties": { "data": data } });
+        assert_eq!(data_of(&newer), json!({ "data": { "x": 7 } }));
     }
 
     #[test]

@@ -209,6 +209,71 @@ fn json_data_follows_its_schema() {
     );
 }
 
+/// "A result whose `schema_ref` is not declared in `io.outputs` is rejected"
+#[test]
+fn a_results_schema_ref_is_declared_also_without_schemas() {
+    let answered = |manifest: &Value, name: &str| {
+        let mut answer = answer();
+        put(
+            &mut answer,
+            "/response/result/schema_ref",
+            Some(json!(name)),
+        );
+        judged_bytes(manifest, answer.to_string().as_bytes())
+    };
+    for manifest in [manifest(), without("/schemas")] {
+        assert!(answered(&manifest, "point/1").is_ok());
+        let said = answered(&manifest, "point/2").unwrap_err().words;
+        assert!(
+            said.contains("schema_ref 'point/2' is not in the plugin's io.outputs: use point/1"),
+            "{said}"
+        );
+    }
+}
+
+/// "A schema whose root requires both `kind` and `data` describes the whole payload (the older OMEGA form); any other describes
+/// `data` for `json` and the whole payload for the other kinds."
+#[test]
+fn a_schema_of_the_older_form_describes_the_whole_payload() {
+    let whole = json!({
+        "type": "object", "required": ["kind", "data", "schema_ref"], "additionalProperties": false,
+        "properties": {
+            "kind": {"const": "json"}, "schema_ref": {"const": "point/1"},
+            "data": {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+        }
+    });
+    let behind = json!({"$ref": "#/$defs/Payload", "$defs": {"Payload": whole}});
+    let of_data = json!({"type": "object", "required": ["x", "kind"], "properties": {"x": {"type": "integer"}}});
+    let both_of_data = json!({"properties": {"data": {"required": ["kind", "data"]}}, "additionalProperties": false});
+    let manifest = checked(&manifest());
+    for (schema, data, fits) in [
+        (&whole, json!({"x": 1}), true),
+        (&whole, json!({"x": "one"}), false),
+        (&behind, json!({"x": 1}), true),
+        (&behind, json!({"x": "one"}), false),
+        (&of_data, json!({"x": 1, "kind": "json"}), true),
+        (&of_data, json!({"x": 1}), false),
+        (&both_of_data, json!({"data": {"kind": 1, "data": 2}}), true),
+        (&both_of_data, json!({"data": {"kind": 1}}), false),
+    ] {
+        let mut files = files();
+        let bytes = schema.to_string().into_bytes();
+        files.0.insert("schemas/point.json", (bytes, false));
+        let schemas = Schemas::compile(&manifest, &files).unwrap();
+        let payload = json!({"kind": "json", "data": data, "schema_ref": "point/1"});
+        let asked = request_with("/payload", payload.clone());
+        assert_eq!(
+            admit_value(&asked, &manifest, &schemas).is_ok(),
+            fits,
+            "{schema}: {data}"
+        );
+        let admitted = admit_value(&request(), &manifest, &schemas).unwrap();
+        let line = answer_with("/response/result", payload).to_string();
+        let judged = check_answer(line.as_bytes(), &admitted, &manifest, &schemas);
+        assert_eq!(judged.is_ok(), fits, "{schema}: {data}");
+    }
+}
+
 #[test]
 fn one_of_several_ports_of_a_kind_is_enough() {
     let port = |name: &str, bytes: u64| json!({"kind": "text", "schema_ref": name, "limits": {"max_bytes": bytes}});
@@ -312,14 +377,13 @@ fn answers_that_cannot_be_accepted_say_why() {
         assert!(said.contains(words), "{words}: {said}");
     }
     let line = answer().to_string();
-    let bytes_cases: [(Vec<u8>, &str); 6] = [
+    let bytes_cases: [(Vec<u8>, &str); 5] = [
         (Vec::new(), "cannot be read"),
         (b"{\"type\":\"result\xff".to_vec(), "not UTF-8"),
         (
             format!("{line}\n{line}\n").into_bytes(),
             "more than one line",
         ),
-        (format!("{line}\n\n").into_bytes(), "more than one line"),
         (format!("{line}{line}").into_bytes(), "cannot be read"),
         (
             line.replacen('{', "{\"type\":\"result\",", 1).into_bytes(),
@@ -330,6 +394,46 @@ fn answers_that_cannot_be_accepted_say_why() {
         let said = judged_bytes(&manifest(), &line).unwrap_err().words;
         assert!(said.contains(words), "{words}: {said}");
     }
+}
+
+/// "Anything more on stdout is a rejection, but blank lines are nothing; its words quote the first 200 bytes of what was there."
+#[test]
+fn blank_lines_are_nothing_and_other_words_are_quoted() {
+    let line = answer().to_string();
+    for blank in ["\n", "\r\n", " \t\n\n"] {
+        for around in [
+            format!("{blank}{line}"),
+            format!("{blank}{line}\n{blank}"),
+            format!("{line}\n{blank} "),
+        ] {
+            assert!(
+                judged_bytes(&manifest(), around.as_bytes()).is_ok(),
+                "{around:?}"
+            );
+        }
+    }
+    let said = |bytes: &[u8]| judged_bytes(&manifest(), bytes).unwrap_err().words;
+    for (bytes, quoted) in [
+        (b"Loading model...\n".to_vec(), "\"Loading model...\""),
+        (format!("\n\nready\n{line}\n").into_bytes(), "\"ready\\n{"),
+        (format!("{line} done").into_bytes(), "\"{\\\"response"),
+        (b"\x1b[31mred\n".to_vec(), "\"\u{fffd}[31mred\""),
+    ] {
+        let words = said(&bytes);
+        let quoted = quoted.replace("\\\"", "\"");
+        assert!(
+            words.contains(&quoted) && words.contains("stderr"),
+            "{quoted}: {words}"
+        );
+    }
+    let long = format!("{}é{}\n", "x".repeat(199), "y".repeat(100));
+    let words = said(long.as_bytes());
+    assert!(
+        words.contains(&format!("\"{}…\"", "x".repeat(199))),
+        "{words}"
+    );
+    // Where it is JSON, the rule that it breaks is what helps.
+    assert!(!said(&line.replacen('{', "{\"type\":\"result\",", 1).into_bytes()).contains("stdout"));
 }
 
 #[test]
