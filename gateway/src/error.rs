@@ -292,9 +292,7 @@ fn first_error(issues: &[Issue]) -> String {
     let error = issues
         .iter()
         .find(|issue| issue.severity == Severity::Error);
-    error
-        .map(|issue| format!("{}: {}", issue.field, issue.message))
-        .unwrap_or_default()
+    error.map(ToString::to_string).unwrap_or_default()
 }
 
 #[cfg(test)]

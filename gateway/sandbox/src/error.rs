@@ -34,7 +34,7 @@ pub enum Error {
         remedy: String,
     },
     /// A step of the launcher's or of its child's failed.
-    #[error("cannot start a plugin: step '{step}' failed")]
+    #[error("the plugin's start failed at step '{step}'")]
     Step {
         /// The step's name.
         step: &'static str,

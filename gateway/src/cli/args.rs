@@ -112,7 +112,7 @@ pub(super) enum Verb {
         /// The run's id
         run: String,
     },
-    /// Check a package against the ten invariants, in a throw-away state
+    /// Make the ten compliance checks of a package, in a throw-away state, with the payloads in its tests/*.json where there are any
     Certify {
         /// The package folder
         package: PathBuf,
@@ -125,6 +125,9 @@ pub(super) enum Verb {
         /// Let a plugin pass that asked for what is refused; it is named all the same
         #[arg(long)]
         tolerate_denied: bool,
+        /// Write the report as SARIF 2.1.0 too, for code hosts and editors
+        #[arg(long, value_name = "FILE")]
+        sarif: Option<PathBuf>,
     },
     /// Make a new plugin that works as it is, for you to change
     New {

@@ -1,5 +1,6 @@
 //! The verbs of a plugin's author: beginning one, and certifying it.
 
+use std::fs;
 use std::path::Path;
 
 use super::args::Language;
@@ -51,32 +52,72 @@ fn next_steps(made: &Made) -> String {
 
 pub(super) fn certify(
     package: &Path,
-    text: Option<&str>,
-    input: Option<&Path>,
-    tolerate_denied: bool,
+    asked: &Asked<'_>,
+    sarif: Option<&Path>,
     out: Output,
 ) -> Result<Answer, Error> {
-    let payload = request::payload(text, input)?;
-    let report = operator::certify(package, payload.as_ref(), tolerate_denied)?;
-    out.answer(&report, || describe(&report))?;
-    Ok(report.compliant.into())
+    let payload = request::payload(asked.text, asked.input)?;
+    let report = operator::certify(package, payload.as_ref(), asked.tolerate_denied)?;
+    if let Some(file) = sarif {
+        let failed = |source| Error::File {
+            action: "write the SARIF report to",
+            path: file.to_owned(),
+            source,
+        };
+        let text = format!("{:#}\n", operator::sarif(&report, package));
+        fs::write(file, text).map_err(failed)?;
+    }
+    out.answer(&report, || describe(&report, out.quiet))?;
+    Ok(report.passed.into())
 }
 
-fn describe(report: &ComplianceReport) -> String {
-    let rows = report.checks.iter().map(|check| {
-        let word = check.outcome.word();
-        let [id, name, word] = [check.id, check.name, word].map(ToOwned::to_owned);
-        vec![id, name, word, check.detail.clone()]
-    });
-    let verdict = if report.compliant {
+/// What a package is certified with.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) text: Option<&'a str>,
+    pub(super) input: Option<&'a Path>,
+    pub(super) tolerate_denied: bool,
+}
+
+/// The table with the verdict; where it is to be quiet, only what failed.
+fn describe(report: &ComplianceReport, quiet: bool) -> String {
+    let shown = report
+        .checks
+        .iter()
+        .filter(|check| !(quiet && check.passed));
+    let rows: Vec<Vec<String>> = shown
+        .map(|check| {
+            let word = if check.passed { "pass" } else { "FAIL" };
+            let words = [check.id, check.name, check.law, check.invariant, word];
+            let mut row = words.map(ToOwned::to_owned).to_vec();
+            row.push(check.duration_ms.to_string());
+            row.push(check.detail.clone());
+            row
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = [
+        "CHECK",
+        "NAME",
+        "LAW",
+        "INVARIANT",
+        "OUTCOME",
+        "MS",
+        "DETAIL",
+    ];
+    let verdict = if report.passed {
         "complies"
     } else {
         "does NOT comply"
     };
+    let summary = &report.summary;
     format!(
-        "{}\n\n{} {} {verdict}",
-        table(&["INVARIANT", "CHECK", "OUTCOME", "DETAIL"], rows),
+        "{}\n\n{} {verdict}: {} of {} checks passed",
+        table(&head, rows),
         printable(&report.plugin_id),
-        printable(&report.version),
+        summary.passed_count,
+        summary.total,
     )
 }

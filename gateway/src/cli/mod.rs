@@ -119,13 +119,15 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
             text,
             input,
             tolerate_denied,
-        } => author::certify(
-            &package,
-            text.as_deref(),
-            input.as_deref(),
-            tolerate_denied,
-            out,
-        ),
+            sarif,
+        } => {
+            let asked = author::Asked {
+                text: text.as_deref(),
+                input: input.as_deref(),
+                tolerate_denied,
+            };
+            author::certify(&package, &asked, sarif.as_deref(), out)
+        }
         Verb::New { name, lang, sdk } => author::new(&name, lang, sdk.as_deref(), out),
         Verb::Serve { log_format } => service::serve(&state()?, log_format, out, serve),
         Verb::Metrics => service::metrics(&state()?, out),

@@ -23,24 +23,10 @@ fn describe(validated: &Validated) -> String {
         Severity::Warning => "warning",
         Severity::Info => "info",
     };
-    let place = |field: &str| {
-        if field.is_empty() {
-            "(whole)".to_owned()
-        } else {
-            field.to_owned()
-        }
-    };
     let mut lines: Vec<String> = report
         .issues
         .iter()
-        .map(|issue| {
-            printable(&format!(
-                "{}: {}: {}",
-                word(issue.severity),
-                place(&issue.field),
-                issue.message
-            ))
-        })
+        .map(|issue| printable(&format!("{}: {issue}", word(issue.severity))))
         .collect();
     let hash = report
         .manifest_hash

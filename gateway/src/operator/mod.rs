@@ -13,7 +13,7 @@ mod scaffold;
 mod trial;
 mod validation;
 
-pub(crate) use certify::{ComplianceReport, certify};
+pub(crate) use certify::{ComplianceReport, certify, sarif};
 pub(crate) use doctor::{examine, layers};
 pub(crate) use door::{
     Door, LogFormat, LogLevel, Registered, Serve, Told, TrustChange, init, metrics, metrics_of,

@@ -37,7 +37,8 @@ pub(super) fn counts(fact: &str) -> impl Iterator<Item = (&str, u64)> {
     std::iter::from_fn(move || Some((words.next()?, words.next()?.parse().ok()?)))
 }
 
-fn shortened(denial: &Denial) -> String {
+/// A refused call, cut off where it is very long.
+pub(super) fn shortened(denial: &Denial) -> String {
     let whole = denial.to_string();
     match whole.char_indices().nth(CALL_CHARS) {
         Some((end, _)) => format!("{}…)", whole.get(..end).unwrap_or_default()),

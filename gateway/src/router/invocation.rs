@@ -270,9 +270,10 @@ impl Router {
         };
         let begun = Instant::now();
         let deadline = ready.budget.attempt_end(begun);
-        let allowed = ready
-            .prepared
-            .allowed(deadline.saturating_duration_since(begun));
+        let allowed = ready.prepared.allowed(
+            deadline.saturating_duration_since(begun),
+            ready.budget.attempt_set_by(begun),
+        );
         let job = Job {
             entry: &ready.prepared.entry,
             package: &ready.prepared.root,

@@ -9,7 +9,9 @@ use plugin_protocol::payload::Payload;
 use plugin_protocol::shown::{beginning, cut};
 use plugin_protocol::{json, words};
 
+use super::budget::TimeSetBy;
 use super::cause::Cause;
+use super::diagnosis;
 use crate::error::chain;
 use sandbox::{self, End, Report};
 use validator::{Accepted, Misbehaviour};
@@ -76,6 +78,7 @@ impl Judgement {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Allowed {
     pub(super) time: Duration,
+    pub(super) time_set_by: TimeSetBy,
     pub(super) cpu: Duration,
     pub(super) memory_bytes: u64,
     pub(super) open_files: u64,
@@ -102,58 +105,17 @@ pub(super) fn judge(
             .with(meta::DENIED_CALL, &last.call)
             .with(meta::DENIED_DETAIL, &last.detail),
         End::Exited(code) => unanswered(*code, report),
-        End::Signalled(signal) => plain(Error, Cause::Signal, format!("the plugin {} and gave no answer{}", signalled(*signal), hint(report))).with(meta::SIGNAL, signal),
-        End::CpuLimit => plain(Error, Cause::Cpu, format!("the plugin used up its processor time ({} ms): raise limits.max_cpu_ms or do less", allowed.cpu.as_millis())),
+        End::Signalled(signal) => plain(Error, Cause::Signal, died(*signal, &hint(report))).with(meta::SIGNAL, signal).with(meta::REASON, died(*signal, "")).quoting(true),
+        End::CpuLimit => plain(Error, Cause::Cpu, format!("the plugin used up its processor time ({} ms): raise limits.max_cpu_ms, which is limits.max_ms where the manifest does not name it, or do less", allowed.cpu.as_millis())),
         End::MemoryLimit => plain(Error, Cause::Memory, format!("the plugin used up its memory ({} bytes): raise limits.max_memory_bytes or use less", allowed.memory_bytes)),
         End::Cancelled => plain(Error, Cause::Cancelled, CANCELLED_NOTES.to_owned()),
         End::NeverStarted => plain(Timeout, Cause::Timeout, format!("{}: the plugin could not be started within {} ms: this host was too busy, or somebody stopped the process that starts plugins; call again", words::TIMEOUT, allowed.time.as_millis())),
-        End::TimedOut => plain(Timeout, Cause::Timeout, format!("{}: the plugin was killed after {} ms", words::TIMEOUT, allowed.time.as_millis())),
+        End::TimedOut => plain(Timeout, Cause::Timeout, format!("{}: the plugin was killed after {} ms: {}", words::TIMEOUT, allowed.time.as_millis(), allowed.time_set_by.told())),
     }
 }
 
 /// How the Java virtual machine begins its last words, which it writes to standard output whatever it is told.
 const JAVA_CRASH: &[u8] = b"#\n# A fatal error has been detected by the Java Runtime Environment:";
-
-/// What a language's own run-time system writes to stderr when it gives up, and what that means. Anybody can write the same, so
-/// that these only add words and decide nothing.
-const LAST_WORDS: [(&str, &str); 9] = [
-    (
-        "JavaScript heap out of memory",
-        "its JavaScript heap was full, which is as large as limits.max_memory_bytes: raise that, or hold less",
-    ),
-    (
-        "<--- Last few GCs --->",
-        "its JavaScript heap was full, which is as large as limits.max_memory_bytes: raise that, or hold less",
-    ),
-    (
-        "java.lang.OutOfMemoryError",
-        "its Java heap was full, which is as large as limits.max_memory_bytes: raise that, or hold less",
-    ),
-    (
-        "There is insufficient memory for the Java Runtime Environment",
-        "the Java virtual machine got no more memory: raise limits.max_memory_bytes",
-    ),
-    (
-        "fatal error: runtime: out of memory",
-        "Go got no more memory: raise limits.max_memory_bytes, or hold less",
-    ),
-    (
-        "fatal error: runtime: cannot allocate memory",
-        "Go got no more memory: raise limits.max_memory_bytes, or hold less",
-    ),
-    (
-        "MemoryError",
-        "Python got no more memory: raise limits.max_memory_bytes, or hold less",
-    ),
-    (
-        "memory allocation of ",
-        "Rust got no more memory: raise limits.max_memory_bytes, or hold less",
-    ),
-    (
-        "std::bad_alloc",
-        "C++ got no more memory: raise limits.max_memory_bytes, or hold less",
-    ),
-];
 
 /// What a plugin that ends well without an answer most likely forgot.
 const LOOK_FOR: &str = ": look for a return before the answer is written, for output that is not flushed before the end (os._exit, process.exit \
@@ -168,11 +130,9 @@ const LAST_LINE_CHARS: usize = 200;
 /// An end without an answer. Words of the plugin's own are in the notes and not in the ledger.
 fn unanswered(code: i32, report: &Report) -> Judgement {
     let look_for = if code == 0 { LOOK_FOR } else { "" };
-    let why = format!(
-        "the plugin exited with code {code} and gave no answer{}{look_for}",
-        hint(report)
-    );
-    let notes = format!("{why}{}", last_lines(report));
+    let end = format!("the plugin exited with code {code} and gave no answer");
+    let why = format!("{end}{look_for}");
+    let notes = format!("{end}{}{look_for}{}", hint(report), last_lines(report));
     Judgement::without_result(Status::Error, Cause::Exit, notes)
         .with(meta::EXIT_CODE, code)
         .with(meta::REASON, why)
@@ -224,23 +184,34 @@ fn extra_output(output: &[u8]) -> Judgement {
 
 /// Words that follow when the plugin's last ones are known.
 fn hint(report: &Report) -> String {
-    let stderr = String::from_utf8_lossy(&report.stderr.bytes);
-    let known = LAST_WORDS.iter().find(|(said, _)| stderr.contains(said));
-    known.map_or_else(String::new, |(_, means)| {
-        format!("; by its stderr, {means}")
+    diagnosis::of_stderr(report).map_or_else(String::new, |known| {
+        format!("; by its stderr, {}: {}", known.cause, known.fix)
     })
 }
+
+/// A signal ended it. Where its last words are known they say why, and the signal alone would say something else.
+fn died(signal: i32, hint: &str) -> String {
+    let how = if hint.is_empty() || signal == SIGABRT {
+        signalled(signal)
+    } else {
+        format!("was ended by signal {signal}")
+    };
+    format!("the plugin {how} and gave no answer{hint}")
+}
+
+/// By which a program ends itself.
+const SIGABRT: i32 = 6;
 
 /// What a signal did, by its name where that says more than its number (signal(7)).
 fn signalled(signal: i32) -> String {
     let what = match signal {
-        6 => return "aborted (SIGABRT, signal 6)".to_owned(),
+        SIGABRT => return "aborted (SIGABRT, signal 6)".to_owned(),
         4 => "SIGILL: an instruction that does not exist here",
         5 => "SIGTRAP: a check of its own failed, or a breakpoint",
         7 => "SIGBUS: memory that has no file behind it any more",
         8 => "SIGFPE: a division by zero, or the like",
         9 => "SIGKILL: by somebody on this host, or for the host's lack of memory",
-        11 => "SIGSEGV: it touched memory that it does not have",
+        11 => "SIGSEGV: it touched memory that it does not have, or its stack was full",
         13 => "SIGPIPE: it wrote where nobody reads",
         25 => "SIGXFSZ: it wrote to a file",
         _ => return format!("was ended by signal {signal}"),
@@ -315,6 +286,7 @@ mod tests {
         };
         let allowed = Allowed {
             time: Duration::from_secs(2),
+            time_set_by: TimeSetBy::Manifest,
             cpu: Duration::from_secs(2),
             memory_bytes: 1,
             open_files: 16,
@@ -462,6 +434,52 @@ mod tests {
                 "",
                 Status::Timeout,
                 "timeout: the plugin could not be started",
+            ),
+        ] {
+            let judgement = judged(end, answer, stderr);
+            assert_eq!(judgement.status, status, "{}", judgement.notes);
+            assert!(judgement.notes.contains(said), "{}", judgement.notes);
+        }
+    }
+
+    /// Whose number it was, and what the plugin's last words mean, stand in the notes, and nothing there says otherwise.
+    #[test]
+    fn notes_name_the_field_that_set_a_limit_and_the_likely_mistake() {
+        for (end, answer, stderr, status, said) in [
+            (
+                End::Signalled(11),
+                "",
+                HEAP,
+                Status::Error,
+                "was ended by signal 11 and gave no answer; by its stderr, its JavaScript heap was full",
+            ),
+            (
+                End::Exited(1),
+                "",
+                "ModuleNotFoundError: No module named 'numpy'",
+                Status::Error,
+                "the Python module 'numpy' is not in the package: put it there, beside the program: `pip install --target PACKAGE numpy`",
+            ),
+            (
+                End::TimedOut,
+                "",
+                "",
+                Status::Timeout,
+                "killed after 2000 ms: limits.max_ms",
+            ),
+            (
+                End::CpuLimit,
+                "",
+                "",
+                Status::Error,
+                "(2000 ms): raise limits.max_cpu_ms",
+            ),
+            (
+                End::MemoryLimit,
+                "",
+                "",
+                Status::Error,
+                "(1 bytes): raise limits.max_memory_bytes",
             ),
         ] {
             let judgement = judged(end, answer, stderr);

@@ -4,6 +4,7 @@ mod breaker;
 mod budget;
 mod cause;
 mod denial;
+mod diagnosis;
 mod evidence;
 mod exchange;
 mod export;
@@ -23,6 +24,7 @@ pub use cause::Cause;
 pub use record::{Invoke, Outcome};
 
 pub(crate) use denial::told as told_denials;
+pub(crate) use diagnosis::{Diagnosis, likely};
 pub(crate) use exchange::Call;
 pub(crate) use export::proof_extras;
 pub(crate) use files::findings;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use plugin_protocol::digest::{FileHash, PackageDigest};
 
+use super::budget::TimeSetBy;
 use super::files::InStore;
 use super::judge::Allowed;
 use crate::error::Error;
@@ -177,10 +178,11 @@ impl Prepared {
     }
 
     /// What one attempt may use in `time`.
-    pub(crate) fn allowed(&self, time: Duration) -> Allowed {
+    pub(super) fn allowed(&self, time: Duration, time_set_by: TimeSetBy) -> Allowed {
         let limits = &self.manifest.limits;
         Allowed {
             time,
+            time_set_by,
             cpu: Duration::from_millis(limits.cpu_ms()),
             memory_bytes: limits.memory_bytes(),
             open_files: limits.open_files(),

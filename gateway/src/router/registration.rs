@@ -116,9 +116,7 @@ fn all_errors(issues: &[Issue]) -> Option<String> {
     let errors = issues
         .iter()
         .filter(|issue| issue.severity == Severity::Error);
-    let words: Vec<String> = errors
-        .map(|issue| format!("{}: {}", issue.field, issue.message))
-        .collect();
+    let words: Vec<String> = errors.map(ToString::to_string).collect();
     if words.is_empty() {
         None
     } else {

@@ -1,84 +1,134 @@
-//! The ten checks: each looks at the evidence and says what it means, in words that help to mend it.
+//! The ten checks as a table, and the judges of what a package says: manifest, payloads, capabilities, version. Each judge looks at the
+//! evidence and says what it means, in words that help to mend it.
 
-use std::collections::BTreeSet;
-
-use plugin_protocol::event::EventKind;
-use plugin_protocol::manifest::DeterminismMode;
 use plugin_protocol::message::Status;
-use plugin_protocol::report::Severity;
+use plugin_protocol::report::{Issue, Severity};
 
+use super::behaviour;
 use super::evidence::{Evidence, Seen};
+use super::own;
 use crate::router::Cause;
-use crate::router::told_denials;
-use ledger::CheckOutcome::{self as Outcome, Fail, NotChecked, Pass};
-use sandbox::{End, Layer};
+use sandbox::End;
 
-/// A judgement with its detail.
-type Judged = (Outcome, String);
+/// A judgement: whether it passed, and its detail. What could not be checked did not pass.
+pub(super) type Judged = (bool, String);
 
-/// A check: its invariant, its name and its judge.
-type Row = (&'static str, &'static str, fn(&Evidence) -> Judged);
+/// A check.
+pub(super) struct Row {
+    pub(super) id: &'static str,
+    pub(super) name: &'static str,
+    pub(super) law: &'static str,
+    pub(super) invariant: &'static str,
+    pub(super) judge: fn(&Evidence) -> Judged,
+}
+
+const fn row(
+    id: &'static str,
+    name: &'static str,
+    law: &'static str,
+    invariant: &'static str,
+    judge: fn(&Evidence) -> Judged,
+) -> Row {
+    Row {
+        id,
+        name,
+        law,
+        invariant,
+        judge,
+    }
+}
 
 pub(super) const CHECKS: [Row; 10] = [
-    (
-        "INV-PNP-01",
-        "the package is valid and can be registered",
-        valid,
-    ),
-    (
-        "INV-PNP-02",
-        "a call gives one answer and leaves nothing",
-        data_only,
-    ),
-    (
+    row("CG-01", "manifest", "L7", "INV-PNP-01", valid),
+    row("CG-02", "I/O schemas", "L7", "INV-PNP-04", typed),
+    row("CG-03", "capabilities", "L4", "INV-PNP-06", capable),
+    row(
+        "CG-04",
+        "determinism",
+        "L6",
         "INV-PNP-03",
-        "the same input gives the same result",
-        deterministic,
+        behaviour::deterministic,
     ),
-    (
-        "INV-PNP-04",
-        "inputs and results are of the declared kinds",
-        typed,
+    row(
+        "CG-05",
+        "stateless",
+        "L3",
+        "INV-PNP-05",
+        behaviour::stateless,
     ),
-    ("INV-PNP-05", "every layer of the sandbox held it", isolated),
-    (
-        "INV-PNP-06",
-        "it tries nothing beyond its capabilities",
-        capable,
+    row(
+        "CG-06",
+        "fail-closed",
+        "L5",
+        "INV-PNP-10",
+        behaviour::closed,
     ),
-    (
+    row("CG-07", "timeout", "L5", "INV-PNP-08", behaviour::bounded),
+    row(
+        "CG-08",
+        "non-actuation",
+        "L1",
+        "INV-PNP-02",
+        behaviour::passive,
+    ),
+    row(
+        "CG-09",
+        "evidence hashes",
+        "L9",
         "INV-PNP-07",
-        "every call is in the ledger and can be proved",
-        traced,
+        behaviour::traced,
     ),
-    (
-        "INV-PNP-08",
-        "it keeps its limits, alone and many at once",
-        bounded,
-    ),
-    ("INV-PNP-09", "its versions fit this gateway", compatible),
-    ("INV-PNP-10", "what is wrong is refused", closed),
+    row("CG-10", "version", "L8", "INV-PNP-09", compatible),
 ];
 
-/// The detail when the plugin could not be called.
-const NOT_ASKED: &str = "the plugin could not be asked: see INV-PNP-01";
-
 /// The detail when no call succeeded.
-const NO_ANSWER: &str =
-    "no sample was answered `ok`: pass a payload that it takes with --text or --input";
+const NO_ANSWER: &str = "no sample was answered `ok`: pass a payload that it takes with --text or --input, or put some into tests/*.json";
+
+/// The judgement when the plugin could not be called.
+pub(super) fn not_asked() -> Judged {
+    (
+        false,
+        "not checked: the plugin could not be asked, see CG-01".to_owned(),
+    )
+}
+
+/// Why nothing can be said without an `ok` answer.
+pub(super) fn unanswered(evidence: &Evidence) -> Judged {
+    match told(&evidence.samples).as_str() {
+        "" => not_asked(),
+        told => (false, format!("{NO_ANSWER}; {told}")),
+    }
+}
+
+fn told(calls: &[Seen]) -> String {
+    let told: Vec<String> = calls.iter().map(Seen::told).collect();
+    told.join("; ")
+}
+
+/// The errors in the manifest at one of these places or below it; at all, where none is given.
+fn errors<'a>(evidence: &'a Evidence, places: &[&str]) -> Vec<&'a Issue> {
+    let at = |field: &str, place: &&str| {
+        let below = field.strip_prefix(*place);
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let here = |issue: &&Issue| {
+        issue.severity == Severity::Error
+            && (places.is_empty() || places.iter().any(|place| at(&issue.field, place)))
+    };
+    evidence.report.issues.iter().filter(here).collect()
+}
+
+fn joined(issues: &[&Issue]) -> String {
+    let words: Vec<String> = issues.iter().map(ToString::to_string).collect();
+    words.join("; ")
+}
 
 fn valid(evidence: &Evidence) -> Judged {
-    let errors: Vec<String> = evidence
-        .report
-        .issues
-        .iter()
-        .filter(|issue| issue.severity == Severity::Error)
-        .map(|issue| format!("{}: {}", issue.field, issue.message))
-        .collect();
+    let errors = errors(evidence, &[]);
     match (&evidence.installed, errors.as_slice()) {
-        (_, [_, ..]) => (Fail, errors.join("; ")),
-        (Err(reason), []) => (Fail, reason.clone()),
-        (Ok(()), []) => (Pass, with_warnings(evidence)),
+        (_, [_, ..]) => (false, joined(&errors)),
+        (Err(reason), []) => (false, reason.clone()),
+        (Ok(()), []) => (true, with_warnings(evidence)),
     }
 }
 
@@ -88,7 +138,7 @@ fn with_warnings(evidence: &Evidence) -> String {
         .issues
         .iter()
         .filter(|issue| issue.severity == Severity::Warning);
-    let words: Vec<&str> = warnings.map(|issue| issue.message.as_str()).collect();
+    let words: Vec<String> = warnings.map(ToString::to_string).collect();
     if words.is_empty() {
         "no finding".to_owned()
     } else {
@@ -96,261 +146,77 @@ fn with_warnings(evidence: &Evidence) -> String {
     }
 }
 
-fn data_only(evidence: &Evidence) -> Judged {
-    let talkative = |seen: &&Seen| {
-        let end = seen.outcome.report.as_ref().map(|report| &report.end);
-        matches!(end, Some(End::ExtraOutput))
-    };
-    if let Some(seen) = evidence.calls().find(talkative) {
-        return (Fail, seen.told());
-    }
-    if evidence.digest != evidence.digest_after {
-        return (
-            Fail,
-            "the package is not what it was before: something wrote to it".to_owned(),
-        );
-    }
-    match evidence.calls().filter(|seen| seen.ran()).count() {
-        0 => (NotChecked, NOT_ASKED.to_owned()),
-        calls => (
-            Pass,
-            format!("{calls} calls, at most one line each; the package is unchanged"),
-        ),
-    }
-}
-
-fn deterministic(evidence: &Evidence) -> Judged {
-    let Some(manifest) = &evidence.manifest else {
-        return (NotChecked, NOT_ASKED.to_owned());
-    };
-    match manifest.determinism.mode {
-        DeterminismMode::Probabilistic => {
-            return (
-                NotChecked,
-                "the manifest says `probabilistic`: results may differ".to_owned(),
-            );
-        }
-        DeterminismMode::Deterministic => {}
-    }
-    let Some(first) = evidence.samples.iter().find(|seen| seen.is_ok()) else {
-        return unanswered(evidence);
-    };
-    let hash = |seen: &Seen| seen.outcome.response.evidence_hashes.output_hash;
-    let again = || evidence.repeats.iter().chain(&evidence.crowd);
-    if let Some(seen) = again().find(|seen| !seen.is_ok()) {
-        return (
-            Fail,
-            format!("the same input ended otherwise: {}", seen.told()),
-        );
-    }
-    let hashes: BTreeSet<String> = again()
-        .chain([first])
-        .filter_map(hash)
-        .map(|hash| hash.to_string())
-        .collect();
-    match hashes.len() {
-        1 => (
-            Pass,
-            format!("{} runs in new processes, one result", 1 + again().count()),
-        ),
-        count => {
-            let words = format!(
-                "{count} different results in {} runs: leave out times, addresses and random numbers, or say `probabilistic`",
-                1 + again().count()
-            );
-            (Fail, words)
-        }
-    }
-}
-
 fn typed(evidence: &Evidence) -> Judged {
+    let errors = errors(evidence, &["/io", "/schemas"]);
+    if !errors.is_empty() {
+        return (false, joined(&errors));
+    }
     // A failed schema, a kind that is not declared, no UTF-8, another request's name: the gateway calls all of them a bad answer.
-    if let Some(seen) = evidence
-        .calls()
-        .find(|seen| seen.outcome.cause == Cause::BadAnswer)
-    {
-        return (Fail, seen.told());
+    let wrong = |seen: &&Seen| {
+        let end = seen.outcome.report.as_ref().map(|report| &report.end);
+        seen.outcome.cause == Cause::BadAnswer || matches!(end, Some(End::ExtraOutput))
+    };
+    if let Some(seen) = evidence.calls().find(wrong) {
+        return (false, seen.told());
+    }
+    let unlike: Vec<String> = evidence
+        .own_unusable
+        .iter()
+        .cloned()
+        .chain(evidence.samples.iter().filter_map(not_as_expected))
+        .collect();
+    if !unlike.is_empty() {
+        return (false, unlike.join("; "));
     }
     if !evidence.samples.iter().any(Seen::is_ok) {
         return unanswered(evidence);
     }
-    let told: Vec<String> = evidence.samples.iter().map(Seen::told).collect();
-    (Pass, told.join("; "))
+    if let Some(seen) = evidence
+        .samples
+        .iter()
+        .find(|seen| seen.expected.is_none() && !(seen.is_answered() || seen.is_ok_or_rejected()))
+    {
+        return (false, seen.told());
+    }
+    let passed_over = match evidence.own_passed_over.as_slice() {
+        [] => String::new(),
+        names => format!("; no test of it: {}", names.join(" ")),
+    };
+    (true, format!("{}{passed_over}", told(&evidence.samples)))
 }
 
-fn isolated(evidence: &Evidence) -> Judged {
-    let in_force = match &evidence.layers {
-        Ok(layers) => layers,
-        Err(reason) => return (Fail, reason.clone()),
-    };
-    let mut runs = 0;
-    for (seen, report) in evidence
-        .calls()
-        .filter_map(|seen| Some((seen, seen.outcome.report.as_ref()?)))
-    {
-        runs += 1;
-        // An interpreter is the operator's own file, and no copy of it is sealed.
-        let lacks =
-            |layer: &&Layer| **layer != Layer::SealedImage && !report.layers.contains(layer);
-        let missing: Vec<&str> = in_force
-            .iter()
-            .filter(lacks)
-            .map(|layer| layer.as_str())
-            .collect();
-        if !missing.is_empty() {
-            return (
-                Fail,
-                format!("{}: without {}", seen.name, missing.join(" ")),
-            );
-        }
-    }
-    let names: Vec<&str> = in_force.iter().map(|layer| layer.as_str()).collect();
-    match runs {
-        0 => (NotChecked, NOT_ASKED.to_owned()),
-        _ => (Pass, format!("{runs} runs under {}", names.join(" "))),
-    }
+/// How a test of the author's did not come out; none where it did, or nothing is expected.
+fn not_as_expected(seen: &Seen) -> Option<String> {
+    let difference = own::difference(seen.expected.as_ref()?, &seen.outcome.response)?;
+    Some(format!("{}: {difference}", seen.name))
 }
 
 fn capable(evidence: &Evidence) -> Judged {
-    let reports = || {
-        let seen = evidence.calls();
-        seen.filter_map(|seen| Some((seen, seen.outcome.report.as_ref()?)))
-    };
-    let hostile = reports().find_map(|(seen, report)| match &report.end {
-        End::Violation(denial) | End::Flood(denial) => Some((seen, denial)),
-        End::Answered
-        | End::ExtraOutput
-        | End::AnswerTooLarge
-        | End::Exited(_)
-        | End::Signalled(_)
-        | End::TimedOut
-        | End::CpuLimit
-        | End::MemoryLimit
-        | End::Cancelled
-        | End::NeverStarted => None,
+    let errors = errors(evidence, &["/capabilities"]);
+    if !errors.is_empty() {
+        return (false, joined(&errors));
+    }
+    let hostile = evidence.calls().find_map(|seen| {
+        let denial = seen.hostile()?;
+        Some((seen, denial))
     });
     if let Some((seen, denial)) = hostile {
-        return (Fail, format!("{}: it was ended at {denial}", seen.name));
+        let words = format!("{}: no capability allows {denial}", seen.name);
+        return (false, words);
     }
-    let refused = reports().find(|(_, report)| report.denied.total > 0);
-    let refused = refused.map(|(seen, report)| {
-        format!(
-            "{}: it asked for what is refused: {}",
-            seen.name,
-            told_denials(&report.denied)
-        )
-    });
-    match (&evidence.manifest, refused) {
-        (_, Some(words)) if !evidence.tolerates_denied => (
-            Fail,
-            format!(
-                "{words}; leave it out, or pass --tolerate-denied where a library asks and goes on without"
-            ),
-        ),
-        (Some(manifest), refused) if reports().next().is_some() => {
-            let calls = match refused {
-                Some(words) => format!("tolerated: {words}"),
-                None => "no refused call".to_owned(),
-            };
-            (
-                Pass,
-                format!("{}, and {calls}", manifest.capabilities.join(" ")),
-            )
-        }
-        (Some(_) | None, _) => (NotChecked, NOT_ASKED.to_owned()),
-    }
-}
-
-fn traced(evidence: &Evidence) -> Judged {
-    if evidence.events.is_empty() {
-        return (NotChecked, NOT_ASKED.to_owned());
-    }
-    let mut calls = 0;
-    for seen in evidence.calls().chain(&evidence.wrong) {
-        calls += 1;
-        let mine = evidence.events.iter().filter(|event| {
-            event
-                .request_id
-                .as_ref()
-                .is_some_and(|id| id.as_str() == seen.request_id)
-        });
-        let kinds: Vec<EventKind> = mine.map(|event| event.kind).collect();
-        let closing = closing(seen.outcome.response.status);
-        let expected = if seen.ran() {
-            vec![EventKind::Invoke, closing]
-        } else {
-            vec![closing]
-        };
-        if kinds != expected {
-            return (Fail, format!("{}: its events are {kinds:?}", seen.name));
-        }
-    }
-    if !evidence.ledger_fault.is_empty() {
-        return (Fail, evidence.ledger_fault.clone());
-    }
-    match &evidence.proof {
-        Some(proof) if proof.valid => (
-            Pass,
-            format!("{calls} calls; the ledger and the run's exported proof are valid"),
-        ),
-        Some(_) | None => (Fail, "the run's exported proof is not valid".to_owned()),
-    }
-}
-
-fn closing(status: Status) -> EventKind {
-    match status {
-        Status::Ok => EventKind::Result,
-        Status::Rejected => EventKind::Reject,
-        Status::Error | Status::Timeout => EventKind::Error,
-    }
-}
-
-fn bounded(evidence: &Evidence) -> Judged {
-    let over = |seen: &&Seen| {
-        let end = seen.outcome.report.as_ref().map(|report| &report.end);
-        matches!(
-            end,
-            Some(End::TimedOut | End::CpuLimit | End::MemoryLimit | End::AnswerTooLarge)
-        )
-    };
-    if let Some(seen) = evidence.calls().find(over) {
-        return (Fail, seen.told());
-    }
-    if let Some(seen) = evidence.crowd.iter().find(|seen| !seen.is_ok()) {
-        return (Fail, seen.told());
-    }
-    let reports = || {
-        evidence
-            .calls()
-            .filter_map(|seen| seen.outcome.report.as_ref())
-    };
-    let (time, memory) = (
-        reports().map(|report| report.usage.wall.as_millis()).max(),
-        reports().map(|report| report.usage.peak_memory_bytes).max(),
-    );
-    match (time, memory) {
-        (Some(time), Some(memory)) => {
-            const KIB: u64 = 1024;
-            let (at_once, memory_kib) = (evidence.crowd.len(), memory / KIB);
-            (
-                Pass,
-                format!("at most {time} ms and {memory_kib} KiB; {at_once} at once"),
-            )
-        }
-        (None, _) | (_, None) => (NotChecked, NOT_ASKED.to_owned()),
+    match &evidence.manifest {
+        Some(manifest) => (true, manifest.capabilities.join(" ")),
+        None => not_asked(),
     }
 }
 
 fn compatible(evidence: &Evidence) -> Judged {
     const FIELDS: [&str; 3] = ["/version", "/api_version", "/supported_omega_api_versions"];
-    let wrong =
-        evidence.report.issues.iter().find(|issue| {
-            issue.severity == Severity::Error && FIELDS.contains(&issue.field.as_str())
-        });
-    match (wrong, &evidence.manifest) {
-        (Some(issue), _) => (Fail, format!("{}: {}", issue.field, issue.message)),
-        (None, Some(manifest)) => (
-            Pass,
+    let errors = errors(evidence, &FIELDS);
+    match (errors.as_slice(), &evidence.manifest) {
+        ([_, ..], _) => (false, joined(&errors)),
+        ([], Some(manifest)) => (
+            true,
             format!(
                 "api_version {} and {} take in {}",
                 manifest.api_version,
@@ -358,44 +224,12 @@ fn compatible(evidence: &Evidence) -> Judged {
                 plugin_protocol::OMEGA_PLUGIN_API_VERSION
             ),
         ),
-        (None, None) => (NotChecked, NOT_ASKED.to_owned()),
+        ([], None) => not_asked(),
     }
 }
 
-fn closed(evidence: &Evidence) -> Judged {
-    if evidence.installed.is_err() {
-        return (NotChecked, NOT_ASKED.to_owned());
-    }
-    if let Some((name, _)) = evidence.signatures.iter().find(|(_, refused)| !refused) {
-        return (Fail, format!("it was registered with {name}"));
-    }
-    if let Some(seen) = evidence
-        .wrong
-        .iter()
-        .find(|seen| seen.ran() || seen.outcome.response.status != Status::Rejected)
-    {
-        return (Fail, seen.told());
-    }
-    // A plugin may refuse; it may not crash.
-    let fell = |seen: &&Seen| seen.ran() && seen.outcome.cause != Cause::Answer;
-    if let Some(seen) = evidence.odd.iter().find(fell) {
-        return (Fail, seen.told());
-    }
-    let (signatures, requests) = (evidence.signatures.len(), evidence.wrong.len());
-    (
-        Pass,
-        format!(
-            "{signatures} bad signatures and {requests} bad requests refused, {} odd payloads withstood",
-            evidence.odd.len()
-        ),
-    )
-}
-
-/// Why nothing can be said without an `ok` answer.
-fn unanswered(evidence: &Evidence) -> Judged {
-    let told: Vec<String> = evidence.samples.iter().map(Seen::told).collect();
-    match told.as_slice() {
-        [] => (NotChecked, NOT_ASKED.to_owned()),
-        [..] => (Fail, format!("{NO_ANSWER}; {}", told.join("; "))),
+impl Seen {
+    fn is_ok_or_rejected(&self) -> bool {
+        matches!(self.outcome.response.status, Status::Ok | Status::Rejected)
     }
 }

@@ -1,36 +1,25 @@
-//! What was done with a package and what was seen. It judges nothing.
+//! What was seen of a package. It judges nothing.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use plugin_protocol::digest::PackageDigest;
 use plugin_protocol::event::Event;
-use plugin_protocol::ids::RunId;
-use plugin_protocol::manifest::MAX_CALL_MS;
+use plugin_protocol::json;
 use plugin_protocol::message::Status;
 use plugin_protocol::report::ValidationReport;
-use plugin_protocol::time::Timestamp;
-use plugin_protocol::{canonical, json};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::samples::{self, Sample};
-use crate::api::Registration;
-use crate::error::{Error, chain};
-use crate::operator::harness::Harness;
+use super::calls::Trial;
+use super::own;
+use crate::error::Error;
 use crate::operator::validation::validate;
-use crate::router::Outcome;
-use ledger::{self, LogKey, ProofReport};
-use registry::{Package, SigningKey};
-use sandbox::Layer;
+use crate::router::{Cause, Outcome};
+use ledger::ProofReport;
+use registry::Package;
+use sandbox::{Denial, End, Layer, Report};
 use validator::{self, CheckedManifest};
-
-/// How often one input is given: often enough for a clock, an address or a random number to show.
-const REPEATS: usize = 5;
-
-/// How many calls are made at once, where the manifest allows as many.
-const AT_ONCE: u32 = 8;
-
-/// The run of all calls.
-const RUN: &str = "certify";
 
 /// Everything that was seen.
 #[derive(Debug)]
@@ -50,12 +39,18 @@ pub(super) struct Evidence {
     pub(super) installed: Result<(), String>,
     /// The layers in force here, or why no plugin is run.
     pub(super) layers: Result<Vec<Layer>, String>,
-    /// One call for each declared input, or the one that was given.
+    /// The payload that was given and those of the author's tests; without any, one made for each declared input.
     pub(super) samples: Vec<Seen>,
     /// The same payload again, in requests of other names and times.
     pub(super) repeats: Vec<Seen>,
     /// The same payload, many at once.
     pub(super) crowd: Vec<Seen>,
+    /// The same payload once more, after all others.
+    pub(super) afterwards: Vec<Seen>,
+    /// Tests of the author's that cannot be run, each with the reason.
+    pub(super) own_unusable: Vec<String>,
+    /// Files beside the package that are no test of it.
+    pub(super) own_passed_over: Vec<String>,
     /// Payloads at the edge of what is declared.
     pub(super) odd: Vec<Seen>,
     /// Requests that no plugin may see.
@@ -66,6 +61,8 @@ pub(super) struct Evidence {
     pub(super) ledger_fault: String,
     /// What checking the run's exported proof found.
     pub(super) proof: Option<ProofReport>,
+    /// How long the work behind each check took, by the check's id.
+    spent: BTreeMap<&'static str, Duration>,
 }
 
 /// One call.
@@ -73,6 +70,9 @@ pub(super) struct Evidence {
 pub(super) struct Seen {
     pub(super) name: String,
     pub(super) request_id: String,
+    pub(super) payload: Value,
+    /// What its author says comes out.
+    pub(super) expected: Option<Value>,
     pub(super) outcome: Outcome,
 }
 
@@ -84,6 +84,29 @@ impl Seen {
     /// Whether the plugin was started.
     pub(super) fn ran(&self) -> bool {
         self.outcome.report.is_some()
+    }
+
+    /// Whether the plugin itself gave an answer that counts, and no failure.
+    pub(super) fn is_answered(&self) -> bool {
+        let status = self.outcome.response.status;
+        self.outcome.cause == Cause::Answer && matches!(status, Status::Ok | Status::Rejected)
+    }
+
+    /// What the plugin was ended for.
+    pub(super) fn hostile(&self) -> Option<&Denial> {
+        match &self.outcome.report.as_ref()?.end {
+            End::Violation(denial) | End::Flood(denial) => Some(denial),
+            End::Answered
+            | End::ExtraOutput
+            | End::AnswerTooLarge
+            | End::Exited(_)
+            | End::Signalled(_)
+            | End::TimedOut
+            | End::CpuLimit
+            | End::MemoryLimit
+            | End::Cancelled
+            | End::NeverStarted => None,
+        }
     }
 
     /// How it ended, in words.
@@ -104,12 +127,8 @@ impl Evidence {
         payload: Option<&Value>,
         tolerates_denied: bool,
     ) -> Result<Self, Error> {
+        let begun = Instant::now();
         let package = Package::read(folder)?;
-        let trial = Trial {
-            harness: Harness::new()?,
-            folder,
-            calls: 0,
-        };
         let mut evidence = Self {
             tolerates_denied,
             report: validate(folder)?.report,
@@ -123,17 +142,50 @@ impl Evidence {
             samples: Vec::new(),
             repeats: Vec::new(),
             crowd: Vec::new(),
+            afterwards: Vec::new(),
+            own_unusable: Vec::new(),
+            own_passed_over: Vec::new(),
             odd: Vec::new(),
             wrong: Vec::new(),
             events: Vec::new(),
             ledger_fault: String::new(),
             proof: None,
+            spent: BTreeMap::new(),
         };
+        evidence.spend("CG-01", begun);
         if evidence.report.valid {
-            trial.run(&mut evidence, &package, payload)?;
+            let own = own::read(folder)?;
+            Trial::new(folder)?.run(&mut evidence, &package, payload, own)?;
         }
+        let begun = Instant::now();
         evidence.digest_after = Package::read(folder)?.digest();
+        evidence.spend("CG-05", begun);
         Ok(evidence)
+    }
+
+    /// Notes that work for the check `id` took from `begun` until now.
+    pub(super) fn spend(&mut self, id: &'static str, begun: Instant) {
+        *self.spent.entry(id).or_default() += begun.elapsed();
+    }
+
+    pub(super) fn spent_on(&self, id: &str) -> Duration {
+        self.spent.get(id).copied().unwrap_or_default()
+    }
+
+    /// The first sample that was answered `ok`.
+    pub(super) fn good(&self) -> Option<&Seen> {
+        self.samples.iter().find(|seen| seen.is_ok())
+    }
+
+    /// Whether the plugin was started at all.
+    pub(super) fn ran(&self) -> bool {
+        self.reports().next().is_some()
+    }
+
+    /// What the sandbox saw, call by call.
+    pub(super) fn reports(&self) -> impl Iterator<Item = (&Seen, &Report)> {
+        self.calls()
+            .filter_map(|seen| Some((seen, seen.outcome.report.as_ref()?)))
     }
 
     /// Every call of the plugin that should have been answered.
@@ -143,205 +195,6 @@ impl Evidence {
             .chain(&self.repeats)
             .chain(&self.crowd)
             .chain(&self.odd)
-    }
-}
-
-/// The doing.
-struct Trial<'a> {
-    harness: Harness,
-    folder: &'a Path,
-    calls: usize,
-}
-
-impl Trial<'_> {
-    fn run(
-        mut self,
-        evidence: &mut Evidence,
-        package: &Package,
-        payload: Option<&Value>,
-    ) -> Result<(), Error> {
-        evidence.signatures = self.try_signatures(package)?;
-        evidence.installed = self.harness.try_install(self.folder)?.map(drop);
-        evidence.layers = self.harness.isolation();
-        let Some(manifest) = evidence
-            .manifest
-            .clone()
-            .filter(|_| evidence.installed.is_ok())
-        else {
-            return Ok(());
-        };
-        let given = payload.map(|payload| Sample {
-            name: "the given payload".to_owned(),
-            payload: payload.clone(),
-        });
-        let usual = given.map_or_else(
-            || samples::usual(self.folder, &manifest),
-            |given| vec![given],
-        );
-        for sample in &usual {
-            let seen = self.ask(&manifest, sample)?;
-            evidence.samples.push(seen);
-        }
-        let good = evidence.samples.iter().position(Seen::is_ok);
-        if let Some(sample) = good.and_then(|at| usual.get(at)) {
-            for _ in 0..REPEATS {
-                let seen = self.ask(&manifest, sample)?;
-                evidence.repeats.push(seen);
-            }
-            evidence.crowd = self.ask_at_once(&manifest, sample)?;
-        }
-        for sample in samples::odd(&manifest) {
-            let seen = self.ask(&manifest, &sample)?;
-            evidence.odd.push(seen);
-        }
-        if let Some(sample) = usual.first() {
-            evidence.wrong = self.ask_wrongly(&manifest, sample)?;
-        }
-        self.read_ledger(evidence)
-    }
-
-    /// Registers the package with signatures that are not good; each attempt must be recorded as rejected.
-    fn try_signatures(&self, package: &Package) -> Result<Vec<(&'static str, bool)>, Error> {
-        let stranger = SigningKey::generate()?
-            .sign(package.digest())
-            .to_file_bytes();
-        let trusted = self.harness.signature(package);
-        let mut changed = trusted.clone();
-        // Inside the base64 text: the signature is another one.
-        if let Some(byte) = changed
-            .iter_mut()
-            .rev()
-            .find(|byte| byte.is_ascii_alphabetic())
-        {
-            *byte = if *byte == b'A' { b'B' } else { b'A' };
-        }
-        let tries: [(&'static str, &[u8]); 3] = [
-            ("an empty signature", b""),
-            ("an untrusted key", &stranger),
-            ("a changed signature", &changed),
-        ];
-        let refused = |(name, signature)| {
-            let registration = Registration {
-                package: self.folder,
-                signature: Some(signature),
-                replace: false,
-            };
-            let (info, rejection) = self.harness.register(registration)?;
-            Ok((name, rejection.is_some() && !info.signature_valid))
-        };
-        tries.into_iter().map(refused).collect()
-    }
-
-    /// A request of its own name and time, with this payload.
-    fn request(&mut self, payload: &Value) -> (String, Value) {
-        self.calls += 1;
-        let request_id = format!("certify-{}", self.calls);
-        let policy =
-            json!({ "deterministic_only": false, "timeout_ms": MAX_CALL_MS, "max_retries": 0 });
-        let request = json!({
-            "request_id": request_id, "run_id": RUN, "timestamp": Timestamp::now(),
-            "payload": payload, "context": {}, "policy": policy,
-        });
-        (request_id, request)
-    }
-
-    fn ask(&mut self, manifest: &CheckedManifest, sample: &Sample) -> Result<Seen, Error> {
-        let (request_id, request) = self.request(&sample.payload);
-        let outcome = self
-            .harness
-            .invoke(manifest.plugin_id.as_str(), &request, None)?
-            .into_inner();
-        Ok(Seen {
-            name: sample.name.clone(),
-            request_id,
-            outcome,
-        })
-    }
-
-    fn ask_at_once(
-        &mut self,
-        manifest: &CheckedManifest,
-        sample: &Sample,
-    ) -> Result<Vec<Seen>, Error> {
-        let count = manifest.limits.max_concurrency.min(AT_ONCE);
-        let requests: Vec<_> = (0..count).map(|_| self.request(&sample.payload)).collect();
-        let (harness, plugin_id) = (&*self.harness, manifest.plugin_id.as_str());
-        let answers = std::thread::scope(|scope| {
-            let ask = |request| scope.spawn(move || harness.invoke(plugin_id, request, None));
-            let threads: Vec<_> = requests.iter().map(|(_, request)| ask(request)).collect();
-            // A thread that failed in itself gives no answer, and one is then missing.
-            let joined = threads.into_iter().filter_map(|thread| thread.join().ok());
-            joined.collect::<Result<Vec<_>, _>>()
-        })?;
-        let seen = requests
-            .into_iter()
-            .zip(answers)
-            .map(|((request_id, _), answer)| Seen {
-                name: "one of many at once".to_owned(),
-                request_id,
-                outcome: answer.into_inner(),
-            });
-        Ok(seen.collect())
-    }
-
-    /// Requests that break a rule, and one of a kind that is not declared.
-    fn ask_wrongly(
-        &mut self,
-        manifest: &CheckedManifest,
-        sample: &Sample,
-    ) -> Result<Vec<Seen>, Error> {
-        let mut wrong = vec![
-            ("the gateway's own run", "/run_id", json!("system")),
-            (
-                "an endless timeout",
-                "/policy/timeout_ms",
-                json!("for ever"),
-            ),
-            ("no payload", "/payload", Value::Null),
-            ("an unknown kind", "/payload/kind", json!("program")),
-        ];
-        wrong.extend(
-            samples::undeclared(manifest)
-                .map(|payload| ("a kind that is not declared", "/payload", payload)),
-        );
-        let mut seen = Vec::new();
-        for (name, place, value) in wrong {
-            let (request_id, mut request) = self.request(&sample.payload);
-            if let Some(member) = request.pointer_mut(place) {
-                *member = value;
-            }
-            let outcome = self
-                .harness
-                .invoke(manifest.plugin_id.as_str(), &request, None)?
-                .into_inner();
-            seen.push(Seen {
-                name: name.to_owned(),
-                request_id,
-                outcome,
-            });
-        }
-        Ok(seen)
-    }
-
-    /// Reads what all this left in the ledger, as an auditor would.
-    fn read_ledger(&self, evidence: &mut Evidence) -> Result<(), Error> {
-        let state = self.harness.state();
-        let run = RunId::parse(RUN).map_err(|error| Error::Invalid {
-            message: error.to_string(),
-        })?;
-        let bundle = self.harness.export_proof(&run)?;
-        for stored in ledger::events(state)? {
-            evidence.events.push(stored?.event);
-        }
-        let found = ledger::verify(state, None, &|_, _| {})?;
-        evidence.ledger_fault = found.reason;
-        let key =
-            std::fs::read_to_string(state.join("log.vkey")).map_err(|error| error.to_string());
-        let key = key.and_then(|text| LogKey::parse(&text).map_err(|error| chain(&error)));
-        evidence.proof = key.ok().map(|key| {
-            let bytes = serde_json::to_value(&bundle).map(|bundle| canonical::bytes(&bundle));
-            ledger::verify_proof(&bytes.unwrap_or_default(), &key)
-        });
-        Ok(())
+            .chain(&self.afterwards)
     }
 }

@@ -26,6 +26,18 @@ const NO_BYTES: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b
 pub(super) struct Sample {
     pub(super) name: String,
     pub(super) payload: Value,
+    /// What its author says comes out.
+    pub(super) expected: Option<Value>,
+}
+
+impl Sample {
+    pub(super) fn of(name: &str, payload: Value) -> Self {
+        Self {
+            name: name.to_owned(),
+            payload,
+            expected: None,
+        }
+    }
 }
 
 /// One payload for each declared input.
@@ -43,10 +55,7 @@ pub(super) fn usual(folder: &Path, manifest: &Manifest) -> Vec<Sample> {
             PayloadKind::BinaryRef => of_kind(PayloadKind::BinaryRef),
             PayloadKind::DatasetSlice => of_kind(PayloadKind::DatasetSlice),
         };
-        Sample {
-            name: port.kind.to_string(),
-            payload,
-        }
+        Sample::of(port.kind.as_str(), payload)
     };
     manifest.io.inputs.iter().map(sample).collect()
 }
@@ -55,18 +64,17 @@ pub(super) fn usual(folder: &Path, manifest: &Manifest) -> Vec<Sample> {
 pub(super) fn odd(manifest: &Manifest) -> Vec<Sample> {
     let mut samples = Vec::new();
     for port in &manifest.io.inputs {
-        let named = |name: &str, payload| Sample {
-            name: name.to_owned(),
-            payload,
-        };
         match port.kind {
             PayloadKind::Text => {
-                samples.push(named("an empty text", text("")));
-                samples.push(named("a text of odd characters", text(ODD_WORDS)));
+                samples.push(Sample::of("an empty text", text("")));
+                samples.push(Sample::of("a blank text", text(" \t\n")));
+                samples.push(Sample::of("a text of odd characters", text(ODD_WORDS)));
             }
             PayloadKind::Json => {
-                let payload = json!({ "kind": "json", "schema_ref": port.schema_ref, "data": {} });
-                samples.push(named("an empty object", payload));
+                let with = |data: Value| json!({ "kind": "json", "schema_ref": port.schema_ref, "data": data });
+                samples.push(Sample::of("an empty object", with(json!({}))));
+                let odd = json!({ "": [null, {}, [], ODD_WORDS], "text": -1.5, "__proto__": {} });
+                samples.push(Sample::of("an object of odd members", with(odd)));
             }
             PayloadKind::BinaryRef | PayloadKind::DatasetSlice => {}
         }
