@@ -1,5 +1,5 @@
-//! What a signal that ends the command must not leave behind: the passing state of a one-shot, with its log's key. It changes
-//! nothing about the end itself, which is by that very signal.
+//! Removes what a signal that ends the command must not leave behind: the throw-away state of a one-shot, with its log's key. The
+//! command then still ends by that very signal.
 
 use std::fs;
 use std::io;
@@ -9,10 +9,10 @@ use nix::sys::signal::{SigSet, Signal, raise};
 /// The signals by which people, terminals and service managers end a command.
 const ENDING: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
-/// From now on one of these signals first removes the passing folders. It must be called while there is one thread, so that
-/// every thread holds these signals back and only the one that is started here takes them.
+/// From now on each of these signals first removes the throw-away folders. Call it while there is only one thread, so that
+/// every later thread blocks these signals and only the thread that is started here takes them.
 pub(super) fn clean_up() -> io::Result<()> {
-    // A signal that is ignored, as `nohup` does it, must stay so; and one that waits would be taken all the same.
+    // A signal that is ignored, as under `nohup`, must stay ignored: waiting for it would take it all the same.
     let ignored = ignored();
     let ending = ENDING.into_iter().filter(|signal| !is_in(ignored, *signal));
     let signals = SigSet::from_iter(ending);
@@ -21,8 +21,8 @@ pub(super) fn clean_up() -> io::Result<()> {
         .name("signals".to_owned())
         .spawn(move || {
             let Ok(signal) = signals.wait() else { return };
-            sandbox::remove_passing_folders();
-            // Its action is the default one, so that this is the end, and the shell sees why.
+            sandbox::remove_throw_away_folders();
+            // The signal has its default action, so this ends the process, and the shell sees by which signal.
             let ended = signals.thread_unblock().and_then(|()| raise(signal));
             tracing::error!(?ended, "a signal did not end the command");
         })

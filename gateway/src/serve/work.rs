@@ -14,7 +14,7 @@ use crate::api::{Gateway, Registration};
 use crate::error::Error;
 use crate::operator::{Registered, Told, TrustChange};
 use registry::{MANIFEST_FILE, PublicKey};
-use sandbox::{Cancel, PassingFolder};
+use sandbox::{Cancel, ThrowAwayFolder};
 
 /// Carries out `task` and gives the line that answers it.
 pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel) -> Vec<u8> {
@@ -68,7 +68,7 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
     }
 }
 
-/// The answer to a call for which there is no room; none for a call so cheap that it is run all the same.
+/// The answer to a call for which there is no room; none for a call that is cheap enough to be run all the same.
 pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) -> Option<Vec<u8>> {
     let told = |Invoke { plugin_id, request }: &Invoke| -> Result<Told, Error> {
         let outcome = hub.gateway.overloaded(plugin_id, request, reason)?;
@@ -178,8 +178,8 @@ fn register(gateway: &Gateway, asked: &Register) -> Result<Registered, Fault> {
 
 /// A manifest without its package, as a package of one file in a temporary folder. The program it names is missing,
 /// so it is recorded as rejected.
-fn manifest_alone(manifest: &Value) -> Result<PassingFolder, Error> {
-    let folder = PassingFolder::new().and_then(|folder| {
+fn manifest_alone(manifest: &Value) -> Result<ThrowAwayFolder, Error> {
+    let folder = ThrowAwayFolder::new().and_then(|folder| {
         std::fs::write(
             folder.path().join(MANIFEST_FILE),
             canonical::bytes(manifest),

@@ -9,7 +9,7 @@ use crate::layer::{Layer, Protection};
 /// How much depends on a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Weight {
-    /// Never done without; the rehearsal has already failed when it is missing.
+    /// Always needed; where it is missing, the rehearsal has already failed.
     Core,
     /// Needed for the threats that it answers, where too few other layers do: the table of threats decides.
     ByThreat,
@@ -40,7 +40,7 @@ fn facts(layer: Layer) -> (&'static str, Weight) {
     }
 }
 
-/// The one row that there is when a layer is missing without which not even a rehearsal works.
+/// The only row on a host that lacks a layer without which not even a rehearsal works.
 pub(crate) fn missing(layer: Layer, remedy: String) -> Protection {
     let (name, _) = facts(layer);
     Protection {
@@ -91,7 +91,7 @@ fn state(means: &Means, layer: Layer) -> (bool, String) {
         | Layer::SealedImage => (true, "rehearsed in a child that went up to exec".to_owned()),
         Layer::DeathSignal => (
             true,
-            "set, and the keeping thread looked for afterwards".to_owned(),
+            "set, and the gateway checked to be alive afterwards".to_owned(),
         ),
         Layer::Uid if root => (
             true,
@@ -150,7 +150,7 @@ fn made(works: bool, whose: &str) -> (bool, String) {
 
 /// The layers in force for a program of this class.
 pub(crate) fn engaged(rows: &[Protection], class: Class) -> Vec<Layer> {
-    // An interpreter is the operator's own file, opened once and run by that descriptor, and not a sealed copy.
+    // An interpreter is not a sealed copy: it is the operator's own file, opened once and run by that descriptor.
     let applies = |layer| layer != Layer::SealedImage || class != Class::Runtime;
     rows.iter()
         .filter(|row| row.enforced && applies(row.layer))

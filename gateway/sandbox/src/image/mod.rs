@@ -18,7 +18,7 @@ pub enum Class {
     Static,
     /// A program that needs a loader and libraries.
     Dynamic,
-    /// An interpreter of the operator's with a script of the package.
+    /// One of the operator's interpreters, with a script of the package.
     Runtime,
 }
 
@@ -31,7 +31,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// Copies the bytes into sealed memory, once they are shown to have the digest that was verified.
+    /// Checks that the bytes have the digest that was verified, and copies them into sealed memory.
     ///
     /// # Errors
     /// When the digest differs, when the bytes are not a program for this machine, or when the kernel refuses.
@@ -66,7 +66,7 @@ impl Image {
         })
     }
 
-    /// Looks whether a program can be run here, as [`Self::seal`] does.
+    /// Checks whether a program can be run here, as [`Self::seal`] does.
     ///
     /// # Errors
     /// When the bytes are not a program for this machine, or its headers ask for what no plugin gets.

@@ -1,4 +1,4 @@
-//! Opens an interpreter and says how it is started: by itself, or by its loader with the folders of its libraries.
+//! Opens an interpreter and says how it is started: directly, or through its loader with the folders of its libraries.
 
 use std::fs;
 use std::io::Read;

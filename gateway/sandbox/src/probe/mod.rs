@@ -1,6 +1,6 @@
-//! Tries the forbidden acts from inside real jails of every class, and says of each what refused it.
+//! Tries the forbidden acts from inside real jails of every class, and says what refused each.
 //!
-//! It proves what the rows about layers only claim. It never tries anything outside of a jail.
+//! So it proves what the rows about layers only claim. It never tries anything outside a jail.
 
 mod acts;
 mod native;
@@ -20,25 +20,25 @@ use crate::image::Image;
 use crate::image::elf;
 use crate::job::{Entry, Job, Limits};
 use crate::layer::{Layer, Protection};
-use crate::passing::PassingFolder;
 use crate::plan::runtimes::Runtimes;
 use crate::report::{End, Report};
+use crate::throw_away::ThrowAwayFolder;
 use crate::{Sandbox, Settings};
 
 /// Long enough for an interpreter to start on a busy machine.
 const TIME: Duration = Duration::from_secs(20);
-/// Processor time of an act: none does more than start an interpreter, but for the one that must run into this limit.
+/// Processor time of an act: no act does more than start an interpreter, except the one that must run into its limit.
 const CPU: Duration = Duration::from_secs(10);
 /// Processor time of the act that must use it up.
 const SPIN_CPU: Duration = Duration::from_millis(50);
-/// Memory in bytes: enough to start, far less than the act asks for that must run into this limit.
+/// Memory in bytes: enough to start, but far less than what the act that must run into this limit asks for.
 const MEMORY_BYTES: u64 = 64 << 20;
 
-/// The permit of acts, which come from nobody's request.
+/// The permit for acts, which belong to no recorded request.
 #[derive(Debug)]
 struct Trial;
 
-/// What became of an act in one kind of jail.
+/// What happened to an act in one kind of jail.
 #[derive(Debug)]
 struct Outcome {
     jail: &'static str,
@@ -64,10 +64,10 @@ pub fn try_acts(settings: &Settings) -> Result<Vec<Protection>, Error> {
     Ok(rows)
 }
 
-/// A sandbox and what acts run on.
+/// A sandbox, and what the acts need to run in it.
 struct Bench {
     sandbox: Sandbox<Trial>,
-    package: PassingFolder,
+    package: ThrowAwayFolder,
     runtimes: Runtimes,
     loader: Option<PathBuf>,
     /// The runtimes that are installed and work, with the endings of their scripts' names.
@@ -80,7 +80,7 @@ struct Bench {
 
 impl Bench {
     fn open(settings: &Settings) -> Result<Self, Error> {
-        let package = PassingFolder::new().during("make a folder for probes")?;
+        let package = ThrowAwayFolder::new().during("make a folder for probes")?;
         // Plugins have a user id of their own, whatever the umask.
         set_mode(package.path(), 0o755).during("open a folder for probes to plugins")?;
         let sandbox = Sandbox::open(settings.clone())?;
@@ -103,9 +103,9 @@ impl Bench {
     }
 
     fn row(&self, name: &'static str, layer: Layer, outcomes: &[Outcome]) -> Protection {
-        // Without a private root Landlock and the filter keep files closed, and names can be asked for.
+        // Without a private root, Landlock and the filter keep files closed, but their names and metadata can be asked for.
         let required = !self.waived.contains(&layer) && (self.rooted || name != LOOK);
-        // The layer that bounds memory is a group where there are groups.
+        // Where there are control groups, a group is the layer that bounds memory.
         let layer = if layer == Layer::Rlimits && self.grouped {
             Layer::Cgroup
         } else {
@@ -244,7 +244,7 @@ fn row(name: &'static str, layer: Layer, required: bool, outcomes: &[Outcome]) -
     }
 }
 
-/// The outcomes of programs that must answer, as a row. What they ran in is what the other rows speak of.
+/// The outcomes of programs that must answer, as a row.
 fn answering(name: &'static str, required: bool, outcomes: &[Outcome]) -> Protection {
     let enforced = outcomes.iter().all(|outcome| outcome.answered);
     let remedy = if enforced {
@@ -287,7 +287,7 @@ fn told(outcomes: &[Outcome], words: impl Fn(&Outcome) -> String) -> String {
     groups.collect::<Vec<_>>().join("; ")
 }
 
-/// This host's loader, as the shell or the gateway itself names it.
+/// This host's loader, read from the headers of the shell or of the gateway itself.
 fn loader(runtimes: &Runtimes) -> Option<PathBuf> {
     let shell = runtimes
         .get("sh")

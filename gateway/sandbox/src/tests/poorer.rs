@@ -4,7 +4,7 @@
 use super::support::{Link, Permit, is_root, package, program, run, script, text, works_outside};
 use crate::{End, Error, Pretend, Sandbox, Settings, Threat, try_acts};
 
-/// Attacks that work outside, where they exit with 0, each against another threat.
+/// Attacks that exit with 0 outside, one for each of these threats.
 const ATTACKS: [&str; 5] = [
     "int main(void) { request(); return socket(AF_INET, SOCK_STREAM, 0) < 0; }",
     "int main(void) { request(); return socket(AF_UNIX, SOCK_STREAM, 0) < 0; }",

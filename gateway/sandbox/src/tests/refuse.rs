@@ -12,7 +12,7 @@ fn refused(source: &str, call: &str, detail: &str) {
     refused_inside(source, call, detail);
 }
 
-/// The program goes on and says itself that it failed; where a refused call is to end it, it is ended there.
+/// The program goes on and itself says that the call failed; where refused calls end a plugin, it is ended at the call.
 fn refused_inside(source: &str, call: &str, detail: &str) {
     let (sandbox, folder) = (sandbox(), package(&[]));
     for link in [Link::Static, Link::Dynamic] {
@@ -24,7 +24,7 @@ fn refused_inside(source: &str, call: &str, detail: &str) {
     }
 }
 
-/// That the call stands among what was refused.
+/// Asserts that the call is among the refused ones.
 fn named(report: &Report, call: &str, detail: &str) {
     let asked = crate::Denial {
         call: call.to_owned(),
@@ -348,7 +348,7 @@ fn memory_that_no_limit_counts() {
 
 #[test]
 fn huge_pages_of_the_hosts() {
-    // Outside, the kernel says whether there are any; inside, nobody asks it.
+    // Outside, the kernel answers whether there are any; inside, the call does not reach the kernel.
     let source = "int main(void) { request(); void *at = mmap(0, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0); return at == MAP_FAILED && errno == EACCES ? 7 : 0; }";
     works_outside(source, Link::Static);
     for link in [Link::Static, Link::Dynamic] {

@@ -35,7 +35,7 @@ const USUAL_FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Kind {
-    /// Arguments that make it print its real path and then, a line each, what it reads. Empty: it is where it was found.
+    /// Arguments that make it print its real path and then, one on each line, what it reads. Where this is empty, its path is the one where it was found.
     question: Vec<String>,
     /// What it reads, as paths from its real folder.
     beside: Vec<PathBuf>,
@@ -70,7 +70,7 @@ struct Memory {
     makes_code: bool,
 }
 
-/// What is known of the runtime of this name; of others, nothing.
+/// What is known of the runtime of this name; `None` for an unusual one.
 fn kind(name: &str) -> Option<Kind> {
     let (_, text) = USUAL.into_iter().find(|(usual, _)| *usual == name)?;
     let kind = toml::from_str(text);
@@ -187,7 +187,7 @@ fn ask(program: &Path, question: &[impl AsRef<OsStr>]) -> Option<String> {
     std::thread::spawn(move || {
         let mut text = String::new();
         let read = output.take(ANSWER_BYTES).read_to_string(&mut text);
-        // Nobody listens any more when the time is over.
+        // When the time is over, nobody receives this any more.
         sender.send(read.ok().map(|_| text)).ok()
     });
     let succeeded = wait(&mut child);
@@ -197,7 +197,7 @@ fn ask(program: &Path, question: &[impl AsRef<OsStr>]) -> Option<String> {
 
 /// Waits for a trusted child, and ends it when its time is over.
 fn wait(child: &mut Child) -> bool {
-    /// Between two looks.
+    /// The pause between two checks.
     const LOOK: Duration = Duration::from_millis(2);
     let deadline = Instant::now() + ANSWER_TIME;
     loop {
@@ -211,7 +211,7 @@ fn wait(child: &mut Child) -> bool {
 
 /// Ends a child that took too long; its answer does not count.
 fn end(child: &mut Child) -> bool {
-    // Killing fails only when it has ended meanwhile, and then waiting works all the more.
+    // Killing fails only when the child has ended meanwhile, and then waiting succeeds at once.
     let ended = child.kill().and(child.wait().map(drop));
     tracing::debug!(?ended, "an interpreter did not answer in time");
     false

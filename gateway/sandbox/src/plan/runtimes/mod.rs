@@ -1,7 +1,7 @@
 //! The interpreters that plugins may name: where they are, what they read and what they need.
 //!
-//! The usual ones are data files beside this one, and are looked for at the first use of a name, so that a gateway that runs no
-//! script asks no interpreter anything.
+//! The usual ones are described by data files beside this one. An interpreter is looked for at the first use of its name, so that a
+//! gateway that runs no script starts none.
 
 mod discover;
 
@@ -45,8 +45,8 @@ pub struct RuntimeChoice {
 pub(crate) struct Runtime {
     /// The interpreter's real path.
     pub(crate) interpreter: PathBuf,
-    /// The path that it is started under: where it was found, as a program that is many programs (BusyBox) is the one whose name it is
-    /// called by; or its real path, where it was asked for that or the name is the same.
+    /// The path that it is started under. This is the path where it was found, because a program that is many programs (BusyBox) acts as
+    /// the one whose name it is called by; or its real path, where it was asked for that or the name is the same.
     pub(crate) name: PathBuf,
     /// Arguments before the script; `{mib}` stands for the plugin's memory limit.
     pub(crate) args: Vec<String>,
@@ -86,13 +86,13 @@ impl Runtimes {
         runtime
     }
 
-    /// Notes what an operator says of a runtime. Copies made before do not learn of it.
+    /// Takes over an operator's choice for a runtime. It does not reach copies that were made before.
     pub fn choose(&mut self, name: &str, choice: RuntimeChoice) {
         self.chosen.insert(name.to_owned(), choice);
         self.found = Arc::default();
     }
 
-    /// The names that [`Self::get`] may know, sorted; a usual name whose interpreter is not installed is among them.
+    /// The names that [`Self::get`] may know, sorted. A usual name is among them even where its interpreter is not installed.
     #[cfg(test)]
     #[must_use]
     pub(crate) fn names(&self) -> Vec<&str> {
