@@ -1,4 +1,4 @@
-//! Words for people: tables, and text of strangers made safe for a terminal.
+//! Words for people: tables, and untrusted text made safe for a terminal.
 
 use comfy_table::{ContentArrangement, Table, presets};
 use plugin_protocol::shown;
@@ -16,7 +16,7 @@ pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) 
     table.trim_fmt()
 }
 
-/// The text with what could steer a terminal or hide written out.
+/// The text with every character that could steer a terminal or hide text written as an escape.
 pub(super) fn printable(text: &str) -> String {
     shown::text(text).into_owned()
 }

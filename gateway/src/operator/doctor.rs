@@ -28,8 +28,8 @@ pub(crate) struct ProtectionCheck {
     pub(crate) remedy: String,
 }
 
-/// Looks at the host with the settings of `state`, or with the defaults where there is no state yet; and, where plugins can be
-/// run at all, tries from inside what they must not do.
+/// Examines the host with the settings of `state`, or with the defaults where there is no state yet. Where plugins can run at
+/// all, it also tries the forbidden acts from inside a sandbox.
 pub(crate) fn examine(state: &Path) -> Result<Health, Error> {
     let settings = sandbox_settings(&Config::load(state)?)?;
     let mut rows = sandbox::examine(&settings)?;

@@ -47,13 +47,13 @@ impl Judgement {
         }
     }
 
-    /// The gateway's own fault: the plugin could not be started, or was lost track of.
+    /// The gateway's own fault: the plugin could not be started, or its process was lost.
     pub(super) fn fault(error: &sandbox::Error) -> Self {
         let notes = format!("the gateway could not run the plugin: {}", chain(error));
         Self::without_result(Status::Error, Cause::Gateway, notes)
     }
 
-    /// Whatever it answered, it may have been told by bytes that nobody signed.
+    /// The answer of a plugin whose files were touched while it ran: it may come from bytes that nobody signed.
     pub(super) fn touched() -> Self {
         let notes = "the package's files in the store were touched while it ran, so its answer does not count: \
                      find out who writes to the state folder, and register the package again if its bytes are not what was signed";
@@ -109,11 +109,11 @@ pub(super) fn judge(
     }
 }
 
-/// How the Java virtual machine begins its last words, which it writes to standard output whatever it is told.
+/// How the Java virtual machine's crash report begins, which it always writes to standard output.
 const JAVA_CRASH: &[u8] = b"#\n# A fatal error has been detected by the Java Runtime Environment:";
 
-/// What a language's own run-time system writes to stderr when it gives up, and what that means. Anybody can write the same, so
-/// that these only add words and decide nothing.
+/// What a language's own run-time system writes to stderr when it gives up, and what that means. A plugin can write the same
+/// itself, so these only add words and decide nothing.
 const LAST_WORDS: [(&str, &str); 9] = [
     (
         "JavaScript heap out of memory",
@@ -153,7 +153,7 @@ const LAST_WORDS: [(&str, &str); 9] = [
     ),
 ];
 
-/// Words that follow when the plugin's last ones are known.
+/// What the plugin's last words on stderr mean, to be added to the notes; empty where they are not known.
 fn hint(report: &Report) -> String {
     let stderr = String::from_utf8_lossy(&report.stderr.bytes);
     let known = LAST_WORDS.iter().find(|(said, _)| stderr.contains(said));

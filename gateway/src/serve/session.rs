@@ -1,4 +1,4 @@
-//! One host or operator: its calls in flight, and the way its answers go out.
+//! One host or operator: its calls in flight, and how its answers are sent.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -17,7 +17,7 @@ use crate::error::rpc;
 use crate::operator::version;
 use sandbox::Cancel;
 
-/// How many answers wait for a host that does not read. Beyond it calls wait with their answer, and in the end reading stops.
+/// How many answers wait for a host that does not read. Beyond it each call waits with its answer, and in the end reading stops.
 const WAITING_ANSWERS: usize = 64;
 
 /// How many calls an operator's connection may have in flight: the command needs one.
@@ -44,7 +44,7 @@ pub(super) struct Session {
     subscription: Mutex<Option<Arc<Cancel>>>,
 }
 
-/// A call that is under way in this session.
+/// A call in flight in this session.
 struct Flight {
     session: Arc<Session>,
     id: Option<Id>,
@@ -190,7 +190,7 @@ impl Session {
         }
     }
 
-    /// Takes a call into the session, where there is room for it.
+    /// Counts a call as in flight, if there is room for it.
     fn begin(self: &Arc<Self>, id: Option<Id>, bytes: usize) -> Result<Flight, String> {
         let most = match self.caller {
             Caller::Host => self.hub.in_flight,

@@ -93,7 +93,7 @@ pub(super) struct TrustAdd {
 }
 
 impl Long {
-    /// The request that is in it, as the host sent it.
+    /// The request in this task, as the host sent it.
     pub(super) fn request(&self) -> Option<&Value> {
         match self {
             Self::Invoke(Invoke { request, .. })
@@ -218,7 +218,7 @@ fn nothing(params: Value, task: Task) -> Result<Task, Fault> {
     fields::<Nothing>(params).map(|Nothing {}| task)
 }
 
-/// A plugin's id for a registry verb. What cannot be an id is the name of no plugin.
+/// A plugin's id for a registry verb. A text that is no valid id is answered as an unknown plugin.
 pub(super) fn registered_id(text: &str) -> Result<PluginId, Fault> {
     PluginId::parse(text).map_err(|error| {
         let words = format!("{}: {error}", plugin_protocol::words::PLUGIN_NOT_FOUND);

@@ -1,4 +1,4 @@
-//! The ten checks: each looks at the evidence and says what it means, in words that help to mend it.
+//! The ten checks: each judges the evidence, in words that help the author to fix the plugin.
 
 use std::collections::BTreeSet;
 

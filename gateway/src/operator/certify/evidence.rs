@@ -35,7 +35,7 @@ const RUN: &str = "certify";
 /// Everything that was seen.
 #[derive(Debug)]
 pub(super) struct Evidence {
-    /// Whether refused calls are let pass.
+    /// Whether the plugin may pass although some of its system calls were refused.
     pub(super) tolerates_denied: bool,
     pub(super) report: ValidationReport,
     /// The manifest as it stands, null where it is no JSON.
@@ -44,7 +44,7 @@ pub(super) struct Evidence {
     /// The package's digest after all calls; a different one means that something wrote to it.
     pub(super) digest_after: PackageDigest,
     pub(super) manifest: Option<CheckedManifest>,
-    /// Signatures that must not be good, and whether each was refused.
+    /// Bad signatures by name, and whether each was refused.
     pub(super) signatures: Vec<(&'static str, bool)>,
     /// Whether the correctly signed package was enabled, or why it was refused.
     pub(super) installed: Result<(), String>,
@@ -52,7 +52,7 @@ pub(super) struct Evidence {
     pub(super) layers: Result<Vec<Layer>, String>,
     /// One call for each declared input, or the one that was given.
     pub(super) samples: Vec<Seen>,
-    /// The same payload again, in requests of other names and times.
+    /// The same payload again, in requests with other ids and times.
     pub(super) repeats: Vec<Seen>,
     /// The same payload, many at once.
     pub(super) crowd: Vec<Seen>,
@@ -98,7 +98,7 @@ impl Seen {
 }
 
 impl Evidence {
-    /// Tries the package at `folder` in everything; with `payload` in place of samples where one is given.
+    /// Tries everything with the package at `folder`; `payload`, where it is given, replaces the samples.
     pub(super) fn gather(
         folder: &Path,
         payload: Option<&Value>,
@@ -146,7 +146,7 @@ impl Evidence {
     }
 }
 
-/// The doing.
+/// One certification in progress.
 struct Trial<'a> {
     harness: Harness,
     folder: &'a Path,
@@ -207,7 +207,7 @@ impl Trial<'_> {
             .to_file_bytes();
         let trusted = self.harness.signature(package);
         let mut changed = trusted.clone();
-        // Inside the base64 text: the signature is another one.
+        // A byte inside the base64 text, so that it stays well formed and decodes to another signature.
         if let Some(byte) = changed
             .iter_mut()
             .rev()
@@ -232,7 +232,7 @@ impl Trial<'_> {
         tries.into_iter().map(refused).collect()
     }
 
-    /// A request of its own name and time, with this payload.
+    /// A request with an id and a time of its own, and this payload.
     fn request(&mut self, payload: &Value) -> (String, Value) {
         self.calls += 1;
         let request_id = format!("certify-{}", self.calls);

@@ -17,7 +17,7 @@ use self::evidence::Evidence;
 use crate::error::Error;
 use ledger::CheckOutcome as Outcome;
 
-/// What became of the ten checks.
+/// The results of the ten checks.
 #[derive(Debug, Serialize)]
 pub(crate) struct ComplianceReport {
     /// The id in the manifest, empty where there is none.
@@ -42,8 +42,8 @@ pub(crate) struct InvariantCheck {
     pub(crate) detail: String,
 }
 
-/// Certifies the package at `folder`, asking it `payload` where one is given, else samples made from its manifest. With `tolerate_denied` a
-/// plugin passes that was refused something, which is named all the same.
+/// Certifies the package at `folder`. Its plugin is called with `payload` where one is given, else with samples made from its
+/// manifest. With `tolerate_denied` a plugin passes although the sandbox refused it something; what it asked for is still named.
 pub(crate) fn certify(
     folder: &Path,
     payload: Option<&Value>,

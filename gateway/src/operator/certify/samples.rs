@@ -20,7 +20,7 @@ const MAX_DEPTH: usize = 16;
 /// SHA-256 of nothing.
 const NO_BYTES: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// A payload with what it is called in details.
+/// A payload and its name in the report.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
     pub(super) name: String,
@@ -107,7 +107,7 @@ fn read(path: &Path) -> Option<Value> {
     json::read(&std::fs::read(path).ok()?).ok()
 }
 
-/// A value that a schema of the common kind accepts. What only a validator understands (`pattern`, `$ref`, `allOf`) is passed over.
+/// A value that an ordinary schema accepts. Keywords such as `pattern`, `$ref` and `allOf`, which need a validator, are ignored.
 fn instance(schema: &Value, depth: usize) -> Value {
     let first = |name: &str| schema.get(name).and_then(|list| list.get(0)).cloned();
     let given = schema
