@@ -184,7 +184,7 @@ impl Gateway {
         &self.opening
     }
 
-    /// Answers a call as `overloaded`, without looking at it but not without writing it down.
+    /// Records a call as `overloaded` and answers so, without looking at it.
     pub(crate) fn overloaded(
         &self,
         plugin_id: &str,
@@ -235,7 +235,7 @@ impl Gateway {
         Ok(self.ledger.checkpoint()?)
     }
 
-    /// Removes what is kept of the requests and results of `run`, after an event that says so.
+    /// Records the erasure, then removes what is kept of the requests and results of `run`.
     pub(crate) fn erase_evidence(&self, run: &RunId) -> Result<Erased, Error> {
         Ok(self.ledger.erase_evidence(run)?)
     }
@@ -307,7 +307,7 @@ impl Gateway {
         Ok(plugin.info.clone())
     }
 
-    /// Records a change and takes it in; says whether there was one.
+    /// Records a change and applies it to the registry; returns whether there was one.
     fn carry_out(
         &self,
         registry: &mut Registry,

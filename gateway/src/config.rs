@@ -25,7 +25,7 @@ pub(crate) struct Config {
     pub calls_waiting: usize,
     /// Layers of the sandbox that may be missing on this host, by name.
     pub allow_missing_layers: Vec<String>,
-    /// What a refused call comes to, beside having no effect.
+    /// What happens to a plugin that makes a refused call; the call itself never has an effect.
     pub denials: Denials,
     /// How the ledger is kept.
     pub ledger: Ledger,
@@ -33,24 +33,24 @@ pub(crate) struct Config {
     pub circuit: Circuit,
     /// The bounds of the supervisor channel.
     pub channel: Channel,
-    /// Runtimes beside those that are found by themselves, or in their place.
+    /// Runtimes in addition to the usual ones, or in place of them.
     pub runtimes: BTreeMap<String, RuntimeChoice>,
     /// What differs for single plugins, by their ids.
     pub plugins: BTreeMap<String, PluginChoice>,
 }
 
-/// What becomes of a plugin that asks for what ordinary libraries try and go on without.
+/// What happens to a plugin that makes a refused call: one that ordinary libraries try, and go on without.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Denials {
     /// The call fails, is named, and the plugin goes on.
     #[default]
     Refuse,
-    /// It ends the plugin.
+    /// The plugin is ended.
     End,
 }
 
-/// What differs for one plugin; what is left out is as for all.
+/// What differs for one plugin; a setting that is left out is the one for all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct PluginChoice {
@@ -86,7 +86,7 @@ pub(crate) enum Durability {
 pub(crate) struct Circuit {
     /// How many calls must fail in a row.
     pub failures: u32,
-    /// How long it is refused then, in milliseconds; each failed probe doubles it.
+    /// How long it is refused then, in milliseconds; each failed trial call doubles it.
     pub first_wait_ms: u64,
     /// The longest that it is refused, in milliseconds.
     pub longest_wait_ms: u64,
@@ -166,11 +166,11 @@ impl Default for Config {
 
 impl Default for Circuit {
     fn default() -> Self {
-        /// More than the five retries of a request and its first attempt, so that one host's bad day is not taken for a plugin's.
+        /// More than a request's first attempt and its five retries, so that one failing request does not open the circuit.
         const FAILURES: u32 = 10;
         /// Long enough to spare the host a busy loop, short enough that a person hardly sees it.
         const FIRST_WAIT_MS: u64 = 1_000;
-        /// A mended plugin is back within a minute, by itself.
+        /// A repaired plugin is called again within a minute, without an operator.
         const LONGEST_WAIT_MS: u64 = 60_000;
         Self {
             failures: FAILURES,
@@ -199,7 +199,7 @@ impl Default for Channel {
         const MIB: usize = 1024 * 1024;
         /// Far above any sensible request: what is larger is meant to go as a `binary_ref` or a `dataset_slice`.
         const MAX_LINE_BYTES: usize = 16 * MIB;
-        /// Four of the longest messages; as values in memory they are a few times larger.
+        /// Four of the longest messages; once parsed, they take a few times as much memory.
         const MAX_HELD_BYTES: usize = 4 * MAX_LINE_BYTES;
         /// Service managers commonly wait 30 to 90 seconds between SIGTERM and SIGKILL.
         const DRAIN_MS: u64 = 10_000;

@@ -58,7 +58,7 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// The machine's clock is beyond what can be written down.
+    /// The machine's clock shows a time that cannot be written down.
     #[error(transparent)]
     Clock(#[from] plugin_protocol::time::ClockUnusable),
     /// There is no state where one is needed.
@@ -67,7 +67,7 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// A gateway that holds the state answered so.
+    /// The running gateway that holds the state answered with this error.
     #[error("{message}")]
     Live {
         /// Whose fault it is, as it said.
@@ -77,7 +77,7 @@ pub enum Error {
         /// What to do, as it said.
         hint: String,
     },
-    /// The caller cannot be spoken to.
+    /// The answer cannot be written to the caller.
     #[error("cannot write the answer")]
     Output(#[from] io::Error),
 }

@@ -45,7 +45,7 @@ fn endless(host: &Host) -> String {
     host.lay_out(&package).display().to_string()
 }
 
-/// Starts a one-shot and waits until its passing state has the log's key and its plugin runs.
+/// Starts a one-shot and waits until its throw-away state has the log's key and its plugin runs.
 fn one_shot(temporary: &Path, verb: &str, package: &str) -> Child {
     let mut command = Command::new("env");
     command
@@ -61,7 +61,7 @@ fn one_shot(temporary: &Path, verb: &str, package: &str) -> Child {
     let deadline = Instant::now() + Duration::from_secs(20);
     let has_ledger = |folder: &PathBuf| in_folder(folder).len() > 2;
     while !in_folder(temporary).iter().any(has_ledger) {
-        assert!(Instant::now() < deadline, "no passing state came to be");
+        assert!(Instant::now() < deadline, "no throw-away state came to be");
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -73,7 +73,7 @@ fn signal(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
 }
 
-/// The passing state holds the log's private key.
+/// The throw-away state holds the log's private key.
 #[test]
 fn a_one_shot_that_a_signal_ends_leaves_nothing() {
     let host = Host::new();

@@ -278,7 +278,7 @@ fn inv_pnp_01_an_author_runs_a_package_without_any_state() {
     assert_eq!(
         left,
         [OsStr::new("hello")],
-        "the passing state is gone, and no other was made"
+        "the throw-away state is gone, and no other was made"
     );
     assert!(
         !copied.join("plugin.sig").exists(),

@@ -1,4 +1,4 @@
-//! How a caller takes back what it asked for.
+//! How a caller cancels a run.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -40,14 +40,14 @@ impl Cancel {
                 .take(),
         );
         let thrown = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
-        // A full counter means that the switch is already thrown, and nothing else can fail.
+        // The write fails only where the counter is full, and then the switch is already thrown.
         debug_assert!(
             matches!(thrown, Ok(_) | Err(rustix::io::Errno::AGAIN)),
             "an event can be counted"
         );
     }
 
-    /// Nothing ever comes on this channel; it is disconnected once the switch is thrown.
+    /// A channel on which nothing is ever sent; it is disconnected once the switch is thrown.
     pub fn thrown(&self) -> &Receiver<()> {
         &self.thrown
     }
@@ -60,7 +60,7 @@ impl Cancel {
         )
     }
 
-    /// Readable once the switch is thrown, for those who wait in poll(2). Nobody may read from it.
+    /// A descriptor that becomes readable once the switch is thrown, for poll(2). Nobody may read from it.
     pub fn event(&self) -> BorrowedFd<'_> {
         self.event.as_fd()
     }

@@ -1,4 +1,5 @@
-//! Descriptors between the gateway and what it starts: where they may stand, and waiting until one is ready. It reads and writes none.
+//! Descriptors between the gateway and the processes that it starts: which numbers they may have, and waiting until one is ready. It reads and
+//! writes none.
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -22,8 +23,8 @@ pub(crate) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Error> {
     fcntl_dupfd_cloexec(&fd, FIRST_SOURCE).during("move a descriptor out of the way")
 }
 
-/// Waits until one of these is ready or the time is over; says for each whether it is ready. A source that is not there never
-/// is. A signal that comes meanwhile is nothing.
+/// Waits until one of these is ready or the time is over, and returns for each whether it is ready. A source that is `None` is
+/// never ready. A signal that comes meanwhile does not end the wait.
 pub(crate) fn wait_for<const N: usize>(
     sources: [Option<(BorrowedFd<'_>, PollFlags)>; N],
     time: Duration,

@@ -1,4 +1,4 @@
-//! The sandbox's own faults; what a plugin does wrong is never here but in a report's `End`.
+//! The sandbox's own faults. What a plugin does wrong is never an error: it is in a report's `End`.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::threat::Threat;
 /// A fault of the host or of the gateway, never of the plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A required layer is not to be had here.
+    /// A required layer is not available on this host.
     #[error("the host lacks the required layer '{layer}': {remedy}")]
     Missing {
         /// The layer.
@@ -17,7 +17,7 @@ pub enum Error {
         /// What the operator can do.
         remedy: String,
     },
-    /// Too few layers answer a threat here for plugins of this class.
+    /// On this host too few layers answer a threat for plugins of this class.
     #[error(
         "{class} are refused on this host: against a plugin that {threat} it has only [{held}], and two layers are needed; missing: {missing}; {remedy}"
     )]
@@ -28,7 +28,7 @@ pub enum Error {
         threat: Threat,
         /// The layers that are in force against it.
         held: String,
-        /// The layers that would answer it and are not to be had.
+        /// The layers that would answer it and are missing here.
         missing: String,
         /// What the operator can do.
         remedy: String,
@@ -44,7 +44,7 @@ pub enum Error {
     /// The launcher of this kind of plugin is gone; the next run gets a new one.
     #[error("the launcher ended while it was needed")]
     LauncherGone,
-    /// The time for a run was over before its plugin could be started. [`crate::Sandbox::run`] reports it as an end.
+    /// The time for a run was over before its plugin could be started. [`crate::Sandbox::run`] returns this as an `End`, not as an error.
     #[error("the time was over before the plugin could be started")]
     TooLate,
     /// No runtime has this name.

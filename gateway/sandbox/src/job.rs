@@ -48,13 +48,13 @@ pub struct Job<'a> {
     pub deadline: Instant,
     /// What the run may use.
     pub limits: Limits,
-    /// What a refused call comes to, beside having no effect.
+    /// What happens to a plugin that makes a refused call; the call itself never has an effect.
     pub when_refused: WhenRefused,
     /// Lets another thread end the run early.
     pub cancel: Option<&'a Cancel>,
 }
 
-/// What becomes of a plugin that asks for what ordinary libraries try and go on without.
+/// What happens to a plugin that makes a refused call: one that ordinary libraries try, and go on without.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum WhenRefused {
     /// It gets the usual error number and goes on.

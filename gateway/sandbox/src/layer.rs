@@ -96,7 +96,7 @@ impl Layer {
         }
     }
 
-    /// Reads a layer's name; `None` when no layer is called so.
+    /// The layer of this name; `None` where there is none.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|layer| layer.as_str() == name)
@@ -116,7 +116,7 @@ pub struct Protection {
     pub name: Cow<'static, str>,
     /// The layer this row is about.
     pub layer: Layer,
-    /// Whether the row is about a threat and all layers that answer it; `layer` is then the first of them, or the one to get.
+    /// Whether the row is about a threat and all layers that answer it. `layer` is then the first of those, or the missing one that is needed.
     pub about_threat: bool,
     /// Whether plugins are refused when it is missing.
     pub required: bool,

@@ -1,8 +1,8 @@
 //! Runs one program that nobody trusts in a process that can read its request, compute and write one answer, and nothing else.
 //!
-//! It never decides whether a program may run, never reads what an answer means, and never lets a call to the kernel through
-//! that is not on a list. A [`Job`] becomes a plan (program, arguments, places, limits, filter), a launcher that already wears the
-//! outer layers makes the process, a watcher feeds it, reads it, and ends it at its time, and a [`Report`] says how it went.
+//! It never decides whether a program may run, never reads what an answer means, and never lets a system call through that is not
+//! on a list. A [`Job`] becomes a plan (program, arguments, places, limits, filter). A launcher that already wears the outer layers
+//! makes the process. A watcher feeds it, reads from it, and ends it at its deadline. A [`Report`] says how the run went.
 //! [`Sandbox::open`] finds out what the host can enforce and refuses where that is too little; [`examine`] says what it found.
 //!
 //! The type parameter of [`Sandbox`] is a permit: [`Sandbox::run`] asks for one with each job, so that whoever owns the
@@ -80,9 +80,9 @@ pub use throw_away::{ThrowAwayFolder, remove_all as remove_throw_away_folders};
 /// The most refused calls of one run that are kept with their targets: the contract's "first 16 different ones".
 pub const DENIALS_KEPT: usize = 16;
 
-/// The most refused and answered calls of one run; one more ends it. A library tries a handful, and a script that throws its messages away
-/// by `2>/dev/null` some hundreds. Each is a round trip between plugin and gateway (at most 0.2 ms of wall time, measured in a debug build on
-/// a busy machine), so that all of them take the gateway less than a second, and the plugin as long.
+/// The most refused and answered calls of one run; one more ends it. A library makes a handful, and a script that discards its messages
+/// with `2>/dev/null` makes some hundreds. Each is a round trip between plugin and gateway (at most 0.2 ms of wall time, measured in a debug
+/// build on a busy machine), so all of them together take less than a second.
 pub const ASKED_MAX: u64 = 4_096;
 
 /// The most bytes of blank lines around an answer, which are nothing; more of them are output that does not belong there. A stray

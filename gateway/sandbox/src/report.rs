@@ -1,4 +1,4 @@
-//! What one run came to: how it ended, what it wrote, what it used and which layers held it.
+//! The result of one run: how it ended, what it wrote, what it used and which layers held it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,9 +19,9 @@ pub struct Report {
     pub usage: Usage,
     /// The layers that were in force, in the order of [`Layer::ALL`].
     pub layers: Vec<Layer>,
-    /// What it asked for and was refused, whether or not that ended it.
+    /// The calls that it was refused, whether or not they ended it.
     pub denied: Denials,
-    /// Benign probes that were answered as an empty machine would, and let be.
+    /// How many benign probes were answered, as an empty machine would answer them, without any consequence.
     pub probes: u64,
 }
 
@@ -46,15 +46,15 @@ pub enum End {
     CpuLimit,
     /// The kernel reported that the job's memory was used up.
     MemoryLimit,
-    /// The plugin made a hostile system call, or a refused one where that is to end it.
+    /// The plugin made a hostile system call, or a refused one under [`crate::WhenRefused::End`].
     Violation(Denial),
-    /// The plugin asked without end for what it may not have; this was the last that it asked for.
+    /// The plugin made more than [`crate::ASKED_MAX`] refused calls; this was the last.
     Flood(Denial),
-    /// The caller gave up.
+    /// The caller cancelled the run.
     Cancelled,
 }
 
-/// The refused calls of one run. They did nothing.
+/// The refused calls of one run. None had an effect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Denials {
     /// The first that differ from each other, in order; at most [`crate::DENIALS_KEPT`].
@@ -96,6 +96,6 @@ pub struct Usage {
     pub wall: Duration,
     /// Processor time of the process, user and system.
     pub cpu: Duration,
-    /// Highest use of memory in bytes: of every kind where a control group counts it, else the resident part.
+    /// Highest use of memory in bytes: memory of every kind where a control group counts it, else only resident memory.
     pub peak_memory_bytes: u64,
 }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::host::threats::Standing;
+use crate::host::threats::HostLayers;
 use crate::host::{protections, rehearsal};
 use crate::job::{Job, Limits};
 use crate::launch::launchers::Launchers;
@@ -32,19 +32,19 @@ pub struct Sandbox<P> {
     launchers: Launchers,
     runtimes: Runtimes,
     protections: Vec<Protection>,
-    standing: Standing,
+    host_layers: HostLayers,
     permit: PhantomData<fn(&P)>,
 }
 
 /// What the host offers, layer by layer and then threat by threat, whether or not plugins can be run on it.
 ///
 /// # Errors
-/// When the host cannot even be tried out.
+/// When the host cannot even be examined.
 pub fn examine(settings: &Settings) -> Result<Vec<Protection>, Error> {
     match rehearsal::means(settings) {
         Ok(means) => {
             let mut rows = protections::rows(&means);
-            rows.extend(Standing::of(&means, &rows, &settings.allow_missing).rows());
+            rows.extend(HostLayers::of(&means, &rows, &settings.allow_missing).rows());
             Ok(rows)
         }
         Err(Error::Missing { layer, remedy }) => Ok(vec![protections::missing(layer, remedy)]),
@@ -56,7 +56,7 @@ impl<P> Sandbox<P> {
     /// Tries out what the host offers and gets ready to run plugins.
     ///
     /// # Errors
-    /// [`Error::Missing`] when a layer is not to be had that has no second, [`Error::Unanswered`] when no class of plugin may run here.
+    /// [`Error::Missing`] when the host lacks a layer that nothing can replace, [`Error::Unanswered`] when no class of plugin may run here.
     pub fn open(settings: Settings) -> Result<Self, Error> {
         let means = rehearsal::means(&settings)?;
         let protections = protections::rows(&means);
@@ -66,14 +66,14 @@ impl<P> Sandbox<P> {
                 remedy: row.remedy.clone(),
             });
         }
-        let standing = Standing::of(&means, &protections, &settings.allow_missing);
-        standing.admit_any()?;
+        let host_layers = HostLayers::of(&means, &protections, &settings.allow_missing);
+        host_layers.admit_any()?;
         Ok(Self {
             means,
             launchers: Launchers::default(),
             runtimes: settings.runtimes,
             protections,
-            standing,
+            host_layers,
             permit: PhantomData,
         })
     }
@@ -89,7 +89,7 @@ impl<P> Sandbox<P> {
     /// # Errors
     /// Only the host's or the gateway's own faults; whatever the plugin does is in the report.
     pub fn run(&self, permit: &P, job: &Job<'_>) -> Result<Report, Error> {
-        // Holding the permit is all that is asked; what it says is its maker's business.
+        // Holding a permit is enough; what it says, its maker decides.
         let _: &P = permit;
         let plan = Plan::new(job, &self.runtimes, self.means.private_root())?;
         self.standing.admit(plan.class)?;

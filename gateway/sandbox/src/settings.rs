@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::layer::Layer;
 use crate::plan::runtimes::Runtimes;
 
-/// Size of the default pool: enough for several gateways that each run as many plugins at once as a manifest may name (100).
+/// Size of the default pool: enough for four gateways that each run as many plugins at once as a manifest may allow (100).
 const UID_POOL_COUNT: u32 = 448;
 
 /// First ids of the default pools, best first. The systemd table of user ids (UIDS-GIDS) leaves
@@ -22,12 +22,12 @@ pub struct Settings {
     pub uid_pool: Range<u32>,
     /// Required layers that the operator is willing to do without on this host.
     pub allow_missing: Vec<Layer>,
-    /// Layers to do without as if the host had none, for tests and benches.
+    /// Layers that are treated as missing on this host, for tests and benches.
     pub pretend: Pretend,
 }
 
-/// A poorer host than this one is. It only ever takes layers away, and the gate still asks for two against each threat; all the
-/// same nothing but tests and benches sets it: neither the command, nor `config.toml`, nor any variable of the environment.
+/// A poorer host than this one. It only ever takes layers away, and two layers against each threat are still required. All the
+/// same, only tests and benches set it: neither the command, nor `config.toml`, nor any environment variable does.
 #[derive(Debug, Clone, Default)]
 pub struct Pretend {
     /// No newer Landlock than this version; 0 for none at all.

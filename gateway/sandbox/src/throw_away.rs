@@ -1,9 +1,10 @@
-//! Folders in the temporary folder that do not outlive whoever made them: removed when dropped, when a signal ends the program
-//! ([`remove_all`]), and, after a `kill -9`, when the next one is made. It never removes one that is in use, nor anybody else's.
+//! Folders in the temporary folder that do not outlive the process that made them. Each is removed when it is dropped, when a signal
+//! ends the program ([`remove_all`]), or, after a `kill -9`, when the next one is made. A folder that is in use, or somebody else's,
+//! is never removed.
 //!
-//! A folder is in use while somebody holds a lock on it, which the kernel takes back when that process ends, however it ends.
-//! Who makes one locks it and then looks whether it is still there; who sweeps locks it and then removes it: so that of two who
-//! meet at a new folder one goes away.
+//! A folder is in use while a process holds a lock on it; the kernel releases the lock when that process ends, however it ends. The
+//! maker of a folder locks it and then checks that it is still there; a sweeper locks it and then removes it. So where the two meet
+//! at a new folder, only one of them gets it.
 
 use std::fs;
 use std::io;
@@ -14,16 +15,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open};
 
-/// What the names of these folders begin with. What other programs, and older gateways, which did not lock theirs, call theirs is left alone.
+/// What the names of these folders begin with. Folders of other programs, and of older gateways, which did not lock theirs, have other
+/// names and are left alone.
 const PREFIX: &str = "plugin-gateway-passing-";
 
-/// How often a new folder is made in place of one that a sweeper took before it was locked. Once is rare already.
+/// How often a new folder is made when a sweeper removes it before it is locked. Even once is rare.
 const TRIES: usize = 8;
 
 /// The most folders that one sweep removes, so that a start takes its usual time; the next start goes on.
 const SWEPT_MAX: usize = 64;
 
-/// How often removing is tried again while other threads, which a signal did not stop, still write into the folder.
+/// How often removing a folder is tried, since other threads, which the signal did not stop, may still write into it.
 const REMOVALS: usize = 16;
 
 /// The folders of this process.
@@ -33,7 +35,7 @@ static LIVING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 #[derive(Debug)]
 pub struct ThrowAwayFolder {
     path: PathBuf,
-    /// Held for life.
+    /// Held until the folder is removed.
     _lock: OwnedFd,
 }
 
@@ -41,7 +43,7 @@ impl ThrowAwayFolder {
     /// Makes one in the temporary folder, and removes those that were left there by processes of this user which are no more.
     ///
     /// # Errors
-    /// When the temporary folder does not let one be made.
+    /// When no folder can be made in the temporary folder.
     pub fn new() -> io::Result<Self> {
         let base = std::env::temp_dir();
         sweep(&base);
@@ -61,7 +63,7 @@ impl ThrowAwayFolder {
         &self.path
     }
 
-    /// One that is locked, or none where somebody else was there first.
+    /// A locked new folder; none where a sweeper locked or removed it first.
     fn make(base: &Path) -> io::Result<Option<Self>> {
         let made = tempfile::Builder::new().prefix(PREFIX).tempdir_in(base)?;
         let Ok(Some(lock)) = lock(made.path()) else {
@@ -83,7 +85,7 @@ impl Drop for ThrowAwayFolder {
     }
 }
 
-/// Removes every folder of this process's, for when a signal ends it and nothing is dropped.
+/// Removes every folder of this process, for when a signal ends it and nothing is dropped.
 pub fn remove_all() {
     let all = std::mem::take(&mut *living());
     for path in all {
@@ -97,7 +99,7 @@ fn living() -> MutexGuard<'static, Vec<PathBuf>> {
     LIVING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Locks a folder of this user's; `None` when somebody has it, or when it is not there under this name any more.
+/// Locks one of this user's folders; `None` when another process holds the lock, or when the folder of this name is gone.
 fn lock(path: &Path) -> io::Result<Option<OwnedFd>> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
     let folder = open(path, flags, Mode::empty())?;
@@ -115,7 +117,7 @@ fn lock(path: &Path) -> io::Result<Option<OwnedFd>> {
     Ok(same.then_some(folder))
 }
 
-/// Removes what processes that are no more have left.
+/// Removes the folders that dead processes left.
 fn sweep(base: &Path) {
     let entries = fs::read_dir(base).into_iter().flatten().flatten();
     let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
@@ -130,7 +132,7 @@ fn sweep(base: &Path) {
     }
 }
 
-/// Removes a folder whose own folders may be closed to writing, as those of a store of packages are.
+/// Removes a folder whose own folders may be read-only, as those of a package store are.
 fn remove(path: &Path) -> io::Result<()> {
     open_up(path)?;
     match fs::remove_dir_all(path) {
@@ -140,7 +142,7 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 fn open_up(folder: &Path) -> io::Result<()> {
-    /// What the owner needs to empty a folder.
+    /// The permissions that the owner needs to empty a folder.
     const OWNERS: u32 = 0o700;
     let meta = match fs::symlink_metadata(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

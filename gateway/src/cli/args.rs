@@ -23,26 +23,26 @@ pub(super) struct Global {
     /// The state folder: ledger, store and keys [default: the XDG state folder]
     #[arg(long, global = true, env = "PLUGIN_GATEWAY_STATE", value_name = "DIR")]
     pub(super) state: Option<PathBuf>,
-    /// The folder, best on another volume, where the ledger's last checkpoint is kept too: an old copy of the whole state put back is
+    /// The folder, best on another volume, where the ledger's last checkpoint is kept too: an old copy of the whole state is
     /// then refused. `init` writes it into the settings [default: what the settings say, else inside the state folder]
     #[arg(long, global = true, env = "PLUGIN_GATEWAY_ANCHOR", value_name = "DIR")]
     pub(super) anchor: Option<PathBuf>,
     /// Print one JSON document on stdout and nothing else there
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Say only what was asked for
+    /// Print the answer only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
-    /// Say more
+    /// Print more details
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Make the state folder and the log's key pair; where they are already, change nothing
+    /// Make the state folder and the log's key pair; change nothing where they exist
     Init,
-    /// Show each protection: there or not, and what that means here
+    /// Show each protection: whether it is in force on this host, and what to do where it is not
     Doctor,
     /// Make an Ed25519 key pair: FILE (private, mode 0600) and FILE.pub
     Keygen {
@@ -116,13 +116,13 @@ pub(super) enum Verb {
     Certify {
         /// The package folder
         package: PathBuf,
-        /// A text to ask it, in place of samples made from its manifest
+        /// A text payload for its calls, in place of samples made from its manifest
         #[arg(long, value_name = "STR", conflicts_with = "input")]
         text: Option<String>,
-        /// A JSON file with the payload to ask it, `-` for standard input
+        /// A JSON file with the payload for its calls, `-` for standard input
         #[arg(long, value_name = "FILE")]
         input: Option<PathBuf>,
-        /// Let a plugin pass that asked for what is refused; it is named all the same
+        /// Let a plugin pass although the sandbox refused it something; what it asked for is still named
         #[arg(long)]
         tolerate_denied: bool,
         /// Write the report as SARIF 2.1.0 too, for code hosts and editors
@@ -136,7 +136,7 @@ pub(super) enum Verb {
         /// The language to write it in
         #[arg(long, value_enum)]
         lang: Language,
-        /// The folder of the Rust SDK, `plugin-protocol` of this project [default: the one of the checkout this command is in]
+        /// The folder of the Rust SDK, this project's `plugin-protocol` [default: the one in the checkout that this command was built in]
         #[arg(long, value_name = "DIR")]
         sdk: Option<PathBuf>,
     },
@@ -146,7 +146,7 @@ pub(super) enum Verb {
         #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
         log_format: LogFormat,
     },
-    /// Print what the gateway at work counted, or else what the ledger holds, as OpenMetrics text
+    /// Print what the running gateway counted, or else what the ledger holds, as OpenMetrics text
     Metrics,
     /// Print the settings in force
     Config {
@@ -214,7 +214,7 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// What a plugin is asked and how.
+/// The request for a plugin, and the limits on its call.
 #[derive(Debug, Args)]
 pub(super) struct Call {
     /// A text payload
@@ -249,7 +249,7 @@ pub(super) enum Trust {
     },
     /// List the keys, trusted and revoked
     List,
-    /// Take the trust away; disables at once the plugins that the key vouched for
+    /// Remove the trust in a key, and disable at once the plugins that it vouched for
     Remove {
         /// The key's id, 16 hexadecimal digits
         key_id: String,
@@ -298,7 +298,7 @@ pub(super) enum Ledger {
     Query(Query),
     /// Sign a checkpoint over all events and print it (a C2SP signed note)
     Checkpoint,
-    /// Remove what is kept of a run's requests and results; its events stay, and one more says that this was done
+    /// Remove what is kept of a run's requests and results; its events stay, and one more event records the erasure
     Erase {
         /// The run's id
         run: String,

@@ -1,4 +1,4 @@
-//! The verbs of a plugin's author: beginning one, and certifying it.
+//! The verbs of a plugin's author: starting a new plugin, and certifying one.
 
 use std::fs;
 use std::path::Path;

@@ -90,7 +90,7 @@ pub(super) fn run(package: &Path, call: &Call, out: Output) -> Result<Answer, Er
     }
 }
 
-/// Yes is: something was replayed, and all that was is the same.
+/// The answer is yes when something was replayed and every replayed call gave the same result.
 pub(super) fn replay(state: &Path, run: &str, out: Output) -> Result<Answer, Error> {
     let run = RunId::parse(run).map_err(|error| Error::Usage {
         message: error.to_string(),
@@ -153,12 +153,12 @@ fn describe(response: &Response) -> String {
     lines.join("\n")
 }
 
-/// What the plugin asked for in vain.
+/// What the plugin asked for and was refused.
 fn refused(told: &Told) -> String {
     format!("refused, and without effect: {}", printable(&told.denied))
 }
 
-/// What the plugin wrote on stderr, each line marked as its own.
+/// What the plugin wrote on stderr; each line is marked as the plugin's.
 fn show_stderr(told: &Told, out: Output) {
     if told.stderr_dropped > 0 {
         out.note(&format!(

@@ -85,9 +85,9 @@ pub(crate) fn main(serve: ServeFn) -> ExitCode {
 
 fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
     let state = || StateFolder::of(&cli.global);
-    // Everything that is written down has a time: said here once, and not as many faults as there are files.
+    // Everything that is written down has a time. An unusable clock is reported once here, and not once for each file.
     milliseconds(SystemTime::now())?;
-    if makes_passing_folders(&cli.verb) {
+    if makes_throw_away_folders(&cli.verb) {
         signals::clean_up().map_err(|source| Error::File {
             action: "watch for signals beside",
             path: std::env::temp_dir(),
@@ -147,8 +147,8 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
     }
 }
 
-/// Whether a verb works in a passing state. The others end by a signal as any program does, or as the service says.
-fn makes_passing_folders(verb: &Verb) -> bool {
+/// Whether a verb makes a throw-away state. A signal ends the other verbs as it ends any program; `serve` handles signals itself.
+fn makes_throw_away_folders(verb: &Verb) -> bool {
     matches!(
         verb,
         Verb::Run { .. } | Verb::Certify { .. } | Verb::Replay { .. } | Verb::Doctor
@@ -230,7 +230,7 @@ fn existing(state: &Path) -> Result<&Path, Error> {
 fn open(state: &StateFolder, out: Output) -> Result<Door, Error> {
     let door = Door::open(existing(state)?, state.anchor.as_deref())?;
     let Door::Own(gateway) = &door else {
-        out.detail("through the gateway at work on this state");
+        out.detail("through the running gateway of this state");
         return Ok(door);
     };
     let opening = gateway.opening();

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write};
 use plugin_protocol::shown;
 use serde::Serialize;
 
-/// How to speak to whoever called.
+/// How answers are printed: as JSON or as words, and how many words.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
     pub(super) json: bool,

@@ -46,7 +46,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away, and says how fast it went.
+    /// Removes the bar, and returns the speed in words.
     pub(super) fn end(self, events: u64, bytes: u64) -> String {
         self.bar.finish_and_clear();
         format!(

@@ -21,7 +21,7 @@ pub(super) fn outlive_large_files() -> io::Result<()> {
 /// From now on one of these signals first removes the passing folders. It must be called while there is one thread, so that
 /// every thread holds these signals back and only the one that is started here takes them.
 pub(super) fn clean_up() -> io::Result<()> {
-    // A signal that is ignored, as `nohup` does it, must stay so; and one that waits would be taken all the same.
+    // A signal that is ignored, as under `nohup`, must stay ignored: waiting for it would take it all the same.
     let ignored = ignored();
     let ending = ENDING.into_iter().filter(|signal| !is_in(ignored, *signal));
     let signals = SigSet::from_iter(ending);

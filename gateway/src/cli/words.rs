@@ -1,4 +1,4 @@
-//! Words for people: tables, and text of strangers made safe for a terminal.
+//! Words for people: tables, and untrusted text made safe for a terminal.
 
 use std::io::{self, IsTerminal as _};
 

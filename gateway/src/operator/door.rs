@@ -60,7 +60,7 @@ pub(crate) struct Registered {
     pub(crate) rejection: Option<Rejection>,
 }
 
-/// A call's outcome with what people want to see beside it.
+/// A call's outcome, and what a person wants to see with it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Told {
     pub(crate) response: Response,
@@ -69,7 +69,7 @@ pub(crate) struct Told {
     pub(crate) stderr_dropped: u64,
     /// The layers that held the plugin; empty when none was started.
     pub(crate) layers: Vec<String>,
-    /// What the plugin was refused, in a line; empty when nothing was.
+    /// The calls that the plugin was refused, in one line; empty when there was none.
     #[serde(default)]
     pub(crate) denied: String,
 }
@@ -219,7 +219,7 @@ impl Door {
 }
 
 impl Door {
-    /// A checkpoint over the ledger: signed now, or the newest of the gateway at work, which signs by itself.
+    /// A checkpoint over the ledger: one that is signed now, or the newest of the running gateway, which signs without being asked.
     pub(crate) fn checkpoint(
         &mut self,
         state: &Path,
@@ -247,7 +247,7 @@ impl Door {
     }
 }
 
-/// The gateway at work, if it anchors its ledger where the caller wants it.
+/// The running gateway, if it anchors its ledger where the caller wants.
 fn anchored(mut live: Live, wanted: Option<&Path>) -> Result<Live, Error> {
     let Some(wanted) = wanted else {
         return Ok(live);
@@ -266,14 +266,14 @@ fn anchored(mut live: Live, wanted: Option<&Path>) -> Result<Live, Error> {
     };
     Err(Error::Usage {
         message: format!(
-            "the gateway at work on this state anchors its ledger {place}, not in '{}'",
+            "the running gateway of this state anchors its ledger {place}, not in '{}'",
             wanted.display()
         ),
         hint: "start it with the same --anchor, or set ledger.anchor in config.toml".to_owned(),
     })
 }
 
-/// Makes the state folder; with an anchor, that is written into its settings first. Says whether there was none yet.
+/// Makes the state folder. If an anchor is given, it is written into the settings first. Returns whether the folder is new.
 ///
 /// # Errors
 /// When the system refuses, or there are settings already that an anchor would have to change.
@@ -305,7 +305,7 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
     })
 }
 
-/// What a gateway at work counted since its start.
+/// What a running gateway counted since its start.
 pub(crate) fn metrics_of(gateway: &Gateway) -> MetricsText {
     MetricsText {
         content_type: CONTENT_TYPE.to_owned(),
@@ -313,7 +313,7 @@ pub(crate) fn metrics_of(gateway: &Gateway) -> MetricsText {
     }
 }
 
-/// What the gateway at work on `state` counted; where there is none, what the whole ledger holds.
+/// What the running gateway of `state` counted; where none runs, what the whole ledger holds.
 pub(crate) fn metrics(state: &Path) -> Result<MetricsText, Error> {
     if let Ok(mut live) = Live::connect(state) {
         return live.call(methods::METRICS, json!({}));

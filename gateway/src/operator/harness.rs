@@ -11,12 +11,12 @@ use crate::error::Error;
 use registry::{Package, SigningKey};
 use sandbox::ThrowAwayFolder;
 
-/// A gateway in a temporary state, whose passing key vouches for whatever is installed.
+/// A gateway in a throw-away state, with a throw-away key that vouches for whatever is installed.
 ///
-/// It is a whole gateway: what it runs, it runs in the sandbox, and records. Dropping it removes the state.
+/// It is a whole gateway: it runs plugins in the sandbox and records every call. Dropping it removes the state.
 #[derive(Debug)]
 pub struct Harness {
-    // Before the folder: it is closed before its files are removed.
+    // Stands before the folder, so that it is dropped, and the ledger closed, before the files are removed.
     gateway: Gateway,
     key: SigningKey,
     state: ThrowAwayFolder,
@@ -61,7 +61,7 @@ impl Harness {
         })
     }
 
-    /// Signs the package in `folder` with the passing key (the folder stays as it is), registers and enables it.
+    /// Signs the package in `folder` with the throw-away key (the folder stays as it is), registers and enables it.
     ///
     /// # Errors
     /// When it is no valid package; the message says what is wrong with it.
@@ -70,7 +70,7 @@ impl Harness {
             .map_err(|message| Error::Invalid { message })
     }
 
-    /// The same; a package that is rejected is no error, but the reason.
+    /// As [`Self::install`], except that a rejected package is no error: the inner `Err` is the reason.
     pub(super) fn try_install(&self, folder: &Path) -> Result<Result<PluginId, String>, Error> {
         let signature = self.signature(&Package::read(folder)?);
         let (info, rejection) = self.gateway.register(Registration {
@@ -85,7 +85,7 @@ impl Harness {
         Ok(Ok(info.plugin_id))
     }
 
-    /// The passing key's signature for `package`, as `plugin.sig` would hold it.
+    /// The throw-away key's signature for `package`, as `plugin.sig` would hold it.
     pub(super) fn signature(&self, package: &Package) -> Vec<u8> {
         self.key.sign(package.digest()).to_file_bytes()
     }

@@ -1,4 +1,4 @@
-//! The registry as the ledger tells it, for verbs that only read: no lock is taken, nothing is written.
+//! The registry as the ledger's events give it, for verbs that only read: no lock is taken, nothing is written.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Signing a package: the digest of its files under a vendor's key, written beside them.
+//! Signing a package: a vendor's key signs the digest of its files, and the signature is written beside them.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A gateway that is at work on the state, reached through its control socket.
+//! The running gateway of a state, reached through its control socket.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -29,10 +29,10 @@ pub(crate) mod methods {
     pub(crate) const ERASE: &str = "operator.erase";
 }
 
-/// The longest answer that is read, in bytes: far above any that is sensible, but not endless.
+/// The longest answer that is read, in bytes: far above any sensible one, but bounded.
 const MAX_ANSWER_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// A connection to a gateway that is at work.
+/// A connection to a running gateway.
 #[derive(Debug)]
 pub(crate) struct Live {
     socket: PathBuf,
@@ -56,7 +56,7 @@ impl Live {
     /// Makes one call and waits for its answer.
     ///
     /// # Errors
-    /// What the gateway answered, or that it cannot be spoken to.
+    /// What the gateway answered, or that the connection to it failed.
     pub(crate) fn call<T: DeserializeOwned>(
         &mut self,
         method: &str,
@@ -109,8 +109,8 @@ fn refused(error: &Value) -> Error {
     }
 }
 
-/// The socket's path by way of the open folder, since the address of a socket holds only 107 bytes
-/// (unix(7)). It is good for as long as the folder is open.
+/// The socket's path through the open folder's descriptor, since a socket's address holds only 107 bytes
+/// (unix(7)). It is valid as long as the folder is open.
 pub(crate) fn short_path(state: &Path) -> io::Result<(PathBuf, File)> {
     let folder = File::open(state)?;
     let path = format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd());

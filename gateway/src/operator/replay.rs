@@ -66,7 +66,7 @@ struct PastCall {
     closing: Option<Event>,
 }
 
-/// What is needed to judge and to make the calls.
+/// What is needed to judge the calls and to repeat them.
 struct Stage<'a> {
     state: &'a Path,
     run: &'a RunId,
@@ -74,14 +74,14 @@ struct Stage<'a> {
     store: Store,
     erased: bool,
     harness: Option<Harness>,
-    /// The plugins that were tried to install, and why that failed where it did.
+    /// The plugins whose installation was tried; where it failed, why.
     installed: BTreeMap<PluginId, Result<(), String>>,
 }
 
-/// Makes the calls of `run` again that can be.
+/// Repeats those calls of `run` that can be repeated.
 ///
 /// # Errors
-/// When the run has no events, or the state cannot be read. A call that cannot be made again is an answer.
+/// When the run has no events, or the state cannot be read. A call that cannot be repeated is no error: it is part of the answer.
 pub(crate) fn replay(state: &Path, run: &RunId) -> Result<Replay, Error> {
     let recorded = calls(state, run)?;
     let mut stage = Stage {
@@ -193,7 +193,7 @@ impl Stage<'_> {
         Ok(self.kept(event)?.map(|request| (plugin_id, request)))
     }
 
-    /// Why the plugin would not give the same, or is not the one that answered.
+    /// Why the plugin cannot be expected to give the same result, or is not the one that answered.
     fn not_the_same_plugin(
         &self,
         plugin_id: &PluginId,

@@ -1,4 +1,4 @@
-//! An author's one-shot: a package is signed with a passing key and called in a throw-away state, on the very same path as any call.
+//! An author's one-shot: a package is signed with a throw-away key and called in a throw-away state, on the very same path as any call.
 
 use std::path::Path;
 

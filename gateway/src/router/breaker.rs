@@ -1,7 +1,8 @@
-//! A soft circuit breaker: a plugin that keeps failing is refused for a time that doubles, and then tried with one call.
+//! A soft circuit breaker: a plugin that keeps failing is refused for a time; then one trial call is let through, and where that
+//! fails too the time doubles.
 //!
-//! It never disables a plugin, and its state ends with the process: what it decides shows only as refusals and as
-//! the fact `circuit` in the event that changed it.
+//! It never disables a plugin, and its state ends with the process. Its decisions show only as refusals, and as
+//! the fact `circuit` in the event of the call that changed the circuit.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,7 +31,7 @@ struct Open {
     until: Instant,
     wait: Duration,
     /// Whether the one trial call is in progress.
-    probing: bool,
+    trial_running: bool,
 }
 
 /// Why a plugin is refused for now.
@@ -67,7 +68,7 @@ pub(crate) enum CircuitChange {
 pub(crate) struct Pass<'a> {
     breaker: &'a Breaker,
     plugin: PluginId,
-    probe: bool,
+    trial: bool,
 }
 
 impl Breaker {
@@ -89,18 +90,18 @@ impl Breaker {
     /// Lets one call through, or says why not. After the waiting time one trial call goes through alone.
     pub(crate) fn admit(&self, plugin: &PluginId, now: Instant) -> Result<Pass<'_>, Refused> {
         let mut circuits = self.lock();
-        let mut probe = false;
+        let mut trial = false;
         if let Some(circuit) = circuits.get_mut(plugin) {
             circuit.check(now)?;
             if let Some(open) = &mut circuit.open {
-                open.probing = true;
-                probe = true;
+                open.trial_running = true;
+                trial = true;
             }
         }
         Ok(Pass {
             breaker: self,
             plugin: plugin.clone(),
-            probe,
+            trial,
         })
     }
 
@@ -133,15 +134,15 @@ impl Circuit {
         match &self.open {
             None => Ok(()),
             Some(open) if now < open.until => refused(Some(open.until - now)),
-            Some(open) if open.probing => refused(None),
+            Some(open) if open.trial_running => refused(None),
             Some(_) => Ok(()),
         }
     }
 
-    fn fail(&mut self, probe: bool, settings: &Settings, now: Instant) -> Option<CircuitChange> {
+    fn fail(&mut self, trial: bool, settings: &Settings, now: Instant) -> Option<CircuitChange> {
         self.failures = self.failures.saturating_add(1);
         let wait = match &self.open {
-            Some(open) if probe => (open.wait * 2).min(settings.longest_wait()),
+            Some(open) if trial => (open.wait * 2).min(settings.longest_wait()),
             // Calls that were in progress when the circuit opened do not count.
             Some(_) => return None,
             None if self.failures >= settings.failures => settings.first_wait(),
@@ -150,7 +151,7 @@ impl Circuit {
         self.open = Some(Open {
             until: now + wait,
             wait,
-            probing: false,
+            trial_running: false,
         });
         Some(CircuitChange::Opened {
             failures: self.failures,
@@ -163,12 +164,12 @@ impl Pass<'_> {
     /// Tells how the call ended.
     pub(crate) fn end(mut self, ending: Ending, now: Instant) -> Option<CircuitChange> {
         let mut circuits = self.breaker.lock();
-        // Once the trial call has decided, there is no probe left to give back.
-        let probe = self.probe;
-        self.probe = probe && ending == Ending::Unknown;
+        // Once the trial call has decided, there is no trial left to give back.
+        let trial = self.trial;
+        self.trial = trial && ending == Ending::Unknown;
         match ending {
             Ending::Failed => circuits.entry(self.plugin.clone()).or_default().fail(
-                probe,
+                trial,
                 &self.breaker.settings,
                 now,
             ),
@@ -176,7 +177,7 @@ impl Pass<'_> {
                 let open = circuits
                     .get(&self.plugin)
                     .is_some_and(|circuit| circuit.open.is_some());
-                if open && !probe {
+                if open && !trial {
                     return None;
                 }
                 circuits.remove(&self.plugin);
@@ -189,7 +190,7 @@ impl Pass<'_> {
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        if !self.probe {
+        if !self.trial {
             return;
         }
         let mut circuits = self.breaker.lock();
@@ -197,7 +198,7 @@ impl Drop for Pass<'_> {
             .get_mut(&self.plugin)
             .and_then(|circuit| circuit.open.as_mut())
         {
-            open.probing = false;
+            open.trial_running = false;
         }
     }
 }
@@ -265,11 +266,11 @@ mod tests {
         let mut now = start;
         for wait in [FIRST, FIRST * 2, LONGEST, LONGEST] {
             now += wait;
-            let probe = breaker.admit(&plugin(), now).unwrap();
+            let trial = breaker.admit(&plugin(), now).unwrap();
             let refused = breaker.admit(&plugin(), now).unwrap_err();
             assert_eq!(refused.remaining, None, "only one finds out");
             assert!(matches!(
-                probe.end(Ending::Failed, now),
+                trial.end(Ending::Failed, now),
                 Some(CircuitChange::Opened { .. })
             ));
         }

@@ -1,4 +1,4 @@
-//! What a plugin was refused, as people and the ledger read it. It decides nothing.
+//! The system calls that a plugin was refused, in words for people and for the ledger. It decides nothing.
 
 use plugin_protocol::event::meta;
 use sandbox::{Denial, Denials};
@@ -16,7 +16,7 @@ pub(crate) fn told(denials: &Denials) -> String {
     calls.join("; ")
 }
 
-/// What the ledger keeps of them; nothing where there were none.
+/// What the ledger keeps of the refused calls; nothing where there were none.
 pub(super) fn facts(denials: &Denials) -> Vec<(String, String)> {
     if denials.total == 0 {
         return Vec::new();

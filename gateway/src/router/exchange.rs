@@ -1,4 +1,4 @@
-//! A call in progress: who asked, what is known of it, and how it is recorded.
+//! A call in progress: who made it, what is known of it, and how it is recorded.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// A call in progress: who asked, when it arrived and what is known of it so far.
+/// A call in progress: who made it, when it arrived and what is known of it so far.
 #[derive(Debug)]
 pub(super) struct Exchange<'a> {
     pub(super) call: Call<'a>,
@@ -102,7 +102,7 @@ impl<'a> Exchange<'a> {
             meta.insert(meta::REASON.to_owned(), judgement.notes.clone());
         }
         meta.values_mut().for_each(bound);
-        // It has bounds of its own, so that no call is cut off in the middle.
+        // These facts have bounds of their own, so that no call is cut in the middle.
         meta.extend(
             report
                 .iter()
@@ -137,7 +137,7 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// Keeps a fact of the ledger short, so that an event always fits in its line.
+/// Shortens a fact for the ledger, so that an event always fits in its line.
 fn bound(fact: &mut String) {
     const FACT_CHARS: usize = 1_024;
     if let Some((end, _)) = fact.char_indices().nth(FACT_CHARS) {

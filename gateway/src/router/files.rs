@@ -32,7 +32,7 @@ pub(crate) fn findings(manifest: &CheckedManifest, package: &Package) -> Vec<Iss
     issues
 }
 
-/// The files of a folder that was read, and is read again where the validator asks.
+/// The files of a folder that was read once; a file that the validator asks for is read again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Offered<'a>(&'a Package);
 
@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    /// Exchanges the flags of the stack's program header for "read and execute".
+    /// Sets the flags of the stack's program header to "read and execute".
     fn with_executable_stack(mut program: Vec<u8>) -> Vec<u8> {
         let first = usize::from(program[32]);
         let mut headers = program[first..].chunks_exact_mut(56);

@@ -1,4 +1,4 @@
-//! One invocation: check the request, wait for a slot, record the intent, run, check the answer, record the end, answer.
+//! One invocation: check the request, wait for a slot, record the `INVOKE`, run, check the answer, record the end, answer.
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
@@ -40,7 +40,7 @@ pub(crate) struct Router {
     breaker: Breaker,
     metrics: Metrics,
     step_threads: StepThreads,
-    places: usize,
+    slots_max: usize,
     waiting_at_most: usize,
     denials: DenialRules,
 }
@@ -60,8 +60,8 @@ pub(super) struct Ready<'a> {
 
 /// How one attempt ended.
 enum Attempt {
-    /// The plugin was not started.
-    Turned(Turned),
+    /// The call was turned away before the plugin was started.
+    TurnedAway(TurnedAway),
     /// The plugin ran; its end is not recorded yet.
     Ended(Box<Outcome>),
 }
@@ -74,18 +74,18 @@ impl Router {
         settings: Settings,
         config: &Config,
     ) -> Self {
-        let (places, waiting_at_most) = (config.calls_at_once, config.calls_waiting);
+        let (slots_max, waiting_at_most) = (config.calls_at_once, config.calls_waiting);
         Self {
             registry,
             ledger,
             settings,
             sandbox: OnceLock::new(),
-            slots: Slots::new(places, waiting_at_most),
+            slots: Slots::new(slots_max, waiting_at_most),
             shelf: Shelf::new(store),
             breaker: Breaker::new(config.circuit),
             metrics: Metrics::default(),
             step_threads: StepThreads::default(),
-            places,
+            slots_max,
             waiting_at_most,
             denials: DenialRules::of(config),
         }
@@ -122,7 +122,7 @@ impl Router {
     pub(super) fn refuse(
         &self,
         call: Call<'_>,
-        turned: Turned,
+        turned: TurnedAway,
     ) -> Result<Recorded<Outcome>, Error> {
         let mut exchange = Exchange::begin(call);
         exchange.input_hash = exchange.payload_hash();
@@ -140,7 +140,7 @@ impl Router {
         self.metrics.counts().render(Some(Gauges {
             running,
             waiting,
-            places: self.places,
+            slots: self.slots_max,
             waiting_at_most: self.waiting_at_most,
             circuits_open: self.breaker.open_count(),
             packages_ready: self.shelf.len(),
@@ -160,13 +160,13 @@ impl Router {
     }
 
     /// Checks everything that must hold before a plugin sees a request, the cheapest first.
-    fn ready(&self, exchange: &mut Exchange<'_>) -> Result<Ready<'_>, Turned> {
+    fn ready(&self, exchange: &mut Exchange<'_>) -> Result<Ready<'_>, TurnedAway> {
         let call = exchange.call;
         if call.cancel.is_some_and(Cancel::is_thrown) {
-            return Err(Turned::cancelled());
+            return Err(TurnedAway::cancelled());
         }
         if call.within.is_some_and(|end| end <= exchange.start) {
-            return Err(Turned::too_late());
+            return Err(TurnedAway::too_late());
         }
         let (plugin_id, digest) = {
             let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
@@ -181,9 +181,9 @@ impl Router {
             validator::admit_value(exchange.call.request, &prepared.manifest, &prepared.schemas)
                 .map_err(|refusal| {
                     exchange.input_hash = refusal.input_hash;
-                    Turned {
+                    TurnedAway {
                         quotes: true,
-                        ..Turned::new(Cause::Request, refusal.notes)
+                        ..TurnedAway::new(Cause::Request, refusal.notes)
                     }
                 })?;
         exchange.input_hash = Some(admitted.input_hash());
@@ -222,15 +222,15 @@ impl Router {
     }
 
     /// The sandbox, opened at the first call. While a required layer is missing, no plugin is run.
-    fn sandbox(&self) -> Result<&Sandbox<Recorded<Invoke>>, Turned> {
+    fn sandbox(&self) -> Result<&Sandbox<Recorded<Invoke>>, TurnedAway> {
         if self.sandbox.get().is_none() {
             let opened = Sandbox::open(self.settings.clone())
-                .map_err(|error| Turned::new(Cause::Isolation, chain(&error)))?;
+                .map_err(|error| TurnedAway::new(Cause::Isolation, chain(&error)))?;
             self.sandbox.get_or_init(|| opened);
         }
         self.sandbox
             .get()
-            .ok_or_else(|| Turned::new(Cause::Isolation, "the sandbox did not open".to_owned()))
+            .ok_or_else(|| TurnedAway::new(Cause::Isolation, "the sandbox did not open".to_owned()))
     }
 
     fn attempts(
@@ -241,7 +241,7 @@ impl Router {
         let mut attempt = 1;
         loop {
             let mut outcome = match self.attempt(exchange, &ready, attempt)? {
-                Attempt::Turned(turned) => return self.turn_away(exchange, turned),
+                Attempt::TurnedAway(turned) => return self.turn_away(exchange, turned),
                 Attempt::Ended(outcome) => outcome,
             };
             let (cause, status) = (outcome.cause, outcome.response.status);
@@ -266,7 +266,7 @@ impl Router {
     ) -> Result<Attempt, Error> {
         let permit = match self.permit(exchange, ready, attempt)? {
             Ok(permit) => permit,
-            Err(turned) => return Ok(Attempt::Turned(turned)),
+            Err(turned) => return Ok(Attempt::TurnedAway(turned)),
         };
         let begun = Instant::now();
         let deadline = ready.budget.attempt_end(begun);
@@ -331,7 +331,7 @@ impl Router {
         exchange: &Exchange<'_>,
         ready: &Ready<'_>,
         attempt: u8,
-    ) -> Result<Result<Recorded<Invoke>, Turned>, Error> {
+    ) -> Result<Result<Recorded<Invoke>, TurnedAway>, Error> {
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
         match enabled(&registry, exchange.call.plugin_id) {
             Err(turned) => Ok(Err(turned)),
@@ -341,7 +341,7 @@ impl Router {
                     ready.plugin_id,
                     words::NOT_ENABLED
                 );
-                Ok(Err(Turned::new(Cause::NotEnabled, notes)))
+                Ok(Err(TurnedAway::new(Cause::NotEnabled, notes)))
             }
             Ok(_) => Ok(Ok(self.record(exchange.intent(ready, attempt))?)),
         }
@@ -350,7 +350,7 @@ impl Router {
     fn turn_away(
         &self,
         exchange: &Exchange<'_>,
-        turned: Turned,
+        turned: TurnedAway,
     ) -> Result<Recorded<Outcome>, Error> {
         let judgement = Judgement::without_result(turned.status, turned.cause, turned.notes)
             .quoting(turned.quotes);
@@ -360,7 +360,7 @@ impl Router {
     fn record_end(&self, outcome: Outcome) -> Result<Recorded<Outcome>, Error> {
         let unkept = Unkept::of(&outcome);
         let recorded = self.record(outcome).inspect_err(|_| {
-            // Close the call all the same if the ledger still can; the error tells the host why it has no answer.
+            // Close the call all the same, if the ledger still can record it. The error tells the host why there is no answer.
             if let Some(unkept) = unkept {
                 drop(self.record(unkept));
             }

@@ -50,13 +50,13 @@ impl Judgement {
         }
     }
 
-    /// The gateway's own fault: the plugin could not be started, or was lost track of.
+    /// The gateway's own fault: the plugin could not be started, or its process was lost.
     pub(super) fn fault(error: &sandbox::Error) -> Self {
         let notes = format!("the gateway could not run the plugin: {}", chain(error));
         Self::without_result(Status::Error, Cause::Gateway, notes)
     }
 
-    /// Whatever it answered, it may have been told by bytes that nobody signed.
+    /// The answer of a plugin whose files were touched while it ran: it may come from bytes that nobody signed.
     pub(super) fn touched() -> Self {
         let notes = "the package's files in the store were touched while it ran, so its answer does not count: \
                      find out who writes to the state folder, and register the package again if its bytes are not what was signed";
@@ -114,7 +114,7 @@ pub(super) fn judge(
     }
 }
 
-/// How the Java virtual machine begins its last words, which it writes to standard output whatever it is told.
+/// How the Java virtual machine's crash report begins, which it always writes to standard output.
 const JAVA_CRASH: &[u8] = b"#\n# A fatal error has been detected by the Java Runtime Environment:";
 
 /// What a plugin that ends well without an answer most likely forgot.
@@ -182,7 +182,7 @@ fn extra_output(output: &[u8]) -> Judgement {
         .quoting(true)
 }
 
-/// Words that follow when the plugin's last ones are known.
+/// What the plugin's last words on stderr mean, to be added to the notes; empty where they are not known.
 fn hint(report: &Report) -> String {
     diagnosis::of_stderr(report).map_or_else(String::new, |known| {
         format!("; by its stderr, {}: {}", known.cause, known.fix)

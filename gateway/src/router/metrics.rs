@@ -17,7 +17,7 @@ const BUCKETS_MS: [u64; 15] = [
     1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000,
 ];
 
-/// The most names of calls that are told apart; Linux has fewer.
+/// The most system calls that are counted apart by name; Linux has fewer.
 const MAX_CALLS: usize = 512;
 
 /// The counters.
@@ -39,13 +39,13 @@ pub(crate) struct Counts {
 /// What holds at this moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Gauges {
-    /// Calls that hold a place.
+    /// Calls that hold a slot.
     pub(crate) running: usize,
-    /// Calls that wait for one.
+    /// Calls in the queue for one.
     pub(crate) waiting: usize,
-    /// Places in all.
-    pub(crate) places: usize,
-    /// Places in the line in all.
+    /// How many slots there are.
+    pub(crate) slots: usize,
+    /// How many calls the queue holds at most.
     pub(crate) waiting_at_most: usize,
     /// Plugins that are refused for a while.
     pub(crate) circuits_open: usize,
@@ -124,7 +124,7 @@ impl Counts {
         }
     }
 
-    /// Counts what was refused, by the calls' names, which the sandbox knows all: a plugin cannot make one up.
+    /// Counts refused system calls by name. All names are the sandbox's own: a plugin cannot make one up.
     fn refused_calls(&mut self, fact: &str) {
         for (call, count) in super::denial::counts(fact) {
             if self.refused.len() < MAX_CALLS || self.refused.contains_key(call) {
@@ -147,7 +147,7 @@ impl Counts {
         }
     }
 
-    /// The text; without gauges where there is no gateway at work.
+    /// The text; without gauges where no gateway runs.
     pub(crate) fn render(&self, gauges: Option<Gauges>) -> String {
         let mut text = Text::default();
         text.family(
@@ -244,22 +244,18 @@ impl Text {
         let rows = [
             (
                 "calls_running",
-                "Calls that hold a place.",
+                "Calls that hold a slot.",
                 gauges.running as u64,
             ),
-            (
-                "calls_running_limit",
-                "Places for calls in all.",
-                gauges.places as u64,
-            ),
+            ("calls_running_limit", "Slots in all.", gauges.slots as u64),
             (
                 "calls_waiting",
-                "Calls that wait for a place.",
+                "Calls in the queue for a slot.",
                 gauges.waiting as u64,
             ),
             (
                 "calls_waiting_limit",
-                "Places in the line in all.",
+                "The most calls that the queue holds.",
                 gauges.waiting_at_most as u64,
             ),
             (

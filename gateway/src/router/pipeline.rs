@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::cause::Cause;
 use super::exchange::{Call, whole_ms};
 use super::invocation::Router;
-use super::refusal::Turned;
+use super::refusal::TurnedAway;
 use crate::error::Error;
 use sandbox::{self, Cancel};
 
@@ -27,7 +27,7 @@ pub(crate) const MAX_STEPS: usize = 256;
 /// The most threads that the steps of all fan-outs take together, so that memory stays bounded; a step beyond is `overloaded`.
 const MAX_STEP_THREADS: usize = 1_024;
 
-/// The longest pipeline, whatever it asks for: longer than all of its steps one after the other, each at the gateway's ceiling.
+/// The longest that a pipeline may take, whatever it asks for: longer than the most steps one after the other, each at the gateway's ceiling.
 const MAX_PIPELINE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One pipeline as the host asked for it.
@@ -315,15 +315,15 @@ fn is_ok((_, result): &Ended) -> bool {
 }
 
 /// A call that is refused because too much is going on.
-pub(super) fn overloaded(notes: &str) -> Turned {
-    Turned::new(
+pub(super) fn overloaded(notes: &str) -> TurnedAway {
+    TurnedAway::new(
         Cause::Overloaded,
         format!("{}: {notes}: try again later", words::OVERLOADED),
     )
 }
 
-fn no_input() -> Turned {
-    Turned::new(
+fn no_input() -> TurnedAway {
+    TurnedAway::new(
         Cause::Request,
         format!(
             "{}: the step before gave no result that could be this step's input",

@@ -41,10 +41,10 @@ pub(super) struct Shelf {
     ready: Mutex<Recent<Prepared>>,
 }
 
-/// The items that were asked for last, by package; the one that was longest not asked for makes room.
+/// The most recently used items, by package; the least recently used one makes room for a new one.
 #[derive(Debug)]
 struct Recent<T> {
-    /// The last one used stands last.
+    /// The most recently used one stands last.
     items: VecDeque<(PackageDigest, Arc<T>)>,
     room: usize,
 }
@@ -83,10 +83,10 @@ impl Shelf {
         Ok(Taken { prepared, glance })
     }
 
-    /// The package, looked at again until its last change is so old that another would show. Only a call right after a package was
-    /// stored waits here.
+    /// The package, opened again until its last change is old enough that another change would show in its time stamps. Only a call
+    /// right after a package was stored waits here.
     fn settled(&self, mut stored: StoredPackage) -> Result<StoredPackage, Error> {
-        /// Whoever touches the package all the time must not hold calls here.
+        /// Bounds the wait where somebody touches the package all the time.
         const LOOKS_MAX: usize = 4;
         for _ in 0..LOOKS_MAX {
             if stored.glance().is_settled() {
@@ -125,7 +125,7 @@ impl<T> Recent<T> {
         Self { items, room }
     }
 
-    /// The item of this package, which becomes the last one used.
+    /// The item of this package, which becomes the most recently used one.
     fn find(&mut self, digest: &PackageDigest) -> Option<Arc<T>> {
         let at = self.items.iter().position(|(of, _)| of == digest)?;
         let found = self.items.remove(at)?;
@@ -134,7 +134,7 @@ impl<T> Recent<T> {
         Some(item)
     }
 
-    /// Keeps a new item, and gives it; where another call was faster, its item is given and this one is dropped.
+    /// Keeps a new item and returns it. Where another call was faster, that call's item is returned and this one is dropped.
     fn keep(&mut self, digest: PackageDigest, item: T) -> Arc<T> {
         if let Some(first) = self.find(&digest) {
             return first;
@@ -171,8 +171,8 @@ impl Prepared {
         })
     }
 
-    /// A static program is run from a sealed copy and sees no file; whatever else runs reads the package's files by itself, after
-    /// they were checked.
+    /// Whether the plugin reads the package's files itself while it runs, after they were checked. Every plugin may, except a static
+    /// program, which is run from a sealed copy and sees no file.
     fn reads_its_files(&self) -> bool {
         !matches!(&self.entry, Entry::Program { image, .. } if image.class() == Class::Static)
     }

@@ -12,7 +12,7 @@ use super::evidence::Kept;
 use ledger::{Document, Draft, Record};
 use sandbox::Report;
 
-/// The intent to show a request to a plugin. Recorded, it is the permit to start the plugin.
+/// The intent to show a request to a plugin. Once recorded, it is the permit to start the plugin.
 #[derive(Debug)]
 pub struct Invoke {
     pub(crate) run_id: RunId,
@@ -42,7 +42,7 @@ pub struct Outcome {
     pub(crate) kept: Kept,
 }
 
-/// The ids under which an outcome stands in the ledger.
+/// The ids that an outcome is recorded under.
 #[derive(Debug, Clone)]
 pub(crate) struct CallIds {
     pub(crate) run_id: RunId,

@@ -17,7 +17,7 @@ use registry::Registry;
 
 /// Why a call is answered without starting anything.
 #[derive(Debug)]
-pub(super) struct Turned {
+pub(super) struct TurnedAway {
     pub(super) status: Status,
     pub(super) cause: Cause,
     pub(super) notes: String,
@@ -25,7 +25,7 @@ pub(super) struct Turned {
     pub(super) quotes: bool,
 }
 
-impl Turned {
+impl TurnedAway {
     pub(super) fn new(cause: Cause, notes: String) -> Self {
         Self {
             status: Status::Rejected,
@@ -60,7 +60,7 @@ impl Turned {
 pub(super) fn enabled(
     registry: &Registry,
     plugin_id: &str,
-) -> Result<(PluginId, PackageDigest), Turned> {
+) -> Result<(PluginId, PackageDigest), TurnedAway> {
     let found = PluginId::parse(plugin_id)
         .ok()
         .and_then(|id| registry.get(&id).map(|plugin| (id, plugin)));
@@ -71,7 +71,7 @@ pub(super) fn enabled(
             shown::cut(plugin_id, SHOWN_CHARS),
             words::NOT_FOUND
         );
-        return Err(Turned::new(Cause::NotFound, notes));
+        return Err(TurnedAway::new(Cause::NotFound, notes));
     };
     match plugin.info.status {
         PluginStatus::Enabled => Ok((id, plugin.package_digest)),
@@ -81,7 +81,7 @@ pub(super) fn enabled(
                 words::NOT_ENABLED,
                 status.as_str()
             );
-            Err(Turned::new(Cause::NotEnabled, notes))
+            Err(TurnedAway::new(Cause::NotEnabled, notes))
         }
     }
 }
@@ -104,7 +104,7 @@ pub(super) fn not_ready(error: &Error) -> Turned {
 }
 
 /// Why no slot came free, where `waiting_at_most` calls may wait.
-pub(super) fn no_slot(reason: NoSlot, waiting_at_most: usize) -> Turned {
+pub(super) fn no_slot(reason: NoSlot, waiting_at_most: usize) -> TurnedAway {
     let notes = match reason {
         NoSlot::Cancelled => return Turned::cancelled(),
         NoSlot::LineFull => format!(
@@ -112,33 +112,33 @@ pub(super) fn no_slot(reason: NoSlot, waiting_at_most: usize) -> Turned {
             words::OVERLOADED
         ),
         NoSlot::TooLate => format!(
-            "{}: no place came free within the request's time: try again later, or allow more time",
+            "{}: no slot came free within the request's time: try again later, or allow more time",
             words::OVERLOADED
         ),
     };
-    Turned::new(Cause::Overloaded, notes)
+    TurnedAway::new(Cause::Overloaded, notes)
 }
 
 /// Why a plugin that failed too often is refused for now.
-pub(super) fn open_circuit(plugin_id: &PluginId, refused: Refused) -> Turned {
+pub(super) fn open_circuit(plugin_id: &PluginId, refused: Refused) -> TurnedAway {
     let failures = refused.failures;
     let then = match refused.remaining {
         Some(remaining) => format!(
-            "refused until {}, then one call is let through to find out",
+            "refused until {}, then one trial call is let through",
             from_now(remaining)
         ),
-        None => "one call is finding out whether it works again: try again later".to_owned(),
+        None => "a trial call is running to see whether it works again: try again later".to_owned(),
     };
     let notes = format!(
         "{}: plugin '{plugin_id}' failed {failures} times in a row: {then}",
         words::CIRCUIT_OPEN
     );
-    Turned::new(Cause::CircuitOpen, notes)
+    TurnedAway::new(Cause::CircuitOpen, notes)
 }
 
 /// The time of day after `wait`, as an RFC 3339 time.
 pub(super) fn from_now(wait: Duration) -> String {
-    // A clock beyond what can be written down is no reason to panic; it is said elsewhere.
+    // A clock whose time cannot be written down is no reason to panic here; it is reported elsewhere.
     let now = jiff::Timestamp::try_from(SystemTime::now()).ok();
     let then = now.and_then(|now| now.checked_add(wait).ok());
     let then = then.unwrap_or(jiff::Timestamp::MAX);

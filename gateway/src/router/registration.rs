@@ -1,4 +1,4 @@
-//! A registration from a package's folder to what the registry is asked, and the events of the registry.
+//! A registration, from a package's folder to the facts that the registry judges; and the registry's events.
 
 use std::collections::BTreeMap;
 
@@ -32,11 +32,11 @@ impl Record for RegistryEvent {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Rejection {
     pub(crate) reason: String,
-    /// Whether it is a question of signature and trust, not of what the package holds.
+    /// Whether the reason is signature or trust, not what the package holds.
     pub(crate) trust: bool,
 }
 
-/// What a package says of itself, read as far as it can be.
+/// What a package says of itself, as far as it can be read.
 pub(crate) struct Candidate {
     pub(crate) plugin_id: PluginId,
     name: String,

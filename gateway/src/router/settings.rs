@@ -24,7 +24,7 @@ pub(crate) fn sandbox_settings(config: &Config) -> Result<Settings, Error> {
     Ok(settings)
 }
 
-/// What refused calls come to, for all plugins and for single ones.
+/// What happens to a plugin that makes a refused call: the rule for all plugins, and those for single ones.
 #[derive(Debug)]
 pub(super) struct DenialRules {
     all: Denials,
@@ -32,7 +32,7 @@ pub(super) struct DenialRules {
 }
 
 impl DenialRules {
-    /// The operator's.
+    /// The rules in the operator's settings.
     pub(super) fn of(config: &Config) -> Self {
         Self {
             all: config.denials,
@@ -40,7 +40,7 @@ impl DenialRules {
         }
     }
 
-    /// What they come to for this plugin.
+    /// The rule for this plugin.
     pub(super) fn when_refused(&self, plugin_id: &PluginId) -> WhenRefused {
         let own = self.plugins.get(plugin_id.as_str());
         match own.and_then(|choice| choice.denials).unwrap_or(self.all) {

@@ -14,7 +14,7 @@ use plugin_protocol::ids::PluginId;
 use crate::config::leaves_some;
 use sandbox::Cancel;
 
-/// The places of all plugins.
+/// The slots of all plugins.
 #[derive(Debug, Clone)]
 pub(crate) struct Slots {
     state: Arc<Mutex<State>>,
@@ -49,7 +49,7 @@ pub(crate) struct Slot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoSlot {
     /// The queue is full.
-    LineFull,
+    QueueFull,
     /// No slot came free in time.
     TooLate,
     /// The call was cancelled.
@@ -57,7 +57,7 @@ pub(crate) enum NoSlot {
 }
 
 impl Slots {
-    /// Places for `at_once` calls in all, and a line for `waiting_at_most` more.
+    /// Slots for `at_once` calls in all, and a queue for `waiting_at_most` more.
     pub(crate) fn new(at_once: usize, waiting_at_most: usize) -> Self {
         let state = State {
             at_once,
@@ -78,8 +78,7 @@ impl Slots {
         (state.running, state.waiting.len())
     }
 
-    /// Waits until `deadline`, or until `cancel` is thrown, for a place for `plugin`, of which at
-    /// most `limit` run at once.
+    /// Waits for a slot for `plugin`, of which at most `limit` calls run at once, until `deadline` or until `cancel` is thrown.
     pub(crate) fn take(
         &self,
         plugin: &PluginId,
@@ -214,7 +213,7 @@ mod tests {
 
     use super::*;
 
-    /// A short line, so that a test can fill it.
+    /// A short queue, so that a test can fill it.
     const WAITING: usize = 16;
     /// Three quarters of it.
     const MOST_OF_ONE: usize = 12;
@@ -269,7 +268,7 @@ mod tests {
             }
             assert_eq!(
                 slots.take(&plugin("p.one"), 1, far, None).unwrap_err(),
-                NoSlot::LineFull
+                NoSlot::QueueFull
             );
             drop(held);
             for waiter in waiters {

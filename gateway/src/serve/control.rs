@@ -1,4 +1,4 @@
-//! The control socket: the same channel for the operator of a gateway that is at work.
+//! The control socket: the same channel, for the operator of a running gateway.
 
 use std::fs;
 use std::io::{self, Write as _};

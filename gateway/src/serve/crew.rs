@@ -13,7 +13,7 @@ pub(super) type Work = Box<dyn FnOnce() + Send>;
 /// How long a thread without work is kept.
 const KEPT_IDLE: Duration = Duration::from_secs(10);
 
-/// The stack of a call's thread, in bytes. Only what is used of it takes memory; the deepest use is
+/// The stack of a call's thread, in bytes. Only the part that is used takes memory; the deepest use is
 /// checking a value of 128 levels against a schema.
 const STACK_BYTES: usize = 2 * 1024 * 1024;
 

@@ -1,4 +1,4 @@
-//! What all sessions of one gateway share: the gateway, the calls under way, and the switch that stops them.
+//! What all sessions of one gateway share: the gateway, the count of calls in flight, and the switch that stops them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub(super) enum StopReason {
     Shutdown(Arc<Session>, Option<Id>),
     /// A signal asked for it.
     Signal(nix::sys::signal::Signal),
-    /// Nobody reads the answers now.
+    /// The host no longer reads the answers.
     HostGone,
     /// The last call has ended.
     Idle,
@@ -55,7 +55,7 @@ pub(super) struct Hub {
     sessions: Mutex<Vec<Weak<Session>>>,
 }
 
-/// A call in progress; the gateway does not exit while one exists.
+/// A call in flight; the gateway does not exit while one exists.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Hub>);
 
@@ -129,7 +129,7 @@ impl Hub {
         sessions.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Cancels every call in progress.
+    /// Cancels every call in flight.
     pub(super) fn cancel_all(&self) {
         for session in self.sessions() {
             session.cancel_all();

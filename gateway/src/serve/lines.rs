@@ -34,7 +34,7 @@ pub(super) struct Lines {
     buffer: Vec<u8>,
     /// Where the next line starts in the buffer.
     start: usize,
-    /// How far the buffer was looked through for a newline.
+    /// How far the buffer was searched for a newline.
     seen: usize,
     /// Whether the rest of a line that is too long is being skipped.
     skipping: bool,
@@ -118,7 +118,7 @@ impl Lines {
         (self.start, self.seen) = (0, 0);
     }
 
-    /// What stands after the last newline when the input has ended.
+    /// What follows the last newline when the input has ended.
     fn rest(&mut self) -> Line {
         let rest = self.buffer.split_off(self.start);
         self.forget();

@@ -19,10 +19,10 @@ const WAITING_LINES: usize = 1_024;
 /// How long the end waits for a reader that is slow.
 const FLUSH: Duration = Duration::from_millis(500);
 
-/// The name under which the first line is logged, which is shown at every level.
+/// The target of the first line, which is shown at every level.
 pub(super) const START: &str = "start";
 
-/// The log at work; dropping it writes what is left.
+/// The running log; dropping it writes what is left.
 #[derive(Debug)]
 pub(super) struct Log {
     finished: Receiver<()>,
@@ -126,7 +126,7 @@ impl Drop for Log {
 }
 
 impl LineSink {
-    /// The line with what a stranger could hide in an id or a reason written out, as the log's form has it.
+    /// The line with unsafe characters of untrusted text (an id, a reason) written as escapes, in the log's form.
     fn shown(&self, line: Vec<u8>) -> Vec<u8> {
         let text = String::from_utf8_lossy(&line);
         let shown = match self.format {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, chain, rpc};
 
-/// The longest id that is taken, in bytes of its JSON text: it is held and echoed for each call in flight.
+/// The longest id that is accepted, in bytes of its JSON text: it is held for each call in flight and sent back.
 const MAX_ID_BYTES: usize = 256;
 
 /// A call's name, as its JSON text: a string or an integer.
@@ -90,7 +90,7 @@ impl fmt::Display for Id {
 /// Reads one message.
 ///
 /// # Errors
-/// The fault to answer, under the message's id where that can be told.
+/// The fault to answer, and the message's id where it can be read.
 pub(super) fn parse(line: &[u8]) -> Result<Call, (Option<Id>, Fault)> {
     let value = json::read(line).map_err(|error| {
         let fault = Fault::new(
@@ -138,7 +138,7 @@ fn call(id: Option<Id>, mut fields: Map<String, Value>) -> Result<Call, Fault> {
 }
 
 /// The id of a message that is JSON but breaks a rule of the contract, such as one about numbers.
-/// Its host waits for an answer under that id.
+/// The host waits for an answer under that id.
 fn id_of_unreadable(line: &[u8]) -> Option<Id> {
     #[derive(Deserialize)]
     struct Frame {
@@ -148,7 +148,7 @@ fn id_of_unreadable(line: &[u8]) -> Option<Id> {
     Id::of(&frame.id).ok()
 }
 
-/// The line that answers a call; `null` stands for an id that could not be told.
+/// The line that answers a call; its id is `null` where the call's could not be read.
 pub(super) fn answer<T: Serialize>(id: Option<&Id>, result: Result<&T, &Fault>) -> Vec<u8> {
     let id = id.map_or("null", |id| &id.0);
     let body = match result {
@@ -176,7 +176,7 @@ fn error_object(fault: &Fault) -> Value {
     object
 }
 
-/// A line that nobody asked for.
+/// A notification's line.
 pub(super) fn notification(method: &str, params: &str) -> Vec<u8> {
     format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":{params}}}\n").into_bytes()
 }

@@ -25,13 +25,13 @@
 //! | `unsubscribe` | | `{subscribed: false, changed}` |
 //! | `shutdown` | | `{stopped: true}`, the last line, after every call in flight was answered |
 //!
-//! On the control socket there are five more, for the command's own verbs: `operator.register`, `operator.invoke`,
-//! `operator.trustAdd`, `operator.trustRemove` and `operator.erase`. A host has no say in trust, nor in what is erased.
+//! The control socket has five more methods, for the command's own verbs: `operator.register`, `operator.invoke`,
+//! `operator.trustAdd`, `operator.trustRemove` and `operator.erase`. A host decides neither what is trusted nor what is erased.
 //!
 //! # Errors
 //! | code | when |
 //! |---|---|
-//! | -32700 | the line is not JSON under the contract's rules; answered under its `id` where that can be told, else `null` |
+//! | -32700 | the line is not JSON under the contract's rules; answered under its `id` where that can be read, else `null` |
 //! | -32600 | no request: a batch, a wrong `jsonrpc`, an unusable `id`, an unknown member, a line too long, an `id` that is in flight |
 //! | -32601 | there is no such method here |
 //! | -32602 | the method does not take these params, or what they name is not valid |
@@ -51,8 +51,8 @@
 //!
 //! # The end
 //! End of input, `shutdown`: nothing new is read, what is in flight is answered, exit 0. SIGTERM, SIGINT, SIGHUP: the same, but
-//! after `channel.drain_ms` (or at a second signal) the calls in flight are cancelled. When nobody can read the
-//! answers any more the host is gone, and the calls in flight are cancelled at once.
+//! after `channel.drain_ms` (or at a second signal) the calls in flight are cancelled. When the host has closed the end that reads
+//! the answers, it is gone, and the calls in flight are cancelled at once.
 
 mod control;
 mod crew;
@@ -136,7 +136,7 @@ pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
     Ok(())
 }
 
-/// The first line: who this is, what it serves, and what holds the plugins.
+/// Logs the first line: the version, the state folder, and the layers that hold plugins.
 fn greet(gateway: &Gateway, state: &Path) {
     let (version, state) = (env!("CARGO_PKG_VERSION"), state.display().to_string());
     match gateway.isolation() {
@@ -295,7 +295,7 @@ impl Ending<'_> {
         }
     }
 
-    /// Lets every reader take what is queued: the host without a limit, unless a signal has set one.
+    /// Lets every reader take what is queued. The host may take as long as it likes, unless a signal has set a deadline.
     fn bid_farewell(mut self, host: &Session) {
         let written = host.finish();
         while !self.cancelled {
@@ -320,7 +320,7 @@ impl Ending<'_> {
     }
 }
 
-/// Waits until the last thread has let go of the hub, so that the ledger is closed in good order.
+/// Waits until the last thread has released the hub, so that the ledger is closed in good order.
 fn release(hub: Arc<Hub>) -> bool {
     const LOOK_EVERY: Duration = Duration::from_millis(1);
     let gateway = Arc::clone(&hub.gateway);

@@ -32,7 +32,7 @@ pub(super) fn wait(stop: &Cancel, fd: BorrowedFd<'_>, events: PollFlags) -> io::
     }
 }
 
-/// Whether whoever reads from the other end of `fd` is gone.
+/// Whether the reader at the other end of `fd` is gone.
 pub(super) fn is_abandoned(fd: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
     let at_once = rustix::event::Timespec {

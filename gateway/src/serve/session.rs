@@ -1,4 +1,4 @@
-//! One host or operator: its calls in flight, and the way its answers go out.
+//! One host or operator: its calls in flight, and how its answers are sent.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -18,7 +18,7 @@ use crate::error::rpc;
 use crate::operator::version;
 use sandbox::Cancel;
 
-/// How many answers wait for a host that does not read. Beyond it calls wait with their answer, and in the end reading stops.
+/// How many answers wait for a host that does not read. Beyond it each call waits with its answer, and in the end reading stops.
 const WAITING_ANSWERS: usize = 64;
 
 /// How many calls an operator's connection may have in flight: the command needs one.

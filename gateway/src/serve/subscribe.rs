@@ -15,7 +15,7 @@ use sandbox::Cancel;
 /// How often a follower at the end looks for new events.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How often it looks whether an event that it read is durable.
+/// How often it checks whether an event that it read is durable.
 const DURABLE_EVERY: Duration = Duration::from_millis(1);
 
 /// Answers `id` and starts to send the events from index `from`, or from the next one on.
@@ -102,7 +102,7 @@ impl Follower {
         }
     }
 
-    /// Waits until the event is durable. When the ledger has failed it never will be; then only the end of the gateway ends the wait.
+    /// Waits until the event is durable. If the ledger has failed it never will be, and the wait ends with the gateway.
     fn is_durable(&self, stored: &Stored) -> bool {
         while self.session.hub.gateway.events() <= stored.index {
             if self.session.hub.quiet.is_thrown() || self.end.is_thrown() {

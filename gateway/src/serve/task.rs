@@ -238,7 +238,7 @@ fn nothing(params: Value, task: Task) -> Result<Task, Fault> {
     fields::<Nothing>(params).map(|Nothing {}| task)
 }
 
-/// A plugin's id for a registry verb. What cannot be an id is the name of no plugin.
+/// A plugin's id for a registry verb. A text that is no valid id is answered as an unknown plugin.
 pub(super) fn registered_id(text: &str) -> Result<PluginId, Fault> {
     PluginId::parse(text).map_err(|error| {
         let words = format!("{}: {error}", plugin_protocol::words::PLUGIN_NOT_FOUND);

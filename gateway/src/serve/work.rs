@@ -68,7 +68,7 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
     }
 }
 
-/// The answer to a call for which there is no room; none for a call so cheap that it is run all the same.
+/// The answer to a call for which there is no room; none for a call that is cheap enough to be run all the same.
 pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) -> Option<Vec<u8>> {
     let told = |Invoke { plugin_id, request }: &Invoke| -> Result<Told, Error> {
         let outcome = hub.gateway.overloaded(plugin_id, request, reason)?;

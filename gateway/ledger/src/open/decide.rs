@@ -53,7 +53,7 @@ pub(crate) const fn decide(tail: Tail, agreement: Agreement) -> Decision {
         ),
         (Tail::Damaged, Agreement::Differs) => (
             Action::RefuseLine,
-            "the bad line tells more than the checkpoint that differs",
+            "a signed checkpoint does not match either, but the bad line says where to look",
         ),
         (Tail::Clean, Agreement::EventsMissing) => (
             Action::RefuseClaim,

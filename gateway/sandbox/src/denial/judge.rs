@@ -69,7 +69,7 @@ pub(crate) struct Asker {
     pub(crate) asks_for_terminal: bool,
 }
 
-/// A call, and what it asked for in words.
+/// A call, with its arguments and the path that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
     /// Its name.
@@ -96,7 +96,7 @@ pub(crate) enum Judgement {
     Refuse(i32, Asked),
     /// The end of the plugin.
     Condemn(Asked),
-    /// It raises the signal of an abort in itself, which it may; it is only noted. Its arguments are numbers, which nobody can change
+    /// The plugin raises SIGABRT in itself, which is allowed and only noted. The call's arguments are numbers, which nobody can change
     /// between this look and the kernel's.
     Abort,
     /// The caller is gone; there is nothing to do.
@@ -110,7 +110,7 @@ pub(crate) fn judge(listener: BorrowedFd<'_>, report: &Notification, asker: Aske
         .and_then(calls::name)
         .unwrap_or("unknown system call");
     let path = path_argument(name).and_then(|at| read_path(report, at));
-    // Only now is it sure that what was read came from the caller and not from a later process of the same number.
+    // Only now is it certain that the text was read from the caller, and not from a later process with the same number.
     if !notify::is_valid(listener, report.id) {
         return Judgement::Gone;
     }
@@ -121,7 +121,8 @@ pub(crate) fn judge(listener: BorrowedFd<'_>, report: &Notification, asker: Aske
     sort(Asked { name, args, path }, asker)
 }
 
-/// The group that a call is of. Words read from memory choose only between harmless answers: nothing is ever let through for them.
+/// Decides what to do about a call. Text that was read from the plugin's memory chooses only between harmless answers; it never lets a
+/// call through.
 fn sort(asked: Asked, asker: Asker) -> Judgement {
     let (name, path) = (asked.name, asked.path.as_deref().unwrap_or_default());
     if let Some(flags) = asked.opens() {
@@ -150,7 +151,7 @@ fn sort(asked: Asked, asker: Asker) -> Judgement {
         Some(_) if name == "socket" && !is_common(asked.args[0]) => {
             Judgement::Refuse(libc::EAFNOSUPPORT, asked)
         }
-        // Reading around the host's cache, as a file system says that cannot do it.
+        // Reading past the host's page cache gets the error of a file system that cannot do it.
         Some(_) if asked.opens().is_some_and(is_direct_read) => {
             Judgement::Refuse(libc::EINVAL, asked)
         }
@@ -171,7 +172,7 @@ const TERMINAL: &str = "/dev/tty";
 /// `CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET`: not a process, but another jail.
 const NAMESPACES: u32 = 0x7e02_0000;
 
-/// Families whose sockets fail for want of permission; any other looks as if the kernel lacked it.
+/// Whether a socket of this family fails for lack of permission; for any other family the kernel seems to lack it.
 fn is_common(family: u64) -> bool {
     [libc::AF_UNIX, libc::AF_INET]
         .map(i32::cast_unsigned)
@@ -197,8 +198,8 @@ impl Asked {
     }
 }
 
-/// A device that every plugin may open, also for writing: what is written to it goes nowhere. The gateway opens it and hands it over, so that
-/// a path that was exchanged after it was read still leads to nothing else.
+/// A device that every plugin may open, also for writing, since what is written to it goes nowhere. The gateway opens the device and hands it
+/// over, so that a plugin that changes the path after it was read gets nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Device {
     path: &'static str,
@@ -208,15 +209,15 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    /// The device of exactly this path. Randomness is only read: writing to it would stir the host's own pool. `/dev/zero` is not among them:
-    /// a shared map of it is memory that no limit on private memory counts.
+    /// The device at exactly this path. Sources of randomness are opened for reading only: writing to one would stir the host's own pool.
+    /// `/dev/zero` is not among the devices: a shared mapping of it is memory that no limit on private memory counts.
     fn named(path: &str, flags: u32) -> Option<Self> {
         const DEVICES: [(&str, bool); 3] = [
             ("/dev/null", true),
             ("/dev/urandom", false),
             ("/dev/random", false),
         ];
-        /// `O_EXCL`, `O_DIRECTORY` and `O_PATH`: what asks for something else than an open device.
+        /// `O_EXCL`, `O_DIRECTORY` and `O_PATH`: flags that ask for something other than an open device.
         const OTHERWISE: i32 = libc::O_EXCL | libc::O_DIRECTORY | libc::O_PATH;
         let writes = flags & libc::O_ACCMODE.cast_unsigned() != 0;
         let (path, _) = DEVICES
@@ -229,7 +230,7 @@ impl Device {
         })
     }
 
-    /// A file of its own, so that no two plugins share a state of it.
+    /// Opens the device anew, so that no two plugins share an open file and its state.
     pub(crate) fn open(self) -> io::Result<OwnedFd> {
         let kept = OFlags::ACCMODE | OFlags::NONBLOCK | OFlags::APPEND;
         let flags = OFlags::from_bits_retain(self.flags) & kept;
@@ -241,8 +242,8 @@ impl Device {
     }
 }
 
-/// How the C library opens a connection to its name service (`nscd`) before it reads /etc/passwd.
-/// Event loops open sockets in the very same way, so that only runtimes without one are believed.
+/// Whether these are the arguments with which the C library connects to its name service (`nscd`) before it reads /etc/passwd.
+/// Event loops open sockets with the very same arguments, so this counts only for runtimes without an event loop.
 fn is_name_service(args: &[u64; 6]) -> bool {
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     let [family, asked, protocol, ..] = args.map(int);
@@ -250,7 +251,7 @@ fn is_name_service(args: &[u64; 6]) -> bool {
     [family, asked, protocol] == wanted
 }
 
-/// Probes are spelled plainly; a path with `..` in it is no probe.
+/// Whether a path is a benign probe. Probes are spelled plainly; a path with `..` in it is none.
 fn is_benign(path: &str) -> bool {
     !path.contains("..")
         && BENIGN_PREFIXES

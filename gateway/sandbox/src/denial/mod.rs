@@ -1,4 +1,5 @@
-//! Refused and hostile calls: what was asked for, whose it was, and what comes of it. It decides nothing about calls that the filter lets through.
+//! Refused and hostile calls: what was asked for, by which plugin, and what is done about it. It decides nothing about calls that the filter lets
+//! through.
 
 pub(crate) mod judge;
 pub(crate) mod reports;

@@ -1,4 +1,4 @@
-//! Takes the reports of forbidden calls, which all plugins of one launcher send to one listener, to the run that each is of.
+//! Takes the reports of forbidden calls, which all plugins of one launcher send to one listener, and gives each to its run.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -38,9 +38,9 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Reports {
     listener: OwnedFd,
-    /// Held by whoever reads the listener, so that what was seen to be there is there still.
+    /// Held by the thread that reads the listener, so that a report that it saw is still there when it takes it.
     reading: Mutex<()>,
-    /// How many runs wait for that. The keeper lets them go first.
+    /// How many runs wait for [`Self::reading`]. The keeper lets them go first.
     waiting: AtomicUsize,
     state: Mutex<State>,
     /// Readable where something was put off.
@@ -84,12 +84,12 @@ impl Reports {
     /// From now on, reports of this run's process are its own.
     pub(crate) fn claim(&self, run: &Arc<Run>) -> Result<(), Error> {
         let claimed = self.state().claim(run);
-        // Each of them, also when one fails: a thread whose report nobody judges waits for ever.
+        // All of them are judged, even when one fails: a thread whose report nobody judges waits for ever.
         let judged = claimed.iter().map(|report| self.judge(run, report));
         judged.fold(Ok(()), Result::and)
     }
 
-    /// Ends that. It must come before the process is reaped, as its number may then be another's.
+    /// Ends the claim. It must come before the process is reaped, because its number may then belong to another process.
     pub(crate) fn release(&self, run: &Run) {
         let mut state = self.state();
         state.runs.remove(&run.child.pid);
@@ -259,7 +259,7 @@ impl Reports {
         };
         match given {
             Ok(()) => Ok(()),
-            // The plugin has no number left, or the gateway none: the call fails, as it would by itself.
+            // The plugin or the gateway has no descriptor number left: the call fails, as it would without the gateway.
             Err(error) if matches!(answer, Answer::Device(_)) => {
                 let errno = error.raw_os_error().unwrap_or(libc::EMFILE);
                 notify::refuse(self.listener(), report.id, errno).during("answer a call")
@@ -308,8 +308,8 @@ impl State {
     }
 }
 
-/// Whether a thread is of this run, whose process has not been reaped. The kernel is asked and not /proc, which may show other
-/// numbers than those of this process's pid namespace.
+/// Whether a thread belongs to this run, whose process has not been reaped. The kernel is asked, because /proc may show the numbers
+/// of another pid namespace.
 fn is_of(run: &Run, thread: u32) -> bool {
     i32::try_from(thread).is_ok_and(|thread| wait::has_thread(run.child.pid, thread))
 }

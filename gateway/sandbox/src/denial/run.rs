@@ -1,4 +1,4 @@
-//! What is known of one started plugin's refused and hostile calls. It only counts and remembers; others answer and kill.
+//! The record of one started plugin's refused and hostile calls. It only counts and remembers; others answer and kill.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use crate::report::{Denial, Denials, End};
 use crate::sys::spawn::Child;
 use crate::{ASKED_MAX, DENIALS_KEPT};
 
-/// How often a plugin may raise the signal of an abort in itself. A library's abort does it twice; each time costs the gateway a look.
+/// How often a plugin may raise SIGABRT in itself. A library's abort does it twice; each time costs the gateway some work.
 const ABORTS_MAX: u32 = 64;
 
 /// A started plugin and what was reported of it.
@@ -33,9 +33,9 @@ struct Seen {
 /// Whether a plugin goes on after a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It gets its answer.
+    /// The call is answered.
     GoesOn,
-    /// It is to be killed.
+    /// The plugin is to be killed.
     Ends,
 }
 
@@ -50,7 +50,7 @@ impl Run {
         }
     }
 
-    /// Counts a probe that is answered. What it was is only put into words where it is the one too many.
+    /// Counts a probe that is answered. `words` describes it, and is called only when it is one probe too many.
     pub(crate) fn answer(&self, words: impl FnOnce() -> Denial) -> Fate {
         let mut seen = self.seen();
         seen.answered += 1;
@@ -77,7 +77,7 @@ impl Run {
         self.seen().ends(End::Violation(denial))
     }
 
-    /// Counts a signal of an abort that it raises in itself.
+    /// Counts a SIGABRT that the plugin raises in itself.
     pub(crate) fn abort(&self) -> Fate {
         let mut seen = self.seen();
         seen.aborts = seen.aborts.saturating_add(1);
@@ -88,12 +88,12 @@ impl Run {
         }
     }
 
-    /// Whether it raised the signal of an abort in itself. A handler of its own may have caught it.
+    /// Whether the plugin raised SIGABRT in itself. A handler of its own may have caught it.
     pub(crate) fn aborted(&self) -> bool {
         self.seen().aborts > 0
     }
 
-    /// Whether it was ended for doing so without end.
+    /// Whether it was ended because it did so too often.
     pub(crate) fn aborted_too_often(&self) -> bool {
         self.seen().aborts > ABORTS_MAX
     }
@@ -119,7 +119,7 @@ impl Run {
 }
 
 impl Seen {
-    /// Ends whoever asks without end: each report is work of the gateway's that its plugin does not pay.
+    /// Ends a plugin that asks without end, since each report costs the gateway work that is not counted as the plugin's.
     fn bound(&mut self, words: impl FnOnce() -> Denial) -> Fate {
         if self.answered.saturating_add(self.refused.total) <= ASKED_MAX {
             return Fate::GoesOn;

@@ -8,13 +8,14 @@ use super::{Wanted, answer_of, plain};
 use crate::filter::policy::Answer;
 use crate::image::Class;
 
-/// Stand in for the two halves of a launcher's mark until it starts. No other constant of a filter has these values.
+/// Stands for the lower half of a launcher's mark until the launcher starts. No other constant of a filter has this value, nor that of
+/// [`MARK_UPPER`].
 pub(super) const MARK_LOWER: u32 = 0xc00c_1e01;
-/// See [`MARK_LOWER`].
+/// The same for the upper half.
 pub(super) const MARK_UPPER: u32 = 0xc00c_1e02;
 
-/// The calls that the launcher makes, and a child of its before exec, and that no plugin may make this way. They carry the
-/// mark in the sixth argument, which none of them has; the child's last filter kills whatever carries it.
+/// The calls that only the launcher, and its child before exec, may make in this way. They carry the mark in the sixth argument
+/// register, which none of them uses. The child's last filter kills every call that carries the mark.
 pub(super) const LAUNCHER_CALLS: [&str; 13] = [
     // Requests come in, answers and the listener go out.
     "recvmsg",
@@ -42,8 +43,8 @@ pub(super) fn marked() -> Vec<Check> {
     vec![equals(5, MARK_LOWER), upper_equals(5, MARK_UPPER)]
 }
 
-/// How a program raises a signal in itself, and which argument is the signal. Raising this one is reported, and then let through: process
-/// number 1 of a pid namespace does not end by it, so that an abort would look like the crash by which libraries end it next.
+/// The calls by which a program raises a signal in itself, and which argument is the signal. Raising SIGABRT is reported and then let through:
+/// it does not end process number 1 of a pid namespace, so libraries go on to end the process by a crash, and the abort would look like that crash.
 const ABORTS: [(&str, u8); 2] = [("tgkill", 2), ("tkill", 1)];
 const SIGABRT: u32 = 6;
 
@@ -59,10 +60,10 @@ const MAP_PRIVATE: u32 = 2;
 const MAP_ANONYMOUS: u32 = 0x20;
 /// Counted as stack and so not by the data limit.
 const MAP_GROWSDOWN: u32 = 0x100;
-/// Out of the host's own store of huge pages, which no control group of memory counts.
+/// From the host's pool of huge pages, which the memory control group does not count.
 const MAP_HUGETLB: u32 = 0x4_0000;
 
-/// close_range(2): a table of descriptors for this thread alone, so that each could have as many as the limit allows.
+/// close_range(2): gives this thread a descriptor table of its own, so that each thread could have as many descriptors as the limit allows.
 const CLOSE_RANGE_UNSHARE: u32 = 2;
 
 /// `O_ACCMODE | O_CREAT | O_TRUNC | O_TMPFILE`'s own bit: everything that changes a file.
@@ -75,9 +76,10 @@ const FCNTL_COMMANDS: [u32; 7] = [0, 1, 2, 3, 1027, 1030, 1032];
 /// `F_SETFL`, which could add `O_DIRECT` to an open file.
 const F_SETFL: u32 = 4;
 
-/// futex(2): for threads of one process only. Without it the kernel goes by the page of memory, which for a page of a file is every process's.
+/// futex(2): for threads of one process only. Without it the kernel identifies a futex by its page, and a page of a file is shared by every process
+/// that maps it.
 const FUTEX_PRIVATE: u32 = 0x80;
-/// futex(2): which clock; it changes nothing for the filter.
+/// futex(2): chooses the clock; it makes no difference to the filter.
 const FUTEX_REALTIME: u32 = 0x100;
 /// `FUTEX_WAIT` and `FUTEX_WAIT_BITSET`. C libraries wait for the end of a thread without the flag, as the kernel wakes them without it.
 const FUTEX_WAITS: [u32; 2] = [0, 9];
@@ -91,8 +93,8 @@ const IOCTL_REQUESTS: [u32; 4] = [0x541b, 0x5421, 0x5450, 0x5451];
 const PRCTL_OPTIONS: [u32; 10] = [3, 15, 16, 21, 23, 30, 38, 39, 0x5356_4d41, 0x4155_5856];
 
 /// madvise(2): normal, random, sequential, dontneed, free, fork and dump marks, huge pages or not, wiping on fork.
-/// `MADV_MERGEABLE` is not among them: pages merged across programs tell one what another holds; nor is what fetches pages of files
-/// that nobody has read or moves them out: `MADV_WILLNEED`, `MADV_COLD`, `MADV_PAGEOUT`, `MADV_POPULATE_READ`.
+/// `MADV_MERGEABLE` is not among them, because pages that are merged across programs tell one program what another holds. Nor are
+/// those that bring unread pages of files into memory or move pages out: `MADV_WILLNEED`, `MADV_COLD`, `MADV_PAGEOUT`, `MADV_POPULATE_READ`.
 const MADVISE_ADVICE: [u32; 13] = [0, 1, 2, 4, 8, 10, 11, 14, 15, 16, 17, 18, 19];
 
 /// arch_prctl(2): set and get the FS and GS bases.
@@ -109,8 +111,8 @@ const PAIR_KINDS: [u32; 2] = [1, 2];
 const PAIR_EXTRAS: u32 = 0x8_0800;
 /// `SOL_SOCKET`.
 const SOCKET_LEVEL: u32 = 1;
-/// What event loops ask of a socket: kind, error, sizes of buffers, whether it listens, protocol, family. Who is at the other end, and a
-/// handle on that process, are not among them.
+/// What event loops ask of a socket: kind, error, sizes of buffers, whether it listens, protocol, family. The process at the other end, and
+/// a handle on it, are not among them.
 const SOCKET_OPTIONS: [u32; 7] = [3, 4, 7, 8, 30, 38, 39];
 
 const fn equals(argument: u8, value: u32) -> Check {
@@ -195,7 +197,7 @@ pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
         ("futex", when(futexes(wanted), unknown)),
         (
             "preadv2",
-            // Its flags ask what is in the page cache, or past it.
+            // Its flags ask what is in the page cache, or read past it.
             when(vec![vec![equals(5, 0)]], Answer::Fail(libc::EOPNOTSUPP)),
         ),
         (
@@ -234,7 +236,7 @@ fn descriptor_flags() -> Vec<Vec<Check>> {
     lists
 }
 
-/// Locks between threads of one process; beside them, what C libraries do without saying so.
+/// Locks between threads of one process; and the operations that C libraries use without the private flag.
 fn futexes(wanted: &Wanted) -> Vec<Vec<Check>> {
     let shared = |way| vec![masked(1, !FUTEX_REALTIME, way)];
     let mut lists = vec![vec![masked(1, FUTEX_PRIVATE, FUTEX_PRIVATE)]];

@@ -21,11 +21,11 @@ pub(crate) struct Wanted {
     pub(crate) class: Class,
     /// Whether it makes code at run time.
     pub(crate) makes_code: bool,
-    /// Whether its C library ends threads by futexes that are not marked private: musl does, and of static programs nobody knows.
+    /// Whether its C library ends threads by futexes that are not marked private. musl does; a static program's library is unknown.
     pub(crate) wakes_shared: bool,
     /// Whether it has a root of its own.
     pub(crate) private_root: bool,
-    /// Whether refused and hostile calls are reported. Else the filter itself answers the ones with an error, and kills for the others.
+    /// Whether refused and hostile calls are reported. If not, the filter itself answers refused calls with an error and kills for hostile ones.
     pub(crate) reported: bool,
     /// Whether the filter, where nothing is reported, kills for refused calls too.
     pub(crate) kills_refused: bool,
@@ -33,7 +33,7 @@ pub(crate) struct Wanted {
     pub(crate) extra_calls: Vec<String>,
 }
 
-/// A filter program with places for the mark of one launcher.
+/// A filter program with placeholders for the mark of one launcher.
 #[derive(Debug)]
 pub(crate) struct Filter {
     program: Vec<sock_filter>,
@@ -91,7 +91,7 @@ impl Filter {
     }
 }
 
-/// The verdict for plugins, with a way through for the launcher.
+/// The verdict for plugins, except that a call with the launcher's mark is let through.
 fn or_marked(verdict: Verdict) -> Verdict {
     match verdict {
         Verdict::Allow => Verdict::Allow,
@@ -108,7 +108,7 @@ fn or_marked(verdict: Verdict) -> Verdict {
 /// "No such call", as a filter returns it.
 const ENOSYS: u16 = 38;
 
-/// For calls that stand nowhere.
+/// The verdict for calls that are in no table.
 const UNKNOWN: Verdict = Verdict::Errno(ENOSYS);
 
 fn tables(wanted: &Wanted) -> Vec<&'static [Row]> {
@@ -140,11 +140,11 @@ fn answer_of(class: Class, name: &str) -> Option<Answer> {
     policy::answer(&of_class(class), name)
 }
 
-/// What a reported call of this name is answered with, where it is one of those that ordinary libraries try; none for a hostile one.
+/// The error number that answers a refused call of this name; `None` for a hostile one.
 pub(crate) fn refusal(class: Class, name: &str) -> Option<i32> {
     match answer_of(class, name) {
         Some(Answer::Refuse(errno)) => Some(errno),
-        // Those that go through or are answered are never reported.
+        // Calls that go through or are answered by the filter are never reported.
         Some(Answer::Allow | Answer::Fail(_) | Answer::Hostile) | None => None,
     }
 }

@@ -9,7 +9,7 @@ pub(super) enum Answer {
     Allow,
     /// Fails with this error number, because libraries and runtimes try it for good reasons.
     Fail(i32),
-    /// What ordinary libraries try and go on without: it does nothing, fails with its usual error number, and is named.
+    /// What ordinary libraries try and can do without: it has no effect, fails with its usual error number, and is named.
     Refuse(i32),
     /// What no honest plugin does: it ends the plugin.
     Hostile,
@@ -294,7 +294,7 @@ pub(super) const EVERYONE: &[Row] = &[
     ),
 ];
 
-/// For static programs, whose root is empty: whatever they open is not there. They are asked all the same, so that what they looked for is named.
+/// For static programs, whose root is empty: whatever they open is not there. Their calls are reported all the same, so that the path is named.
 pub(super) const STATIC: &[Row] = &[refuse(
     libc::ENOENT,
     "open openat",
@@ -338,7 +338,7 @@ pub(super) const READERS: &[Row] = &[
     ),
 ];
 
-/// What conditions say of a call whose arguments let nothing through. Those of [`super::conditions`] are answered from here, so that
+/// The answers to calls whose arguments do not meet their conditions. [`super::conditions`] takes its answers from here, so that
 /// filter and supervisor agree.
 pub(super) const BY_ARGUMENTS: &[Row] = &[
     refuse(libc::EPERM, "clone", "a plugin is one process"),
@@ -362,7 +362,7 @@ pub(super) const WRITES: &[Row] = &[refuse(
     "a file to write; libraries look for a place",
 )];
 
-/// What stands at a call in these tables.
+/// The answer that these tables give to a call.
 pub(super) fn answer(tables: &[&[Row]], name: &str) -> Option<Answer> {
     let mut rows = tables.iter().flat_map(|table| table.iter());
     let found = rows.find(|row| row.calls.split_whitespace().any(|call| call == name));

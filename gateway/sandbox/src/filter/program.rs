@@ -1,8 +1,8 @@
 //! Turns a policy (number → verdict) into a classic BPF program that finds its verdict by binary search.
 //!
-//! Written here and not with a crate: `seccompiler` gives a filter one matching action, so that five verdicts would mean
-//! five filters, each of which the kernel has to work through at every start; and its chains are linear. The kernel's time to attach a
-//! filter grows with the instructions on the way to each number, and a tree keeps those at about ten.
+//! No crate is used: `seccompiler` gives a filter one matching action, so that five verdicts would mean five filters, all of
+//! which the kernel has to process at every start, and its comparisons form a linear chain. The kernel's time to attach a filter
+//! grows with the number of instructions on the way to each call number, and a tree keeps that at about ten.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub(crate) enum Verdict {
     Report,
     /// The process is killed at once.
     Kill,
-    /// It goes through when every check of one of the lists holds; else the second verdict, which must be a plain one.
+    /// It goes through when every check of one of the lists holds; else it gets the second verdict, which must not be a `When`.
     When(Vec<Vec<Check>>, Box<Verdict>),
 }
 
@@ -142,7 +142,7 @@ fn leaf(verdict: &Verdict) -> Vec<sock_filter> {
     }
 }
 
-/// Allows the call when every check holds; else goes on after itself.
+/// Allows the call when every check holds; else execution goes on behind these instructions.
 fn all_of(checks: &[Check]) -> Vec<sock_filter> {
     let mut code = vec![instruction(RETURN, libc::SECCOMP_RET_ALLOW)];
     for check in checks.iter().rev() {

@@ -1,14 +1,14 @@
-//! What an operator can do about a missing layer on this very host: it reads a few settings of the kernel and says what they
-//! stand in the way of. It changes nothing.
+//! What an operator can do about a missing layer on this very host: it reads a few settings of the kernel and says which of them
+//! stand in the way. It changes nothing.
 
 use std::fs;
 use std::path::Path;
 
 use crate::layer::Layer;
 
-/// Where Ubuntu keeps unprivileged programs without a profile from using user namespaces.
+/// The switch by which Ubuntu keeps unprivileged programs without a profile from using user namespaces.
 const APPARMOR_SWITCH: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
-/// Where Debian switches user namespaces off for unprivileged programs.
+/// The switch by which Debian turns user namespaces off for unprivileged programs.
 const DEBIAN_SWITCH: &str = "/proc/sys/kernel/unprivileged_userns_clone";
 /// How many user namespaces there may be.
 const COUNT_SWITCH: &str = "/proc/sys/user/max_user_namespaces";
@@ -51,7 +51,7 @@ pub(crate) fn remedy(layer: Layer) -> String {
     words.to_owned()
 }
 
-/// The same where the layer is needed because too few others answer a threat: then something must be done about it.
+/// The remedy for a layer that is needed because too few others answer a threat. It is never "nothing need be done".
 pub(crate) fn remedy_where_needed(layer: Layer) -> String {
     if layer == Layer::NetNs {
         namespaces(&Facts::gather()).to_owned()
@@ -60,7 +60,7 @@ pub(crate) fn remedy_where_needed(layer: Layer) -> String {
     }
 }
 
-/// What stands in the way here.
+/// What may stand in the way on this host.
 #[derive(Debug, Clone, Default)]
 struct Facts {
     root: bool,

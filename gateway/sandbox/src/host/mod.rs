@@ -1,4 +1,4 @@
-//! Finds out what this host can enforce and says so; it runs nothing that is a plugin.
+//! Finds out what this host can enforce and says so; it never runs a plugin.
 
 pub(crate) mod advice;
 pub(crate) mod protections;

@@ -8,7 +8,7 @@ use crate::layer::{Layer, Protection};
 /// How much depends on a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Weight {
-    /// Never done without; the rehearsal has already failed when it is missing.
+    /// Always needed; where it is missing, the rehearsal has already failed.
     Core,
     /// Needed for the threats that it answers, where too few other layers do: the table of threats decides.
     ByThreat,
@@ -39,7 +39,7 @@ fn facts(layer: Layer) -> (&'static str, Weight) {
     }
 }
 
-/// The one row that there is when a layer is missing without which not even a rehearsal works.
+/// The only row on a host that lacks a layer without which not even a rehearsal works.
 pub(crate) fn missing(layer: Layer, remedy: String) -> Protection {
     let (name, _) = facts(layer);
     Protection {
@@ -90,7 +90,7 @@ fn state(means: &Means, layer: Layer) -> (bool, String) {
         | Layer::SealedImage => (true, "rehearsed in a child that went up to exec".to_owned()),
         Layer::DeathSignal => (
             true,
-            "set, and the keeping thread looked for afterwards".to_owned(),
+            "set, and the gateway checked to be alive afterwards".to_owned(),
         ),
         Layer::Uid if root => (
             true,

@@ -24,7 +24,7 @@ use crate::sys::launcher::PROGRAM;
 use crate::sys::launcher::wire::Step;
 use crate::sys::wait::{self, Death};
 
-/// More than a child of ours takes that stops short of exec.
+/// More than a rehearsal's child uses, which stops short of exec.
 const REHEARSAL_CAPS: Caps = Caps {
     memory_bytes: 64 << 20,
     tasks: 2,
@@ -46,7 +46,7 @@ struct Rehearsal(Means);
 impl Rehearsal {
     fn with(settings: &Settings) -> Result<Self, Error> {
         let root = rustix::process::geteuid().is_root();
-        // Where that signal is ignored, children vanish before anybody has seen how they ended, and their numbers become others'.
+        // Where SIGCHLD is ignored, children vanish before anybody has seen how they ended, and their process ids are given to others.
         wait::keep_children().during("keep children until they are reaped")?;
         let folder = empty_folder()?;
         let mut found = Self(Means {
@@ -82,7 +82,7 @@ impl Rehearsal {
         }
     }
 
-    /// The layers without which no plugin is ever started. Reports may be missing: then forbidden calls kill.
+    /// Tries the layers without which no plugin is ever started. Only reports may be missing: then forbidden calls kill.
     fn try_core(&mut self) -> Result<(), Error> {
         let outcome = match self.rehearse_with(0) {
             Err(Error::Step { step, .. })
@@ -112,7 +112,7 @@ impl Rehearsal {
         }
     }
 
-    /// Each namespace that works beside those found before.
+    /// Tries each namespace together with those that were found to work.
     fn try_namespaces(&mut self) {
         let mut working = 0;
         for (flag, _) in NAMESPACES {
@@ -167,8 +167,8 @@ impl Rehearsal {
             doors: group.map(cgroup::Loan::doors).unwrap_or_default(),
         };
         let child = launcher.launch(&order, deadline)?.in_time()?;
-        // It has exited, but permission is asked for all the same: what cannot be killed must not be started. The death signal, which
-        // the kernel sends with the rights of the thread that ends, would not reach it either.
+        // The child has exited, but the kill still shows whether it is permitted: what cannot be killed must not be started. Where it is
+        // not, the death signal would not arrive either, since the kernel sends it with the rights of the thread that ends.
         let killed = wait::kill(&child.pidfd);
         let reaped = launcher.reap(&child)?;
         killed.map_err(|_| Error::Missing {
@@ -200,7 +200,7 @@ fn open_null() -> Result<OwnedFd, Error> {
     open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).during("open /dev/null")
 }
 
-/// A folder that is empty for good and leaves no trace: it has no name any more when this returns.
+/// A folder that stays empty and leaves no trace: when this returns, its name has been removed.
 fn empty_folder() -> Result<OwnedFd, Error> {
     use rustix::fs::{Mode, OFlags, open};
     let named = TempDir::with_prefix("plugin-gateway-").during("make an empty folder")?;

@@ -8,7 +8,7 @@ use crate::launch::means::Means;
 use crate::layer::{Layer, Protection};
 use crate::threat::Threat;
 
-/// So many layers must answer each threat: one of them may have a fault.
+/// How many layers must answer each threat: one of them may have a fault.
 pub(crate) const LAYERS_MIN: usize = 2;
 
 /// How much of a threat a layer answers.
@@ -105,7 +105,7 @@ impl Answer {
 struct Row {
     threat: Threat,
     answers: &'static [Answer],
-    /// What the gateway does about it in any case, which no host can be without.
+    /// What the gateway itself does about it on every host.
     also: &'static str,
 }
 
@@ -198,9 +198,9 @@ const CLASSES: [(Class, &str); 3] = [
     (Class::Runtime, "scripts"),
 ];
 
-/// What is in force on a host, as far as the table asks.
+/// The layers that are in force on a host, and what else the table asks.
 #[derive(Debug, Clone)]
-pub(crate) struct Standing {
+pub(crate) struct HostLayers {
     in_force: Vec<Layer>,
     waived: Vec<Layer>,
     landlock: u32,
@@ -214,8 +214,8 @@ struct Gap {
     missing: Vec<Layer>,
 }
 
-impl Standing {
-    /// What the rows of the layers say.
+impl HostLayers {
+    /// Takes them from the layers' rows.
     pub(crate) fn of(means: &Means, rows: &[Protection], waived: &[Layer]) -> Self {
         let held = rows.iter().filter(|row| row.enforced);
         Self {
@@ -316,7 +316,7 @@ impl Standing {
         }
     }
 
-    /// A waived layer counts as if it were there: that is what waiving is.
+    /// Whether an answer counts here. A waived layer counts as if it were there; that is what waiving means.
     fn counts(&self, answer: &Answer) -> bool {
         let there = self.in_force.contains(&answer.layer)
             && (answer.layer != Layer::Landlock || self.landlock >= answer.version_min);
@@ -419,7 +419,7 @@ mod tests {
 
     const NAMESPACES: [Layer; 3] = [Layer::MountNs, Layer::PidNs, Layer::NetNs];
 
-    fn host(landlock: u32, namespaces: bool, root: bool) -> Standing {
+    fn host(landlock: u32, namespaces: bool, root: bool) -> HostLayers {
         let mut in_force = CORE.to_vec();
         if landlock > 0 {
             in_force.push(Layer::Landlock);
@@ -427,7 +427,7 @@ mod tests {
         if namespaces {
             in_force.extend(NAMESPACES);
         }
-        Standing {
+        HostLayers {
             in_force,
             waived: Vec::new(),
             landlock,
@@ -435,19 +435,19 @@ mod tests {
         }
     }
 
-    fn admitted(standing: &Standing) -> [bool; 3] {
-        CLASSES.map(|(class, _)| standing.admit(class).is_ok())
+    fn admitted(layers: &HostLayers) -> [bool; 3] {
+        CLASSES.map(|(class, _)| layers.admit(class).is_ok())
     }
 
     #[test]
     fn every_kind_of_host_is_decided() {
         for root in [false, true] {
-            // With namespaces any Landlock will do, and none.
+            // With namespaces any version of Landlock will do, and even none.
             for landlock in 0..=7 {
                 assert_eq!(admitted(&host(landlock, true, root)), [true; 3]);
             }
         }
-        // Without them, one that scopes signals; as root the user id of its own does that, and 4 is for the network.
+        // Without them, Landlock must scope signals (6). As root a user id of its own does that, and 4 is enough, for the network.
         for landlock in 0..=7 {
             let user = landlock >= 6;
             assert_eq!(admitted(&host(landlock, false, false)), [user; 3]);
@@ -458,8 +458,8 @@ mod tests {
 
     #[test]
     fn parts_alone_are_no_answer() {
-        let standing = host(0, false, true);
-        let error = standing.admit(Class::Dynamic).unwrap_err();
+        let layers = host(0, false, true);
+        let error = layers.admit(Class::Dynamic).unwrap_err();
         let Error::Unanswered {
             threat, missing, ..
         } = &error
@@ -474,11 +474,11 @@ mod tests {
 
     #[test]
     fn a_waived_layer_counts() {
-        let standing = Standing {
+        let layers = HostLayers {
             waived: vec![Layer::PidNs, Layer::NetNs, Layer::MountNs],
             ..host(0, false, false)
         };
-        assert_eq!(admitted(&standing), [true; 3]);
+        assert_eq!(admitted(&layers), [true; 3]);
     }
 
     #[test]

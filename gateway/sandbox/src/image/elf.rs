@@ -32,8 +32,8 @@ const HEADER_BYTES: usize = 56;
 /// More program headers than any linker writes (about 15), so that a loop over them is short.
 const HEADERS_MAX: usize = 128;
 
-/// Where C libraries have their loaders, in every spelling that linkers write. Any other file of the host that a program named would
-/// be started as a loader, and whether it is there be told.
+/// Where C libraries have their loaders, in every spelling that linkers write. If a program could name any other file of the host, that
+/// file would be started as a loader, and the plugin would learn whether it exists.
 const LOADERS: [&str; 8] = [
     "/lib64/ld-linux-x86-64.so.2",
     "/usr/lib64/ld-linux-x86-64.so.2",
@@ -45,7 +45,7 @@ const LOADERS: [&str; 8] = [
     "/usr/lib/ld-musl-x86_64.so.1",
 ];
 
-/// The class of a plugin's program, as [`class`] says; its loader is one of the usual ones.
+/// The class of a plugin's program, by the rules of [`class`]; its loader must be one of the usual ones.
 ///
 /// # Errors
 /// As [`class`], and when it names another loader.
@@ -153,18 +153,20 @@ impl Header {
         })
     }
 
-    /// Why the kernel would make writable code of this header, if it would (`load_elf_binary` of fs/binfmt_elf.c, Linux 5.8 and later).
+    /// Why the kernel would make memory that is writable and executable from this header, if it would (`load_elf_binary` of fs/binfmt_elf.c,
+    /// Linux 5.8 and later).
     fn asks_for_writable_code(self) -> Option<&'static str> {
         let (execute, write) = (self.flags & 1 != 0, self.flags & 2 != 0);
         match self.kind {
-            // The last of several counts, and only this bit of it: a stack is writable anyway. Without any, it is not executable.
+            // Of several such headers the kernel takes the last, and only this bit of it counts, since a stack is always writable. Without such a
+            // header the stack is not executable.
             PT_GNU_STACK if execute => Some(
                 "its PT_GNU_STACK header asks for an executable stack: link it with `-z noexecstack`",
             ),
             PT_LOAD if execute && write => Some(
                 "one of its segments is both writable and executable: link it without `-N`, with `-z separate-code`",
             ),
-            // What is not in the file is memory of its own, which is writable whatever the flags say.
+            // The part that is not in the file is anonymous memory, which is writable whatever the flags say.
             PT_LOAD if execute && self.bytes_in_memory > self.bytes_in_file => Some(
                 "one of its executable segments is larger in memory than in the file, so that the rest would be writable: link it with `-z separate-code`",
             ),

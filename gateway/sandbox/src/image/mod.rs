@@ -19,7 +19,7 @@ pub enum Class {
     Static,
     /// A program that needs a loader and libraries.
     Dynamic,
-    /// An interpreter of the operator's with a script of the package.
+    /// One of the operator's interpreters, with a script of the package.
     Runtime,
 }
 
@@ -34,7 +34,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// Copies the bytes into sealed memory, once they are shown to have the digest that was verified.
+    /// Checks that the bytes have the digest that was verified, and copies them into sealed memory.
     ///
     /// # Errors
     /// When the digest differs, when the bytes are not a program for this machine, or when the kernel refuses.

@@ -1,8 +1,9 @@
-//! The plugins that one launcher has made: those that were handed over to a run, and the end of those that never will be.
+//! Tracks the plugins that one launcher has made: those that were handed over to a run, and the strangers, which nobody knows of and
+//! which are ended.
 //!
-//! A launcher can end, or a descriptor get lost, after a plugin was made and before anybody knows of it. Such a plugin would
-//! run on without supervision, under a user id and in a control group that the next run gets. So nobody gives those back
-//! before the launcher's strangers are gone.
+//! After a plugin was made and before anybody knows of it, its launcher can end or its descriptor can get lost. Such a stranger
+//! would run on without supervision, with a user id and a control group that the next run gets. So neither is given back before
+//! the launcher's strangers are gone.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +18,8 @@ pub(crate) struct Children {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Handed over and not yet reaped. A number can stand here twice for a moment: reaped, and given to the next.
+    /// The process ids of plugins that were handed over and not yet reaped. For a moment an id can be here twice: of a plugin that was just reaped,
+    /// and of a new one that got its number.
     known: Vec<i32>,
     /// How many requests have been sent whose outcome is not known.
     asked: usize,
@@ -25,7 +27,7 @@ struct State {
     swept: bool,
 }
 
-/// What the thread holds that all of the children are of. It ends those that nobody knows of when it is dropped.
+/// Held by the thread whose children these are. When it is dropped, it ends the children that nobody knows of.
 #[derive(Debug)]
 pub(crate) struct Keeping(pub(crate) Arc<Children>);
 
@@ -56,7 +58,7 @@ impl Children {
     fn sweep(&self) {
         let none_asked = |state: &mut State| state.asked > 0;
         let waited = self.changed.wait_while(self.lock(), none_asked);
-        // A copy that is older than the look at each process: what is in neither is a stranger for good.
+        // The copy is older than the list of processes, so a child of that list which is not in the copy is and stays a stranger.
         let known = waited.unwrap_or_else(PoisonError::into_inner).known.clone();
         for pid in wait::children_of_thread() {
             if !known.contains(&pid) {
@@ -68,7 +70,7 @@ impl Children {
         self.changed.notify_all();
     }
 
-    /// Waits until that has been done.
+    /// Waits until [`Self::sweep`] has been done.
     pub(crate) fn wait_for_sweep(&self) {
         let state = self
             .changed
@@ -84,13 +86,13 @@ impl Children {
 
 impl Drop for Keeping {
     fn drop(&mut self) {
-        // Also when the thread panics, or those who wait for this would wait for ever.
+        // This also runs when the thread panics; otherwise those who wait for the sweep would wait for ever.
         self.0.sweep();
     }
 }
 
 impl Asked {
-    /// The child has come, and whoever asked will reap it.
+    /// The child was handed over, and the caller that asked for it will reap it.
     pub(crate) fn know(&self, pid: i32) {
         self.children.lock().known.push(pid);
     }

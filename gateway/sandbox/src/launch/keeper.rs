@@ -1,7 +1,7 @@
 //! The thread that keeps one launcher: it starts the launcher, takes reports of its plugins, and reaps what it leaves.
 //!
-//! It is a thread because the kernel ties a death signal to a thread: launcher and plugins are children of that one, which
-//! lives as long as they, and not of whichever thread of the host asked for a run.
+//! It is a thread because the kernel ties a death signal to a thread. Launcher and plugins are children of the keeper, which lives
+//! as long as they do, and not of the thread of the host that happened to ask for a run.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::sys::wait;
 /// Stack of the keeper thread in bytes: it only waits, and takes reports.
 const KEEPER_STACK_BYTES: usize = 256 * 1024;
 
-/// Where to say what a keeper is to watch.
+/// The channel over which a keeper is told what to watch.
 pub(crate) type Watched = SyncSender<Option<Arc<Reports>>>;
 
 /// A launcher's process, and the thread that keeps it.
@@ -31,11 +31,11 @@ pub(crate) type Watched = SyncSender<Option<Arc<Reports>>>;
 pub(crate) struct Kept {
     pub(crate) thread: JoinHandle<()>,
     pub(crate) process: Arc<OwnedFd>,
-    /// Readable once the thread has ended, and so nobody keeps what the launcher makes.
+    /// Readable once the keeper has ended; nobody then keeps the plugins that the launcher makes.
     pub(crate) lifeline: OwnedFd,
 }
 
-/// Starts the thread that keeps a launcher. Returns also where to say what to watch.
+/// Starts the thread that keeps a launcher. Also returns the channel over which it is told what to watch.
 ///
 /// # Errors
 /// When the launcher cannot be started, or not in time; the thread then ends what it started.
@@ -86,7 +86,7 @@ pub(crate) fn keep(
     Ok((kept, watched))
 }
 
-/// A descriptor of the calling thread, which is readable once that has ended. Before Linux 6.9, of the whole process.
+/// A descriptor that becomes readable once the calling thread has ended; before Linux 6.9, once the whole process has.
 fn lifeline() -> Result<OwnedFd, Error> {
     use rustix::process::{PidfdFlags, getpid, pidfd_open};
     /// `PIDFD_THREAD` of pidfd_open(2).
@@ -98,7 +98,7 @@ fn lifeline() -> Result<OwnedFd, Error> {
 
 /// Takes reports until the launcher has ended, then reaps it.
 fn watch(process: &OwnedFd, to_watch: &Receiver<Option<Arc<Reports>>>) {
-    // Nothing to watch comes from a launcher that did not get ready and was dropped.
+    // Nothing is sent for a launcher that did not get ready and was dropped.
     let reports = to_watch.recv().ok().flatten();
     let ended = (process.as_fd(), PollFlags::IN);
     loop {

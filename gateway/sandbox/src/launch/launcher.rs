@@ -22,9 +22,9 @@ use crate::sys::launcher::wire::{Reply, Step};
 use crate::sys::spawn::Child;
 use crate::sys::wait::{self, Reaped};
 
-/// How long a launcher that was asked for something may be silent towards everybody. Starting a plugin takes it less than a
-/// millisecond, and from a slow disk some hundred; one that is silent for this long was stopped by somebody, and is ended. That ends the plugins that it
-/// made as well, so that a single call whose time is over is no reason for it.
+/// How long a launcher that was asked for something may answer nobody. Starting a plugin takes less than a millisecond, and from a
+/// slow disk some hundred. A launcher that is silent for this long was stopped by somebody, and is ended. That also ends the plugins
+/// that it made, so it is not done just because the time of a single call is over.
 pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// The most idle sockets for replies that are kept for the next runs; more runs at once make their own.
@@ -46,17 +46,17 @@ pub(crate) struct Launcher {
     heard: Mutex<Instant>,
 }
 
-/// What a request to start a plugin came to.
+/// The outcome of a request to start a plugin.
 #[derive(Debug)]
 pub(crate) enum Launch {
     /// The plugin runs.
     Made(Child),
-    /// The time was over first. The plugin may come to be all the same.
+    /// The time was over first. The plugin may still be started.
     Late(Late),
 }
 
 impl Launch {
-    /// The plugin, for a caller who drops the launcher at once where there is none yet, and so ends what may still come.
+    /// The plugin, or an error if it is late. After that error the caller must drop the launcher at once, which ends a plugin that may still come.
     pub(crate) fn in_time(self) -> Result<Child, Error> {
         match self {
             Self::Made(child) => Ok(child),
@@ -73,7 +73,7 @@ pub(crate) struct Late {
     since: Instant,
 }
 
-/// A plugin's turn to be started by a launcher, which is the busier while it lasts.
+/// A plugin's turn to be started by a launcher. As long as it exists, the launcher counts it as work.
 #[derive(Debug)]
 pub(crate) struct Turn {
     launcher: Arc<Launcher>,
@@ -129,13 +129,13 @@ impl Launcher {
             heard: Mutex::new(Instant::now()),
         };
         let dressed = launcher.dress(means, outfit, kept.lifeline.as_fd(), deadline);
-        // Also when it failed: the keeper waits for this, and whoever drops the launcher for the keeper.
+        // It is told even when that failed: the keeper waits for this message, and dropping the launcher waits for the keeper.
         let told = watched.send(launcher.reports.clone());
         debug_assert!(told.is_ok(), "the keeper waits for what to watch");
         dressed.map(|()| launcher)
     }
 
-    /// Tells the launcher what to put on, and waits until it has.
+    /// Tells the launcher what to put on, and waits until it has put everything on.
     fn dress(
         &mut self,
         means: &Means,
@@ -189,7 +189,7 @@ impl Launcher {
         }
     }
 
-    /// Waits for what comes of a late request, and ends it. A launcher that stays silent is ended itself.
+    /// Waits for the outcome of a late request, and ends its plugin if there is one. A launcher that stays silent is itself ended.
     ///
     /// # Errors
     /// When a system call of ours fails.
@@ -228,8 +228,7 @@ impl Launcher {
         Ok(child)
     }
 
-    /// Ends a launcher of which it is not known what it made. A plugin may have been made all the same; its keeper finds it once the
-    /// launcher is gone.
+    /// Ends a launcher when it is not known whether it made a plugin. If it did, the keeper finds the plugin once the launcher is gone.
     fn lost<T>(&self, asked: Asked, error: Error) -> Result<T, Error> {
         drop(asked);
         wait::kill(&self.process).during("kill a launcher")?;
@@ -247,7 +246,7 @@ impl Launcher {
                 });
             }
             (Err(error), _) => error,
-            // The kernel lets go of a descriptor for which this process has no number left.
+            // The kernel drops a descriptor for which this process has no number left.
             (Ok(()), None) => Error::Io {
                 action: "receive a plugin's descriptor",
                 source: rustix::io::Errno::MFILE.into(),
@@ -279,7 +278,7 @@ impl Launcher {
         self.process.as_fd()
     }
 
-    /// How many plugins have their turn or wait for it.
+    /// How many turns there are now: plugins that are being started or wait to be.
     pub(crate) fn turns(&self) -> usize {
         self.turns.load(Ordering::Relaxed)
     }
@@ -290,7 +289,7 @@ impl Launcher {
         wait_for([Some(ended)], Duration::ZERO).is_ok_and(|[ended]| ended)
     }
 
-    /// Whether somebody gave up waiting for it, so that nobody else should begin to. It may be stopped, or merely be held up.
+    /// Whether somebody gave up waiting for it, so that no other caller should begin to wait. It may be stopped, or only delayed.
     pub(crate) fn is_late(&self) -> bool {
         self.late.load(Ordering::Relaxed) > 0
     }
@@ -326,8 +325,8 @@ impl Launcher {
         Ok(Some(answer))
     }
 
-    /// Waits for something of the launcher's; false when the time was over first. A launcher that ended, or was silent towards everybody for too
-    /// long, is for all who wait for it the same from now on.
+    /// Waits until the launcher's socket is ready; false when the time was over first. A launcher that answered nobody for too long is ended, so
+    /// that everybody who waits for it gets the error of one that is gone.
     fn in_time(
         &self,
         wanted: (BorrowedFd<'_>, PollFlags),

@@ -1,5 +1,5 @@
-//! Keeps launchers for each kind of plugin that was lately run: a class, its filter, and what it may see. A kind has one until
-//! that one is busy when another plugin is to be started, and at most as many as there are processors.
+//! Keeps launchers for each kind of plugin that was run lately: a class, its filter, and what it may see. A kind has one launcher, and gets
+//! another whenever all of its launchers are busy, up to the number of processors.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -19,7 +19,7 @@ use crate::plan::layout::Layout;
 use crate::plan::limits::limits_of_all;
 use crate::plan::places::Places;
 
-/// The most kinds whose launchers are kept. One kind is all static programs; each other package is its own, as it sees its own files.
+/// The most kinds whose launchers are kept. All static programs are one kind; every other package is a kind of its own, since it sees its own files.
 /// An idle launcher takes some 100 KiB, and starting one a few milliseconds.
 const KEPT_MAX: usize = 16;
 
@@ -46,7 +46,7 @@ struct Stock {
     starting: bool,
 }
 
-/// The right to start another launcher, while it lasts.
+/// The right to start another launcher, held until that is done.
 #[derive(Debug)]
 struct Place<'a> {
     shelf: &'a Shelf,
@@ -83,8 +83,8 @@ impl Shelf {
 }
 
 impl Stock {
-    /// The launcher to ask, or none when another should be started: when all are busy and there may be more. One for which somebody
-    /// gave up waiting is left alone until it has answered.
+    /// The launcher to ask; none when all are busy and another may be started. A launcher for which somebody gave up waiting is not
+    /// asked until it has answered.
     fn choice(&self) -> Option<&Arc<Launcher>> {
         let in_time = || self.launchers.iter().filter(|launcher| !launcher.is_late());
         let least = in_time().min_by_key(|launcher| launcher.turns())?;
@@ -93,7 +93,7 @@ impl Stock {
 }
 
 impl Place<'_> {
-    /// Puts the new launcher there, and takes the first turn at it.
+    /// Adds the new launcher to the stock, and takes the first turn at it.
     fn fill(self, launcher: Launcher) -> Turn {
         let launcher = Arc::new(launcher);
         let turn = Turn::at(&launcher);
@@ -116,7 +116,7 @@ struct Kind {
     places: Places,
     visible: Vec<PathBuf>,
     package: Option<PathBuf>,
-    /// Device and number of each place: one that was replaced by another of the same name is not the same.
+    /// Device and inode number of each place, so that a folder that was replaced by another of the same name is told apart.
     identities: Vec<(u64, u64)>,
 }
 
@@ -136,7 +136,7 @@ impl Launchers {
         Ok(place.fill(launcher))
     }
 
-    /// The shelf of a kind, now the last. Another may have to go for it; its launchers end when nobody uses them any more.
+    /// The shelf of a kind, which becomes the most recently used. Another shelf may have to make room; its launchers end when nobody uses them any more.
     fn shelf(&self, kind: &Kind) -> Arc<Shelf> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = kept.iter().position(|(known, _)| known == kind) {
@@ -153,7 +153,7 @@ impl Launchers {
         let shelf = Arc::default();
         kept.push((kind.clone(), Arc::clone(&shelf)));
         drop(kept);
-        // Not under the lock, as it waits for the launchers' ends.
+        // Not under the lock, because this waits until the launchers have ended.
         drop(gone);
         shelf
     }
@@ -175,8 +175,8 @@ impl Kind {
         })
     }
 
-    /// Whether the other was of places of the same names which have been replaced: nobody will ask for it again, and its
-    /// launcher would keep them from being freed.
+    /// Whether the other kind has places of the same names that have been replaced since. Nobody will ask for that kind again, and its
+    /// launcher would keep the old files from being freed.
     fn replaces(&self, other: &Self) -> bool {
         let now = Self {
             identities: self.identities.clone(),

@@ -18,8 +18,8 @@ use crate::sys::launcher::wire::{
     BODY_BYTES_MAX, DESCRIPTORS_MAX, PACKET_BYTES, REPLY_BYTES, Reply, instruction, operation,
 };
 
-/// How long to wait where the kernel has too many descriptors of this user under way between processes. It is over as soon as
-/// launchers have read what lies before them, each piece of which takes them less than a millisecond.
+/// How long to wait where too many of this user's descriptors are in transit between processes. That is over as soon as the
+/// launchers have read the messages that are waiting for them, each of which takes less than a millisecond.
 const DESCRIPTORS_WAIT: Duration = Duration::from_millis(1);
 
 /// One message, not yet sent.
@@ -46,12 +46,12 @@ impl<'a> Letter<'a> {
         self.word(flags.cast_unsigned());
     }
 
-    /// A length or a count. What does not fit is far beyond a message's size, which is refused when it is closed.
+    /// A length or a count. One that does not fit is far beyond a message's size, so the message is refused when it is closed.
     pub(crate) fn count(&mut self, count: usize) {
         self.word(u32::try_from(count).unwrap_or(u32::MAX));
     }
 
-    /// Bytes behind their length.
+    /// Bytes, preceded by their length.
     pub(crate) fn text(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
         self.bytes.extend_from_slice(bytes);
@@ -76,7 +76,7 @@ impl<'a> Letter<'a> {
         }
     }
 
-    /// A private root's operations, or that there is none.
+    /// A private root's operations, or a word that says that there is no private root.
     pub(crate) fn root(&mut self, layout: Option<&Layout>) {
         self.yes(layout.is_some());
         let operations = layout.map(Layout::operations).unwrap_or_default();
@@ -120,7 +120,7 @@ impl<'a> Letter<'a> {
         }
     }
 
-    /// A filter program behind its length in bytes.
+    /// A filter program, preceded by its length in bytes.
     pub(crate) fn filter(&mut self, program: &[libc::sock_filter]) {
         self.count(program.len().saturating_mul(8));
         for &libc::sock_filter { code, jt, jf, k } in program {
@@ -172,7 +172,7 @@ fn in_memory(bytes: &[u8]) -> Result<OwnedFd, Error> {
     const ACTION: &str = "write a long order to a launcher";
     let file = memfd_create("order", MemfdFlags::CLOEXEC).during(ACTION)?;
     let file = std::fs::File::from(file);
-    // Not by a plain write, as the place where one ends is where the launcher would begin to read.
+    // Not by a plain write, which would move the file's offset: the launcher would begin to read at the end.
     file.write_all_at(bytes, 0).during(ACTION)?;
     Ok(file.into())
 }
@@ -185,7 +185,7 @@ pub(crate) struct Envelope<'a> {
 }
 
 impl Envelope<'_> {
-    /// Sends the message if it can be sent now; false when the launcher has too many others before it.
+    /// Sends the message if it can be sent now; false when too many others are queued before it.
     ///
     /// # Errors
     /// When nobody listens any more.

@@ -1,4 +1,4 @@
-//! What a host has to start plugins with: ids, namespaces, groups, rules. It is found out elsewhere, by rehearsing.
+//! What a host has for starting plugins: ids, namespaces, groups, rules. A rehearsal finds it out elsewhere.
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -28,12 +28,12 @@ pub(crate) const NAMESPACES: [(i32, Layer); 6] = [
     (libc::CLONE_NEWNET, Layer::NetNs),
 ];
 
-/// What a host has to start plugins with.
+/// What a host has for starting plugins.
 #[derive(Debug)]
 pub(crate) struct Means {
     /// Whether the gateway is root and so changes user id.
     pub(crate) uids: Option<Uids>,
-    /// Landlock's version, 0 without it.
+    /// Landlock's version; 0 where the host has none.
     pub(crate) landlock: u32,
     /// Flags of the namespaces that can be made, `CLONE_NEWUSER` among them for an ordinary user.
     pub(crate) namespaces: i32,
@@ -70,7 +70,7 @@ impl Means {
         self.uids.as_ref().map(Uids::borrow).transpose()
     }
 
-    /// In a user namespace, the gateway's own ids are seen as nobody's. Both maps are empty without one.
+    /// The maps of user and group ids: in a user namespace the gateway's own ids are seen as nobody's. Without one both maps are empty.
     pub(crate) fn id_maps(&self, namespaces: i32) -> Result<[CString; 2], Error> {
         /// The overflow id, "nobody" everywhere. Not 0, so that exec drops all capabilities.
         const INSIDE: u32 = 65_534;
@@ -105,7 +105,7 @@ pub(crate) fn random() -> Result<u64, Error> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
-/// The same as two words.
+/// A random number that nobody can guess, as two words.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the halves are wanted apart"

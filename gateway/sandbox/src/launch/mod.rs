@@ -1,4 +1,5 @@
-//! Makes plugin processes: what the host has for it, the launchers, and what a process is born into. It never looks at what a plugin says.
+//! Makes plugin processes: what the host has for that, the launchers, and the user id, control group and rules of each process. It never looks at
+//! what a plugin says.
 
 pub(crate) mod cgroup;
 pub(crate) mod children;

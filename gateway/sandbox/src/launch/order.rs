@@ -1,5 +1,5 @@
-//! What a launcher is told: what to put on, and what to start. The order of the parts is that in which `sys::launcher` reads
-//! them (`wear.rs` and `child.rs`), to which the tests here hold it.
+//! What a launcher is told: what to put on, and what to start. The parts come in the order in which `sys::launcher` reads them
+//! (`wear.rs` and `child.rs`); the tests here check that.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,10 +10,10 @@ use crate::launch::letter::Letter;
 use crate::launch::means::{self, Means};
 use crate::plan::layout::Layout;
 
-/// What a launcher puts on, once, and so every plugin that it starts.
+/// What a launcher puts on once, for itself and so for every plugin that it starts.
 #[derive(Debug)]
 pub(crate) struct Outfit {
-    /// Flags of the namespaces that are to be had.
+    /// Flags of the namespaces to enter.
     pub(crate) namespaces: i32,
     /// The private root, where there is a mount namespace.
     pub(crate) root: Option<Layout>,
@@ -30,7 +30,7 @@ pub(crate) struct Outfit {
 pub(crate) struct Start<'a> {
     /// As root: the user and group id to become.
     pub(crate) user: Option<u32>,
-    /// What the last filter knows this launch's exec by.
+    /// The numbers by which the last filter recognises this launch's exec.
     pub(crate) cookies: [u32; 2],
     /// The limit on descriptors.
     pub(crate) descriptors: u64,

@@ -22,7 +22,7 @@ const VERSIONS: [(u32, ABI); 7] = [
     (7, ABI::V7),
 ];
 
-/// The newest of them. A kernel that has a newer one is asked for no more than this.
+/// The newest of them. A newer kernel is asked for no more than this.
 pub(crate) const VERSION_MAX: u32 = 7;
 
 /// Builds the ruleset for a kernel of the given Landlock version.

@@ -25,7 +25,7 @@ pub(crate) struct Uids {
 struct State {
     free: Vec<u32>,
     unclaimed: Vec<Range<u32>>,
-    /// Held for life.
+    /// Held until the gateway ends.
     claims: Vec<OwnedFd>,
 }
 

@@ -1,5 +1,5 @@
-//! Which folders inside those that are shown are somebody else's: packages that the host installed for its own programs, and the trees
-//! of other interpreters. It only looks at names.
+//! Which folders inside those that a plugin sees are hidden from it, because they are not its interpreter's: packages that the host
+//! installed for its own programs, and the trees of other interpreters. It only looks at names.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,12 +10,12 @@ use crate::plan::places::LIBRARY_FOLDERS;
 /// Folders for whatever an administrator or a distribution installs for python, beside its standard library.
 const INSTALLED: [&str; 2] = ["site-packages", "dist-packages"];
 
-/// How the folders are called that interpreters have among shared libraries.
+/// The names of the folders that interpreters have among shared libraries.
 const INTERPRETERS: [&str; 9] = [
     "erlang", "guile", "julia", "node", "ocaml", "perl", "php", "python", "ruby",
 ];
 
-/// The folders in `folder` that are not shown. Whatever is among `shown`, lies in it or holds it, is wanted.
+/// The folders in `folder` that are hidden. A folder that is among `shown`, lies in one of them or contains one, is not hidden.
 pub(super) fn hidden_in(folder: &Path, shown: &[PathBuf]) -> Vec<PathBuf> {
     let holds_libraries = LIBRARY_FOLDERS
         .iter()
@@ -27,7 +27,7 @@ pub(super) fn hidden_in(folder: &Path, shown: &[PathBuf]) -> Vec<PathBuf> {
             shown.starts_with(path) || (path.starts_with(shown) && shown.starts_with(folder))
         })
     };
-    // A folder that cannot be listed by the gateway cannot be by a plugin.
+    // A folder that the gateway cannot list, no plugin can list either.
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))

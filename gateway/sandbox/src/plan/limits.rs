@@ -6,8 +6,8 @@ use crate::job::{Job, Limits};
 
 /// Threads: Node starts eleven, Go about one a processor; 64 end a thread bomb early.
 pub(crate) const THREADS_MAX: usize = 64;
-/// Memory in bytes that the kernel takes on a plugin's behalf: page tables, stacks of 64 threads, full pipes, and the part of libraries and
-/// interpreters in the page cache that the plugin was the first to read, which the kernel takes back before it kills.
+/// Memory in bytes that the kernel uses on a plugin's behalf: page tables, stacks of 64 threads, full pipes, and pages of libraries and
+/// interpreters that the plugin was the first to read. The kernel takes those pages back before it kills.
 const KERNEL_BYTES: u64 = 16 << 20;
 /// More processors than any plugin has use for; it keeps the kernel's arithmetic on quotas far from overflow.
 const PROCESSORS_MAX: u32 = 64;
@@ -16,7 +16,7 @@ const SIGNALS: u64 = 64;
 /// Main stack in bytes, and so libc's default for threads: the usual 8 MiB.
 const STACK_BYTES: u64 = 8 << 20;
 
-/// What a control group holds one run to.
+/// The limits that a control group sets on one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caps {
     /// Memory of every kind in bytes, the kernel's own on the run's behalf included.
@@ -27,7 +27,7 @@ pub(crate) struct Caps {
     pub(crate) processors: u32,
 }
 
-/// What a control group holds the job to.
+/// The limits that a control group sets on the job.
 pub(crate) fn caps_of_run(job: &Job<'_>, overhead: u64) -> Caps {
     let time = job.deadline.saturating_duration_since(Instant::now());
     let memory = job.limits.memory_bytes.saturating_add(overhead);
@@ -49,8 +49,8 @@ pub(crate) fn processors(cpu: Duration, time: Duration) -> u32 {
 /// The resource limits that are the same for every plugin, soft and hard alike (setrlimit(2)). The launcher bears them too.
 pub(crate) fn limits_of_all() -> Vec<(u32, u64)> {
     vec![
-        // No core file, as the kernel writes none of less than a page; and no pipe to the host's core handler, which the kernel
-        // starts as root whatever the limit is, but for this one (`coredump_pipe` in its coredump.c).
+        // No core file, because the kernel writes none of less than a page. And no pipe to the host's core handler: the kernel starts that
+        // handler as root under any limit except 1 (`coredump_pipe` in its coredump.c).
         (libc::RLIMIT_CORE, 1),
         // No file grows.
         (libc::RLIMIT_FSIZE, 0),
@@ -65,7 +65,8 @@ pub(crate) fn limits_of_all() -> Vec<(u32, u64)> {
     ]
 }
 
-/// Address space in bytes beyond the memory limit. It bounds page tables, and without a control group all that the limit on data does not count.
+/// Address space in bytes beyond the memory limit. It bounds page tables and, without a control group, all memory that the limit on data does not
+/// count.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reserve {
     /// Where a control group counts memory.
@@ -87,8 +88,9 @@ impl Reserve {
     };
 }
 
-/// The resource limits of one run, in a control group or in none. A control group counts what is used, of every kind; the limit on private
-/// memory, which counts what is asked for, would only come before it and hide the cause, and so stands in where there is no group.
+/// The resource limits of one run, in a control group or in none. A control group counts the memory that is used, of every kind. The limit on
+/// private memory counts what is asked for; beside a group it would only take effect first and hide the cause, so it is set only where there is
+/// no group.
 pub(crate) fn limits_of_run(
     limits: &Limits,
     overhead: u64,
@@ -105,14 +107,14 @@ pub(crate) fn limits_of_run(
     let of_each = [
         (libc::RLIMIT_SIGPENDING, SIGNALS),
         (libc::RLIMIT_NPROC, THREADS_MAX as u64),
-        // The supervisor's own look at the clock is finer; this holds should the supervisor be stopped.
+        // The supervisor checks the processor time more finely; this limit holds even if the supervisor is stopped.
         (libc::RLIMIT_CPU, whole_seconds(limits.cpu)),
         (libc::RLIMIT_AS, memory.saturating_add(reserve)),
     ];
     of_each.into_iter().chain(data).collect()
 }
 
-/// Rounded up, and at least one, because a limit of zero is one too to the kernel.
+/// Rounded up, and at least one, because the kernel treats a limit of zero as one.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0 || time.is_zero())
 }

@@ -28,7 +28,8 @@ use crate::sys::launcher::wire::{ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, MANIFEST_ARG
 /// The name that a native program is started under.
 const PROGRAM_NAME: &str = "plugin";
 
-/// The only devices that readers see: what is read from them says nothing of the host. Opening for writing is the gateway's (see [`crate::denial`]).
+/// The only devices that readers see: what is read from them says nothing about the host. Only the gateway opens one for writing (see
+/// [`crate::denial`]).
 const DEVICES: [&str; 3] = ["/dev/null", "/dev/urandom", "/dev/random"];
 
 /// The program behind an entry.
@@ -63,9 +64,9 @@ pub(crate) struct Plan {
     pub(crate) makes_code: bool,
     /// Whether its C library ends threads by futexes that are not marked private.
     wakes_shared: bool,
-    /// Whether its C library may ask its name service, in vain.
+    /// Whether its C library may ask its name service; it gets no answer.
     pub(crate) asks_name_service: bool,
-    /// Whether it may ask for its terminal, in vain.
+    /// Whether it may ask for its terminal; it has none.
     pub(crate) asks_for_terminal: bool,
     pub(crate) extra_calls: Vec<String>,
     /// The interpreter's runtime.
@@ -216,7 +217,7 @@ impl Plan {
         }
         visible.push(runtime.interpreter.clone());
         if runtime.name != runtime.interpreter {
-            // A link, which is one inside as well.
+            // This is a link, and it is a link inside too.
             visible.push(runtime.name.clone());
         }
         places.execute.push(runtime.interpreter.clone());
@@ -288,8 +289,8 @@ impl Plan {
     }
 }
 
-/// That a job's own arguments are as few and as short as the contract says. The validator has said so before, with the manifest's field;
-/// whoever calls this crate by itself hears it here.
+/// Checks that a job's own arguments are as few and as short as the contract says. The validator has checked it before, and named the
+/// manifest's field; this check is for callers that use this crate alone.
 fn bounded(entry: &Entry) -> Result<(), Error> {
     let refused = |value: String| {
         Err(Error::Unusable {

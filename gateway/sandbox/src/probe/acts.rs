@@ -11,11 +11,11 @@ use crate::layer::Layer;
 pub(super) struct Act {
     /// What is tried.
     pub(super) name: &'static str,
-    /// The layer that refuses it. Others may stand behind.
+    /// The layer that refuses it. Other layers may refuse it too.
     pub(super) layer: Layer,
     /// As a program: it exits with 0 when the act worked.
     pub(super) code: Code,
-    /// As scripts, by runtime: they end well or answer when the act worked. Not every language can try every act.
+    /// As scripts, by runtime: each exits with 0 or answers when the act worked. Not every language can try every act.
     pub(super) scripts: &'static [(&'static str, &'static str)],
 }
 
@@ -235,11 +235,11 @@ pub(super) const ACTS: [Act; 17] = [
     },
 ];
 
-/// Answers, to show that what fails does not fail for another reason.
+/// Answers, to show that the jail runs programs, so that an act that fails there does not fail for another reason.
 // write(1, "x", 1)
 pub(super) const ANSWER: Code = Code::Call(1, &[Number(1), Text("x"), Number(1)]);
 
-/// The runtimes whose acts are tried where they are installed: name, ending of its scripts, and a script that answers.
+/// The runtimes whose acts are tried where they are installed: the name, the file ending of the scripts, and a script that answers.
 pub(super) const SCRIPTED: [(&str, &str, &str); 5] = [
     ("python3", "py", "print('x')"),
     ("node", "js", "console.log('x')"),

@@ -1,6 +1,6 @@
-//! Tries the forbidden acts from inside real jails of every class, and says of each what refused it.
+//! Tries the forbidden acts from inside real jails of every class, and says what refused each.
 //!
-//! It proves what the rows about layers only claim. It never tries anything outside of a jail.
+//! So it proves what the rows about layers only claim. It never tries anything outside a jail.
 
 mod acts;
 pub(crate) mod interpreters;
@@ -28,18 +28,18 @@ use crate::{Sandbox, Settings};
 
 /// Long enough for an interpreter to start on a busy machine.
 const TIME: Duration = Duration::from_secs(20);
-/// Processor time of an act: none does more than start an interpreter, but for the one that must run into this limit.
+/// Processor time of an act: no act does more than start an interpreter, except the one that must run into its limit.
 const CPU: Duration = Duration::from_secs(10);
 /// Processor time of the act that must use it up.
 const SPIN_CPU: Duration = Duration::from_millis(50);
-/// Memory in bytes: enough to start, far less than the act asks for that must run into this limit.
+/// Memory in bytes: enough to start, but far less than what the act that must run into this limit asks for.
 const MEMORY_BYTES: u64 = 64 << 20;
 
-/// The permit of acts, which come from nobody's request.
+/// The permit for acts, which belong to no recorded request.
 #[derive(Debug)]
 struct Trial;
 
-/// What became of an act in one kind of jail.
+/// What happened to an act in one kind of jail.
 #[derive(Debug)]
 struct Outcome {
     jail: &'static str,
@@ -65,7 +65,7 @@ pub fn try_acts(settings: &Settings) -> Result<Vec<Protection>, Error> {
     Ok(rows)
 }
 
-/// A sandbox and what acts run on.
+/// A sandbox, and what the acts need to run in it.
 struct Bench {
     sandbox: Sandbox<Trial>,
     package: ThrowAwayFolder,
@@ -104,9 +104,9 @@ impl Bench {
     }
 
     fn row(&self, name: &'static str, layer: Layer, outcomes: &[Outcome]) -> Protection {
-        // Without a private root Landlock and the filter keep files closed, and names can be asked for.
+        // Without a private root, Landlock and the filter keep files closed, but their names and metadata can be asked for.
         let required = !self.waived.contains(&layer) && (self.rooted || name != LOOK);
-        // The layer that bounds memory is a group where there are groups.
+        // Where there are control groups, a group is the layer that bounds memory.
         let layer = if layer == Layer::Rlimits && self.grouped {
             Layer::Cgroup
         } else {
@@ -246,7 +246,7 @@ fn row(name: &'static str, layer: Layer, required: bool, outcomes: &[Outcome]) -
     }
 }
 
-/// The outcomes of programs that must answer, as a row. What they ran in is what the other rows speak of.
+/// The outcomes of programs that must answer, as a row.
 fn answering(name: &'static str, required: bool, outcomes: &[Outcome]) -> Protection {
     let enforced = outcomes.iter().all(|outcome| outcome.answered);
     let remedy = if enforced {
@@ -289,7 +289,7 @@ fn told(outcomes: &[Outcome], words: impl Fn(&Outcome) -> String) -> String {
     groups.collect::<Vec<_>>().join("; ")
 }
 
-/// This host's loader, as the shell or the gateway itself names it.
+/// This host's loader, read from the headers of the shell or of the gateway itself.
 fn loader(runtimes: &Runtimes) -> Option<PathBuf> {
     let shell = runtimes
         .get("sh")

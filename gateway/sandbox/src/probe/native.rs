@@ -1,5 +1,5 @@
-//! Tiny programs that each try one forbidden act, assembled here byte by byte: so `doctor` needs no compiler on an operator's
-//! machine, and nothing else can be at fault when an act fails.
+//! Tiny programs that each try one forbidden act, assembled here byte by byte. So `doctor` needs no compiler on an operator's
+//! machine, and when an act fails, nothing but the sandbox can be the reason.
 //!
 //! Each exits with 0 when the act worked, and with the kernel's error number when it was refused.
 
@@ -11,11 +11,11 @@ use std::path::Path;
 pub(super) enum Argument {
     /// A number.
     Number(u64),
-    /// The address of these bytes, a zero behind them.
+    /// The address of these bytes, which a zero byte follows.
     Text(&'static str),
 }
 
-/// What a program does before it exits with what came out.
+/// What a program does before it exits with the result.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Code {
     /// One system call.
@@ -91,7 +91,7 @@ pub(super) const FILL_MEMORY: &[u8] = &[
 /// Goes round for ever.
 pub(super) const SPIN: &[u8] = &[0xeb, 0xfe];
 
-/// A program of this code: static, or with a loader.
+/// A program with this code: static, or with a loader.
 pub(super) fn program(code: Code, loader: Option<&Path>) -> Vec<u8> {
     let headers = if loader.is_some() { 4 } else { 2 };
     let start = HEADER_BYTES + headers * PROGRAM_HEADER_BYTES;
@@ -123,7 +123,7 @@ fn address(offset: usize) -> u64 {
     BASE.saturating_add(u64::try_from(offset).unwrap_or(u64::MAX))
 }
 
-/// The code, the exit, and behind them the texts.
+/// The code, the exit, and after them the texts.
 fn assemble(code: Code, at: u64) -> Vec<u8> {
     let (number, arguments) = match code {
         Code::Raw(bytes) => return [bytes, EXIT].concat(),
@@ -187,7 +187,7 @@ fn segment(kind: u32, flags: u32, offset: usize, length: usize) -> Vec<u8> {
     header
 }
 
-/// The least that a loader wants: nothing is needed, and all tables are empty ones at the start of the image.
+/// The smallest dynamic section that a loader accepts: no library is needed, and all tables are empty and at the start of the image.
 fn dynamic_section() -> Vec<u8> {
     // DT_STRTAB, DT_SYMTAB, DT_STRSZ, DT_SYMENT, DT_NULL.
     let entries = [(5, BASE), (6, BASE), (10, 1), (11, 24), (0, 0)];
@@ -239,7 +239,7 @@ mod tests {
             assert_eq!(access(&[Argument::Text("/"), Argument::Number(0)]), Some(0));
             let missing = access(&[Argument::Text("/does/not/exist"), Argument::Number(0)]);
             assert_eq!(missing, Some(libc::ENOENT));
-            // What the sandbox refuses works outside: else its failing inside would prove nothing.
+            // The act works outside; otherwise its failure inside the sandbox would prove nothing.
             assert_eq!(run(Code::Raw(FIND_ENVIRONMENT), loader), Some(0));
             assert_eq!(run(Code::Raw(FOREIGN_CALL), loader), Some(0));
             assert_eq!(run(Code::Raw(FILL_MEMORY), loader), Some(0));

@@ -1,6 +1,6 @@
 //! The supervisor's side of seccomp notifications: receive one, check that it is still alive, read the caller's memory.
-//! A notified call is answered with an error or a descriptor of ours, or not at all. Only one whose arguments are all numbers may go on:
-//! what a pointer leads to can be changed between our look and the kernel's.
+//! A notified call is answered with an error or with one of the gateway's descriptors, or not at all. Only a call whose arguments are all
+//! numbers may go on: what a pointer leads to can be changed between the gateway's look and the kernel's.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -78,7 +78,7 @@ pub(crate) fn receive(listener: BorrowedFd<'_>) -> io::Result<Option<Notificatio
     }
 }
 
-/// Whether there is nothing to receive, or not any more: the caller died between the look and the taking.
+/// Whether there was nothing to receive, perhaps because the caller died just before.
 fn is_gone(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -86,7 +86,7 @@ fn is_gone(error: &io::Error) -> bool {
     )
 }
 
-/// Whether the notified call is still waiting, so that what was read from its pid was read from its caller.
+/// Whether the notified call is still waiting. If so, the memory that was read from its pid was its caller's.
 pub(crate) fn is_valid(listener: BorrowedFd<'_>, id: u64) -> bool {
     let mut id = id;
     control(listener, ID_VALID, &mut id).is_ok()
@@ -125,8 +125,8 @@ pub(crate) fn proceed(listener: BorrowedFd<'_>, id: u64) -> io::Result<()> {
     )
 }
 
-/// Answers a notified call that opens with a descriptor of ours, a copy of which becomes the caller's under the lowest free number.
-/// What the caller named is not looked at again, so that it gets this file and no other.
+/// Answers a notified call that opens a file: the caller gets a copy of one of the gateway's descriptors, under the lowest free number.
+/// The path that the caller named is not looked up again, so it gets this file and no other.
 pub(crate) fn give(
     listener: BorrowedFd<'_>,
     id: u64,

@@ -30,9 +30,9 @@ struct Start {
     control: RawFd,
 }
 
-/// Starts the program behind `program` with `control` as descriptor [`CONTROL`] and no other but 0, 1 and 2. Both must have
-/// higher numbers than that. It is a child of the calling thread, which is suspended meanwhile, and all
-/// signals of which are held back.
+/// Starts the program behind `program` with `control` as descriptor [`CONTROL`] and no other except 0, 1 and 2. Both descriptors
+/// must have higher numbers than that. The program is a child of the calling thread, which is suspended meanwhile with all its
+/// signals blocked.
 pub(crate) fn launcher(program: BorrowedFd<'_>, control: BorrowedFd<'_>) -> io::Result<Child> {
     let start = Start {
         program: program.as_raw_fd(),
@@ -60,7 +60,7 @@ pub(crate) fn launcher(program: BorrowedFd<'_>, control: BorrowedFd<'_>) -> io::
     Ok(Child { pid, pidfd })
 }
 
-/// Exit code when exec fails; nothing is served then, which the gateway sees at the socket.
+/// Exit code when exec fails; the gateway then sees that the socket is closed.
 const FAILED: u8 = 127;
 
 fn become_launcher(start: &Start) -> u8 {

@@ -37,7 +37,7 @@ pub(crate) fn reap(pidfd: &OwnedFd) -> io::Result<Reaped> {
     wait_for(libc::P_PIDFD, pidfd.as_raw_fd().cast_unsigned())
 }
 
-/// Makes sure that children stay until they are reaped, which this process may have been started not to want.
+/// Makes sure that children stay until they are reaped. A process that was started with SIGCHLD ignored would lose them at once.
 pub(crate) fn keep_children() -> io::Result<()> {
     // SAFETY: all-zero is a valid value of this plain structure, and means the default action without flags.
     let (default, mut now): (libc::sigaction, libc::sigaction) = unsafe { std::mem::zeroed() };
@@ -55,7 +55,7 @@ pub(crate) fn keep_children() -> io::Result<()> {
     Ok(())
 }
 
-/// Kills and reaps a child of which there is no descriptor. Its number is its own until it is reaped, which nobody else may do.
+/// Kills and reaps a child of which there is no descriptor. Its process id stays its own until it is reaped, so nobody else may reap it.
 pub(crate) fn end_child(pid: i32) -> io::Result<Reaped> {
     if !has_child(libc::P_PID, pid.cast_unsigned(), 0) {
         return Err(io::Error::from_raw_os_error(libc::ECHILD));
@@ -67,7 +67,7 @@ pub(crate) fn end_child(pid: i32) -> io::Result<Reaped> {
     wait_for(libc::P_PID, pid.cast_unsigned())
 }
 
-/// The children of the calling thread that are not reaped. Where there is no /proc none are found.
+/// The children of the calling thread that have not been reaped. Where there is no /proc, none are found.
 pub(crate) fn children_of_thread() -> Vec<i32> {
     if !has_child(libc::P_ALL, 0, libc::__WNOTHREAD) {
         return Vec::new();
@@ -79,7 +79,7 @@ pub(crate) fn children_of_thread() -> Vec<i32> {
         .collect()
 }
 
-/// Whether this process has such a child, or with `__WNOTHREAD` the calling thread.
+/// Whether this process has such a child; with `__WNOTHREAD`, whether the calling thread has.
 fn has_child(kind: libc::idtype_t, id: libc::id_t, whose: i32) -> bool {
     // SAFETY: all-zero is a valid value of this plain structure.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };

@@ -5,16 +5,16 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
-/// Looks before a file counts as open for writing: a child that another thread just made has our own descriptors until its exec, those of
-/// files that are being stored among them.
+/// How many looks must find a writer before a file counts as open for writing: a child that another thread just made has copies of the
+/// gateway's own descriptors until its exec, among them those of files that are being stored.
 const LOOKS: u32 = 5;
 /// `F_SETSIG` of fcntl(2), which libc does not name: the signal that tells of an attempt to write.
 const F_SETSIG: i32 = 10;
 /// Time between two looks.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Whether somebody holds this file, which is open for reading only, open for writing. Where the file system, or the owner of the
-/// file, does not let it be asked, nobody is known to.
+/// Whether somebody holds this file open for writing; `file` itself must be open for reading only. False where the file system or the
+/// file's owner does not allow the question.
 #[must_use]
 pub fn is_open_for_writing(file: &File) -> bool {
     for look in 0..LOOKS {
@@ -28,8 +28,8 @@ pub fn is_open_for_writing(file: &File) -> bool {
     true
 }
 
-/// A lease for readers is given only where nobody may write (fcntl(2)), and is given back at once. Whoever opens the file for writing in
-/// between makes the kernel send its holder a signal: one is chosen that is ignored unless somebody asks for it.
+/// The kernel grants a read lease only where nobody has the file open for writing (fcntl(2)); the lease is given back at once. If somebody
+/// opens the file for writing in between, the kernel sends the holder a signal, so one is chosen that is ignored by default.
 fn has_writer(file: &File) -> bool {
     let fd = file.as_raw_fd();
     // SAFETY: fcntl with F_SETSIG takes numbers only, and the descriptor is open as long as `file` is borrowed.

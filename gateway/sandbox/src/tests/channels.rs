@@ -1,4 +1,4 @@
-//! What plugins share with others whether anybody wants it or not: the page cache, futexes on pages of files, the host's figures.
+//! What plugins unavoidably share with other processes: the page cache, futexes on pages of files, the host's figures.
 //! Each test first shows that the channel is there without the sandbox.
 
 use std::fs::{self, File};
@@ -62,7 +62,7 @@ fn nobody_reads_past_the_page_cache() {
     }
 }
 
-/// Whether the first page of a file is in the page cache. Asking fetches it for the next question.
+/// Whether the first page of a file is in the page cache. Asking also brings the page into the cache, so the next answer is yes.
 fn is_cached(path: &Path) -> bool {
     let mut byte = [0];
     let file = File::open(path).unwrap();
@@ -120,7 +120,7 @@ const WAITER: &str = r#"
 #include <linux/futex.h>
 int main(void) { int *at = (int *)getauxval(AT_BASE); struct timespec t = {10, 0}; return syscall(SYS_futex, at, FUTEX_WAIT, *at, &t, 0, 0) != 0; }"#;
 
-/// Wakes who waits there, by any of the ways there are.
+/// Wakes those who wait there, in every possible way.
 const WAKER: &str = r#"
 #include <linux/futex.h>
 int main(void) { request(); int *at = (int *)getauxval(AT_BASE); int other; int ways[] = {FUTEX_WAKE, FUTEX_WAKE_BITSET, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP};
@@ -133,7 +133,7 @@ int main(void) { request(); int *at = (int *)getauxval(AT_BASE); int other; int 
 
 #[test]
 fn nobody_wakes_another_process_through_the_loaders_pages() {
-    // All who wait there are woken alike: one such test at a time, whichever user runs it.
+    // A wake reaches everybody who waits there, so only one such test may run at a time, whichever user runs it.
     let loader = fs::File::open("/lib64/ld-linux-x86-64.so.2").unwrap();
     loader.lock().unwrap();
     let build = tempfile::tempdir().unwrap();
@@ -220,7 +220,7 @@ fn what_the_host_installed_for_other_programs_is_not_seen() {
         "{}\n",
     );
     assert_eq!(text(&report), "0\n", "{report:?}");
-    // A package's own folder of that name is its own.
+    // A folder of that name in the package itself stays visible.
     let own = [
         (
             "main.py",

@@ -1,4 +1,4 @@
-//! The sandbox lets plugins of every kind do what they are for: read a line, compute, answer.
+//! The sandbox lets plugins of every kind do their work: read a line, compute, answer.
 
 use super::support::{
     Link, alone, children, descriptors, launchers_of, package, program, run, run_c, sandbox,

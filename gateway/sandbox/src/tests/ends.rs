@@ -38,7 +38,7 @@ fn an_abort_is_told_from_a_crash() {
     );
 }
 
-/// A handler of the plugin's own for the signal runs as anywhere, and what comes after it counts.
+/// A plugin's own handler for the signal runs as it does anywhere, and what the plugin does after it counts.
 #[test]
 fn an_abort_that_was_caught_is_none() {
     let caught = r#"#include <setjmp.h>
@@ -98,7 +98,7 @@ fn a_crash_of_pythons_is_a_crash_and_its_abort_an_abort() {
     }
 }
 
-/// Writes where nothing is, or holds more than its heap has room for.
+/// A program that writes to an unmapped address, or allocates more than its heap has room for.
 const JAVA: &str = r#"import java.lang.reflect.Field;
 import java.util.ArrayList;
 public class Main {

@@ -1,4 +1,4 @@
-//! Every system call by its number, with nothing in its arguments, from inside; and a stress tool as a plugin.
+//! Every system call by its number, made from inside with zeros as arguments; and a stress tool as a plugin.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use super::support::{
 use crate::filter::calls;
 use crate::{End, Entry, Report, Sandbox};
 
-/// Takes a number from its request, makes that call, and says what came of it.
+/// Takes a number from its request, makes that call, and prints the result.
 const TRY: &str = r#"int main(void) {
     request();
     long number = strtol(line, 0, 10);
@@ -24,10 +24,10 @@ const TRY: &str = r#"int main(void) {
 /// Beyond the highest number that this kernel knows, and below those of the x32 ABI.
 const NUMBERS: u32 = 600;
 
-/// Calls that wait may be ended by it; none needs as long.
+/// The deadline. It may end calls that wait; no other call needs this long.
 const TIME: Duration = Duration::from_millis(300);
 
-/// What must never do anything, whatever its arguments, and is named: each would reach out of the jail.
+/// Calls that must never have an effect, whatever their arguments, and must be named: each would reach out of the jail.
 const DEADLY: &str = "socket fork vfork execve kill ptrace mount umount2 pivot_root chroot setns unshare bpf \
     perf_event_open userfaultfd keyctl add_key request_key shmget semget msgget mq_open memfd_create memfd_secret modify_ldt \
     iopl ioperm init_module finit_module delete_module kexec_load reboot swapon acct syslog sethostname settimeofday \
@@ -35,12 +35,12 @@ const DEADLY: &str = "socket fork vfork execve kill ptrace mount umount2 pivot_r
     pidfd_getfd pidfd_send_signal process_vm_readv process_vm_writev kcmp move_mount open_tree fsopen fsmount creat mkdir \
     unlink rename link symlink truncate chmod chown utimes setxattr connect bind sendmsg recvmsg execveat seccomp";
 
-/// What must look as if the kernel did not have it.
+/// Calls that must fail as if the kernel did not have them.
 const ABSENT: &str =
     "clone3 openat2 io_uring_setup io_uring_enter io_uring_register splice tee vmsplice uselib";
 
-/// The kernel asks no filter about these (since Linux 6.14), and itself ends whoever calls them from elsewhere than the code that it
-/// put there for a probe.
+/// Calls that the kernel does not pass to a filter (since Linux 6.14). It ends a process that makes one from anywhere except the code that
+/// the kernel itself put there for a probe.
 const UNFILTERED: &str = "uretprobe uprobe";
 
 #[test]

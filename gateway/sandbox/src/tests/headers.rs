@@ -1,10 +1,10 @@
-//! Program headers are judged by what the kernel makes of them. Each attack is a compiled program with a few bytes exchanged.
+//! Program headers are judged by what the kernel makes of them. Each attack is a compiled program in which a few bytes are changed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use super::support::{Link, compile, package, run, sandbox, seal_bytes, text};
+use super::support::{Link, compile, package, run, sandbox, seal_bytes, text, works_as};
 use crate::{Error, Image};
 use sha2::{Digest as _, Sha256};
 
@@ -13,7 +13,7 @@ const PT_INTERP: u32 = 3;
 const PT_NOTE: u32 = 4;
 const PT_GNU_STACK: u32 = 0x6474_e551;
 
-/// Where [`runs_new_code`] writes when the stack is not meant: nothing is there in a program at a fixed address.
+/// Where [`runs_new_code`] writes when it does not use the stack; in a program at a fixed address nothing is there.
 const FREE_PLACE: u64 = 0x1000_0000;
 
 /// Writes code (`mov eax, 42; ret`) onto the stack, or to a fixed place, and runs it.
@@ -50,7 +50,7 @@ impl Program {
         self
     }
 
-    /// Exchanges the loader's name, which is padded with zeros.
+    /// Changes the loader's name, which is padded with zeros.
     fn name_loader(&mut self, path: &str) -> &mut Self {
         let header = self.header(PT_INTERP);
         let number = |at: usize| u64::from_le_bytes(self.bytes[at..at + 8].try_into().unwrap());
@@ -65,21 +65,10 @@ impl Program {
         let place = folder.path().join("program");
         fs::write(&place, &self.bytes).unwrap();
         fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
-        let mut child = Command::new(&place)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        use std::io::Write as _;
-        child.stdin.take().unwrap().write_all(b"{}\n").unwrap();
-        let status = child.wait().unwrap();
-        assert!(
-            status.success(),
-            "the attack does not work outside: {status}"
-        );
+        works_as(&mut Command::new(&place));
     }
 
-    /// Why it is refused. Where it is not, it is run, to show what comes of that.
+    /// Why it is refused. Where it is not refused, it is run, and the test fails with what it did.
     fn refusal(&self) -> String {
         let digest: [u8; 32] = Sha256::digest(&self.bytes).into();
         match Image::seal(&self.bytes, &digest) {
@@ -98,7 +87,7 @@ impl Program {
 fn no_stack_is_executable() {
     let source = runs_new_code("(unsigned char[16]){0}");
     for link in [Link::Static, Link::Dynamic] {
-        // Execute without write, which is what `-z execstack` does not write.
+        // 1 and 5 lack the write bit, which `-z execstack` sets.
         for flags in [1_u32, 5, 7] {
             let mut program = Program::of(&source, link);
             let header = program.header(PT_GNU_STACK);

@@ -1,4 +1,4 @@
-//! What honest programs try runs to its end: event loops, probes, small devices, shells. "Refused is not guilty."
+//! Honest programs run to their end, whatever harmless things they try: event loops, probes, small devices, shells. "Refused is not guilty."
 
 use super::support::{Link, package, run, run_c, run_ending, sandbox, script, text};
 use crate::plan::runtimes::Runtimes;
@@ -68,7 +68,7 @@ int main(void) {
     }
 }
 
-/// A pair passes no descriptor on, and reaches nobody else.
+/// A socket pair passes no descriptor on, and reaches no other process.
 #[test]
 fn a_pair_of_sockets_reaches_nobody() {
     let source = r#"
@@ -252,7 +252,7 @@ fn small_devices_are_there_and_nothing_else_can_be_written() {
     }
 }
 
-/// The path in memory may change between the look and the answer: what is given is `/dev/null` itself, whatever it is then.
+/// The path in memory may change between the look and the answer: the plugin gets `/dev/null` itself, whatever the path then says.
 #[test]
 fn a_path_exchanged_during_the_call_leads_to_no_file() {
     let source = r#"
@@ -273,7 +273,7 @@ int main(void) {
     fine(source);
 }
 
-/// H1: bash by the name of sh opens the terminal at its start.
+/// H1: bash, when it is called sh, opens the terminal at its start.
 #[test]
 fn a_shell_that_looks_for_its_terminal_goes_on() {
     let bash = std::path::Path::new("/bin/bash");

@@ -45,7 +45,7 @@ fn without_user_namespaces_landlock_and_the_filter_hold() {
 #[test]
 #[ignore = "started by the test above, in a place where no user namespace can be made"]
 fn poorer_place() {
-    // The kernel's own Landlock decides whether what is left is enough: 6 and later keep signals inside.
+    // Whether the remaining layers are enough depends on the kernel's version of Landlock: 6 and later keep signals inside.
     let poor = Settings {
         pretend: Pretend {
             landlock: Some(5),
@@ -92,7 +92,7 @@ fn poorer_place() {
     super::launcher::siblings_do_not_reach_each_other(&sandbox, folder.path());
 }
 
-/// What namespaces would hide, Landlock and the filter still close.
+/// Without namespaces, Landlock and the filter still close what namespaces would hide.
 fn nothing_of_the_host_is_open(sandbox: &Sandbox<Permit>, folder: &std::path::Path) {
     let peek = r#"int main(void) { request(); return open("/etc/passwd", O_RDONLY) < 0; }"#;
     for link in [Link::Static, Link::Dynamic] {
@@ -131,7 +131,7 @@ fn without_the_right_to_kill() {
 #[test]
 fn a_container_roots_capabilities_are_enough_where_landlock_is() {
     if is_root() {
-        // What container engines leave to root, which is everything that changes user but nothing that makes namespaces.
+        // The capabilities that container engines leave to root: those that change users, but none that makes namespaces.
         let kept = "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap";
         let words = ["setpriv", "--bounding-set", kept];
         let name = "host::a_container_roots_capabilities_are_enough_where_landlock_is";
@@ -147,7 +147,7 @@ fn as_a_containers_root() {
         },
         ..Settings::default()
     };
-    // Static programs open no file at all; what is left to refuse all is the network.
+    // Static programs open no file at all, so of all classes they lack only an answer to the network.
     let error = Sandbox::<Permit>::open(without).unwrap_err();
     assert!(error.to_string().contains("CAP_SYS_ADMIN"), "{error}");
     let report = run_c(

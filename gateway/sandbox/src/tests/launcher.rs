@@ -1,4 +1,4 @@
-//! The launcher: it dies and is replaced, its plugins cannot reach each other or it, and what it needs is not left to them.
+//! The launcher: one that dies is replaced, plugins can reach neither each other nor their launcher, and they do not inherit what it needs.
 
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -41,7 +41,7 @@ fn calls_in_flight_end_with_their_launcher() {
                 .map(|_| scope.spawn(|| try_run(&sandbox, &never, folder.path())))
                 .collect();
             wait_for(|| children_of(std::process::id()), |found| found.len() == 3);
-            // Calls that came at once may have had one each.
+            // Calls that came at the same time may each have got a launcher of their own.
             launchers_of(std::process::id()).into_iter().for_each(kill);
             for call in calls {
                 let ended = call.join().unwrap();
@@ -84,7 +84,7 @@ fn kill(pid: u32) {
     assert!(status.unwrap().success());
 }
 
-/// Signals the process whose number comes in, by the one call that every plugin has for signals.
+/// Signals the process whose id is in the request, by the one signalling call that every plugin may make.
 const SIGNAL: &str = "int main(void) { request(); int v = atoi(line); return syscall(SYS_tgkill, v, v, SIGKILL) != 0; }";
 
 /// Two plugins of one launcher, of one user and in sight of each other. Called where there is no pid namespace.
@@ -166,7 +166,7 @@ fn a_package_that_was_replaced_is_let_go() {
     });
 }
 
-/// What comes down from maker to child, but for limits: descriptors, signals ignored, blocked and pending, the file mask, timers,
+/// Everything that a child inherits, except limits: descriptors, ignored, blocked and pending signals, the file mask, timers,
 /// session, group and privileges.
 const INHERITED: &str = r#"int main(void) {
     request();
@@ -234,7 +234,8 @@ fn a_stopped_launcher_holds_no_call_past_its_deadline() {
     alone(name, stopped_launcher);
 }
 
-/// Somebody of the same user stops the launcher: the call at its deadline, the next one, and the launcher that goes on.
+/// Another process of the same user stops the launcher. The call ends at its deadline, the next call works, and so does the launcher once it
+/// goes on.
 fn stopped_launcher() {
     let sandbox = sandbox();
     let folder = package(&[]);
@@ -262,7 +263,7 @@ fn stopped_launcher() {
             let next = try_run_within(&sandbox, &echo, folder.path(), time * 4).unwrap();
             assert_eq!(next.end, End::Answered);
         }
-        // Its plugins are as well as before.
+        // Its plugins run as before.
         assert_eq!(neighbour.join().unwrap().end, End::Answered);
         assert!(is_alive(stopped[0]));
         signal("CONT", stopped[0]);

@@ -84,7 +84,7 @@ fn memory_is_bounded_and_its_lack_is_told() {
                 limits,
             )
         };
-        // A group counts what is used and tells; without one the allocation fails.
+        // A group counts the memory that is used, and reports a kill; without one the allocation fails.
         let lack = if grouped {
             End::MemoryLimit
         } else {
@@ -101,7 +101,7 @@ fn memory_is_bounded_and_its_lack_is_told() {
     }
 }
 
-/// Whether this host lets the gateway make control groups; says so when not, as tests then prove less.
+/// Whether this host lets the gateway make control groups. Where not, it prints so, since the tests then prove less.
 fn has_groups() -> bool {
     let rows = examine(&Settings::default()).unwrap();
     let row = rows.iter().find(|row| row.layer == Layer::Cgroup).unwrap();
@@ -206,7 +206,7 @@ int main(void) {
 #[test]
 fn one_line_and_no_more() {
     let crash = End::Signalled(libc::SIGSEGV);
-    // Each in one write: whether a second one comes before the end of an answer's grace is the scheduler's to say.
+    // Each in one write, because the scheduler decides whether a second write comes within the grace after an answer.
     let cases = [
         (r#"answer("one\ntwo\n");"#, End::ExtraOutput),
         (r#"answer("one\nt");"#, End::ExtraOutput),
@@ -405,7 +405,7 @@ fn files_cannot_grow_and_cores_are_not_written() {
     assert_eq!(text(&run_c(&sandbox(), source, Link::Static)), "0\n");
 }
 
-/// The host's core pattern, put back when this is dropped. One test at a time has it.
+/// Holds the host's core pattern for one test at a time, and puts it back when it is dropped.
 struct CorePattern {
     before: String,
     _lock: nix::fcntl::Flock<std::fs::File>,
@@ -431,7 +431,7 @@ impl Drop for CorePattern {
     }
 }
 
-/// A crash must not start what the host runs for crashes: it runs as root, outside of everything.
+/// A crash must not start the host's crash handler, which runs as root and outside every sandbox.
 #[test]
 fn a_crash_starts_no_handler_of_the_hosts() {
     let name = "limits::a_crash_starts_no_handler_of_the_hosts";
@@ -446,7 +446,7 @@ fn crash_under_a_handler() {
     std::fs::write(&handler, words).unwrap();
     std::fs::set_permissions(&handler, std::fs::Permissions::from_mode(0o755)).unwrap();
     let sandbox = sandbox();
-    // Names of our own, as other crashes on this host come to the handler too.
+    // Names of this test's own, because the handler also gets other crashes on this host.
     let own = std::process::id();
     let crash = |name: &str| {
         format!(
@@ -485,7 +485,7 @@ fn crash_under_a_handler() {
     assert_eq!(told("in"), 0, "the handler ran for a plugin");
 }
 
-/// A host's limit that is stricter than ours stays, and is no reason to start nothing.
+/// A limit of the host that is stricter than the sandbox's stays, and plugins are still started.
 #[test]
 fn stricter_limits_of_the_hosts_are_kept() {
     let words = [
@@ -500,7 +500,7 @@ fn stricter_limits_of_the_hosts_are_kept() {
     super::support::alone_under(&words, name, || {
         let source = r#"int main(void) { request(); struct rlimit c, s; getrlimit(RLIMIT_CORE, &c); getrlimit(RLIMIT_SIGPENDING, &s); printf("%ld %ld\n", (long)c.rlim_max, (long)s.rlim_max); }"#;
         let seen = text(&run_c(&sandbox(), source, Link::Static));
-        // Root may raise what its launcher was given, where it has the capability.
+        // Root may raise the limit that its launcher was given, where it has the capability.
         assert!(["1 9\n", "0 9\n"].contains(&seen.as_str()), "{seen}");
     });
 }

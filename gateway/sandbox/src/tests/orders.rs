@@ -1,4 +1,4 @@
-//! Orders to a launcher: the longest legal one works, a longer one is refused in words, and a bad one ends nobody else's call.
+//! Orders to a launcher: the longest allowed one works, a longer one is refused in words, and a bad one ends no other call.
 
 use std::ffi::CString;
 use std::os::fd::AsFd;
@@ -12,7 +12,7 @@ use super::support::{
 };
 use crate::{End, Error, Limits, Sandbox};
 
-/// The contract's bound (section 4), written out so that a changed constant shows here.
+/// The contract's bound (section 4), written out so that a change of the constant fails here.
 const ARGUMENTS: usize = 256;
 const ARGUMENT_BYTES: usize = 4096;
 
@@ -73,8 +73,8 @@ fn an_order_beyond_the_bound_is_refused_in_words_and_ends_nobody() {
     });
 }
 
-/// What an exec takes of memory before it is one is charged to the plugin's group, and the launcher's memory is still the plugin's then: lack
-/// of it must not end both.
+/// Memory that is used before the exec has happened is charged to the plugin's group, while the child still shares the launcher's memory. Lack of
+/// memory must not end both.
 #[test]
 fn the_longest_order_with_the_least_memory_ends_nobody() {
     let name = "orders::the_longest_order_with_the_least_memory_ends_nobody";
@@ -115,7 +115,7 @@ fn beside_another(sandbox: &Sandbox<Permit>, attack: impl FnOnce(&std::path::Pat
     });
 }
 
-/// What the plan lets by, as if it had no bound: the launcher itself answers.
+/// An order that the plan would let through if it had no bound: the launcher itself refuses it.
 #[test]
 fn a_launcher_answers_a_bad_order_and_serves_on() {
     let (host, launcher) = launcher();

@@ -1,4 +1,4 @@
-//! What could go wrong between gateway, launcher and plugin at an unlucky moment, each brought about on purpose.
+//! What can go wrong between gateway, launcher and plugin at an unlucky moment; each moment is brought about on purpose.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -29,7 +29,7 @@ use crate::sys::spawn::Child;
 use crate::sys::wait::{self, Death};
 use crate::{End, Entry, Image, Limits, Settings};
 
-/// Sixty threads that ask for harmless files without end, each question of which is a report to the gateway.
+/// Sixty threads that open harmless files without end; each attempt is a report to the gateway.
 const FLOOD: &str = r#"
 static void *ask(void *at) { for (;;) open("/proc/self/status", O_RDONLY); }
 int main(void) {
@@ -167,16 +167,16 @@ fn no_plugin_is_lost_where_descriptors_run_out() {
     alone(name, out_of_descriptors);
 }
 
-/// There is a descriptor for everything but the new plugin's own.
+/// The process has descriptor numbers left for everything except the new plugin's own.
 fn out_of_descriptors() {
     let (host, launcher) = launcher();
     let image = endless();
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    // So that the socket for replies is there.
+    // So that the socket for replies exists already.
     let first = start(&launcher, &host, &image).unwrap();
     end(&launcher, &first);
     let mut failed = 0;
-    // One is for what the plugin reads from.
+    // One number is for the plugin's standard input.
     for more in 1..32 {
         let free = std::fs::File::open("/dev/null").unwrap().as_raw_fd();
         let most = u64::try_from(free).unwrap() + more;
@@ -205,7 +205,7 @@ fn no_plugin_is_lost_with_its_launcher() {
     alone(name, lost_with_its_launcher);
 }
 
-/// The launcher ends while its child has not yet asked to die with anybody.
+/// The launcher ends before its child has set its death signal.
 fn lost_with_its_launcher() {
     let (host, launcher) = launcher();
     let image = endless();
@@ -227,13 +227,13 @@ fn lost_with_its_launcher() {
         assert!(matches!(ended, Err(Error::LauncherGone)), "{ended:?}");
     });
     assert!(launchers_of(std::process::id()).is_empty());
-    // That one is its run's to reap, as ever.
+    // This plugin was handed over, so its run must reap it.
     let reaped = launcher.reap(&known).unwrap();
     assert_eq!(reaped.end, Death::Signalled(libc::SIGKILL));
     assert!(children().is_empty(), "{:?}", children());
 }
 
-/// A pipe that takes nothing more: whoever writes to it waits until something is read.
+/// A full pipe: a writer waits until something is read.
 fn full_pipe() -> (OwnedFd, OwnedFd) {
     let (read, write) = rustix::pipe::pipe().unwrap();
     let nonblocking = |on| {
@@ -293,7 +293,7 @@ fn born_elsewhere() {
     assert_eq!(born.trim(), started.unwrap().pid.to_string());
 }
 
-/// A plugin's standing among processes: scheduling policy, nice value, and how its memory is laid out.
+/// Prints a plugin's scheduling policy, its nice value, and how its memory is laid out.
 const STANDING: &str = r#"int main(void) {
     request();
     int policy = syscall(SYS_sched_getscheduler, 0);

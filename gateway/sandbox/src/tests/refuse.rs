@@ -38,7 +38,7 @@ fn held_inside(act: &Act, link: Link) {
     }
 }
 
-/// That the call stands among what was refused.
+/// Asserts that the call is among the refused ones.
 fn named(report: &Report, call: &str, detail: &str) {
     let asked = crate::Denial {
         call: call.to_owned(),
@@ -163,7 +163,7 @@ fn memory_that_no_limit_counts() {
 
 #[test]
 fn huge_pages_of_the_hosts() {
-    // Outside, the kernel says whether there are any; inside, nobody asks it.
+    // Outside, the kernel answers whether there are any; inside, the call does not reach the kernel.
     let source = "int main(void) { request(); void *at = mmap(0, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0); return at == MAP_FAILED && errno == EACCES ? 7 : 0; }";
     works_outside(source, Link::Static);
     for link in [Link::Static, Link::Dynamic] {

@@ -266,7 +266,7 @@ fn asking_who_the_user_is_is_no_attack_but_a_socket_is() {
     }
 }
 
-/// As BusyBox does, it is the program that it was called by.
+/// Like BusyBox, it acts as the program whose name it is called by.
 const MULTI_CALL: &str = r#"int main(int count, char **words) {
     char *slash = strrchr(words[0], '/'), *name = slash ? slash + 1 : words[0];
     if (strcmp(name, "sh")) { fprintf(stderr, "%s: applet not found\n", name); return 127; }

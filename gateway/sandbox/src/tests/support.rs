@@ -1,9 +1,10 @@
 //! What the sandbox's tests share: compiling hostile programs, running jobs, counting what is left behind.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -214,7 +215,7 @@ pub(crate) fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// Children of this process that are not reaped, but for launchers, by command name.
+/// The command names of this process's children that have not been reaped, launchers left out.
 pub(crate) fn children() -> Vec<String> {
     let all = processes_of(std::process::id()).into_iter();
     let mut names: Vec<String> = all.map(|(_, name)| name).collect();
@@ -229,7 +230,7 @@ pub(crate) fn launchers_of(parent: u32) -> Vec<u32> {
     all.into_iter().map(|(pid, _)| pid).collect()
 }
 
-/// What a launcher, and a child of its that is not past exec, calls itself.
+/// The command name of a launcher, and of its child before exec.
 const LAUNCHER: &str = "plugin-launcher";
 
 /// The children of a process that are not reaped, with their command names.
@@ -261,16 +262,19 @@ pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
 }
 
-/// Shows that an attack works without the sandbox: the program runs as an ordinary child and exits with 0.
+/// Shows that an attack works without the sandbox, where its program is an ordinary child.
 pub(crate) fn works_outside(source: &str, link: Link) {
     let folder = tempfile::tempdir().unwrap();
-    let program = compile(folder.path(), source, link);
-    let mut child = Command::new(program)
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
+    works_as(&mut Command::new(compile(folder.path(), source, link)));
+}
+
+/// Shows that an attack works as this command: it is given a request and exits with 0.
+pub(crate) fn works_as(command: &mut Command) {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    use std::io::Write;
     child.stdin.take().unwrap().write_all(b"{}\n").unwrap();
     let status = child.wait().unwrap();
     assert!(
@@ -285,13 +289,13 @@ pub(crate) const PREFIX: &str = "tests::";
 /// Set in a process that runs one test and no other.
 const ALONE: &str = "SANDBOX_TEST_ALONE";
 
-/// Runs `body` in a process of its own, so that what it counts there is not the doing of other tests.
+/// Runs `body` in a process of its own, so that it does not count what other tests do.
 /// `test` is the calling test's name without [`PREFIX`].
 pub(crate) fn alone(test: &str, body: fn()) {
     alone_under(&["env"], test, body);
 }
 
-/// As [`alone`], started by these words, which run what follows them.
+/// As [`alone`], in a process that these words start; they run the command that follows them.
 pub(crate) fn alone_under(words: &[&str], test: &str, body: fn()) {
     if std::env::var_os(ALONE).is_some() {
         return body();
@@ -311,7 +315,7 @@ pub(crate) fn alone_under(words: &[&str], test: &str, body: fn()) {
     );
 }
 
-/// The user that nobody is.
+/// The id of the user `nobody`.
 const NOBODY: &str = "65534";
 
 /// Copies this test program to where every user can run it.
@@ -323,7 +327,7 @@ pub(crate) fn public_copy() -> (TempDir, PathBuf) {
     (folder, copy)
 }
 
-/// Runs every other test of the sandbox as a user without privileges. Does nothing when this is such a user already.
+/// Runs every other test of the sandbox as a user without privileges. It does nothing when this process already runs as one.
 pub(crate) fn again_as_an_ordinary_user() {
     if !is_root() {
         return;
@@ -333,7 +337,7 @@ pub(crate) fn again_as_an_ordinary_user() {
         .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"])
         .arg(&copy)
         .args([PREFIX, "--skip", "again_as_an_ordinary_user"])
-        // What only root can do is skipped here, as it was done already.
+        // Tests that only root can run are skipped here; root has already run them.
         .env_remove("REQUIRE_ALL")
         .current_dir("/")
         .output()
@@ -380,7 +384,7 @@ pub(crate) fn wait_for<T: std::fmt::Debug>(ask: impl Fn() -> T, wanted: impl Fn(
     }
 }
 
-/// Whether a process is there and no zombie.
+/// Whether a process exists and is not a zombie.
 pub(crate) fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ")

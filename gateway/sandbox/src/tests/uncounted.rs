@@ -1,47 +1,41 @@
-//! Without a control group no limit of the kernel's counts all memory: the supervisor looks at it. Each way around the limit on
-//! data is first shown to work outside under that limit.
+//! Without a control group no limit of the kernel counts all memory, so the supervisor looks at a plugin's memory itself. Each way
+//! around the limit on data is first shown to work outside under that limit.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use super::support::{Link, Permit, compile, limits, package, program, run_within, text};
+use super::support::{Link, Permit, compile, limits, package, program, run_within, text, works_as};
 use crate::{End, Pretend, Sandbox, Settings};
 
 const MEMORY_BYTES: u64 = 128 << 20;
 
-/// What a plugin may use more than its limit before it is looked at, measured with room to spare: a page is touched in some 0.2 µs.
+/// How much more than its limit a plugin can use before it is looked at, measured with room to spare: a page is touched in some 0.2 µs.
 const BEYOND_BYTES: u64 = 192 << 20;
 
-/// Touches `bytes` at `at` and says how far it got.
+/// Writes to each page of `bytes` bytes at `at`.
 const TOUCH: &str = r#"
 static void touch(volatile char *at, unsigned long bytes) { for (unsigned long i = 0; i < bytes; i += 4096) at[i] = 1; }
-static void see(volatile char *at, unsigned long bytes) { for (unsigned long i = 0; i < bytes; i += 4096) (void)at[i]; }
 "#;
 
-/// Grows a page of the main stack, which is no data to the kernel, wherever it then is.
+/// Grows a page of the main stack, which the kernel does not count as data wherever it is moved.
 const GROWN_STACK: &str = r#"int main(void) { request(); char block[65536]; char *page = (char *)(((long)block + 8191) & ~4095L); *page = 1;
   unsigned long size = 1UL << 30; char *at = mremap(page, 4096, size, MREMAP_MAYMOVE);
   if (at == MAP_FAILED) return 9; touch(at, size); answer("works\n"); return 0; }"#;
 
-/// Fills the address space, and then makes memory writable: mprotect(2) asks about data only where there is room for as much again.
-const FULL_SPACE: &str = r#"int main(void) { request(); char *largest = 0; unsigned long size = 0;
-  for (unsigned long part = 1UL << 46; part >= 4096; ) {
+/// Fills the address space, and then makes memory writable: mprotect(2) checks the limit on data only where there is room for as much again.
+/// The memory is in huge pages where `advice` asks for them, which are filled some four times as fast.
+fn full_space(advice: &str) -> String {
+    format!(
+        r#"int main(void) {{ request(); char *largest = 0; unsigned long size = 0;
+  for (unsigned long part = 1UL << 46; part >= 4096; ) {{
     char *at = mmap(0, part, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED) { part /= 2; continue; }
-    if (!largest) { largest = at; size = part; } }
+    if (at == MAP_FAILED) {{ part /= 2; continue; }}
+    if (!largest) {{ largest = at; size = part; }} }}
   if (size > 1UL << 30) size = 1UL << 30;
   if (size < 300UL << 20 || mprotect(largest, size, PROT_READ | PROT_WRITE)) return 9;
-  touch(largest, size); answer("works\n"); return 0; }"#;
-
-/// The same in huge pages, which are filled some four times as fast.
-const HUGE_PAGES: &str = r#"int main(void) { request(); char *largest = 0; unsigned long size = 0;
-  for (unsigned long part = 1UL << 46; part >= 4096; ) {
-    char *at = mmap(0, part, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED) { part /= 2; continue; }
-    if (!largest) { largest = at; size = part; } }
-  if (size > 1UL << 30) size = 1UL << 30;
-  if (size < 300UL << 20 || mprotect(largest, size, PROT_READ | PROT_WRITE)) return 9;
-  madvise(largest, size, MADV_HUGEPAGE); touch(largest, size); answer("works\n"); return 0; }"#;
+  {advice} touch(largest, size); answer("works\n"); return 0; }}"#
+    )
+}
 
 fn without_groups() -> Sandbox<Permit> {
     let pretend = Pretend {
@@ -64,28 +58,18 @@ fn works_under_limits(source: &str) {
         MEMORY_BYTES >> 10,
         (MEMORY_BYTES + (8 << 30)) >> 10
     );
-    let mut child = Command::new("sh")
-        .args(["-c", &limits])
-        .arg(program)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    use std::io::Write as _;
-    child.stdin.take().unwrap().write_all(b"{}\n").unwrap();
-    let status = child.wait().unwrap();
-    assert!(
-        status.success(),
-        "the attack does not work outside: {status}"
-    );
+    works_as(Command::new("sh").args(["-c", &limits]).arg(program));
 }
 
 #[test]
 fn memory_that_the_data_limit_does_not_count_is_looked_at() {
     for (name, attack) in [
-        ("full space", FULL_SPACE),
-        ("huge pages", HUGE_PAGES),
-        ("grown stack", GROWN_STACK),
+        ("full space", full_space("")),
+        (
+            "huge pages",
+            full_space("madvise(largest, size, MADV_HUGEPAGE);"),
+        ),
+        ("grown stack", GROWN_STACK.to_owned()),
     ] {
         let source = format!("{TOUCH}{attack}");
         works_under_limits(&source);

@@ -1,8 +1,8 @@
-//! Looks at a running plugin's memory where no control group counts it. It only reads the kernel's figures; the watcher ends who uses
-//! too much.
+//! Looks at a running plugin's memory where no control group counts it. It only reads the kernel's figures; the watcher ends a plugin that
+//! uses too much.
 //!
-//! The limit on data cannot do that alone. The kernel does not count a stack's mapping as data, wherever mremap(2) takes it, and mprotect(2)
-//! asks about data only where the address space has room for as much again (`mprotect_fixup` of mm/mprotect.c).
+//! The limit on data alone is not enough. The kernel does not count a stack's mapping as data, wherever mremap(2) moves it, and mprotect(2)
+//! checks the limit on data only where the address space has room for as much again (`mprotect_fixup` of mm/mprotect.c).
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -15,7 +15,8 @@ const INTERVAL: Duration = Duration::from_millis(5);
 /// More than the kernel writes about a process (proc_pid_status(5)), in bytes.
 const STATUS_BYTES: usize = 4096;
 
-/// What a plugin takes from the host and no other can have meanwhile. Pages of files are not among it: the kernel takes them back.
+/// The memory that a plugin takes from the host and that nobody else can have meanwhile. Pages of files are not counted: the kernel can take
+/// them back.
 const COUNTED: [&str; 4] = ["RssAnon:", "RssShmem:", "VmPTE:", "VmSwap:"];
 
 /// The watch over one plugin's memory.
@@ -43,7 +44,7 @@ impl Look {
         self.next.saturating_duration_since(now)
     }
 
-    /// Looks, if it is time to, whether the plugin uses more than its limit.
+    /// Whether the plugin uses more than its limit. It looks only if it is time to.
     pub(crate) fn finds_too_much(&mut self, now: Instant) -> bool {
         if now < self.next {
             return false;
@@ -53,7 +54,7 @@ impl Look {
             .is_some_and(|used| used > self.limit_bytes)
     }
 
-    /// What the plugin uses; `None` where there is no /proc to tell it.
+    /// How much the plugin uses; `None` where there is no /proc.
     fn used_bytes(&mut self) -> Option<u64> {
         if self.status.is_none() {
             self.status = File::open(format!("/proc/{}/status", self.pid)).ok();

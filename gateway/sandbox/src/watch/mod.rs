@@ -1,4 +1,4 @@
-//! One run from its start to its end: the pipes, the clock, and what is made of how it went. It never reads what an answer means.
+//! One run from its start to its end: the pipes, the clock, and the judgement of how it ended. It never reads what an answer means.
 
 mod memory;
 pub(crate) mod run;

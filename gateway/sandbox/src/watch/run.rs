@@ -23,7 +23,7 @@ use crate::watch::watching::{Seen, Started, watch};
 /// Stack in bytes of a thread that waits for a late launcher.
 const LATE_STACK_BYTES: usize = 256 * 1024;
 
-/// Starts the planned job and watches it to its end, which comes no later than its deadline, whatever a launcher does.
+/// Starts the planned job and watches it to its end. It ends by its deadline, whatever a launcher does.
 ///
 /// # Errors
 /// When the gateway or the host fails; no process is left then.
@@ -70,7 +70,7 @@ pub(crate) fn run(
         asks_for_terminal: plan.asks_for_terminal,
     };
     let run = Arc::new(Run::new(child, asker, job.when_refused));
-    // Where there is a group, the kernel counts.
+    // Where there is a control group, the kernel counts memory.
     let look = group
         .is_none()
         .then(|| Look::new(run.child.pid, plan.caps.memory_bytes));
@@ -91,13 +91,13 @@ pub(crate) fn run(
     )
 }
 
-/// What a plugin has that may still come.
+/// What belongs to a plugin that may still be started.
 type Held = (Late, Turn, Option<Loan>, Option<cgroup::Loan>);
 
-/// Waits elsewhere for a plugin that may still come, to end it. It has its user id and control group until then.
+/// Waits, in a thread of its own, for a plugin that may still be started, and ends it. Its user id and control group stay its own until then.
 fn settle(held: Held) {
     let (give, given) = mpsc::sync_channel::<Held>(1);
-    // As many at once as there are calls, and for one launcher only those that had asked it before the first of them gave up.
+    // There are at most as many such threads as calls, and for one launcher only those of the calls that asked before the first gave up.
     let thread = std::thread::Builder::new()
         .name("plugin-late".to_owned())
         .stack_size(LATE_STACK_BYTES)
@@ -107,7 +107,7 @@ fn settle(held: Held) {
             let told = give.send(held);
             debug_assert!(told.is_ok(), "the thread waits for it");
         }
-        // Late is better than a plugin that nobody ends.
+        // Without a thread the caller waits here: a late answer is better than a plugin that nobody ends.
         Err(_) => settled(held),
     }
 }
@@ -118,7 +118,7 @@ fn settled((late, turn, loan, group): Held) {
     drop((loan, group));
 }
 
-/// What is seen of a plugin that was not started in its time.
+/// The result for a plugin that could not be started in time.
 fn never_started(since: Instant) -> Seen {
     Seen {
         end: End::NeverStarted,

@@ -1,4 +1,4 @@
-//! The pipes between gateway and plugin: feeding the request without ever blocking, taking answer and error text with bounds.
+//! The pipes between gateway and plugin: the request is written without ever blocking, and answer and error text are read within bounds.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -31,8 +31,8 @@ fn non_blocking(fd: &OwnedFd) -> Result<(), Error> {
 
 /// The request on its way into the plugin.
 ///
-/// The gateway keeps the read end too until all is written. So a plugin that closes its input can never raise `SIGPIPE`
-/// here, whatever the host does about that signal.
+/// The gateway also keeps the read end until everything is written. So a plugin that closes its input can never raise `SIGPIPE`
+/// in the gateway, whatever the host does about that signal.
 #[derive(Debug)]
 pub(crate) struct Feed<'a> {
     ends: Option<(OwnedFd, OwnedFd)>,
@@ -59,7 +59,7 @@ impl<'a> Feed<'a> {
             .during("hand a pipe over")
     }
 
-    /// Our end, while there is something left to write.
+    /// The gateway's end, while there is something left to write.
     pub(crate) fn pending(&self) -> Option<BorrowedFd<'_>> {
         self.ends.as_ref().map(|(_, write)| write.as_fd())
     }
@@ -94,7 +94,7 @@ pub(crate) struct Outlet {
 /// What one read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// So many bytes, now at the end of the buffer.
+    /// This many bytes, now at the end of the buffer.
     Bytes(usize),
     /// Nothing for now.
     Nothing,
@@ -110,12 +110,12 @@ impl Outlet {
         Ok((Self { read: Some(read) }, write))
     }
 
-    /// Our end, until the end was seen.
+    /// The gateway's end, until the end of the stream was seen.
     pub(crate) fn pending(&self) -> Option<BorrowedFd<'_>> {
         self.read.as_ref().map(AsFd::as_fd)
     }
 
-    /// Reads once, to the end of `bytes`. The space made for that grows with what was read before, so that a short answer
+    /// Reads once, and appends to `bytes`. The space for one read grows with what was read before, so that a short answer
     /// costs little memory and a long one few reads.
     pub(crate) fn read(&mut self, bytes: &mut Vec<u8>) -> Result<Progress, Error> {
         let Some(read) = &self.read else {

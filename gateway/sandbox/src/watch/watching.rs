@@ -48,12 +48,12 @@ pub(crate) struct Started<'a> {
     pub(crate) stderr: Outlet,
     /// The control group that the plugin is in.
     pub(crate) group: Option<cgroup::Loan>,
-    /// Who looks at its memory where it is in none.
+    /// The watch over its memory, where it is in no group.
     pub(crate) look: Option<Look>,
     pub(crate) since: Instant,
 }
 
-/// What watching came to.
+/// What was seen of a plugin until it was gone.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) end: End,
@@ -123,7 +123,7 @@ pub(crate) fn watch<'a>(started: Started<'a>, job: &'a Job<'a>) -> Result<Seen, 
         cause: None,
     };
     let watched = watch.until_over();
-    // Whatever happened, the process is ended and taken off the table before anything is answered.
+    // Whatever happened, the process is killed and reaped before this returns.
     let pidfd = &watch.started.run.child.pidfd;
     let killed = wait::kill(pidfd).during("kill a plugin");
     if let Some(reports) = watch.started.launcher.reports() {
@@ -137,7 +137,7 @@ pub(crate) fn watch<'a>(started: Started<'a>, job: &'a Job<'a>) -> Result<Seen, 
     drained?;
     let launcher = watch.started.launcher;
     let seen = watch.finish(&reaped);
-    // The kernel ends plugins together with their launcher; that is nothing the plugin did.
+    // The kernel ends plugins together with their launcher; that is not the plugin's doing.
     if seen.end == End::Signalled(libc::SIGKILL) && launcher.is_gone() {
         return Err(Error::LauncherGone);
     }
@@ -333,7 +333,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Notes why the plugin is ended. The first cause stands, except that an answer is undone by what follows it.
+    /// Notes why the plugin is ended. The first cause stands, except that what follows an answer replaces it.
     fn end(&mut self, cause: Cause) {
         if matches!(self.cause, None | Some(Cause::Answered)) {
             self.cause = Some(cause);
@@ -343,7 +343,7 @@ impl Watch<'_> {
     /// Takes what is still in the pipes of a process that is gone.
     fn drain(&mut self) -> Result<(), Error> {
         while let Progress::Bytes(count) = self.started.stdout.read(&mut self.answer)? {
-            // A pipe holds little, but what was too large already need not grow.
+            // A pipe holds little, but an answer that is already too large need not grow.
             if self.cause.is_none() || self.cause == Some(Cause::Answered) {
                 self.take_output(count);
             } else {
@@ -368,7 +368,7 @@ impl Watch<'_> {
             answer.clear();
         }
         let group = self.started.group.as_ref();
-        // The group counts more kinds of memory, but a page here and there late or not at all.
+        // The group counts more kinds of memory, but may count a few pages late or not at all.
         let counted = group.and_then(cgroup::Loan::peak_bytes).unwrap_or(0);
         let usage = Usage {
             wall: self.started.since.elapsed(),
@@ -386,7 +386,7 @@ impl Watch<'_> {
     }
 
     fn verdict(&self, reaped: &Reaped) -> End {
-        // It undoes an answer that came before it, and is the reason for any end that came after.
+        // A hostile call undoes an answer that came before it, and is the reason for any end that came after it.
         if let Some(end) = self.started.run.end() {
             return end;
         }
@@ -402,7 +402,7 @@ impl Watch<'_> {
         }
     }
 
-    /// How a plugin ended that we did not end.
+    /// How a plugin ended that the gateway did not end.
     fn own_end(&self, reaped: &Reaped) -> End {
         match reaped.end {
             Death::Signalled(libc::SIGSYS) => End::Violation(unreported()),
@@ -413,7 +413,7 @@ impl Watch<'_> {
                 End::CpuLimit
             }
             Death::Signalled(libc::SIGKILL) if self.out_of_memory() => End::MemoryLimit,
-            // How libraries end process number 1, which does not end by the signal of an abort: by an instruction that it may not
+            // SIGABRT does not end process number 1, so libraries go on to end it in other ways: by an instruction that it may not
             // execute (glibc, musl), an undefined one (V8), or a breakpoint.
             Death::Signalled(libc::SIGSEGV | libc::SIGILL | libc::SIGTRAP)
                 if self.started.run.aborted() =>
@@ -451,7 +451,7 @@ fn processors() -> u32 {
     })
 }
 
-/// The filter kills without a report only for foreign ABIs, or where reports are not to be had.
+/// The denial for a kill without a report, which the filter makes only for foreign ABIs or where reports are not available.
 fn unreported() -> Denial {
     Denial {
         call: "forbidden system call".to_owned(),

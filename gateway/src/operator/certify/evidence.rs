@@ -24,7 +24,7 @@ use validator::{self, CheckedManifest};
 /// Everything that was seen.
 #[derive(Debug)]
 pub(super) struct Evidence {
-    /// Whether refused calls are let pass.
+    /// Whether the plugin may pass although some of its system calls were refused.
     pub(super) tolerates_denied: bool,
     pub(super) report: ValidationReport,
     /// The manifest as it stands, null where it is no JSON.
@@ -33,7 +33,7 @@ pub(super) struct Evidence {
     /// The package's digest after all calls; a different one means that something wrote to it.
     pub(super) digest_after: PackageDigest,
     pub(super) manifest: Option<CheckedManifest>,
-    /// Signatures that must not be good, and whether each was refused.
+    /// Bad signatures by name, and whether each was refused.
     pub(super) signatures: Vec<(&'static str, bool)>,
     /// Whether the correctly signed package was enabled, or why it was refused.
     pub(super) installed: Result<(), String>,
@@ -41,7 +41,7 @@ pub(super) struct Evidence {
     pub(super) layers: Result<Vec<Layer>, String>,
     /// The payload that was given and those of the author's tests; without any, one made for each declared input.
     pub(super) samples: Vec<Seen>,
-    /// The same payload again, in requests of other names and times.
+    /// The same payload again, in requests with other ids and times.
     pub(super) repeats: Vec<Seen>,
     /// The same payload, many at once.
     pub(super) crowd: Vec<Seen>,
@@ -121,7 +121,7 @@ impl Seen {
 }
 
 impl Evidence {
-    /// Tries the package at `folder` in everything; with `payload` in place of samples where one is given.
+    /// Tries everything with the package at `folder`; `payload`, where it is given, replaces the samples.
     pub(super) fn gather(
         folder: &Path,
         payload: Option<&Value>,

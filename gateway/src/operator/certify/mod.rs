@@ -22,7 +22,7 @@ use crate::error::Error;
 
 pub(crate) use sarif::sarif;
 
-/// What became of the ten checks.
+/// The results of the ten checks.
 #[derive(Debug, Serialize)]
 pub(crate) struct ComplianceReport {
     /// The id in the manifest, empty where there is none.

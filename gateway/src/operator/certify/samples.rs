@@ -21,7 +21,7 @@ const MAX_DEPTH: usize = 16;
 /// SHA-256 of nothing.
 const NO_BYTES: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// A payload with what it is called in details.
+/// A payload and its name in the report.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
     pub(super) name: String,

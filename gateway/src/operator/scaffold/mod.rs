@@ -1,4 +1,4 @@
-//! `new`: a plugin that works as it is, for its author to change. What it writes are the samples themselves.
+//! `new`: a plugin that works as it is, for its author to change. The files it writes are those of the sample plugins.
 
 mod templates;
 
@@ -20,7 +20,7 @@ const DOMAIN: &str = "p.example.";
 /// How much of a failing build's words is shown, in bytes from the end: a compiler says the reason last.
 const SHOWN_BYTES: usize = 4 * 1024;
 
-/// A language that a plugin can be begun in.
+/// A language that `new` can make a plugin in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Language {
     C,
@@ -39,7 +39,7 @@ pub(crate) struct Made {
     pub(crate) package: PathBuf,
     /// The file to change.
     pub(crate) program: PathBuf,
-    /// What makes the program anew after a change; none where nothing is to be made.
+    /// The script that builds the program again after a change; none where nothing needs building.
     pub(crate) build: Option<PathBuf>,
 }
 
@@ -56,8 +56,8 @@ impl Language {
     }
 }
 
-/// Makes the package folder `place`, whose last part names the plugin; for a compiled language also `place` with `-src` behind
-/// it, and builds the program from there. `sdk` is the folder of the Rust SDK, looked for where it is not given.
+/// Makes the package folder `place`, whose last part names the plugin. For a compiled language it also makes a folder with the
+/// same name and `-src`, and builds the program from there. `sdk` is the folder of the Rust SDK; where none is given it is looked for.
 pub(crate) fn scaffold(
     place: &Path,
     language: Language,
@@ -112,7 +112,7 @@ pub(crate) fn scaffold(
     })
 }
 
-/// The plugin's short name and its id: the name itself where it is a whole id, else one in the domain of examples.
+/// The plugin's short name and its id: the given name where it is a whole id, else the name below [`DOMAIN`].
 fn names(place: &Path) -> Result<(String, PluginId), Error> {
     let name = place
         .file_name()
@@ -132,7 +132,7 @@ fn names(place: &Path) -> Result<(String, PluginId), Error> {
     }
 }
 
-/// The manifest of a sample as this plugin's own.
+/// A sample's manifest, with this plugin's id, name and vendor in it.
 fn manifest(text: &str, plugin_id: &PluginId, name: &str) -> String {
     let own = [
         ("plugin_id", plugin_id.as_str()),
@@ -172,7 +172,7 @@ fn rust_sdk(given: Option<&Path>) -> Result<PathBuf, Error> {
     fs::canonicalize(&sdk).map_err(failed("find", &sdk))
 }
 
-/// Takes the versions of the libraries that the SDK was tested with, where they are known.
+/// Copies the SDK's lock file, where there is one, so that the libraries have the versions that the SDK was tested with.
 fn take_lock(sdk: &Path, sources: &Path) -> Result<(), Error> {
     let lock = sdk.with_file_name("Cargo.lock");
     if lock.is_file() {
@@ -181,7 +181,7 @@ fn take_lock(sdk: &Path, sources: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// A new folder; one that is there belongs to somebody.
+/// Makes a new folder. One that exists is refused, since it may hold somebody's work.
 fn begin(folder: &Path) -> Result<(), Error> {
     fs::create_dir(folder).map_err(|source| {
         if source.kind() == io::ErrorKind::AlreadyExists {
@@ -207,7 +207,7 @@ fn write(folder: &Path, path: &str, text: &str) -> Result<(), Error> {
             .mode(mode)
             .open(&file)?;
         out.write_all(text.as_bytes())?;
-        // The mode that is signed does not depend on the author's mask.
+        // Set apart from creation, so that the signed mode does not depend on the author's umask.
         out.set_permissions(fs::Permissions::from_mode(mode))
     };
     written().map_err(failed("write", &file))

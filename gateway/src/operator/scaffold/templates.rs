@@ -1,9 +1,9 @@
-//! What a plugin in each language begins with: the samples and SDKs themselves, and how a compiled one is built.
+//! The files of a new plugin in each language: those of the samples and SDKs, and the build script of a compiled one.
 
 /// A file of a template: its path and its text.
 pub(super) type File = (&'static str, &'static str);
 
-/// What a plugin in one language begins with.
+/// The files of a new plugin in one language.
 pub(super) struct Template {
     pub(super) manifest: &'static str,
     /// Files of the package.

@@ -17,15 +17,15 @@ const PERIOD_US: u64 = 100_000;
 /// More than a counter's file holds, in bytes: at most ten names with numbers of up to 20 digits.
 const TEXT_MAX: usize = 512;
 
-/// What is read of a group at each run, kept open: looking up its path and opening it costs more than the reading.
+/// The files of a group that are read at each run. They are kept open, because opening one by its path costs more than reading it.
 #[derive(Debug)]
 struct Counters {
     /// Says how often the kernel has killed.
     kills: File,
     /// Memory in use now.
     bytes: File,
-    /// The highest use of memory since `0` was last written to it, which in version 2 each open file has for itself. None
-    /// where it cannot be written to (version 2 before Linux 6.12).
+    /// The highest use of memory since `0` was last written to this file. In version 2 each open file counts for itself. `None`
+    /// where the file cannot be written to (version 2 before Linux 6.12).
     peak: Option<File>,
 }
 
@@ -83,7 +83,7 @@ impl Group {
         Ok(group)
     }
 
-    /// Sets the caps, where they are not those of the run before.
+    /// Sets the caps, unless they are those of the last run.
     pub(super) fn set(&mut self, caps: Caps) -> io::Result<()> {
         if self.caps == Some(caps) {
             return Ok(());
@@ -109,7 +109,7 @@ impl Group {
         parts.map(|part| &part.door)
     }
 
-    /// How often the kernel has killed here for lack of memory, since the group was made.
+    /// How often the kernel has killed in this group for lack of memory since the group was made.
     pub(super) fn kills(&self) -> io::Result<u64> {
         let text = Text::read(&self.counters()?.kills)?;
         let mut lines = text.as_str()?.lines();
@@ -122,7 +122,7 @@ impl Group {
         number(Text::read(&self.counters()?.bytes)?.as_str()?)
     }
 
-    /// Lets the highest use be counted anew; says whether the kernel can.
+    /// Starts counting the highest use anew; returns whether the kernel can do that.
     pub(super) fn start_peak(&self) -> bool {
         let peak = self.counters().ok().and_then(|files| files.peak.as_ref());
         peak.is_some_and(|peak| peak.write_all_at(b"0", 0).is_ok())
@@ -219,7 +219,7 @@ impl Part {
         fs::write(self.folder.join(name), value)
     }
 
-    /// Kernels without accounting of swap do not have its files.
+    /// As [`Self::write`], except that a missing file is no error: kernels that do not account for swap lack its files.
     fn write_if_there(&self, name: &str, value: &str) -> io::Result<()> {
         match self.write(name, value) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

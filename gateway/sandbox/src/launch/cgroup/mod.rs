@@ -25,7 +25,7 @@ pub(crate) struct Cgroups {
 
 #[derive(Debug)]
 struct Pool {
-    /// Dropped last, when all groups in them are gone. One for each hierarchy.
+    /// One for each hierarchy. They are dropped last, when all groups in them are gone.
     homes: Vec<Home>,
     state: Mutex<State>,
 }
@@ -117,7 +117,7 @@ impl Loan {
         self.group.as_ref()?.birthplace()
     }
 
-    /// The files into which a child writes `0` to enter.
+    /// The files into which a child writes `0` to enter the group.
     pub(crate) fn doors(&self) -> Vec<BorrowedFd<'_>> {
         let doors = self.group.iter().flat_map(Group::doors);
         doors.map(AsFd::as_fd).collect()

@@ -1,9 +1,9 @@
-//! Removes groups that are empty; one that stays busy is said to be.
+//! Removes groups that are empty; one that stays busy is logged.
 
 use std::fs;
 use std::path::Path;
 
-/// Removes an empty group of this gateway's. One that will not go is left for the next gateway, which looks for such.
+/// Removes one of this gateway's empty groups. A group that cannot be removed is left for the next gateway, which looks for leftovers.
 pub(super) fn remove(folder: &Path) {
     if !try_remove(folder) {
         tracing::warn!(folder = %folder.display(), "a control group cannot be removed");

@@ -1,7 +1,7 @@
 //! The interpreters that plugins may name: where they are, what they read and what they need.
 //!
-//! The usual ones are data files beside this one, and are looked for at the first use of a name, so that a gateway that runs no
-//! script asks no interpreter anything.
+//! The usual ones are described by data files beside this one. An interpreter is looked for at the first use of its name, so that a
+//! gateway that runs no script starts none.
 
 mod ask;
 mod discover;
@@ -50,8 +50,8 @@ pub struct RuntimeChoice {
 pub(crate) struct Runtime {
     /// The interpreter's real path.
     pub(crate) interpreter: PathBuf,
-    /// The path that it is started under: where it was found, as a program that is many programs (BusyBox) is the one whose name it is
-    /// called by; or its real path, where it was asked for that or the name is the same.
+    /// The path that it is started under. This is the path where it was found, because a program that is many programs (BusyBox) acts as
+    /// the one whose name it is called by; or its real path, where it was asked for that or the name is the same.
     pub(crate) name: PathBuf,
     /// Where it was found: at itself, or at what starts it.
     pub(crate) found_at: PathBuf,
@@ -118,7 +118,7 @@ impl Runtimes {
         self.look_up(name).ok()
     }
 
-    /// Notes what an operator says of a runtime. Copies made before do not learn of it.
+    /// Takes over an operator's choice for a runtime. It does not reach copies that were made before.
     pub fn choose(&mut self, name: &str, choice: RuntimeChoice) {
         self.chosen.insert(name.to_owned(), choice);
         self.found = Arc::default();

@@ -23,8 +23,8 @@ pub(crate) type Result<T> = core::result::Result<T, Errno>;
 /// The highest error number that the kernel returns (`MAX_ERRNO` in its `err.h`).
 const ERRNO_MAX: usize = 4095;
 
-/// What travels in the sixth argument register, which none of these calls uses: the kernel ignores it and a filter sees
-/// it. So the launcher's filter knows the launcher's own calls. Zero anywhere else.
+/// The mark that travels in the sixth argument register, which none of these calls uses: the kernel ignores it, and a filter
+/// sees it. By it the launcher's filter recognises the launcher's own calls. In any other process it is zero.
 static MARK: AtomicUsize = AtomicUsize::new(0);
 
 /// Sets the mark of every later call.
@@ -39,8 +39,8 @@ pub(crate) fn set_mark(mark: u64) {
 /// One system call with up to five arguments.
 ///
 /// # Safety
-/// The arguments must be right for the call: every pointer valid for what the kernel reads or writes through it,
-/// and the call must not pull memory away that Rust still owns.
+/// The arguments must be right for the call: every pointer must be valid for what the kernel reads or writes through it,
+/// and the call must not take away memory that Rust still owns.
 #[inline]
 pub(super) unsafe fn call(number: usize, args: [usize; 5]) -> Result<usize> {
     let [a, b, c, d, e] = args;
@@ -133,8 +133,8 @@ pub(crate) fn exit(code: u8) -> ! {
     }
 }
 
-/// Numbers that travel in the upper halves of a call's int arguments, which the kernel ignores and a
-/// filter sees: so a filter can tell the launcher's last call from any other.
+/// Numbers that travel in the upper halves of a call's int arguments. The kernel ignores them and a filter sees them, so
+/// that a filter can tell the launcher's last call from any other.
 pub(crate) type Cookies = [u32; 2];
 
 /// A cookie in the upper half of a register.

@@ -14,7 +14,7 @@ use super::wire::{ARGUMENTS_MAX, Step};
 /// Exit code of a child that failed before exec. The plugin never runs then, so it cannot be mistaken for the plugin's.
 const FAILED: u8 = 127;
 
-/// One request, still in its buffer but for the arguments.
+/// One request. It is still in its buffer, except for the pointers to the arguments.
 #[derive(Debug)]
 pub(crate) struct Order<'a> {
     pub(crate) worn: Worn,
@@ -40,7 +40,7 @@ pub(crate) struct Order<'a> {
 #[repr(transparent)]
 pub(crate) struct Argument(*const u8);
 
-// SAFETY: it points to bytes that nobody changes while the order is there.
+// SAFETY: it points into the message that the order was read from, which nobody changes as long as the order exists.
 unsafe impl Sync for Argument {}
 
 impl Argument {
@@ -143,12 +143,12 @@ fn run(order: &Order<'_>) -> core::result::Result<(), Failed> {
     for &door in order.doors.iter().filter(|&&door| door >= 0) {
         process::enter_group(door).at(Step::ControlGroups)?;
     }
-    // After everything that needs privilege, all of which the launcher has done. Before the death signal, which
-    // the kernel forgets when privileges change.
+    // The launcher has already done everything that needs privilege. Before the death signal, because the kernel
+    // clears that signal when privileges change.
     give_up_privileges(order.user).at(Step::Identity)?;
     process::die_with_parent().at(Step::DeathSignal)?;
-    // Between the signal and the look for a gateway that died before it was set: starting a session takes the lock
-    // under which a dying parent hands its children on, so that one of the two sees the other.
+    // After the death signal is set, and before the check for a gateway that died before that. Starting a session takes
+    // the lock under which a dying parent's children get a new parent, so either the signal comes or the check sees the death.
     process::new_session().at(Step::Session)?;
     check_gateway(order.worn.gateway).at(Step::ParentCheck)?;
     place_descriptors(order.stdio).at(Step::Descriptors)?;
@@ -160,7 +160,7 @@ fn run(order: &Order<'_>) -> core::result::Result<(), Failed> {
     }
     // After everything that opens a descriptor.
     process::limit(k::RLIMIT_NOFILE, order.descriptors).at(Step::Rlimits)?;
-    // Last: from here on what carries the mark is killed, but for the one exec.
+    // Last: from here on a call that carries the mark kills the process, except the one exec.
     let last = last_filter(order.worn.mark, order.cookies);
     process::install_filter(&last, false).at(Step::Seccomp)?;
     if order.program < 0 {

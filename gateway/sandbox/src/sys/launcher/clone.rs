@@ -1,4 +1,4 @@
-//! Makes one child that runs a function in its maker's memory until exec, like vfork.
+//! Makes one child that runs a function in its parent's memory until exec, like vfork.
 
 use core::arch::asm;
 
@@ -36,7 +36,7 @@ pub(crate) struct Shape {
     pub(crate) flags: i32,
     /// A control group to start in (version 2), or -1.
     pub(crate) cgroup: RawFd,
-    /// Whether this process has signal handlers that the child must not run.
+    /// Whether this process may have signal handlers, which the child must not run.
     pub(crate) has_handlers: bool,
     /// Lowest address and size of a stack that nothing else uses until the child is gone.
     pub(crate) stack: (usize, usize),
@@ -78,7 +78,7 @@ pub(crate) unsafe fn vfork<T: Sync>(
 
 const BASE: i32 = k::CLONE_VM | k::CLONE_VFORK | k::CLONE_PIDFD;
 
-/// A sibling takes its exit signal from its maker (clone(2)).
+/// With `CLONE_PARENT` the child's exit signal is that of the process that calls clone, and none may be given (clone(2)).
 fn exit_signal(flags: i32) -> i32 {
     if flags & k::CLONE_PARENT == 0 {
         k::SIGCHLD

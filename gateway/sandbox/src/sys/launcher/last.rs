@@ -1,4 +1,4 @@
-//! The child's last filter: it takes away what only the launcher needs. It only builds the program.
+//! Builds the program of the child's last filter, which takes away the calls that only the launcher needs.
 
 use super::wire::instruction;
 
@@ -31,8 +31,8 @@ const MARKED_LOW: u32 = 46;
 const MARKED_LOW_END: u32 = 158;
 const MARKED_HIGH: u32 = 302;
 
-/// The child's last filter: what carries the launcher's mark is killed from now on, so that nothing which only the
-/// launcher needs is left to a plugin, even to one that knew the mark. One call passes: the `execveat` that
+/// The child's last filter: from now on a call that carries the launcher's mark kills the process. So a plugin has none of the
+/// calls that only the launcher needs, even if it knows the mark. One call passes: the `execveat` that
 /// carries this launch's own random numbers, in the upper halves of the first and the fifth argument.
 pub(crate) const fn last_filter(mark: u64, cookies: [u32; 2]) -> [[u8; 8]; LAST_FILTER_LENGTH] {
     /// Offsets in `struct seccomp_data`: number, then arguments of eight bytes from 16.

@@ -89,7 +89,7 @@ pub(crate) struct Message<'a> {
 /// Waits for the next message; `None` at the end of the conversation.
 ///
 /// # Errors
-/// When the conversation itself is broken. A message that cannot be read is none of that: whoever sent it is to be told, and others go on.
+/// When the conversation itself is broken. A message that cannot be read is no such error: its sender is told, and other requests go on.
 pub(crate) fn next(socket: RawFd, buffer: &mut [u8]) -> Result<Option<Message<'_>>> {
     let mut descriptors = Descriptors {
         all: [-1; DESCRIPTORS_MAX],
@@ -246,7 +246,7 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
-    /// So many bytes.
+    /// The next `count` bytes.
     pub(crate) fn bytes(&mut self, count: usize) -> Result<&'a [u8]> {
         let (bytes, rest) = self.rest.split_at_checked(count).ok_or(Errno(k::EBADMSG))?;
         self.rest = rest;

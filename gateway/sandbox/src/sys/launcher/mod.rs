@@ -1,6 +1,6 @@
 //! The launcher: a process of its own, with one thread and no library, that puts on once what every plugin of a kind wears
-//! and then starts plugins for the gateway. Its program is compiled from these files by `build.rs`; the gateway
-//! itself uses the few of them that stand first here, and tests and lints see them all.
+//! and then starts plugins for the gateway. `build.rs` compiles its program from these files. The gateway itself uses
+//! only the few that are listed first here; tests and lints see them all.
 
 pub(crate) mod bare;
 pub(crate) mod clone;

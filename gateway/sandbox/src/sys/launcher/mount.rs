@@ -58,7 +58,7 @@ fn set_attributes(mount: RawFd, path: &CStr, flags: usize, attributes: &Attribut
     unsafe { call(k::SYS_MOUNT_SETATTR, args) }.map(drop)
 }
 
-/// Cuts every mount of this namespace off from the namespaces that it was copied from.
+/// Cuts every mount of this namespace off from the namespace that it was copied from.
 pub(crate) fn make_everything_private() -> Result<()> {
     let attributes = Attributes {
         propagation: k::MS_PRIVATE,

@@ -10,8 +10,8 @@ const NEW_LISTENER: usize = 8;
 /// `LINUX_CAPABILITY_VERSION_3` of capset(2): 64 capability bits.
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 
-/// `CAP_SETGID`, `CAP_SETUID` and `CAP_SYS_ADMIN` of capabilities(7): what making children with a user id and
-/// namespaces of their own takes.
+/// `CAP_SETGID`, `CAP_SETUID` and `CAP_SYS_ADMIN` of capabilities(7): the capabilities for making children with a user id and
+/// namespaces of their own.
 pub(crate) const CAPABILITIES_TO_LAUNCH: u32 = CAPABILITIES_TO_CHANGE_USER | 1 << 21;
 
 /// The first two of them, which are enough where there are no namespaces.
@@ -84,7 +84,7 @@ pub(crate) fn set_user(id: u32) -> Result<()> {
     unsafe { call(k::SYS_SETRESUID, [id, id, id, 0, 0]) }.map(drop)
 }
 
-/// Leaves these capabilities, all of which have low numbers, effective and permitted, and none inheritable.
+/// Keeps only these capabilities, all of which have low numbers, effective and permitted, and makes none inheritable.
 pub(crate) fn keep_capabilities(kept: u32) -> Result<()> {
     let header: [u32; 2] = [CAPABILITY_VERSION, 0];
     let sets = [kept, kept, 0, 0, 0, 0];
@@ -112,9 +112,9 @@ pub(crate) fn fix_file_mask() -> Result<()> {
     unsafe { call(k::SYS_UMASK, [MASK, 0, 0, 0, 0]) }.map(drop)
 }
 
-/// Gives up a place before others when the processor is shared out: real-time policies and a raised priority. A lowered one stays.
+/// Gives up any precedence for the processor: real-time policies and a raised priority. A lowered priority stays.
 pub(crate) fn share_the_processor() -> Result<()> {
-    /// The policies that share fairly (sched(7)): other, batch and idle. The kernel adds a flag on high.
+    /// The policies that share fairly (sched(7)): other, batch and idle. The kernel may add a flag in a high bit.
     const FAIR: [usize; 3] = [0, 3, 5];
     const OTHER: usize = 0;
     const FLAGS: usize = 0x4000_0000;
@@ -140,7 +140,7 @@ pub(crate) fn share_the_processor() -> Result<()> {
 pub(crate) fn share_the_disk() -> Result<()> {
     /// `IOPRIO_WHO_PROCESS`; 0 beside it is this thread.
     const THREAD: usize = 1;
-    /// `IOPRIO_CLASS_BE` with its lowest level: also idle disks serve it.
+    /// `IOPRIO_CLASS_BE` with its lowest level.
     const LAST_OF_THE_ORDINARY: usize = 2 << 13 | 7;
     // SAFETY: the call takes numbers only.
     match unsafe { call(k::SYS_IOPRIO_SET, [THREAD, 0, LAST_OF_THE_ORDINARY, 0, 0]) } {
@@ -150,7 +150,7 @@ pub(crate) fn share_the_disk() -> Result<()> {
     }
 }
 
-/// Gives up protection from being killed where memory is short. With the strongest, a control group could not end a process
+/// Gives up protection from the out-of-memory killer. With the strongest protection, a control group could not end a process
 /// that has used up its memory.
 pub(crate) fn share_the_memory() -> Result<()> {
     let path = c"/proc/self/oom_score_adj";
@@ -172,7 +172,7 @@ pub(crate) fn share_the_memory() -> Result<()> {
     written
 }
 
-/// Gives up the ways in which this process's memory is laid out for debuggers and old programs, which exec would keep.
+/// Gives up any unusual memory layout, meant for debuggers and old programs, which exec would keep.
 pub(crate) fn be_laid_out_as_usual() -> Result<()> {
     // SAFETY: personality takes a number only; 0 is that of Linux.
     unsafe { call(k::SYS_PERSONALITY, [0; 5]) }.map(drop)
@@ -193,13 +193,13 @@ pub(crate) fn enter_group(tasks: RawFd) -> Result<()> {
     file::write(tasks, b"0")
 }
 
-/// Sets a resource limit, soft and hard alike. Where whoever started the gateway was stricter, and nobody here may raise that,
-/// the stricter limit is kept.
+/// Sets a resource limit, soft and hard alike. Where the gateway was started with a stricter limit that may not be raised, the
+/// stricter limit is kept.
 pub(crate) fn limit(resource: u32, value: u64) -> Result<()> {
     match set_limit(resource, value) {
         Err(Errno(k::EPERM)) => {
             let hard = hard_limit(resource)?;
-            // What fails though it raises nothing fails for another reason.
+            // The call did not raise the limit, so it failed for another reason.
             if hard >= value {
                 return Err(Errno(k::EPERM));
             }

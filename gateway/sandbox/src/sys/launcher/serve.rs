@@ -1,4 +1,4 @@
-//! The launcher's life: put on what is put on once, then start a child for each request until the gateway goes away.
+//! The launcher's life: it puts on the layers that are put on once, then starts a child for each request until the gateway is gone.
 
 use super::bare::{self, Errno, RawFd, call};
 use super::child::{self, Argument, Order};
@@ -16,7 +16,7 @@ const STACK_BYTES: usize = 32 * 1024;
 /// One page of x86-64 that catches an overflow.
 const GUARD_BYTES: usize = 4096;
 
-/// What the launcher needs of memory, all of it; untouched parts cost nothing.
+/// All the memory that the launcher needs; untouched parts cost nothing.
 #[repr(C, align(4096))]
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -59,7 +59,7 @@ pub(crate) fn serve(memory: &mut Memory) -> u8 {
     }
 }
 
-/// Closes the lowest page of the stack; the rest as lowest address and size.
+/// Makes the lowest page of the stack a guard page, and returns the lowest address and the size of the rest.
 fn guarded(stack: &mut [u8]) -> bare::Result<(usize, usize)> {
     let base = stack.as_mut_ptr() as usize;
     // SAFETY: the page belongs to the stack, which nothing uses yet.
@@ -69,7 +69,8 @@ fn guarded(stack: &mut [u8]) -> bare::Result<(usize, usize)> {
 
 /// Serves one request; false at the end of the conversation.
 ///
-/// A request that cannot be read is answered and no more: plugins of other calls live as long as this process.
+/// A request that cannot be read is answered with an error and does not end the launcher, since plugins of other calls live only as
+/// long as this process.
 fn one(
     worn: Worn,
     stack: (usize, usize),
@@ -88,9 +89,9 @@ fn one(
         Ok(order) => start(&order, stack),
         Err(errno) => (failed(Step::Order, errno), -1),
     };
-    // A gateway that no longer listens for this one has closed the socket; the child is then its to find and reap.
+    // A gateway that no longer waits for this reply has closed the socket. It must then find the child and reap it.
     let answered = match message::answer(reply_to, &reply, pidfd) {
-        // The kernel bounds how many descriptors of one user are under way. The gateway can find the child by its number.
+        // The kernel bounds how many of one user's descriptors are in transit. The gateway can find the child by its process id.
         Err(errno) if errno.0 != EPIPE => message::answer(reply_to, &reply, -1),
         answered => answered,
     };
@@ -112,7 +113,7 @@ const fn failed(step: Step, errno: Errno) -> Reply {
     }
 }
 
-/// The other end of a reply's socket is closed.
+/// The error number when the other end of a reply's socket is closed.
 const EPIPE: i32 = 32;
 
 fn start(order: &Order<'_>, stack: (usize, usize)) -> (Reply, RawFd) {

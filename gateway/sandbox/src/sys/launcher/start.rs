@@ -1,5 +1,5 @@
-//! The launcher as a program: what the kernel and the compiler ask of one that has no library. `build.rs` compiles it,
-//! and the gateway carries it within itself and runs it from sealed memory, whatever program the gateway is part of.
+//! The launcher as a program: the entry point and the functions that the kernel and the compiler expect of a program without a library.
+//! `build.rs` compiles it. The gateway carries it within itself and runs it from sealed memory, whatever program the gateway is part of.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! What the launcher puts on once, so that no child has to: the ordered steps from its start to its first request.
+//! The layers that the launcher puts on once, so that no child has to: the ordered steps from its start to its first request.
 
 use core::ffi::CStr;
 
@@ -15,9 +15,9 @@ const ROOT_SIZE: &CStr = c"256k";
 /// Inodes of a private root: a layout has some twenty operations; more than 1,024 would be a mistake.
 const ROOT_INODES: &CStr = c"1024";
 
-/// Size and inodes of an empty folder: one page and itself, as neither may be 0, which would be no limit.
+/// Size of an empty folder: one page, because 0 would mean no limit.
 const EMPTY_SIZE: &CStr = c"4k";
-/// See [`EMPTY_SIZE`].
+/// Inodes of an empty folder: its own, because 0 would mean no limit.
 const EMPTY_INODES: &CStr = c"1";
 
 /// What children need from the launcher's own start.
@@ -29,7 +29,7 @@ pub(crate) struct Worn {
     pub(crate) ruleset: RawFd,
     /// Flags of the namespaces that every child has of its own.
     pub(crate) namespaces: i32,
-    /// What the launcher's own calls carry.
+    /// The mark that the launcher's own calls carry.
     pub(crate) mark: u64,
 }
 
@@ -109,7 +109,7 @@ fn text<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8]> {
 /// Takes every step, tells the gateway, and returns what children need.
 ///
 /// # Errors
-/// The step that failed, of which the gateway has been told where that was possible.
+/// The step that failed. The gateway was told, where that was possible.
 pub(crate) fn wear(buffer: &mut [u8]) -> core::result::Result<Worn, Failed> {
     let outcome = put_on(buffer);
     let (reply, fd) = match &outcome {
@@ -133,7 +133,7 @@ pub(crate) fn wear(buffer: &mut [u8]) -> core::result::Result<Worn, Failed> {
 
 /// The list. Each comment says why the step stands where it does.
 fn put_on(buffer: &mut [u8]) -> core::result::Result<(Worn, Option<RawFd>), Failed> {
-    // First, so that none of the descriptors to come gets a number that a child's own three will have.
+    // First, so that no later descriptor gets one of the three numbers that a child's own descriptors will have.
     fill_low_numbers().at(Step::Setup)?;
     process::set_name(c"plugin-launcher").at(Step::Setup)?;
     let message = message::next(CONTROL, buffer).at(Step::Setup)?;
@@ -141,16 +141,16 @@ fn put_on(buffer: &mut [u8]) -> core::result::Result<(Worn, Option<RawFd>), Fail
     let mut fds = message.descriptors;
     let body = message.body.at(Step::Setup)?;
     let wanted = Wanted::read(body, &mut fds).at(Step::Setup)?;
-    // From here on the gateway's death is ours.
+    // From here on the launcher dies with the gateway.
     process::die_with_parent().at(Step::DeathSignal)?;
-    // Leaves the host's terminal, whose signals are not for us.
+    // Leaves the host's terminal, whose signals are not meant for the launcher.
     process::new_session().at(Step::Session)?;
     // Folders are made with these modes, which a strict mask would close to plugins.
     process::fix_file_mask().at(Step::Setup)?;
-    // What the host ignores or holds back is no business of plugins.
+    // Signals that the host ignores or blocks must not stay so for plugins.
     reset_handlers();
     swap_signal_mask(0).at(Step::Signals)?;
-    // What the gateway has over other processes is not for plugins. While /proc is in sight.
+    // Plugins must not inherit the gateway's precedence over other processes. Needs /proc, so it comes before the private root.
     process::share_the_processor().at(Step::Setup)?;
     process::share_the_memory().at(Step::Setup)?;
     process::share_the_disk().at(Step::Setup)?;
@@ -168,18 +168,18 @@ fn put_on(buffer: &mut [u8]) -> core::result::Result<(Worn, Option<RawFd>), Fail
         None => mount::change_folder(wanted.folder).at(Step::WorkingDirectory)?,
     }
     file::close(wanted.folder);
-    // Only limits that the launcher itself keeps easily; they need no privilege, being lowered.
+    // Only limits that the launcher itself easily stays within. Lowering a limit needs no privilege.
     wanted.limits.each(process::limit).at(Step::Rlimits)?;
     reduce_privileges(wanted.is_root).at(Step::Identity)?;
-    // After the ids are mapped, which needs our files in /proc to be our own.
+    // After the ids are mapped, for which the launcher's files in /proc must be its own.
     process::become_undumpable().at(Step::Setup)?;
-    // The kernel may have forgotten it when privileges changed; and a parent that died before it was set would never
-    // send it, hence the look.
+    // Again, because the kernel may have cleared it when privileges changed. A parent that died before it was set would
+    // never send it, hence the check.
     process::die_with_parent().at(Step::DeathSignal)?;
     check_parent(wanted.gateway, wanted.parent).at(Step::ParentCheck)?;
-    // seccomp is open to the unprivileged only after this.
+    // Without this an unprivileged process may not install a filter.
     process::no_new_privileges().at(Step::NoNewPrivs)?;
-    // Last, because the filter forbids all of the calls above that do not carry the mark, and unmarked they are.
+    // Last, because the filter forbids the calls above unless they carry the mark, and so far they carry none.
     let listener = install(wanted.filter, wanted.reported).at(Step::Seccomp)?;
     bare::set_mark(wanted.mark);
     let worn = Worn {
@@ -191,7 +191,7 @@ fn put_on(buffer: &mut [u8]) -> core::result::Result<(Worn, Option<RawFd>), Fail
     Ok((worn, listener))
 }
 
-/// Descriptors 0, 1 and 2 are the control socket too, as long as the launcher itself runs.
+/// Makes descriptors 0, 1 and 2 copies of the control socket, as long as the launcher itself runs.
 fn fill_low_numbers() -> Result<()> {
     for fd in 0..CONTROL {
         bare::duplicate_onto(CONTROL, fd)?;
@@ -223,11 +223,11 @@ fn reduce_privileges(is_root: bool) -> Result<()> {
     process::keep_capabilities(process::CAPABILITIES_TO_LAUNCH)
         // A container's root may change its user but not make namespaces, and there are none then.
         .or_else(|_| process::keep_capabilities(process::CAPABILITIES_TO_CHANGE_USER))
-        // Outside a user namespace an ordinary user has none to keep.
+        // Outside a user namespace an ordinary user has no capability to keep.
         .or_else(|_| process::keep_capabilities(0))
 }
 
-/// The parent is the gateway still.
+/// Checks that the parent is still the gateway.
 fn check_parent(gateway: RawFd, parent: usize) -> Result<()> {
     if process::has_ended(gateway)? || process::parent()? != parent {
         return Err(Errno(k::ESRCH));
@@ -243,7 +243,7 @@ fn install(filter: &[u8], reported: bool) -> Result<Option<RawFd>> {
     process::install_filter(instructions, reported)
 }
 
-/// The root of folders, links and read-only mounts, then nothing else in sight.
+/// Builds the root of folders, links and read-only mounts, and then lets the old root go, so that nothing else is in sight.
 fn build_root(operations: usize, mut reader: Reader<'_>) -> Result<()> {
     mount::make_everything_private()?;
     let attributes = mount::NO_SETUID | mount::NO_DEVICES | mount::NO_EXEC;
@@ -260,7 +260,7 @@ fn build_root(operations: usize, mut reader: Reader<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Shows a file or tree of the host's, with these restrictions on all mounts in it.
+/// Shows a file or tree of the host, with these restrictions on all mounts in it.
 fn show(tree: RawFd, reader: &mut Reader<'_>, attributes: u64) -> Result<()> {
     let copy = mount::copy_tree(reader.string()?)?;
     mount::restrict_mount(copy, attributes, true)?;

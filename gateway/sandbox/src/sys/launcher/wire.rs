@@ -1,4 +1,4 @@
-//! What gateway and launcher say to each other: shared by both, so that they cannot disagree.
+//! The form of the messages between gateway and launcher: shared by both, so that they cannot disagree.
 //! Each message is one packet; numbers are in the machine's own order, as both ends are on one machine.
 //!
 //! A message begins with one word. Zero: the body follows. Any other number is the length of a body that was too long for a packet
@@ -7,8 +7,8 @@
 /// The launcher's end of the socket that requests come through.
 pub(crate) const CONTROL: i32 = 3;
 
-/// The longest packet in bytes. Most orders take some hundred; a longer body goes into a file, so that no socket's buffer, whose
-/// size is the host's to choose, bounds what a manifest may say.
+/// The longest packet in bytes. Most orders take some hundred; a longer body goes into a file. So the size of a socket's buffer, which
+/// the host chooses, does not bound what a manifest may say.
 pub(crate) const PACKET_BYTES: usize = 16 * 1024;
 
 /// The most arguments that a manifest may give its plugin (the contract, section 4).
@@ -17,8 +17,8 @@ pub(crate) const MANIFEST_ARGUMENTS_MAX: usize = 256;
 /// The longest of them in bytes (the contract, section 4).
 pub(crate) const ARGUMENT_BYTES_MAX: usize = 4096;
 
-/// The most words that a program is started with: the manifest's arguments, and as many again for the program's name, the loader's
-/// and the interpreter's own, which the operator's configuration chooses.
+/// The most words that a program is started with: the manifest's arguments, and as many again for the program's name and for the
+/// words of the loader and the interpreter, which the operator's settings choose.
 pub(crate) const ARGUMENTS_MAX: usize = 2 * MANIFEST_ARGUMENTS_MAX;
 
 /// The longest body in bytes: all arguments that a manifest may give, each with its length and final zero, and 128 KiB for everything
@@ -29,7 +29,7 @@ pub(crate) const BODY_BYTES_MAX: usize =
 /// The most descriptors that come with one message: a long body, an answer's socket, three streams, a program, and control groups.
 pub(crate) const DESCRIPTORS_MAX: usize = 12;
 
-/// The launcher's answer: to being set up, and to each request.
+/// The launcher's reply: to its first message, and to each request.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Reply {
