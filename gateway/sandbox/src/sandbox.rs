@@ -92,7 +92,7 @@ impl<P> Sandbox<P> {
         // Holding a permit is enough; what it says, its maker decides.
         let _: &P = permit;
         let plan = Plan::new(job, &self.runtimes, self.means.private_root())?;
-        self.standing.admit(plan.class)?;
+        self.host_layers.admit(plan.class)?;
         self.compare_libraries(&plan, job)?;
         let layers = protections::engaged(&self.protections, plan.is_sealed());
         let seen = run::run(&self.means, &self.launchers, &plan, job)?;

@@ -18,7 +18,7 @@ use super::metrics::{Gauges, Metrics};
 use super::pipeline::{StepThreads, overloaded};
 use super::prepare::{Prepared, Shelf, Taken};
 use super::record::{CallIds, Invoke, Outcome, Unkept};
-use super::refusal::{Turned, enabled, from_now, no_slot, not_ready, open_circuit};
+use super::refusal::{TurnedAway, enabled, from_now, no_slot, not_ready, open_circuit};
 use super::settings::DenialRules;
 use super::slots::{Slot, Slots};
 use crate::config::Config;

@@ -87,9 +87,9 @@ pub(super) fn enabled(
 }
 
 /// Why a package could not be made ready: by its own fault, or where the system refused the gateway something, by the gateway's.
-pub(super) fn not_ready(error: &Error) -> Turned {
+pub(super) fn not_ready(error: &Error) -> TurnedAway {
     let Error::Sandbox(fault @ sandbox::Error::Io { .. }) = error else {
-        return Turned::new(Cause::Package, chain(error));
+        return TurnedAway::new(Cause::Package, chain(error));
     };
     let Judgement {
         status,
@@ -97,17 +97,17 @@ pub(super) fn not_ready(error: &Error) -> Turned {
         notes,
         ..
     } = Judgement::fault(fault);
-    Turned {
+    TurnedAway {
         status,
-        ..Turned::new(cause, notes)
+        ..TurnedAway::new(cause, notes)
     }
 }
 
 /// Why no slot came free, where `waiting_at_most` calls may wait.
 pub(super) fn no_slot(reason: NoSlot, waiting_at_most: usize) -> TurnedAway {
     let notes = match reason {
-        NoSlot::Cancelled => return Turned::cancelled(),
-        NoSlot::LineFull => format!(
+        NoSlot::Cancelled => return TurnedAway::cancelled(),
+        NoSlot::QueueFull => format!(
             "{}: as many calls as may wait are waiting already ({waiting_at_most} of all plugins, of one at most three quarters): try again later",
             words::OVERLOADED
         ),

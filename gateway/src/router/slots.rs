@@ -154,7 +154,7 @@ impl State {
         let waiting = self.waiting.iter().filter(of_plugin).count();
         let free = self.waiting_at_most.saturating_sub(self.waiting.len());
         if !leaves_some(waiting, free) {
-            return Err(NoSlot::LineFull);
+            return Err(NoSlot::QueueFull);
         }
         let (wake, turn) = bounded(1);
         let ticket = self.next_ticket;
@@ -313,7 +313,7 @@ mod tests {
                 waiter
             };
             let ahead: Vec<_> = (0..MOST_OF_ONE).map(|_| queued("p.greedy")).collect();
-            assert_eq!(greedy().unwrap_err(), NoSlot::LineFull);
+            assert_eq!(greedy().unwrap_err(), NoSlot::QueueFull);
             let honest = queued("p.honest");
             drop(first);
             let honest = honest.join().unwrap();
