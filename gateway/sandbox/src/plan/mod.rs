@@ -72,8 +72,8 @@ pub(crate) struct Plan {
     /// Whether it may ask for its terminal, in vain.
     pub(crate) asks_for_terminal: bool,
     pub(crate) extra_calls: Vec<String>,
-    /// The interpreter's runtime.
-    runtime: Option<Arc<Runtime>>,
+    /// The interpreter's runtime; none for a program.
+    pub(crate) runtime: Option<Arc<Runtime>>,
     /// Whether what it prints goes where errors go: it is no answer.
     pub(crate) prints: bool,
 }
@@ -273,12 +273,7 @@ impl Plan {
     }
 
     /// What the filter must be like.
-    pub(crate) fn wanted(
-        &self,
-        private_root: bool,
-        reported: bool,
-        when_refused: WhenRefused,
-    ) -> Wanted {
+    pub(crate) fn wanted(&self, private_root: bool, reported: bool, job: &Job<'_>) -> Wanted {
         Wanted {
             class: self.class,
             makes_code: self.makes_code,
@@ -286,7 +281,9 @@ impl Plan {
             private_root,
             reported,
             // Where calls are reported the supervisor decides, and one launcher serves both kinds.
-            kills_refused: !reported && when_refused == WhenRefused::End,
+            kills_refused: !reported && job.when_refused == WhenRefused::End,
+            // Of static programs every file is reported in any case.
+            names_reads: reported && job.names_reads && self.class != Class::Static,
             extra_calls: self.extra_calls.clone(),
         }
     }
@@ -334,6 +331,15 @@ fn words(all: impl Iterator<Item = Vec<u8>>) -> Result<Vec<CString>, Error> {
     Ok(words)
 }
 
+/// Where a program sees its package.
+pub(crate) fn package_folder(package: &Path, private_root: bool) -> &Path {
+    if private_root {
+        Path::new(PACKAGE_FOLDER)
+    } else {
+        package
+    }
+}
+
 /// A path of the package as the plugin sees it. It must not lead out of the package.
 fn inside(package: &Path, path: &Path, private_root: bool) -> Result<Vec<u8>, Error> {
     let plain = path
@@ -345,11 +351,7 @@ fn inside(package: &Path, path: &Path, private_root: bool) -> Result<Vec<u8>, Er
             value: path.display().to_string(),
         });
     }
-    let folder = if private_root {
-        Path::new(PACKAGE_FOLDER)
-    } else {
-        package
-    };
+    let folder = package_folder(package, private_root);
     let normal: PathBuf = path
         .components()
         .filter(|part| matches!(part, Component::Normal(_)))
