@@ -167,7 +167,7 @@ impl Kind {
             .map(|path| identity(path))
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            wanted: plan.wanted(means.private_root(), means.reported, job),
+            wanted: plan.wanted(means.private_root(), means.reported, job.when_refused),
             places: plan.places.clone(),
             visible: plan.visible.clone(),
             package,

@@ -76,6 +76,8 @@ pub(crate) struct Plan {
     pub(crate) runtime: Option<Arc<Runtime>>,
     /// Whether what it prints goes where errors go: it is no answer.
     pub(crate) prints: bool,
+    /// Whether somebody looks at what it reads in vain.
+    pub(crate) names_reads: bool,
 }
 
 impl Plan {
@@ -157,6 +159,7 @@ impl Plan {
             extra_calls: Vec::new(),
             runtime: None,
             prints: false,
+            names_reads: job.names_reads,
         })
     }
 
@@ -251,6 +254,7 @@ impl Plan {
             extra_calls: runtime.extra_calls.clone(),
             runtime: Some(Arc::clone(runtime)),
             prints: false,
+            names_reads: job.names_reads,
         })
     }
 
@@ -273,7 +277,12 @@ impl Plan {
     }
 
     /// What the filter must be like.
-    pub(crate) fn wanted(&self, private_root: bool, reported: bool, job: &Job<'_>) -> Wanted {
+    pub(crate) fn wanted(
+        &self,
+        private_root: bool,
+        reported: bool,
+        when_refused: WhenRefused,
+    ) -> Wanted {
         Wanted {
             class: self.class,
             makes_code: self.makes_code,
@@ -281,9 +290,9 @@ impl Plan {
             private_root,
             reported,
             // Where calls are reported the supervisor decides, and one launcher serves both kinds.
-            kills_refused: !reported && job.when_refused == WhenRefused::End,
+            kills_refused: !reported && when_refused == WhenRefused::End,
             // Of static programs every file is reported in any case.
-            names_reads: reported && job.names_reads && self.class != Class::Static,
+            names_reads: reported && self.names_reads && self.class != Class::Static,
             extra_calls: self.extra_calls.clone(),
         }
     }

@@ -70,7 +70,7 @@ pub(crate) fn run(
         asks_name_service: plan.asks_name_service,
         asks_for_terminal: plan.asks_for_terminal,
     };
-    let view = job.names_reads.then(|| {
+    let view = plan.names_reads.then(|| {
         let package = package_folder(job.package, means.private_root());
         View::of(plan, package)
     });
