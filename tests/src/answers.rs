@@ -54,3 +54,9 @@ pub fn moody(id: &str) -> Package {
     let body = "int main(void) { read_line(); if (strstr(line, \"\\\"fail\\\"\")) return 7; answer(\"{}\"); }";
     Package::native(id, &c(body, Link::Static))
 }
+
+/// Looks for a file of the host's, goes on without, and answers; linked with the host's libraries, so that it may open files to read.
+pub fn looking(id: &str) -> Package {
+    let body = "int main(void) { read_line(); open(\"/etc/shadow\", O_RDONLY); answer(\"{}\"); }";
+    Package::native(id, &c(body, Link::Dynamic))
+}

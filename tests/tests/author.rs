@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use campaigns::answers::{babbling, hostile, prompt, trying};
+use campaigns::answers::{babbling, hostile, looking, prompt, trying};
 use campaigns::command::{Said, binary, finish};
 use campaigns::program::{Link, c};
 use campaigns::{Host, Package, skip};
@@ -540,4 +540,31 @@ fn inv_pnp_05_a_program_has_the_library_of_its_package() {
         "{}",
         said.stderr
     );
+}
+
+/// "*Refused*: everything that ordinary libraries try (… a path outside) … the call is named … in `invoke -v`, `run` and `certify`": also a read of
+/// a program with libraries, and of a script.
+#[test]
+fn inv_pnp_06_a_read_outside_is_named_to_the_author() {
+    let script = "import json, sys\nrequest = json.loads(sys.stdin.readline())[\"request\"]\ntry:\n    open(\"/etc/shadow\")\nexcept OSError:\n    pass\nresult = {\"kind\": \"json\", \"schema_ref\": \"any/1\", \"data\": {}}\nprint(json.dumps({\"type\": \"result\", \"response\": {\"request_id\": request[\"request_id\"], \"status\": \"ok\", \"result\": result, \"notes\": \"\"}}))\n";
+    let mut packages = vec![looking("p.test.looks")];
+    if has("python3") {
+        packages.push(Package::script("p.test.script", "python3", script));
+    } else {
+        skip("python3 is not installed");
+    }
+    for package in packages {
+        let folder = TempDir::new().unwrap();
+        package.write(folder.path());
+        let path = folder.path().to_str().unwrap();
+        let said = say(folder.path(), &["run", path, "--text", "x"]).expect(0);
+        let named = "refused, and without effect: openat(\"/etc/shadow\", O_RDONLY)\n";
+        assert!(said.stderr.contains(named), "{said:?}");
+        let report = certify(&package, &[]);
+        assert_eq!(with_outcome(&report, "fail"), ["INV-PNP-06"], "{report:#}");
+        let report = certify(&package, &["--tolerate-denied"]);
+        assert!(with_outcome(&report, "fail").is_empty(), "{report:#}");
+        let named = r#"it asked for what is refused: openat(\"/etc/shadow\", O_RDONLY)"#;
+        assert!(report.to_string().contains(named), "{report:#}");
+    }
 }

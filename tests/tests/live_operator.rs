@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
-use campaigns::answers::{prompt, slow};
+use campaigns::answers::{looking, prompt, slow};
 use campaigns::channel::{Channel, invoke, request};
 use campaigns::command::Host;
 use campaigns::{Said, skip};
@@ -103,6 +103,34 @@ fn all_verbs(host: &Host) -> Vec<(i32, String, String)> {
             (code, own(stdout), own(stderr))
         })
         .collect()
+}
+
+/// "The call is named: … in the closing event's `meta.denied`, in `invoke -v`": of a program with libraries, a read is where somebody looks, with
+/// and without a gateway at work; and the event of that very call has it.
+#[test]
+fn inv_pnp_06_a_read_outside_is_named_by_a_verbose_invoke() {
+    for live in [false, true] {
+        let host = Host::new();
+        let plugin = host.install(&looking("p.test.looks"));
+        let mut channel = live.then(|| Channel::open(&host));
+        if let Some(channel) = &mut channel {
+            channel.call("ping", json!({}));
+        }
+        let named = "openat(\"/etc/shadow\", O_RDONLY)";
+        let said = host.say(["-v", "invoke", &plugin, "--text", "x"]).expect(0);
+        assert!(said.stderr.contains(named), "{said:?}");
+        assert_eq!(host.events().last().unwrap()["meta"]["denied"], named);
+        let said = host.say(["invoke", &plugin, "--text", "x"]).expect(0);
+        assert!(!said.stderr.contains(named), "{said:?}");
+        let meta = host.events().pop().unwrap()["meta"].clone();
+        assert!(
+            meta["denied"].is_null() && meta["cause"].is_string(),
+            "{meta}"
+        );
+        if let Some(mut channel) = channel {
+            channel.close();
+        }
+    }
 }
 
 /// "an operator lists, disables, revokes and tails a live system".

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::DENIALS_KEPT;
 use crate::layer::Layer;
 
 /// Everything the supervisor learnt from one run.
@@ -63,6 +64,17 @@ pub struct Denials {
     pub total: u64,
     /// How many there were of each call, by its name.
     pub calls: BTreeMap<&'static str, u64>,
+}
+
+impl Denials {
+    /// Counts one, and keeps it where it is among the first.
+    pub(crate) fn add(&mut self, denial: Denial, name: &'static str) {
+        self.total += 1;
+        *self.calls.entry(name).or_default() += 1;
+        if self.first.len() < DENIALS_KEPT && !self.first.contains(&denial) {
+            self.first.push(denial);
+        }
+    }
 }
 
 /// A system call that was not let through, in words fit for notes and ledger.

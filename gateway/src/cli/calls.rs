@@ -21,7 +21,7 @@ pub(super) fn invoke(
     out: Output,
 ) -> Result<Answer, Error> {
     let request = request::build(call)?;
-    let told = open(state, out)?.invoke(id, &request)?;
+    let told = open(state, out)?.invoke(id, &request, out.verbose)?;
     answer(&told, out)
 }
 

@@ -22,7 +22,7 @@ pub(crate) enum Trial {
 pub(crate) fn trial(folder: &Path, request: &Value) -> Result<Trial, Error> {
     let harness = Harness::new()?;
     match harness.try_install(folder)? {
-        Ok(id) => Ok(Trial::Ran(Box::new(harness.invoke(
+        Ok(id) => Ok(Trial::Ran(Box::new(harness.invoke_naming_reads(
             id.as_str(),
             request,
             None,

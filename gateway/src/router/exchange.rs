@@ -23,6 +23,8 @@ pub(crate) struct Call<'a> {
     pub(crate) plugin_id: &'a str,
     pub(crate) request: &'a Value,
     pub(crate) cancel: Option<&'a Cancel>,
+    /// Whether what the plugin reads in vain is named, which makes the call slower.
+    pub(crate) names_reads: bool,
     /// When the pipeline around it ends.
     pub(crate) within: Option<Instant>,
 }
@@ -34,7 +36,16 @@ impl<'a> Call<'a> {
             plugin_id,
             request,
             cancel,
+            names_reads: false,
             within: None,
+        }
+    }
+
+    /// The same, where somebody looks at what the plugin reads in vain.
+    pub(crate) fn naming_reads(self) -> Self {
+        Self {
+            names_reads: true,
+            ..self
         }
     }
 }

@@ -286,6 +286,7 @@ impl Router {
                 answer_bytes: usize::try_from(allowed.answer_bytes).unwrap_or(usize::MAX),
             },
             when_refused: self.denials.when_refused(&ready.plugin_id),
+            names_reads: exchange.call.names_reads,
             cancel: exchange.call.cancel,
         };
         let (judgement, report) = match ready.sandbox.run(&permit, &job) {

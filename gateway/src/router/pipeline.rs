@@ -235,6 +235,7 @@ impl Router {
             plugin_id,
             request,
             cancel,
+            names_reads: false,
             within: Some(end),
         };
         Ok(self.invoke(call)?.into_inner().response)

@@ -53,7 +53,7 @@ pub(super) enum Long {
     ExportProof(RunId),
     VerifyLedger,
     OperatorRegister(Register),
-    OperatorInvoke(Invoke),
+    OperatorInvoke(OperatorInvoke),
     TrustAdd(TrustAdd),
     TrustRemove(KeyId),
     Erase(RunId),
@@ -77,6 +77,17 @@ pub(super) struct Invoke {
     pub(super) request: Value,
 }
 
+/// The same, asked by the command's own verb.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OperatorInvoke {
+    pub(super) plugin_id: String,
+    pub(super) request: Value,
+    /// Whether what the plugin reads in vain is named.
+    #[serde(default)]
+    pub(super) names_reads: bool,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Pipeline {
@@ -97,7 +108,7 @@ impl Long {
     pub(super) fn plugin(&self) -> Option<&str> {
         match self {
             Self::Invoke(Invoke { plugin_id, .. })
-            | Self::OperatorInvoke(Invoke { plugin_id, .. }) => Some(plugin_id),
+            | Self::OperatorInvoke(OperatorInvoke { plugin_id, .. }) => Some(plugin_id),
             Self::Pipeline(_)
             | Self::ValidateManifest(_)
             | Self::Register(_)
@@ -117,7 +128,7 @@ impl Long {
     pub(super) fn request(&self) -> Option<&Value> {
         match self {
             Self::Invoke(Invoke { request, .. })
-            | Self::OperatorInvoke(Invoke { request, .. })
+            | Self::OperatorInvoke(OperatorInvoke { request, .. })
             | Self::Pipeline(Pipeline { request, .. }) => Some(request),
             Self::ValidateManifest(_)
             | Self::Register(_)

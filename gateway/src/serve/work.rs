@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::hub::Hub;
 use super::message::{Fault, Id, answer};
-use super::task::{Invoke, Long, Pipeline, Register, registered_id};
+use super::task::{Invoke, Long, OperatorInvoke, Pipeline, Register, registered_id};
 use crate::api::{Gateway, Registration};
 use crate::error::Error;
 use crate::operator::{Registered, Told, TrustChange};
@@ -43,7 +43,7 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
         }
         Long::List => line.of(Ok::<_, Fault>(gateway.list_plugins())),
         Long::Invoke(asked) => line.of(invoke(gateway, asked, cancel).map(|told| told.response)),
-        Long::OperatorInvoke(asked) => line.of(invoke(gateway, asked, cancel)),
+        Long::OperatorInvoke(asked) => line.of(operator_invoke(gateway, asked, cancel)),
         Long::Pipeline(Pipeline { policy, request }) => {
             let response = gateway.invoke_pipeline(policy, request, Some(cancel));
             if let Ok(response) = &response {
@@ -70,15 +70,17 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
 
 /// The answer to a call for which there is no room; none for a call that is cheap enough to be run all the same.
 pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) -> Option<Vec<u8>> {
-    let told = |Invoke { plugin_id, request }: &Invoke| -> Result<Told, Error> {
+    let told = |plugin_id: &str, request: &Value| -> Result<Told, Error> {
         let outcome = hub.gateway.overloaded(plugin_id, request, reason)?;
         log(request, &outcome.response);
         Ok(Told::of(outcome.into_inner()))
     };
     let line = Reply { id, task };
     match task {
-        Long::Invoke(asked) => Some(line.of(told(asked).map(|told| told.response))),
-        Long::OperatorInvoke(asked) => Some(line.of(told(asked))),
+        Long::Invoke(Invoke { plugin_id, request }) => {
+            Some(line.of(told(plugin_id, request).map(|told| told.response)))
+        }
+        Long::OperatorInvoke(asked) => Some(line.of(told(&asked.plugin_id, &asked.request))),
         Long::Pipeline(Pipeline { policy, request }) => {
             Some(line.of(hub.gateway.pipeline_overloaded(policy, request, reason)))
         }
@@ -125,6 +127,22 @@ impl Reply<'_> {
 fn invoke(gateway: &Gateway, asked: &Invoke, cancel: &Cancel) -> Result<Told, Fault> {
     let outcome = gateway.invoke(&asked.plugin_id, &asked.request, Some(cancel))?;
     log(&asked.request, &outcome.response);
+    Ok(Told::of(outcome.into_inner()))
+}
+
+/// The same for the command's own verb, with what people want to see.
+fn operator_invoke(
+    gateway: &Gateway,
+    asked: &OperatorInvoke,
+    cancel: &Cancel,
+) -> Result<Told, Fault> {
+    let (plugin_id, request) = (&asked.plugin_id, &asked.request);
+    let outcome = if asked.names_reads {
+        gateway.invoke_naming_reads(plugin_id, request, Some(cancel))
+    } else {
+        gateway.invoke(plugin_id, request, Some(cancel))
+    }?;
+    log(request, &outcome.response);
     Ok(Told::of(outcome.into_inner()))
 }
 

@@ -5,6 +5,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::denial::view::{Place, View};
 use crate::filter::{self, calls};
 use crate::image::Class;
 use crate::report::Denial;
@@ -54,6 +55,13 @@ const BENIGN_PREFIXES: &[(&str, &str)] = &[
     ("/usr/share/mime/", "kinds of files"),
     ("/usr/local/share/mime/", "kinds of files"),
     ("/etc/ld.so.", "places of libraries"),
+    (
+        "/etc/ssl/openssl.cnf",
+        "settings of OpenSSL, when it is loaded",
+    ),
+    ("/usr/lib/ssl/openssl.cnf", "settings of OpenSSL"),
+    ("/usr/local/ssl/openssl.cnf", "settings of OpenSSL"),
+    ("/etc/pki/tls/openssl.cnf", "settings of OpenSSL"),
     ("/etc/malloc.conf", "options of jemalloc"),
     ("/usr/lib/locale/", "locale"),
 ];
@@ -96,6 +104,9 @@ pub(crate) enum Judgement {
     Refuse(i32, Asked),
     /// The end of the plugin.
     Condemn(Asked),
+    /// It opens a file to read, which the filter lets everyone do and only here reports: it goes on, and the kernel looks for the file. Its
+    /// flags are a number, which nobody can change; and whatever path the kernel finds behind the pointer, this program may ask for.
+    Read(Place, Asked),
     /// The plugin raises SIGABRT in itself, which is allowed and only noted. The call's arguments are numbers, which nobody can change
     /// between this look and the kernel's.
     Abort,
@@ -104,7 +115,12 @@ pub(crate) enum Judgement {
 }
 
 /// Judges one report.
-pub(crate) fn judge(listener: BorrowedFd<'_>, report: &Notification, asker: Asker) -> Judgement {
+pub(crate) fn judge(
+    listener: BorrowedFd<'_>,
+    report: &Notification,
+    asker: Asker,
+    view: Option<&View>,
+) -> Judgement {
     let name = u32::try_from(report.number)
         .ok()
         .and_then(calls::name)
@@ -118,7 +134,11 @@ pub(crate) fn judge(listener: BorrowedFd<'_>, report: &Notification, asker: Aske
         return Judgement::Abort;
     }
     let args = report.args;
-    sort(Asked { name, args, path }, asker)
+    let asked = Asked { name, args, path };
+    match view.filter(|_| asked.reads()) {
+        Some(view) => Judgement::Read(asked.place(view), asked),
+        None => sort(asked, asker),
+    }
 }
 
 /// Decides what to do about a call. Text that was read from the plugin's memory chooses only between harmless answers; it never lets a
@@ -186,6 +206,23 @@ impl Asked {
             call: self.name.to_owned(),
             detail: detail(self.name, &self.args, self.path.as_deref()),
         }
+    }
+
+    /// Whether the filter lets the call through where nobody wants to hear of it.
+    fn reads(&self) -> bool {
+        self.opens().is_some_and(filter::opens_to_read)
+    }
+
+    /// Where the file lies that it opens.
+    fn place(&self, view: &View) -> Place {
+        let path = self.path.as_deref().unwrap_or_default();
+        let from_folder =
+            self.name == "openat" && int(self.args[0]) != libc::AT_FDCWD.cast_unsigned();
+        // A folder that is open is one that it was shown; and without a path nothing is opened.
+        if path.is_empty() || (from_folder && !path.starts_with('/')) || is_benign(path) {
+            return Place::Shown;
+        }
+        view.place(path)
     }
 
     /// The flags of a call that opens a file.
@@ -408,6 +445,7 @@ mod tests {
             other @ (Judgement::Answer(..)
             | Judgement::Condemn(_)
             | Judgement::Abort
+            | Judgement::Read(..)
             | Judgement::Gone) => panic!("{name}: {other:?}"),
         };
         let first = |value| [value, 0, 0, 0, 0, 0];

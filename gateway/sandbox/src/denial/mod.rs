@@ -4,3 +4,4 @@
 pub(crate) mod judge;
 pub(crate) mod reports;
 pub(crate) mod run;
+pub(crate) mod view;

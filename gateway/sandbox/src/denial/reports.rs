@@ -224,20 +224,29 @@ impl Reports {
     fn judge(&self, run: &Run, report: &Notification) -> Result<(), Error> {
         #[cfg(test)]
         JUDGED.with_borrow_mut(|judged| judged.insert(run.child.pid));
-        let (fate, answer) = match judge::judge(self.listener(), report, run.asker) {
-            Judgement::Gone => return Ok(()),
-            Judgement::Abort if run.abort() == Fate::Ends => {
-                return wait::kill(&run.child.pidfd).during("kill a plugin");
-            }
-            Judgement::Abort => {
-                return notify::proceed(self.listener(), report.id).during("let an abort go on");
-            }
-            Judgement::Answer(answer, asked) => (run.answer(|| asked.denial()), answer),
-            Judgement::Refuse(errno, asked) => {
-                (run.refuse(asked.denial(), asked.name), Answer::Fail(errno))
-            }
-            Judgement::Condemn(asked) => (run.condemn(asked.denial()), Answer::Fail(libc::EPERM)),
-        };
+        let (fate, answer) =
+            match judge::judge(self.listener(), report, run.asker, run.view.as_ref()) {
+                Judgement::Gone => return Ok(()),
+                Judgement::Abort if run.abort() == Fate::Ends => {
+                    return wait::kill(&run.child.pidfd).during("kill a plugin");
+                }
+                Judgement::Abort => {
+                    return notify::proceed(self.listener(), report.id)
+                        .during("let an abort go on");
+                }
+                Judgement::Read(place, asked) => {
+                    run.read(place, || asked.denial(), asked.name);
+                    return notify::proceed(self.listener(), report.id)
+                        .during("let a file be read");
+                }
+                Judgement::Answer(answer, asked) => (run.answer(|| asked.denial()), answer),
+                Judgement::Refuse(errno, asked) => {
+                    (run.refuse(asked.denial(), asked.name), Answer::Fail(errno))
+                }
+                Judgement::Condemn(asked) => {
+                    (run.condemn(asked.denial()), Answer::Fail(libc::EPERM))
+                }
+            };
         match fate {
             // Not answered: the caller stays stopped inside the call until the kill.
             Fate::Ends => wait::kill(&run.child.pidfd).during("kill a plugin"),

@@ -2,11 +2,12 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::ASKED_MAX;
 use crate::denial::judge::Asker;
+use crate::denial::view::{Place, View};
 use crate::job::WhenRefused;
 use crate::report::{Denial, Denials, End};
 use crate::sys::spawn::Child;
-use crate::{ASKED_MAX, DENIALS_KEPT};
 
 /// How often a plugin may raise SIGABRT in itself. A library's abort does it twice; each time costs the gateway some work.
 const ABORTS_MAX: u32 = 64;
@@ -18,6 +19,8 @@ pub(crate) struct Run {
     pub(crate) child: Child,
     /// What decides how its calls are judged.
     pub(crate) asker: Asker,
+    /// What it is shown, where reads of what it is not shown are named.
+    pub(crate) view: Option<View>,
     when_refused: WhenRefused,
     seen: Mutex<Seen>,
 }
@@ -27,6 +30,8 @@ struct Seen {
     refused: Denials,
     answered: u64,
     aborts: u32,
+    /// How often it has opened a file of its package.
+    package_reads: u32,
     end: Option<End>,
 }
 
@@ -41,10 +46,16 @@ pub(crate) enum Fate {
 
 impl Run {
     /// A run of which nothing was reported.
-    pub(crate) fn new(child: Child, asker: Asker, when_refused: WhenRefused) -> Self {
+    pub(crate) fn new(
+        child: Child,
+        asker: Asker,
+        view: Option<View>,
+        when_refused: WhenRefused,
+    ) -> Self {
         Self {
             child,
             asker,
+            view,
             when_refused,
             seen: Mutex::default(),
         }
@@ -60,15 +71,26 @@ impl Run {
     /// Counts a refused call.
     pub(crate) fn refuse(&self, denial: Denial, name: &'static str) -> Fate {
         let mut seen = self.seen();
-        let refused = &mut seen.refused;
-        refused.total += 1;
-        *refused.calls.entry(name).or_default() += 1;
-        if refused.first.len() < DENIALS_KEPT && !refused.first.contains(&denial) {
-            refused.first.push(denial.clone());
-        }
+        seen.refused.add(denial.clone(), name);
         match self.when_refused {
             WhenRefused::GoOn => seen.bound(|| denial),
             WhenRefused::End => seen.ends(End::Violation(denial)),
+        }
+    }
+
+    /// Notes a file that it opens to read. What is not there for it is named like any refused call; it never ends it, as nobody hears of it in
+    /// other runs. What an interpreter looks for before it begins with the package is its own affair, and the operator's.
+    pub(crate) fn read(&self, place: Place, words: impl FnOnce() -> Denial, name: &'static str) {
+        let Some(view) = &self.view else {
+            return;
+        };
+        let mut seen = self.seen();
+        match place {
+            Place::Package => seen.package_reads = seen.package_reads.saturating_add(1),
+            Place::Outside if seen.package_reads >= view.reads_before_start => {
+                seen.refused.add(words(), name);
+            }
+            Place::Outside | Place::Shown => {}
         }
     }
 

@@ -71,6 +71,9 @@ const OPEN_FOR_CHANGE: u32 = 0x40_0243;
 /// `O_DIRECT`: reads past the page cache, and so takes the disk's time as often as it likes.
 const O_DIRECT: u32 = 0x4000;
 
+/// What files are not opened with by those who may only read.
+pub(super) const OPEN_OTHERWISE: u32 = OPEN_FOR_CHANGE | O_DIRECT;
+
 /// fcntl(2) commands on flags and copies of a descriptor. Locks, owners, leases and pipe sizes are not among them.
 const FCNTL_COMMANDS: [u32; 7] = [0, 1, 2, 3, 1027, 1030, 1032];
 /// `F_SETFL`, which could add `O_DIRECT` to an open file.
@@ -217,14 +220,15 @@ pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
         }));
     }
     if wanted.class != Class::Static {
-        table.push(as_listed(
-            "open",
-            vec![vec![masked(1, OPEN_FOR_CHANGE | O_DIRECT, 0)]],
-        ));
-        table.push(as_listed(
-            "openat",
-            vec![vec![masked(2, OPEN_FOR_CHANGE | O_DIRECT, 0)]],
-        ));
+        table.extend([("open", 1), ("openat", 2)].map(|(name, flags)| {
+            let reads = vec![masked(flags, OPEN_OTHERWISE, 0)];
+            let quietly = if wanted.names_reads && wanted.reported {
+                Vec::new()
+            } else {
+                vec![reads]
+            };
+            as_listed(name, quietly)
+        }));
     }
     table
 }

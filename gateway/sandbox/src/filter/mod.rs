@@ -29,6 +29,8 @@ pub(crate) struct Wanted {
     pub(crate) reported: bool,
     /// Whether the filter, where nothing is reported, kills for refused calls too.
     pub(crate) kills_refused: bool,
+    /// Whether files that are opened to read are reported as well, and then let through.
+    pub(crate) names_reads: bool,
     /// Further calls that are let through.
     pub(crate) extra_calls: Vec<String>,
 }
@@ -149,6 +151,11 @@ pub(crate) fn refusal(class: Class, name: &str) -> Option<i32> {
     }
 }
 
+/// Whether a file that is opened with these flags is opened to be read, and in the usual way.
+pub(crate) fn opens_to_read(flags: u32) -> bool {
+    flags & conditions::OPEN_OTHERWISE == 0
+}
+
 fn plain(answer: Answer, wanted: &Wanted) -> Verdict {
     let errno = |errno| Verdict::Errno(u16::try_from(errno).unwrap_or(ENOSYS));
     match answer {
@@ -179,6 +186,7 @@ mod tests {
             private_root: true,
             reported: true,
             kills_refused: false,
+            names_reads: false,
             extra_calls: Vec::new(),
         }
     }
@@ -459,6 +467,43 @@ mod tests {
             verdict(Class::Runtime, "getsockopt", [3, 1, 4, 0, 0, 0]),
             ALLOW
         );
+    }
+
+    #[test]
+    fn reads_are_reported_only_where_somebody_looks() {
+        let opened = |class, names_reads, reported, flags| {
+            let wanted = Wanted {
+                names_reads,
+                reported,
+                ..wanted(class)
+            };
+            let program = Filter::build(&wanted).unwrap().with_mark(MARK);
+            let run = |name, args| {
+                let number = calls::number(name).unwrap();
+                simulate(&program, ARCH_X86_64, number, args)
+            };
+            let both = [
+                run("open", [1, flags, 0, 0, 0, 0]),
+                run("openat", [0, 1, flags, 0, 0, 0]),
+            ];
+            assert_eq!(both[0], both[1]);
+            both[0]
+        };
+        // With O_CLOEXEC, and O_DIRECTORY beside it.
+        for flags in [0, 0x8_0000, 0x9_0000] {
+            for class in [Class::Dynamic, Class::Runtime] {
+                assert_eq!(opened(class, false, true, flags), ALLOW);
+                assert_eq!(opened(class, true, true, flags), REPORT);
+                assert_eq!(opened(class, true, false, flags), ALLOW);
+            }
+            assert!(opens_to_read(u32::try_from(flags).unwrap()));
+        }
+        for flags in [1, 2, 0x40, 0x200, 0x4000, 0x41_0000] {
+            for names_reads in [false, true] {
+                assert_eq!(opened(Class::Runtime, names_reads, true, flags), REPORT);
+            }
+            assert!(!opens_to_read(u32::try_from(flags).unwrap()));
+        }
     }
 
     #[test]

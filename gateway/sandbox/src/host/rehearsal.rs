@@ -145,6 +145,7 @@ impl Rehearsal {
                     private_root,
                     reported: self.0.reported,
                     kills_refused: false,
+                    names_reads: false,
                     extra_calls: Vec::new(),
                 },
                 ruleset: self.0.ruleset(&Places::default())?,

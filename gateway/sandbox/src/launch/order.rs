@@ -260,6 +260,7 @@ mod tests {
             private_root: true,
             reported,
             kills_refused: false,
+            names_reads: false,
             extra_calls: Vec::new(),
         }
     }

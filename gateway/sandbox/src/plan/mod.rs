@@ -69,10 +69,12 @@ pub(crate) struct Plan {
     /// Whether it may ask for its terminal; it has none.
     pub(crate) asks_for_terminal: bool,
     pub(crate) extra_calls: Vec<String>,
-    /// The interpreter's runtime.
-    runtime: Option<Arc<Runtime>>,
+    /// The interpreter's runtime; none for a program.
+    pub(crate) runtime: Option<Arc<Runtime>>,
     /// Whether what it prints goes where errors go: it is no answer.
     pub(crate) prints: bool,
+    /// Whether somebody looks at what it reads in vain.
+    pub(crate) names_reads: bool,
 }
 
 impl Plan {
@@ -154,6 +156,7 @@ impl Plan {
             extra_calls: Vec::new(),
             runtime: None,
             prints: false,
+            names_reads: job.names_reads,
         })
     }
 
@@ -248,6 +251,7 @@ impl Plan {
             extra_calls: runtime.extra_calls.clone(),
             runtime: Some(Arc::clone(runtime)),
             prints: false,
+            names_reads: job.names_reads,
         })
     }
 
@@ -284,6 +288,8 @@ impl Plan {
             reported,
             // Where calls are reported the supervisor decides, and one launcher serves both kinds.
             kills_refused: !reported && when_refused == WhenRefused::End,
+            // Of static programs every file is reported in any case.
+            names_reads: reported && self.names_reads && self.class != Class::Static,
             extra_calls: self.extra_calls.clone(),
         }
     }
@@ -331,6 +337,15 @@ fn words(all: impl Iterator<Item = Vec<u8>>) -> Result<Vec<CString>, Error> {
     Ok(words)
 }
 
+/// Where a program sees its package.
+pub(crate) fn package_folder(package: &Path, private_root: bool) -> &Path {
+    if private_root {
+        Path::new(PACKAGE_FOLDER)
+    } else {
+        package
+    }
+}
+
 /// A path of the package as the plugin sees it. It must not lead out of the package.
 fn inside(package: &Path, path: &Path, private_root: bool) -> Result<Vec<u8>, Error> {
     let plain = path
@@ -342,11 +357,7 @@ fn inside(package: &Path, path: &Path, private_root: bool) -> Result<Vec<u8>, Er
             value: path.display().to_string(),
         });
     }
-    let folder = if private_root {
-        Path::new(PACKAGE_FOLDER)
-    } else {
-        package
-    };
+    let folder = package_folder(package, private_root);
     let normal: PathBuf = path
         .components()
         .filter(|part| matches!(part, Component::Normal(_)))

@@ -191,6 +191,7 @@ impl Bench {
                 answer_bytes: 1024,
             },
             when_refused: crate::WhenRefused::GoOn,
+            names_reads: false,
             cancel: None,
         };
         let report = self.sandbox.run(&Trial, &job)?;

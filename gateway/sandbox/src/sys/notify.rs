@@ -1,6 +1,7 @@
 //! The supervisor's side of seccomp notifications: receive one, check that it is still alive, read the caller's memory.
 //! A notified call is answered with an error or with one of the gateway's descriptors, or not at all. Only a call whose arguments are all
-//! numbers may go on: what a pointer leads to can be changed between the gateway's look and the kernel's.
+//! numbers may go on, or one that the filter lets through whatever its pointers lead to: that can be changed between the gateway's look and
+//! the kernel's.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -111,7 +112,7 @@ fn respond(listener: BorrowedFd<'_>, mut response: Response) -> io::Result<()> {
     }
 }
 
-/// Lets a notified call go on. Its arguments must be numbers. That its caller died meanwhile is no error.
+/// Lets a notified call go on. Its arguments must be numbers, or such that it may be made with anything behind them. That its caller died meanwhile is no error.
 pub(crate) fn proceed(listener: BorrowedFd<'_>, id: u64) -> io::Result<()> {
     /// `SECCOMP_USER_NOTIF_FLAG_CONTINUE` of seccomp_unotify(2) (Linux 5.5).
     const CONTINUE: u32 = 1;

@@ -14,6 +14,7 @@ mod limits;
 mod orders;
 mod poorer;
 mod races;
+mod reads;
 mod refuse;
 mod runtimes;
 mod shims;

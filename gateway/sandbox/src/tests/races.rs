@@ -114,6 +114,7 @@ pub(super) fn launcher() -> (Means, Launcher) {
             private_root,
             reported: host.reported,
             kills_refused: false,
+            names_reads: false,
             extra_calls: Vec::new(),
         },
         ruleset: host.ruleset(&Places::default()).unwrap(),

@@ -185,6 +185,7 @@ pub(crate) fn run_within(
         deadline,
         limits,
         when_refused: crate::WhenRefused::GoOn,
+        names_reads: false,
         cancel: None,
     };
     sandbox.run(&Permit, &job).unwrap()
@@ -199,6 +200,7 @@ pub(crate) fn run_ending(sandbox: &Sandbox<Permit>, entry: &Entry, package: &Pat
         deadline: Instant::now() + Duration::from_secs(20),
         limits: limits(),
         when_refused: crate::WhenRefused::End,
+        names_reads: false,
         cancel: None,
     };
     sandbox.run(&Permit, &job).unwrap()

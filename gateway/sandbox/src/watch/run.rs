@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::denial::judge::Asker;
 use crate::denial::run::Run;
+use crate::denial::view::View;
 use crate::error::Error;
 use crate::job::Job;
 use crate::launch::cgroup;
@@ -14,7 +15,7 @@ use crate::launch::launchers::Launchers;
 use crate::launch::means::{self, Means};
 use crate::launch::order::Start;
 use crate::launch::uids::Loan;
-use crate::plan::Plan;
+use crate::plan::{Plan, package_folder};
 use crate::report::{Denials, End, Tail, Usage};
 use crate::watch::memory::Look;
 use crate::watch::streams::{Feed, Outlet};
@@ -69,7 +70,11 @@ pub(crate) fn run(
         asks_name_service: plan.asks_name_service,
         asks_for_terminal: plan.asks_for_terminal,
     };
-    let run = Arc::new(Run::new(child, asker, job.when_refused));
+    let view = plan.names_reads.then(|| {
+        let package = package_folder(job.package, means.private_root());
+        View::of(plan, package)
+    });
+    let run = Arc::new(Run::new(child, asker, view, job.when_refused));
     // Where there is a control group, the kernel counts memory.
     let look = group
         .is_none()

@@ -163,7 +163,7 @@ impl<'a> Trial<'a> {
         let (request_id, request) = self.request(&sample.payload);
         let outcome = self
             .harness
-            .invoke(manifest.plugin_id.as_str(), &request, None)?
+            .invoke_naming_reads(manifest.plugin_id.as_str(), &request, None)?
             .into_inner();
         Ok(Seen {
             name: sample.name.clone(),

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::Runtime;
 use super::ask;
 use super::libraries::Libraries;
+use super::search::Search;
 
 /// The usual runtimes and what is known of each.
 pub(super) const USUAL: [(&str, &str); 7] = [
@@ -46,6 +47,10 @@ struct Kind {
     beside: Vec<PathBuf>,
     /// Folders of shared libraries that it would look for beside itself, as paths from its real folder.
     libraries: Vec<PathBuf>,
+    /// Names of files that it looks for in each folder above a script.
+    looks_for: Vec<String>,
+    /// Whether it opens the script for itself before it opens it to run it.
+    opens_twice: bool,
     /// Arguments before the script.
     args: Vec<String>,
     /// Further calls, each with its reason.
@@ -157,6 +162,12 @@ pub(super) fn describe(name: &str, candidate: &Path) -> Result<Runtime, String> 
         version: answer.version,
         passed_over: Vec::new(),
         args: kind.args.clone(),
+        search: Search {
+            modules: missing(&answer.trees),
+            above: kind.looks_for.clone(),
+            ..Search::default()
+        },
+        reads_before_start: if kind.opens_twice { 2 } else { 1 },
         trees: outermost(answer.trees),
         libraries: beside(&kind.libraries),
         started_with: Libraries::default(),
@@ -231,6 +242,12 @@ fn is_elf(path: &Path) -> bool {
         .and_then(|mut file| file.read_exact(&mut magic))
         .is_ok()
         && magic == *b"\x7fELF"
+}
+
+/// Absolute paths that do not exist.
+fn missing(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let missing = |path: &&PathBuf| path.is_absolute() && !path.exists();
+    paths.iter().filter(missing).cloned().collect()
 }
 
 /// Absolute paths that exist, without those that lie in another of the list.

@@ -6,6 +6,7 @@
 mod ask;
 mod discover;
 pub(crate) mod libraries;
+pub(crate) mod search;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use self::libraries::Libraries;
+use self::search::Search;
 use crate::error::Error;
 
 /// What runs the older form of entry: it reads the request, calls the exported function with it and wraps what that returns.
@@ -67,6 +69,10 @@ pub(crate) struct Runtime {
     pub(crate) libraries: Vec<PathBuf>,
     /// The libraries that it is started with.
     pub(crate) started_with: Libraries,
+    /// Where it searches by itself.
+    pub(crate) search: Search,
+    /// How many files of the package it opens before anything of the package can run.
+    pub(crate) reads_before_start: u32,
     /// Set once its loader was asked inside, and named the same libraries.
     pub(crate) compared: OnceLock<()>,
     /// System calls beyond the runtime class's list, by name.
@@ -184,6 +190,9 @@ impl Runtime {
         self.adopt(choice);
         // After the operator's words, which may say where they are.
         self.started_with = Libraries::find(&self.interpreter, &self.libraries)?;
+        let libraries = self.started_with.paths().iter().chain([&self.interpreter]);
+        let folders = libraries.filter_map(|path| path.parent());
+        self.search.libraries = folders.map(search::plain).collect();
         Ok(self)
     }
 

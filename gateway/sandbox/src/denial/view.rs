@@ -1,0 +1,123 @@
+//! What a program is shown of the file system, and which paths lie outside. It decides what is named, and never what a program gets: the kernel
+//! looks for the file by itself, in the private root and under Landlock.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::plan::Plan;
+use crate::plan::runtimes::search::{Search, plain};
+
+/// What a program is shown.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// Files and folders of the host, by the paths that they are asked for and by their real ones.
+    shown: Vec<PathBuf>,
+    /// The package, where the program sees it.
+    package: PathBuf,
+    /// Where an interpreter searches by itself.
+    search: Search,
+    /// How many files of the package an interpreter opens before anything of the package can run.
+    pub(crate) reads_before_start: u32,
+}
+
+/// Where a path leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Into the package.
+    Package,
+    /// To what is shown of the host, or to a folder above that; or to where the interpreter searches by itself.
+    Shown,
+    /// To what is not there for the program.
+    Outside,
+}
+
+impl View {
+    /// What a planned program is shown, with the package where it sees that.
+    pub(crate) fn of(plan: &Plan, package: &Path) -> Self {
+        let runtime = plan.runtime.as_ref();
+        Self {
+            search: runtime
+                .map(|runtime| runtime.search.clone())
+                .unwrap_or_default(),
+            reads_before_start: runtime.map_or(0, |runtime| runtime.reads_before_start),
+            ..Self::new(&plan.visible, package)
+        }
+    }
+
+    fn new(visible: &[PathBuf], package: &Path) -> Self {
+        let real = visible
+            .iter()
+            .filter_map(|path| fs::canonicalize(path).ok());
+        Self {
+            shown: visible.iter().cloned().chain(real).collect(),
+            package: package.to_owned(),
+            search: Search::default(),
+            reads_before_start: 0,
+        }
+    }
+
+    /// Where a path leads from the root, in which a program begins and stays.
+    pub(crate) fn place(&self, path: &str) -> Place {
+        let path = plain(Path::new(path));
+        if path.starts_with(&self.package) {
+            return Place::Package;
+        }
+        let is_above = |shown: &Path| shown.starts_with(&path);
+        if is_above(&self.package) || self.shown.iter().any(|shown| is_above(shown)) {
+            return Place::Shown;
+        }
+        // A link of the host's among what is shown may lead to what is not. Nothing else is looked up for a program.
+        let leads_on = || fs::canonicalize(&path).is_ok_and(|real| !self.shows(&real));
+        if (self.shows(&path) && !leads_on()) || self.search.is_own(&path, &self.package) {
+            Place::Shown
+        } else {
+            Place::Outside
+        }
+    }
+
+    fn shows(&self, path: &Path) -> bool {
+        self.shown.iter().any(|shown| path.starts_with(shown))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_told_apart() {
+        let host = tempfile::tempdir().unwrap();
+        let base = host.path().canonicalize().unwrap();
+        fs::create_dir_all(base.join("usr/lib")).unwrap();
+        fs::write(base.join("secret"), "").unwrap();
+        let link = std::os::unix::fs::symlink::<&Path, PathBuf>;
+        link("usr/lib".as_ref(), base.join("lib")).unwrap();
+        link("../../secret".as_ref(), base.join("usr/lib/link")).unwrap();
+        let view = View::new(&[base.join("lib")], "/package".as_ref());
+        let place = |path: &str| view.place(&path.replace('~', base.to_str().unwrap()));
+        for path in ["/package", "/package/a", "package/../package/a"] {
+            assert_eq!(place(path), Place::Package, "{path}");
+        }
+        for path in [
+            "/",
+            ".",
+            "~",
+            "~/lib/x",
+            "~/usr/lib/x",
+            "~/usr",
+            "/x/../~/lib/x",
+        ] {
+            assert_eq!(place(path), Place::Shown, "{path}");
+        }
+        for path in [
+            "/packages",
+            "data.txt",
+            "~/secret",
+            "~/lib/../secret",
+            "~/usr/lib/link",
+            "/package/../etc/passwd",
+        ] {
+            assert_eq!(place(path), Place::Outside, "{path}");
+        }
+    }
+}

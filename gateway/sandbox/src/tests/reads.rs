@@ -1,0 +1,245 @@
+//! Reads that fail are named where somebody looks at a plugin, for every class, with nothing of what an interpreter looks for by itself; and
+//! where nobody looks they cost nothing.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::support::{
+    Link, Permit, compile, limits, package, program, sandbox, script, soon, text,
+};
+use crate::plan::runtimes::Runtimes;
+use crate::{Denials, End, Entry, Job, Report, WhenRefused};
+
+/// Runs a job with its reads named.
+fn looked_at(entry: &Entry, package: &std::path::Path, when_refused: WhenRefused) -> Report {
+    let job = Job {
+        entry,
+        package,
+        input: b"{}\n",
+        deadline: soon(),
+        limits: limits(),
+        when_refused,
+        names_reads: true,
+        cancel: None,
+    };
+    sandbox().run(&Permit, &job).unwrap()
+}
+
+fn named(denials: &Denials) -> Vec<String> {
+    denials.first.iter().map(ToString::to_string).collect()
+}
+
+const PASSWD: &str = "openat(\"/etc/passwd\", O_RDONLY)";
+
+/// Scripts that load much of a standard library, and then read two files that are not there for them.
+const SCRIPTS: [(&str, &str, &str); 5] = [
+    (
+        "python3",
+        "main.py",
+        "import json, hashlib, decimal, unicodedata, random, zlib, csv, threading, logging, other\nfor name in ['/etc/passwd', 'data.txt']:\n    try:\n        open(name)\n    except OSError:\n        pass\nprint(1)\n",
+    ),
+    (
+        "node",
+        "main.js",
+        "require('node:crypto').randomBytes(2); require('node:zlib'); require('./other.js');\nfor (const name of ['/etc/passwd', 'data.txt']) { try { require('node:fs').readFileSync(name) } catch {} }\nconsole.log(1)\n",
+    ),
+    (
+        "sh",
+        "main.sh",
+        "{ read -r line </etc/passwd; read -r line <data.txt; } 2>/dev/null\necho 1\n",
+    ),
+    (
+        "perl",
+        "main.pl",
+        "use JSON::PP; use Digest::SHA; use List::Util; open(F, '<', '/etc/passwd'); open(F, '<', 'data.txt'); print \"1\\n\";\n",
+    ),
+    (
+        "ruby",
+        "main.rb",
+        "require 'json'; require 'digest'; require 'set'\n['/etc/passwd', 'data.txt'].each { |name| begin; File.read(name); rescue SystemCallError; end }\nputs 1\n",
+    ),
+];
+
+/// "Refused and named: … a path outside", in `run` and `certify`; what was loaded from the interpreter's own places is not among it.
+#[test]
+fn what_a_script_reads_in_vain_is_named_and_nothing_else() {
+    for (runtime, name, source) in SCRIPTS {
+        if Runtimes::default().get(runtime).is_none() {
+            skip::skip(&format!("{runtime} is not installed"));
+            continue;
+        }
+        let files = [(name, source), ("other.py", ""), ("other.js", "")];
+        let folder = package(&files);
+        let report = looked_at(&script(runtime, name), folder.path(), WhenRefused::GoOn);
+        assert_eq!(text(&report), "1\n", "{report:?}");
+        let seen = named(&report.denied);
+        // Perl and the shell open by the older call on some hosts.
+        let seen: Vec<String> = seen
+            .iter()
+            .map(|call| call.replace("open(", "openat("))
+            .collect();
+        // What the shell throws away by `2>/dev/null` is a device that is there.
+        assert_eq!(
+            seen,
+            [PASSWD, "openat(\"data.txt\", O_RDONLY)"],
+            "{runtime}: {report:?}"
+        );
+        assert_eq!(report.denied.total, 2);
+    }
+}
+
+/// The Java machine looks for much itself after it has opened the jar for the first time.
+#[test]
+fn what_the_java_machine_looks_for_is_not_named() {
+    let java = "public class Main { public static void main(String[] a) throws Exception { java.util.UUID.randomUUID(); String.format(\"%x\", 1); try { java.nio.file.Files.readAllBytes(java.nio.file.Path.of(\"/etc/passwd\")); } catch (java.io.IOException e) {} System.out.println(1); } }";
+    let folder = package(&[("Main.java", java), ("manifest", "Main-Class: Main\n")]);
+    let built = |tool: &str, arguments: &[&str]| {
+        let mut command = std::process::Command::new(tool);
+        let status = command.args(arguments).current_dir(folder.path()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    let jar = ["cfm", "main.jar", "manifest", "Main.class"];
+    if Runtimes::default().get("java").is_none() || !built("javac", &["Main.java"]) {
+        skip::skip("java and javac are not installed");
+        return;
+    }
+    assert!(built("jar", &jar));
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    fs::set_permissions(folder.path().join("main.jar"), mode).unwrap();
+    let report = looked_at(
+        &script("java", "main.jar"),
+        folder.path(),
+        WhenRefused::GoOn,
+    );
+    assert_eq!(text(&report), "1\n", "{report:?}");
+    assert_eq!(named(&report.denied), [PASSWD]);
+}
+
+/// A program that opens, besides: its own package, a library, a device, a probe, and a link of the host's that leads out of what is shown.
+const READER: &str = r#"
+static void look(const char *path) { int file = open(path, O_RDONLY); if (file >= 0) close(file); }
+int main(int count, char **words) {
+    request();
+    look("/package/data.txt"); look("/lib64/ld-linux-x86-64.so.2"); look("/dev/null"); look("/etc/localtime"); look("/");
+    look("/etc/shadow"); look("/package/../etc/shadow"); look("/etc/shadow");
+    int root = open("/", O_RDONLY | O_DIRECTORY);
+    openat(root, "package/data.txt", O_RDONLY);
+    open("/package/data.txt", O_RDWR);
+    answer("fine\n");
+}"#;
+
+#[test]
+fn what_a_program_reads_in_vain_is_named_with_each_different_target_once() {
+    let folder = package(&[("data.txt", "x")]);
+    let entry = program(READER, Link::Dynamic);
+    let report = looked_at(&entry, folder.path(), WhenRefused::GoOn);
+    assert_eq!(text(&report), "fine\n", "{report:?}");
+    let expected = [
+        "openat(\"/etc/shadow\", O_RDONLY)",
+        "openat(\"/package/../etc/shadow\", O_RDONLY)",
+        "openat(\"/package/data.txt\", O_RDWR)",
+    ];
+    let private_root = report.layers.contains(&crate::Layer::MountNs);
+    if private_root {
+        assert_eq!(named(&report.denied), expected, "{report:?}");
+        assert_eq!(report.denied.calls.get("openat"), Some(&4));
+    }
+    // Where nobody looks, only the attempt to change something is reported.
+    let report = super::support::run(&sandbox(), &entry, folder.path(), "{}\n");
+    assert_eq!(
+        named(&report.denied),
+        ["openat(\"/package/data.txt\", O_RDWR)"]
+    );
+}
+
+/// Nobody hears of reads in other calls, so that they end no plugin where somebody looks: neither by `denials = "end"` nor by their number.
+#[test]
+fn reads_that_are_named_end_no_plugin() {
+    let source = "int main(void) { request(); for (int at = 0; at < 5000; at++) open(\"/etc/shadow\", O_RDONLY); answer(\"fine\\n\"); }";
+    let folder = package(&[]);
+    let entry = program(source, Link::Dynamic);
+    let report = looked_at(&entry, folder.path(), WhenRefused::End);
+    assert_eq!(
+        (&report.end, text(&report).as_str(), report.denied.total),
+        (&End::Answered, "fine\n", 5000),
+        "{report:?}"
+    );
+}
+
+/// The listener lets a read go on, whose path another thread may exchange meanwhile: it leads to nothing that is not there for the program.
+#[test]
+fn a_path_exchanged_during_a_named_read_leads_to_no_file_of_the_hosts() {
+    let source = r#"
+static char path[32] = "/package/fine";
+static volatile int stop;
+static void *exchange(void *at) { while (!stop) { strcpy(path, "/etc/shadow/"); path[11] = 0; strcpy(path, "/package/fine"); } return 0; }
+int main(void) {
+    request();
+    pthread_t thread; pthread_create(&thread, 0, exchange, 0);
+    char read_in[64] = {0}; int strange = 0, fine = 0;
+    for (int at = 0; at < 3000; at++) {
+        int file = open(path, O_RDONLY);
+        if (file < 0) continue;
+        ssize_t got = read(file, read_in, 63);
+        if (got == 4 && !memcmp(read_in, "fine", 4)) fine++; else strange++;
+        close(file);
+    }
+    stop = 1; pthread_join(thread, 0);
+    answer(strange || !fine ? "strange\n" : "fine\n");
+}"#;
+    let folder = package(&[("fine", "fine")]);
+    let report = looked_at(
+        &program(source, Link::Dynamic),
+        folder.path(),
+        WhenRefused::GoOn,
+    );
+    assert_eq!(text(&report), "fine\n", "{report:?}");
+}
+
+/// Measures what it costs to be looked at, and judges nothing: run it with `--ignored --nocapture`.
+#[test]
+#[ignore = "measures, and judges nothing"]
+fn cost_of_named_reads() {
+    let folder = package(&[
+        ("main.py", "import json\nprint(1)\n"),
+        ("main.sh", "echo 1\n"),
+    ]);
+    let native = super::support::seal(&compile(
+        folder.path(),
+        "int main(void) { request(); answer(\"1\\n\"); }",
+        Link::Dynamic,
+    ));
+    let sandbox = sandbox();
+    let cases = [
+        ("python3", script("python3", "main.py")),
+        ("sh", script("sh", "main.sh")),
+        ("dynamic program", native),
+    ];
+    for (name, entry) in &cases {
+        let median = |names_reads: bool| {
+            let mut times: Vec<Duration> = Vec::new();
+            for _ in 0..101 {
+                let job = Job {
+                    entry,
+                    package: folder.path(),
+                    input: b"{}\n",
+                    deadline: soon(),
+                    limits: limits(),
+                    when_refused: WhenRefused::GoOn,
+                    names_reads,
+                    cancel: None,
+                };
+                let since = Instant::now();
+                sandbox.run(&Permit, &job).unwrap();
+                times.push(since.elapsed());
+            }
+            times.sort();
+            times[50]
+        };
+        eprintln!(
+            "{name}: {:?} quiet, {:?} named",
+            median(false),
+            median(true)
+        );
+    }
+}
