@@ -2,10 +2,16 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
+
+use crate::canonical;
+
+/// Names a folder that keeps what is compiled, so that the same tests can be run where there is no compiler.
+const COMPILED: &str = "CAMPAIGNS_COMPILED";
 
 /// How a program is linked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,8 +38,21 @@ pub fn c(body: &str, link: Link) -> Vec<u8> {
     let built = built.get_or_insert_with(HashMap::new);
     built
         .entry((body.to_owned(), link))
-        .or_insert_with(|| compile(body, link))
+        .or_insert_with(|| kept_or_compiled(body, link))
         .clone()
+}
+
+fn kept_or_compiled(body: &str, link: Link) -> Vec<u8> {
+    let Some(folder) = std::env::var_os(COMPILED) else {
+        return compile(body, link);
+    };
+    let name = canonical::sha256(format!("{link:?} {PRELUDE}{body}"));
+    let file = PathBuf::from(folder).join(name);
+    fs::read(&file).unwrap_or_else(|_| {
+        let program = compile(body, link);
+        fs::write(&file, &program).unwrap();
+        program
+    })
 }
 
 fn compile(body: &str, link: Link) -> Vec<u8> {

@@ -80,7 +80,7 @@ theme!(
 /// sandbox makes each impossible."
 #[test]
 fn inv_pnp_06_python_cannot_reach_files_network_processes_or_environment() {
-    if let Some(jail) = Jail::script("python3") {
+    if let Some(jail) = Jail::script("python3").map(Jail::over_the_channel) {
         jail.hold(scripts::BOTH);
         jail.hold(scripts::PYTHON_ONLY);
     }
@@ -89,7 +89,7 @@ fn inv_pnp_06_python_cannot_reach_files_network_processes_or_environment() {
 /// The same sentence.
 #[test]
 fn inv_pnp_06_node_cannot_reach_files_network_processes_or_environment() {
-    if let Some(jail) = Jail::script("node") {
+    if let Some(jail) = Jail::script("node").map(Jail::over_the_channel) {
         jail.hold(scripts::BOTH);
         jail.hold(scripts::NODE_ONLY);
     }
@@ -178,11 +178,15 @@ fn inv_pnp_05_no_memory_becomes_code_and_no_descriptor_is_inherited() {
     }
 }
 
-/// The sandbox is the same whoever asks: the whole catalogue again, over the supervisor channel of one gateway.
+/// The sandbox is the same whoever asks: the whole catalogue again, over the supervisor channel of one gateway. What the static
+/// program does outside, the dynamic one of the same source is not asked to show again.
 #[test]
 fn inv_pnp_05_the_catalogue_is_refused_over_the_channel_too() {
-    for link in [Link::Static, Link::Dynamic] {
-        let jail = Jail::native(link).over_the_channel();
+    for jail in [
+        Jail::native(Link::Static),
+        Jail::native(Link::Dynamic).shown_elsewhere(),
+    ] {
+        let jail = jail.over_the_channel();
         for theme in [
             files::ATTACKS,
             network::ATTACKS,

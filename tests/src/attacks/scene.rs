@@ -144,13 +144,14 @@ impl Scene {
         sight + &self.sight_of_sibling()
     }
 
-    /// The sibling's limits, priority, policy and processors.
+    /// The sibling's limits, priority, policy and processors, and whether it is stopped, as one that is would be waited for.
     fn sight_of_sibling(&self) -> String {
         let read = |name: &str| {
             fs::read_to_string(format!("/proc/{}/{name}", self.sibling.id())).unwrap_or_default()
         };
         let stat = read("stat");
-        // proc_pid_stat(5): after the name come the state (field 3) and so on; 19 is the nice value, 41 the policy.
+        // proc_pid_stat(5): after the name come the state (field 3), which is T of a stopped one, and so on; 19 is the
+        // nice value, 41 the policy.
         let fields: Vec<&str> = stat
             .rsplit_once(')')
             .map_or("", |(_, rest)| rest)
@@ -161,7 +162,8 @@ impl Scene {
             .lines()
             .find(|line| line.starts_with("Cpus_allowed:"));
         format!(
-            "sibling: nice {:?} policy {:?} {processors:?}\n{}",
+            "sibling: stopped {} nice {:?} policy {:?} {processors:?}\n{}",
+            fields.first() == Some(&"T"),
             fields.get(16),
             fields.get(38),
             read("limits")
