@@ -1,12 +1,6 @@
 """Greets and counts the words and characters of a text."""
 
 import os
-import sys
-
-# The package is read-only, and a compiled copy inside it would change what was signed.
-sys.dont_write_bytecode = True
-# The working directory is empty; the SDK lies beside this file.
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import omega_plugin as omega
 
