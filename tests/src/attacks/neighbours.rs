@@ -37,6 +37,14 @@ pub enum Plugin {
     Reader,
 }
 
+impl Kind {
+    /// Whether it only takes its fair share of the processors, so that the others can be compared with it.
+    #[must_use]
+    pub fn is_fair_share(&self) -> bool {
+        self.attack == "processor_spin"
+    }
+}
+
 const fn kind(
     what: &'static str,
     plugin: Plugin,
@@ -152,7 +160,7 @@ pub const KINDS: [Kind; 18] = {
             &["error"],
         ),
         kind(
-            "reads from the disk again and again",
+            "reads a large file again and again",
             Reader,
             "read_again",
             SHORT,
