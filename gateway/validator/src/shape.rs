@@ -9,6 +9,7 @@ use plugin_protocol::report::Issue;
 use plugin_protocol::schema;
 use serde_json::Value;
 
+use super::schema_refs;
 use super::words::{cut, error, issue, listed, nearest, pointer, quoted, shown};
 
 /// The most findings in one report: a person mends these before reading more.
@@ -108,8 +109,7 @@ impl Shape {
     }
 
     fn target(&self, reference: &str) -> &Value {
-        let pointer = reference.strip_prefix('#').unwrap_or_default();
-        self.schema.pointer(pointer).unwrap_or(&Value::Null)
+        schema_refs::target(&self.schema, reference).unwrap_or(&Value::Null)
     }
 }
 
