@@ -23,6 +23,7 @@ mod manifest;
 mod package;
 mod pattern;
 mod ports;
+mod redactions;
 mod schema_cost;
 mod schema_refs;
 mod schemas;

@@ -77,6 +77,13 @@ impl Schemas {
         self.by_ref.contains_key(name)
     }
 
+    /// The schema called `name`, with plain references.
+    pub(super) fn text(&self, name: &str) -> Option<&Value> {
+        self.by_ref
+            .get(name)
+            .map(|compiled| compiled.shape.schema())
+    }
+
     /// Whether the schema called `name` is of the older form, which describes the whole payload and not its `data`.
     pub(super) fn describes_payload(&self, name: &str) -> bool {
         let compiled = self.by_ref.get(name);

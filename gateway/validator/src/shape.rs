@@ -50,6 +50,11 @@ impl Shape {
         Self { schema, validator }
     }
 
+    /// Its text.
+    pub(super) fn schema(&self) -> &Value {
+        &self.schema
+    }
+
     /// Whether `value` has this shape; cheap.
     pub(super) fn fits(&self, value: &Value) -> bool {
         self.validator.is_valid(value)

@@ -91,6 +91,39 @@ fn scripts_and_modules_are_there() {
     );
 }
 
+/// "pointers are checked against the schema"
+#[test]
+fn a_redaction_that_no_schema_names_is_warned_of() {
+    let pointers = json!([
+        "/data/x",
+        "/payload/data/y",
+        "/data/x/z",
+        "/content",
+        "/artifact_id"
+    ]);
+    let issues = issues_with(&with("/evidence/redactions", pointers), |_| {});
+    for index in [1, 2] {
+        let issue = only(&issues, &format!("/evidence/redactions/{index}"));
+        assert_eq!(issue.severity, Severity::Warning);
+        assert!(issue.message.contains("no declared schema"), "{issue:?}");
+    }
+    assert_eq!(
+        issues.len(),
+        2,
+        "the last is said of the manifest: {issues:?}"
+    );
+    let older =
+        br#"{"required":["kind","data"],"properties":{"kind":{},"data":{"properties":{"x":{}}}}}"#;
+    let pointers = with("/evidence/redactions", json!(["/data/x", "/data/data"]));
+    let issues = issues_with(&pointers, |files| {
+        files
+            .0
+            .insert("schemas/point.json", (older.to_vec(), false));
+    });
+    only(&issues, "/evidence/redactions/1");
+    assert_eq!(issues.len(), 1, "{issues:?}");
+}
+
 fn schema_issues(schema: &str) -> Vec<Issue> {
     issues_with(&manifest(), |files| {
         files
