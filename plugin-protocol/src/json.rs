@@ -120,9 +120,32 @@ pub enum Error {
 /// # Errors
 /// When a rule is broken, with what to do instead.
 pub fn read(bytes: &[u8]) -> Result<Value, Error> {
+    read_with(bytes, Integers::Safe)
+}
+
+fn read_with(bytes: &[u8], integers: Integers) -> Result<Value, Error> {
     let text = utf8(bytes)?;
-    scan::check(text)?;
+    scan::check(text, integers)?;
     value::build(text)
+}
+
+/// Reads a JSON Schema of at most `max_bytes` under the same rules but one: its integers are bounds and not values that go anywhere, so
+/// all that 64 bits hold are read, exactly.
+///
+/// # Errors
+/// When there is more, or a rule is broken.
+pub fn read_schema(bytes: &[u8], max_bytes: usize) -> Result<Value, Error> {
+    within(bytes, max_bytes)?;
+    read_with(bytes, Integers::Wide)
+}
+
+/// Which integers are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Integers {
+    /// Within ±[`MAX_SAFE_INTEGER`].
+    Safe,
+    /// All of `i64` and `u64`.
+    Wide,
 }
 
 /// Reads one JSON value as `T` under the same rules.
@@ -138,13 +161,18 @@ pub fn read_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
 /// # Errors
 /// When the text is longer, or a rule is broken.
 pub fn read_bounded(bytes: &[u8], max_bytes: usize) -> Result<Value, Error> {
+    within(bytes, max_bytes)?;
+    read(bytes)
+}
+
+fn within(bytes: &[u8], max_bytes: usize) -> Result<(), Error> {
     if bytes.len() > max_bytes {
         return Err(Error::TooLarge {
             bytes: bytes.len(),
             max_bytes,
         });
     }
-    read(bytes)
+    Ok(())
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, Error> {

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::Entry;
 use super::entry::inside;
+use super::redactions;
 use super::shape::{self, bounded};
 use super::words::{error, issue, listed, nearest, pointer, quoted};
 
@@ -88,6 +89,7 @@ pub fn check_manifest(bytes: &[u8]) -> (ValidationReport, Option<CheckedManifest
     if !has_error(&issues) {
         match typed(value) {
             Ok((manifest, entry)) => {
+                issues.extend(redactions::idle(&manifest));
                 checked = Some(CheckedManifest {
                     manifest,
                     entry,
@@ -146,6 +148,7 @@ fn rules(manifest: &Value) -> Vec<Issue> {
     limits(manifest, &mut issues);
     entrypoint(manifest, &mut issues);
     schemas(manifest, &mut issues);
+    redactions::unknown(manifest, &mut issues);
     issues
 }
 

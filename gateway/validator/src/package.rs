@@ -5,6 +5,7 @@ use std::io;
 use plugin_protocol::manifest::Entrypoint;
 use plugin_protocol::report::Issue;
 
+use super::redactions;
 use super::words::{error, quoted};
 use super::{CheckedManifest, Entry, Schemas};
 
@@ -38,8 +39,9 @@ pub fn check_package(manifest: &CheckedManifest, files: &dyn PackageFiles) -> Ve
         }
         Entry::Worker { file, .. } => present("/entrypoint/file", file, files),
     };
-    if let Err(found) = Schemas::compile(manifest, files) {
-        issues.extend(found);
+    match Schemas::compile(manifest, files) {
+        Ok(schemas) => issues.extend(redactions::unnamed(manifest, &schemas)),
+        Err(found) => issues.extend(found),
     }
     issues
 }

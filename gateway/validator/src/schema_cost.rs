@@ -8,6 +8,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::schema_refs::decoded;
+
 /// The most schema objects that may look at one value, counted by path: a hundred times a usual one.
 const MAX_CHECKS: u64 = 2_000;
 /// The longest chain of schema objects that look at one value; with the nesting of values it bounds the stack.
@@ -18,10 +20,10 @@ const MAX_PATHS: u64 = 20_000;
 /// The most objects in a schema.
 const MAX_OBJECTS: usize = 20_000;
 
-const IN_PLACE_ONE: [&str; 4] = ["not", "if", "then", "else"];
-const IN_PLACE_LIST: [&str; 3] = ["allOf", "anyOf", "oneOf"];
-const IN_PLACE_MAP: [&str; 2] = ["dependentSchemas", "dependencies"];
-const INWARD_ONE: [&str; 7] = [
+pub(super) const IN_PLACE_ONE: [&str; 4] = ["not", "if", "then", "else"];
+pub(super) const IN_PLACE_LIST: [&str; 3] = ["allOf", "anyOf", "oneOf"];
+pub(super) const IN_PLACE_MAP: [&str; 2] = ["dependentSchemas", "dependencies"];
+pub(super) const INWARD_ONE: [&str; 7] = [
     "additionalProperties",
     "additionalItems",
     "contains",
@@ -30,8 +32,8 @@ const INWARD_ONE: [&str; 7] = [
     "unevaluatedItems",
     "unevaluatedProperties",
 ];
-const INWARD_LIST: [&str; 2] = ["items", "prefixItems"];
-const INWARD_MAP: [&str; 2] = ["properties", "patternProperties"];
+pub(super) const INWARD_LIST: [&str; 2] = ["items", "prefixItems"];
+pub(super) const INWARD_MAP: [&str; 2] = ["properties", "patternProperties"];
 /// Keywords whose target cannot be told from the text alone.
 const REFUSED: [&str; 3] = ["$dynamicRef", "$recursiveRef", "$recursiveAnchor"];
 
@@ -169,22 +171,30 @@ impl<'a> Walk<'a> {
         Ok(edges)
     }
 
+    /// What a reference names. All of them are pointers by now (`schema_refs`), save those that stand among values.
     fn resolve(&self, reference: &Value) -> Result<&'a Value, String> {
         let text = reference.as_str().unwrap_or_default();
-        let pointer = text
-            .strip_prefix('#')
-            .filter(|rest| rest.is_empty() || rest.starts_with('/'));
         let shown = super::words::shown(reference);
+        let pointer = text.strip_prefix('#').and_then(decoded);
+        let pointer = pointer.filter(|rest| rest.is_empty() || rest.starts_with('/'));
         let pointer = pointer.ok_or_else(|| {
             format!("$ref {shown} leaves the schema: only references within it, like \"#/$defs/name\", are followed")
         })?;
-        // A percent sign would be decoded by the checker and not here.
-        let target = self
-            .root
-            .pointer(pointer)
-            .filter(|_| !pointer.contains('%'));
+        let target = self.root.pointer(&pointer);
+        // The checker would go on from the base of such a part, which is another than the root.
+        let mut ends = pointer.match_indices('/').map(|(at, _)| at).skip(1);
+        if ends.any(|end| named(self.root.pointer(&pointer[..end]))) {
+            return Err(OWN_ID.to_owned());
+        }
         target.ok_or_else(|| format!("$ref {shown} names nothing in the schema: correct it"))
     }
+}
+
+const OWN_ID: &str = "a part of it has its own $id where no schema is expected: remove it, or move the part to \"$defs\"";
+
+fn named(part: Option<&Value>) -> bool {
+    let id = |name: &str| part?.get(name)?.as_str();
+    id("$id").or_else(|| id("id")).is_some()
 }
 
 fn refuse_keywords(object: &Map<String, Value>, is_root: bool) -> Result<(), String> {
@@ -193,11 +203,11 @@ fn refuse_keywords(object: &Map<String, Value>, is_root: bool) -> Result<(), Str
             "{name} is not supported: use $ref with a place like \"#/$defs/name\""
         ));
     }
-    let named = ["$id", "id"]
+    let has_id = ["$id", "id"]
         .iter()
         .any(|name| object.get(*name).is_some_and(Value::is_string));
-    if named && !is_root {
-        return Err("a part of it has its own $id: remove it, and refer to the part by its place like \"#/$defs/name\"".to_owned());
+    if has_id && !is_root {
+        return Err(OWN_ID.to_owned());
     }
     Ok(())
 }
@@ -288,5 +298,13 @@ mod tests {
             measure(&json!({"$id": "https://example.com/a", "items": {"type": "null"}})).is_ok()
         );
         assert!(measure(&json!({"items": {"$id": "https://example.com/a"}})).is_err());
+        // The checker would follow the inner reference from the part with the $id, where more stands than the measure saw.
+        let hidden = json!({
+            "$ref": "#/const/x/y", "z": true,
+            "const": {"x": {"$id": "https://example.com/a", "y": {"$ref": "#/z"}, "z": {"not": {}}}}
+        });
+        assert_eq!(measure(&hidden), Err(OWN_ID.to_owned()));
+        let escaped = json!({"$ref": "#/$defs/a%3Cb", "$defs": {"a<b": {"type": "null"}}});
+        assert_eq!(measure(&escaped), Ok(Cost { explained: true }));
     }
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use jsonschema::{Draft, PatternOptions};
+use jsonschema::{Draft, PatternOptions, ValidationError};
 use plugin_protocol::json;
 use plugin_protocol::report::Issue;
 use serde_json::Value;
 
 use super::entry::inside;
+use super::pattern::MAX_REGEX_BYTES;
 use super::schema_cost::measure;
+use super::schema_refs::{self, Plain, plain};
 use super::shape::Shape;
 use super::words::{cut, error, pointer, quoted, shown};
 use super::{CheckedManifest, PackageFiles};
@@ -17,8 +19,6 @@ use super::{CheckedManifest, PackageFiles};
 const MAX_SCHEMA_BYTES: usize = 256 * 1024;
 /// The most schemas of one package.
 const MAX_SCHEMAS: usize = 64;
-/// The largest compiled form of one regular expression, and of its automaton, in bytes.
-const MAX_REGEX_BYTES: usize = 1024 * 1024;
 /// The most findings about one payload that a message names.
 const MAX_TOLD: usize = 3;
 /// The longest message of the schema library that is passed on, in characters.
@@ -77,6 +77,13 @@ impl Schemas {
         self.by_ref.contains_key(name)
     }
 
+    /// The schema called `name`, with plain references.
+    pub(super) fn text(&self, name: &str) -> Option<&Value> {
+        self.by_ref
+            .get(name)
+            .map(|compiled| compiled.shape.schema())
+    }
+
     /// Whether the schema called `name` is of the older form, which describes the whole payload and not its `data`.
     pub(super) fn describes_payload(&self, name: &str) -> bool {
         let compiled = self.by_ref.get(name);
@@ -110,7 +117,7 @@ pub fn describes_payload(schema: &Value) -> bool {
     let mut root = schema;
     for _ in 0..MAX_CHAIN {
         let reference = root.get("$ref").and_then(Value::as_str);
-        let target = reference.and_then(|reference| schema.pointer(reference.strip_prefix('#')?));
+        let target = reference.and_then(|reference| schema_refs::target(schema, reference));
         let required = root.get("required").and_then(Value::as_array);
         let requires = |name: &str| required.is_some_and(|names| names.iter().any(|n| n == name));
         match target {
@@ -147,27 +154,29 @@ fn compile_file(path: &str, files: &dyn PackageFiles) -> Result<Compiled, String
 }
 
 fn compile(bytes: &[u8]) -> Result<Compiled, String> {
-    let schema =
-        json::read_bounded(bytes, MAX_SCHEMA_BYTES).map_err(|unread| unread.to_string())?;
+    let schema = json::read_schema(bytes, MAX_SCHEMA_BYTES).map_err(|unread| unread.to_string())?;
     let draft = draft(&schema)?;
+    // Whether it is a schema at all is asked of the text that its author wrote.
+    if draft == Draft::Draft7 {
+        jsonschema::draft7::meta::validate(&schema)
+    } else {
+        jsonschema::draft202012::meta::validate(&schema)
+    }
+    .map_err(|misfit| told_misfit(&misfit))?;
+    let Plain { schema, patterns } = plain(&schema, draft)?;
     let cost = measure(&schema)?;
-    // The linear engine has no look-around, and no pattern that takes exponential time.
-    let patterns = PatternOptions::regex()
+    // For the names in patternProperties, which have no keyword of their own: linear, without look-around.
+    let keys = PatternOptions::regex()
         .size_limit(MAX_REGEX_BYTES)
         .dfa_size_limit(MAX_REGEX_BYTES);
     let validator = jsonschema::options()
         .with_draft(draft)
-        .with_pattern_options(patterns)
-        .should_validate_formats(true)
         .offline()
+        .with_pattern_options(keys)
+        .with_keyword("pattern", move |_, source, _| patterns.keyword(source))
+        .should_validate_formats(true)
         .build(&schema)
-        .map_err(|misfit| {
-            let at = misfit.instance_path().as_str();
-            cut(
-                &format!("at '{at}': {}", misfit.masked()),
-                MAX_FOREIGN_CHARS,
-            )
-        })?;
+        .map_err(|misfit| told_misfit(&misfit))?;
     Ok(Compiled {
         describes_payload: describes_payload(&schema),
         shape: Shape::new(schema, validator),
@@ -175,8 +184,14 @@ fn compile(bytes: &[u8]) -> Result<Compiled, String> {
     })
 }
 
+fn told_misfit(misfit: &ValidationError<'_>) -> String {
+    let at = misfit.instance_path().as_str();
+    let why = format!("at '{at}': {}", misfit.masked());
+    cut(&why, MAX_FOREIGN_CHARS)
+}
+
 /// The draft that `$schema` names; 2020-12 where it names none.
-fn draft(schema: &Value) -> Result<Draft, String> {
+pub(super) fn draft(schema: &Value) -> Result<Draft, String> {
     if !(schema.is_object() || schema.is_boolean()) {
         return Err(format!("it is {}: write an object", shown(schema)));
     }

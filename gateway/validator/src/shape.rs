@@ -9,6 +9,7 @@ use plugin_protocol::report::Issue;
 use plugin_protocol::schema;
 use serde_json::Value;
 
+use super::schema_refs;
 use super::words::{cut, error, issue, listed, nearest, pointer, quoted, shown};
 
 /// The most findings in one report: more than a person fixes before validating again.
@@ -47,6 +48,11 @@ impl Shape {
     /// A shape from a schema that was compiled elsewhere.
     pub(super) fn new(schema: Value, validator: Validator) -> Self {
         Self { schema, validator }
+    }
+
+    /// Its text.
+    pub(super) fn schema(&self) -> &Value {
+        &self.schema
     }
 
     /// Whether `value` has this shape; cheap.
@@ -108,8 +114,7 @@ impl Shape {
     }
 
     fn target(&self, reference: &str) -> &Value {
-        let pointer = reference.strip_prefix('#').unwrap_or_default();
-        self.schema.pointer(pointer).unwrap_or(&Value::Null)
+        schema_refs::target(&self.schema, reference).unwrap_or(&Value::Null)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Up to the first mistake in the grammar, this walk sees the same strings, brackets and numbers as the parser, and at that
 //! mistake the parser stops. So the parser never reads anything that breaks these rules.
 
-use super::{Error, MAX_DEPTH, MAX_SAFE_INTEGER, Position};
+use super::{Error, Integers, MAX_DEPTH, MAX_SAFE_INTEGER, Position};
 
 /// The longest part of a number that a message repeats, in bytes.
 const SHOWN_BYTES: usize = 40;
@@ -15,14 +15,14 @@ const SAFE_DIGITS: usize = 15;
 const EXPONENT_FROM: f64 = 1e21;
 
 /// Refuses `text` if it breaks one of the rules.
-pub(super) fn check(text: &str) -> Result<(), Error> {
+pub(super) fn check(text: &str, integers: Integers) -> Result<(), Error> {
     let text = text.as_bytes();
     let mut at = 0;
     let mut depth = 0_usize;
     while let Some(byte) = text.get(at) {
         match byte {
             b'"' => at = after_string(text, at + 1)?,
-            b'-' | b'0'..=b'9' => at = after_number(text, at)?,
+            b'-' | b'0'..=b'9' => at = after_number(text, at, integers)?,
             b'[' | b'{' => {
                 depth += 1;
                 if depth > MAX_DEPTH {
@@ -72,7 +72,7 @@ fn unicode_escape(text: &[u8], at: usize) -> Option<u32> {
     })
 }
 
-fn after_number(text: &[u8], start: usize) -> Result<usize, Error> {
+fn after_number(text: &[u8], start: usize, integers: Integers) -> Result<usize, Error> {
     let mut end = start + 1;
     let mut integer = true;
     while let Some(byte) = text.get(end) {
@@ -87,7 +87,7 @@ fn after_number(text: &[u8], start: usize) -> Result<usize, Error> {
     // Most numbers are short integers, for which nothing more is to be checked.
     let fault = match integer {
         true if literal.len() <= SAFE_DIGITS => None,
-        true => integer_fault(literal),
+        true => integer_fault(literal, integers),
         false => fraction_fault(literal),
     };
     match fault {
@@ -102,15 +102,20 @@ enum Fault {
     Underflow,
 }
 
-fn integer_fault(literal: &[u8]) -> Option<Fault> {
+fn integer_fault(literal: &[u8], integers: Integers) -> Option<Fault> {
     let digits = literal.strip_prefix(b"-").unwrap_or(literal);
     let magnitude = digits.iter().try_fold(0_u64, |sum, digit| {
         sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
     });
     match magnitude {
         Some(0..=MAX_SAFE_INTEGER) => None,
+        Some(magnitude) if integers == Integers::Wide && fits(magnitude, literal) => None,
         Some(_) | None => Some(Fault::IntegerTooLarge),
     }
+}
+
+fn fits(magnitude: u64, literal: &[u8]) -> bool {
+    !literal.starts_with(b"-") || magnitude <= i64::MIN.unsigned_abs()
 }
 
 /// A literal that is no number is left to the parser.

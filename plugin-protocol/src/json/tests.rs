@@ -339,3 +339,26 @@ proptest! {
         let _outcome = read(&bytes);
     }
 }
+
+#[test]
+fn a_schema_may_hold_every_integer_of_64_bits() {
+    for exact in [
+        "9223372036854775807",
+        "-9223372036854775808",
+        "18446744073709551615",
+        "9007199254740993",
+    ] {
+        let value = read_schema(exact.as_bytes(), 100).unwrap();
+        assert_eq!(value.to_string(), exact);
+        assert!(read(exact.as_bytes()).is_err(), "{exact}");
+    }
+    for beyond in [
+        "18446744073709551616",
+        "-9223372036854775809",
+        "1e999",
+        "9007199254740993.0",
+    ] {
+        assert!(read_schema(beyond.as_bytes(), 100).is_err(), "{beyond}");
+    }
+    assert!(read_schema(b"[1,2]", 4).is_err());
+}

@@ -235,10 +235,15 @@ fn inv_pnp_04_every_bound_of_the_manifest_holds_exactly() {
         },
         Bound {
             place: "/evidence/redactions",
-            good: vec![json!([]), json!(["/payload/content"]), json!(["/a~0b/~1c"])],
+            good: vec![
+                json!([]),
+                json!(["/payload/content"]),
+                json!(["/context/a~0b~1c"]),
+            ],
             bad: vec![
                 json!([1]),
                 json!(["payload"]),
+                json!(["/secret"]),
                 json!(["/a~2"]),
                 json!(["/a~"]),
             ],

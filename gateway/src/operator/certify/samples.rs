@@ -113,7 +113,7 @@ fn text(content: &str) -> Value {
 
 /// The schema was checked with its package; if it cannot be read now, there is no sample.
 fn read(path: &Path) -> Option<Value> {
-    json::read(&std::fs::read(path).ok()?).ok()
+    json::read_schema(&std::fs::read(path).ok()?, usize::MAX).ok()
 }
 
 /// What a `json` payload carries by its schema, which in the older form describes the whole payload.

@@ -109,7 +109,7 @@ fn table() -> Vec<(&'static str, Vec<Value>, Vec<Value>)> {
         ),
         (
             "/evidence/redactions/0",
-            vec![json!(""), json!("/a~0b/~1/0")],
+            vec![json!(""), json!("/data/a~0b/~1/0")],
             vec![json!("a"), json!("/~2"), json!("/~")],
         ),
         (
@@ -514,4 +514,58 @@ proptest! {
         let (report, checked) = check_manifest(&bytes);
         prop_assert_eq!(report.valid, checked.is_some());
     }
+}
+
+/// "`redactions` array of JSON pointers into request and result": one that names nothing there is refused, one that nothing declared
+/// has room for is warned of.
+#[test]
+fn a_redaction_that_can_hit_nothing_is_said() {
+    for pointer in [
+        "/secret",
+        "/Payload/content",
+        "/",
+        "/data~1x",
+        "/responses/result",
+    ] {
+        let report = report_of(&with("/evidence/redactions", json!(["", pointer])));
+        assert!(!report.valid, "{pointer}");
+        let message = &only(&report.issues, "/evidence/redactions/1").message;
+        assert!(message.contains("names no member"), "{message}");
+    }
+    for (pointer, idle) in [
+        ("", false),
+        ("/payload/content", false),
+        ("/content", false),
+        ("/content/0", true),
+        ("/request/payload/metadata/a", false),
+        ("/metadata/a/b", true),
+        ("/context/token", false),
+        ("/context/token/x", true),
+        ("/policy/timeout_ms", false),
+        ("/policy/timeout", true),
+        ("/data/any/thing", false),
+        ("/response/result/data/x", false),
+        ("/response/notes", true),
+        ("/result/content", true),
+        ("/artifact_id", true),
+        ("/payload/slice_ids/0", true),
+        ("/request", false),
+        ("/result", false),
+    ] {
+        let report = report_of(&with("/evidence/redactions", json!([pointer])));
+        assert!(report.valid, "{pointer}: {report:?}");
+        let warned: Vec<&Issue> = report.issues.iter().collect();
+        assert_eq!(warned.len(), usize::from(idle), "{pointer}: {warned:?}");
+        for issue in warned {
+            assert_eq!(issue.severity, Severity::Warning);
+            assert!(issue.message.contains("can hit nothing"), "{issue:?}");
+        }
+    }
+    let slices = json!([{"kind": "dataset_slice", "schema_ref": "s", "limits": {"max_bytes": 1}}]);
+    let mut manifest = with("/io/inputs", slices);
+    manifest["capabilities"] = json!(["read_dataset_slice", "write_report"]);
+    manifest["evidence"]["redactions"] = json!(["/slice_ids/0", "/filters/a", "/slice_ids/a"]);
+    let report = report_of(&manifest);
+    only(&report.issues, "/evidence/redactions/2");
+    assert_eq!(report.issues.len(), 1, "{report:?}");
 }

@@ -91,6 +91,39 @@ fn scripts_and_modules_are_there() {
     );
 }
 
+/// "pointers are checked against the schema"
+#[test]
+fn a_redaction_that_no_schema_names_is_warned_of() {
+    let pointers = json!([
+        "/data/x",
+        "/payload/data/y",
+        "/data/x/z",
+        "/content",
+        "/artifact_id"
+    ]);
+    let issues = issues_with(&with("/evidence/redactions", pointers), |_| {});
+    for index in [1, 2] {
+        let issue = only(&issues, &format!("/evidence/redactions/{index}"));
+        assert_eq!(issue.severity, Severity::Warning);
+        assert!(issue.message.contains("no declared schema"), "{issue:?}");
+    }
+    assert_eq!(
+        issues.len(),
+        2,
+        "the last is said of the manifest: {issues:?}"
+    );
+    let older =
+        br#"{"required":["kind","data"],"properties":{"kind":{},"data":{"properties":{"x":{}}}}}"#;
+    let pointers = with("/evidence/redactions", json!(["/data/x", "/data/data"]));
+    let issues = issues_with(&pointers, |files| {
+        files
+            .0
+            .insert("schemas/point.json", (older.to_vec(), false));
+    });
+    only(&issues, "/evidence/redactions/1");
+    assert_eq!(issues.len(), 1, "{issues:?}");
+}
+
 fn schema_issues(schema: &str) -> Vec<Issue> {
     issues_with(&manifest(), |files| {
         files
@@ -120,7 +153,14 @@ fn what_is_no_usable_schema_is_refused_with_its_place() {
         ("7", "write an object"),
         (r#"{"type":"strin"}"#, "at '/type'"),
         (r#"{"type":"string","pattern":"("}"#, "/pattern"),
-        (r#"{"pattern":"(?=a)b"}"#, "/pattern"),
+        (
+            r#"{"pattern":"(?=a)b"}"#,
+            "at '/pattern': \"(?=a)b\": look-around is not supported",
+        ),
+        (
+            r#"{"patternProperties":{"\\bx":true}}"#,
+            "at '/patternProperties': \\b and \\B are not supported",
+        ),
         (r#"{"pattern":"(a{1000}){1000}"}"#, "/pattern"),
         (
             r#"{"$schema":"http://json-schema.org/draft-04/schema#"}"#,
@@ -151,6 +191,149 @@ fn what_is_no_usable_schema_is_refused_with_its_place() {
             .message
             .contains("not in the package")
     );
+}
+
+/// The schema in the package of [`manifest`], compiled.
+fn compiled(schema: &str) -> Schemas {
+    let mut files = files();
+    files
+        .0
+        .insert("schemas/point.json", (schema.as_bytes().to_vec(), false));
+    Schemas::compile(&checked(&manifest()), &files)
+        .unwrap_or_else(|issues| panic!("{schema}: {issues:?}"))
+}
+
+const DRAFTS: [&str; 3] = [
+    "http://json-schema.org/draft-07/schema#",
+    "https://json-schema.org/draft-07/schema",
+    "https://json-schema.org/draft/2020-12/schema",
+];
+
+/// A pattern has ECMAScript's meaning wherever a schema can have one.
+#[test]
+fn patterns_mean_the_same_in_every_place() {
+    let pattern = r#"{"type":"string","pattern":"^(?!x)(?=.*\\bcole\\b)"}"#;
+    let found = json!("\u{e9}cole");
+    for draft in DRAFTS {
+        for (schema, value) in [
+            (pattern.to_owned(), found.clone()),
+            (format!(r#"{{"items":{pattern}}}"#), json!([found])),
+            (
+                format!(r#"{{"type":"array","items":{pattern},"minItems":1}}"#),
+                json!([found]),
+            ),
+            (format!(r#"{{"contains":{pattern}}}"#), json!([found])),
+            (
+                format!(r#"{{"properties":{{"a":{pattern}}},"additionalProperties":false}}"#),
+                json!({"a": found}),
+            ),
+            (
+                format!(r#"{{"additionalProperties":{pattern}}}"#),
+                json!({"a": found}),
+            ),
+            (
+                format!(r#"{{"patternProperties":{{"^a":{pattern}}}}}"#),
+                json!({"a": found}),
+            ),
+            (
+                format!(
+                    r#"{{"patternProperties":{{"^a":{pattern}}},"additionalProperties":false}}"#
+                ),
+                json!({"a": found}),
+            ),
+            (
+                format!(r#"{{"propertyNames":{pattern}}}"#),
+                json!({"\u{e9}cole": 1}),
+            ),
+            (format!(r#"{{"allOf":[{pattern}]}}"#), found.clone()),
+            (
+                format!(r#"{{"anyOf":[{pattern},{{"type":"null"}}]}}"#),
+                found.clone(),
+            ),
+            (
+                format!(r#"{{"oneOf":[{pattern},{{"type":"null"}}]}}"#),
+                found.clone(),
+            ),
+            (
+                format!(
+                    r##"{{"allOf":[{{"$ref":"#/elsewhere/x"}}],"elsewhere":{{"x":{pattern}}}}}"##
+                ),
+                found.clone(),
+            ),
+        ] {
+            let whole = schema.replacen('{', &format!("{{\"$schema\":\"{draft}\","), 1);
+            let schemas = compiled(&whole);
+            assert_eq!(schemas.check("point/1", &value), Ok(()), "{whole}");
+            let text = value.to_string();
+            for wrong in [
+                text.replace("\u{e9}cole", "ecole"),
+                text.replace("\u{e9}cole", "x cole"),
+            ] {
+                let wrong: Value = serde_json::from_str(&wrong).unwrap();
+                assert!(
+                    schemas.check("point/1", &wrong).is_err(),
+                    "{whole}: {wrong}"
+                );
+            }
+            assert!(schemas.check("point/1", &json!(7)).is_ok() || whole.contains("\"type\""));
+        }
+    }
+}
+
+#[test]
+fn a_pattern_that_does_not_match_is_named_with_its_place() {
+    let why = compiled(r#"{"properties":{"a":{"pattern":"^b\\b"}}}"#)
+        .check("point/1", &json!({"a": "c"}))
+        .unwrap_err();
+    assert!(why.ends_with(r#"/a value does not match "^b\b""#), "{why}");
+    let why = compiled(r#"{"properties":{"a":{"pattern":"^b","description":"a word with b"}}}"#)
+        .check("point/1", &json!({"a": "c"}))
+        .unwrap_err();
+    assert!(
+        why.ends_with("/a must be a word with b; it is \"c\""),
+        "{why}"
+    );
+}
+
+/// "`$anchor`", "`%3C` in `$ref`", "`maximum` of int64": what other validators take, and to the last digit.
+#[test]
+fn references_and_bounds_are_exact() {
+    let generic = r##"{"$ref":"#/definitions/Box%3Cnumber%3E","definitions":{"Box<number>":{"required":["v"],"properties":{"v":{"type":"number","description":"a number"}}}}}"##;
+    let anchored = r##"{"$id":"https://example.com/p.json","items":{"$ref":"#v"},"$defs":{"v":{"$anchor":"v","type":"number"}},"contains":{"$ref":"p.json#/$defs/v"}}"##;
+    let embedded = r##"{"$id":"https://example.com/p.json","items":{"$ref":"v.json"},"$defs":{"v":{"$id":"v.json","$ref":"#/$defs/w","$defs":{"w":{"type":"number"}}},"w":{"type":"null"}}}"##;
+    for (schema, good, bad) in [
+        (generic, json!({"v": 1}), json!({"v": "1"})),
+        (anchored, json!([1]), json!(["1"])),
+        (embedded, json!([1]), json!([null])),
+    ] {
+        let schemas = compiled(schema);
+        assert_eq!(schemas.check("point/1", &good), Ok(()), "{schema}");
+        assert!(schemas.check("point/1", &bad).is_err(), "{schema}");
+    }
+    let why = compiled(generic)
+        .check("point/1", &json!({"v": "1"}))
+        .unwrap_err();
+    assert!(why.ends_with("/v must be a number; it is \"1\""), "{why}");
+    let most = json!(9_007_199_254_740_991_i64);
+    for (schema, value, fits) in [
+        (
+            r#"{"minimum":-9223372036854775808,"maximum":9223372036854775807}"#,
+            &most,
+            true,
+        ),
+        (r#"{"maximum":9223372036854775807}"#, &json!(1e21), false),
+        (r#"{"minimum":-9223372036854775808}"#, &json!(-1e21), false),
+        (r#"{"maximum":18446744073709551615}"#, &most, true),
+        (r#"{"exclusiveMaximum":9007199254740992}"#, &most, true),
+        (r#"{"minimum":9007199254740992}"#, &most, false),
+        (r#"{"exclusiveMaximum":9007199254740991}"#, &most, false),
+    ] {
+        assert_eq!(
+            compiled(schema).check("point/1", value).is_ok(),
+            fits,
+            "{schema}: {value}"
+        );
+    }
 }
 
 /// The deepest value against the longest chain of a schema that refers to itself: the stack of an ordinary thread holds it.
