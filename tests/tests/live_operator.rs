@@ -22,7 +22,9 @@ fn plain(said: &Said) -> (i32, String, String) {
     let text = said
         .stdout
         .split_whitespace()
-        .filter(|word| !word.starts_with("20") && word.parse::<u64>().is_err());
+        .filter(|word| !word.starts_with("20") && word.parse::<u64>().is_err())
+        // A run that was not named gets an id of its own.
+        .filter(|word| !word.starts_with("run-"));
     (
         said.code,
         text.collect::<Vec<_>>().join(" "),

@@ -30,7 +30,7 @@ pub(super) struct Global {
     /// Print one JSON document on stdout and nothing else there
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Print the answer only
+    /// Say only what was asked for: no remarks, and nothing about what went well
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
     /// Print more details
@@ -100,10 +100,13 @@ pub(super) enum Verb {
     },
     /// Call several plugins, one after the other or all at once
     Pipeline(Pipeline),
-    /// Try a package once: validate, run in the sandbox, show answer, stderr and resources
+    /// Try a package once: validate, run in the sandbox, show answer, stderr, resources and the likely mistake
     Run {
         /// The package folder
         package: PathBuf,
+        /// Run again whenever a file of the package changes, until interrupted
+        #[arg(long)]
+        watch: bool,
         #[command(flatten)]
         call: Call,
     },
@@ -218,8 +221,11 @@ pub(super) enum LogFormat {
 #[derive(Debug, Args)]
 pub(super) struct Call {
     /// A text payload
-    #[arg(long, value_name = "STR", conflicts_with = "input")]
+    #[arg(long, value_name = "STR", conflicts_with_all = ["input", "text_file"])]
     pub(super) text: Option<String>,
+    /// A file whose whole text is the payload, `-` for standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "input")]
+    pub(super) text_file: Option<PathBuf>,
     /// A JSON file with a payload or a whole request, `-` for standard input
     #[arg(long, value_name = "FILE")]
     pub(super) input: Option<PathBuf>,

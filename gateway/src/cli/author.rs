@@ -1,14 +1,17 @@
-//! The verbs of a plugin's author: starting a new plugin, and certifying one.
+//! The verbs of a plugin's author: starting a new plugin, trying it, and certifying it.
 
 use std::fs;
 use std::path::Path;
 
-use super::args::Language;
+use serde_json::Value;
+
+use super::args::{Call, Language};
 use super::output::Output;
 use super::words::{printable, table};
-use super::{Answer, request};
-use crate::error::Error;
-use crate::operator::{self, ComplianceReport, Made};
+use super::{Answer, calls, request};
+use crate::error::{Error, chain};
+use crate::operator::{self, ComplianceReport, Look, Made, Told, Trial};
+use sandbox::Report;
 
 pub(super) fn new(
     place: &Path,
@@ -28,7 +31,7 @@ pub(super) fn new(
         out.note("compiling the SDK and its libraries: the first time it takes about a minute");
     }
     let made = operator::scaffold(place, language, sdk)?;
-    out.answer(&made, || next_steps(&made))?;
+    out.done(&made, || next_steps(&made))?;
     Ok(Answer::Yes)
 }
 
@@ -47,6 +50,73 @@ fn next_steps(made: &Made) -> String {
          plugin-gateway keygen --out vendor.pem && plugin-gateway sign {package} --key vendor.pem",
         made.plugin_id,
         made.program.display(),
+    )
+}
+
+/// Runs the package once, or again and again as it changes.
+pub(super) fn run(package: &Path, call: &Call, watch: bool, out: Output) -> Result<Answer, Error> {
+    // Read once: standard input gives its text a single time.
+    let request = request::build(call)?;
+    if !watch {
+        return run_once(package, &request, out);
+    }
+    if out.json {
+        return Err(Error::Usage {
+            message: "--watch gives no single JSON document".to_owned(),
+            hint: "leave out --json, or --watch".to_owned(),
+        });
+    }
+    loop {
+        let look = Look::at(package);
+        // What is wrong now may be right with the next change.
+        if let Err(error) = run_once(package, &request, out) {
+            out.failure(error.kind().as_str(), &chain(&error), &error.hint());
+        }
+        out.note(&format!(
+            "waiting for a change in {}: Ctrl-C ends it",
+            package.display()
+        ));
+        let changed = look.wait_for_change(package);
+        out.note(&printable(&format!("\n{} changed", changed.display())));
+    }
+}
+
+fn run_once(package: &Path, request: &Value, out: Output) -> Result<Answer, Error> {
+    let (outcome, likely) = match operator::trial(package, request)? {
+        Trial::Ran { outcome, likely } => (outcome, likely),
+        Trial::Refused { reason } => {
+            return Err(Error::Invalid {
+                message: format!("the package cannot be run: {reason}"),
+            });
+        }
+    };
+    let used = outcome.report.as_ref().map(resources);
+    let told = Told::of(outcome.into_inner());
+    // The state is gone, and with it the run.
+    let answer = calls::answer(&told, None, out)?;
+    if let Some(used) = used {
+        out.note(&used);
+    }
+    if !told.denied.is_empty() && !out.verbose {
+        out.note(&calls::refused(&told));
+    }
+    // The notes may have said it already.
+    let notes = &told.response.notes;
+    if let Some(likely) = likely.filter(|likely| !notes.contains(&likely.fix)) {
+        out.note(&printable(&format!("likely: {}", likely.cause)));
+        out.note(&printable(&format!("to do:  {}", likely.fix)));
+    }
+    Ok(answer)
+}
+
+fn resources(report: &Report) -> String {
+    const KIB: u64 = 1024;
+    let usage = report.usage;
+    format!(
+        "used {} ms of time, {} ms of processor, {} KiB of memory at most",
+        usage.wall.as_millis(),
+        usage.cpu.as_millis(),
+        usage.peak_memory_bytes / KIB
     )
 }
 

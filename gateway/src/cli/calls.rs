@@ -5,14 +5,14 @@ use std::path::Path;
 use plugin_protocol::ids::RunId;
 use plugin_protocol::message::{Response, Status};
 use plugin_protocol::report::{PipelineInput, PipelinePolicy, PipelineResponse, Strategy};
+use serde_json::Value;
 
 use super::args::{Call, Input, Order, Pipeline};
 use super::output::Output;
 use super::words::{printable, table};
 use super::{Answer, StateFolder, existing, open, request};
 use crate::error::Error;
-use crate::operator::{self, Comparison, Replay, Told, Trial};
-use sandbox::Report;
+use crate::operator::{self, Comparison, Replay, Told};
 
 pub(super) fn invoke(
     state: &StateFolder,
@@ -22,7 +22,8 @@ pub(super) fn invoke(
 ) -> Result<Answer, Error> {
     let request = request::build(call)?;
     let told = open(state, out)?.invoke(id, &request, out.verbose)?;
-    answer(&told, out)
+    let run = request.get("run_id").and_then(Value::as_str);
+    answer(&told, run, out)
 }
 
 pub(super) fn pipeline(
@@ -48,7 +49,13 @@ pub(super) fn pipeline(
         },
     };
     let response = open(state, out)?.pipeline(&policy, &request)?;
-    out.answer(&response, || describe_steps(&response))?;
+    out.answer(&response, || {
+        with_run(
+            describe_steps(&response),
+            Some(response.run_id.as_str()),
+            out,
+        )
+    })?;
     Ok((response.overall_status == Status::Ok).into())
 }
 
@@ -67,27 +74,6 @@ fn describe_steps(pipeline: &PipelineResponse) -> String {
         pipeline.overall_status, pipeline.total_duration_ms
     ));
     lines.join("\n")
-}
-
-pub(super) fn run(package: &Path, call: &Call, out: Output) -> Result<Answer, Error> {
-    let request = request::build(call)?;
-    match operator::trial(package, &request)? {
-        Trial::Ran(outcome) => {
-            let used = outcome.report.as_ref().map(resources);
-            let told = Told::of(outcome.into_inner());
-            let answer = answer(&told, out)?;
-            if !told.denied.is_empty() && !out.verbose {
-                out.note(&refused(&told));
-            }
-            if let Some(used) = used {
-                out.note(&used);
-            }
-            Ok(answer)
-        }
-        Trial::Refused { reason } => Err(Error::Invalid {
-            message: format!("the package cannot be run: {reason}"),
-        }),
-    }
 }
 
 /// The answer is yes when something was replayed and every replayed call gave the same result.
@@ -125,7 +111,11 @@ fn describe_replay(replay: &Replay) -> String {
     )
 }
 
-fn answer(told: &Told, out: Output) -> Result<Answer, Error> {
+/// The answer first, then what there is beside it.
+pub(super) fn answer(told: &Told, run: Option<&str>, out: Output) -> Result<Answer, Error> {
+    out.answer(&told.response, || {
+        with_run(describe(&told.response), run, out)
+    })?;
     show_stderr(told, out);
     if !told.denied.is_empty() {
         out.detail(&refused(told));
@@ -133,8 +123,15 @@ fn answer(told: &Told, out: Output) -> Result<Answer, Error> {
     if !told.layers.is_empty() {
         out.detail(&format!("layers: {}", told.layers.join(" ")));
     }
-    out.answer(&told.response, || describe(&told.response))?;
     Ok((told.response.status == Status::Ok).into())
+}
+
+/// The words with the run's id, which `proof export` and `replay` ask for.
+fn with_run(words: String, run: Option<&str>, out: Output) -> String {
+    match run.filter(|_| !out.quiet) {
+        Some(run) => format!("{words}\nrun {}", printable(run)),
+        None => words,
+    }
 }
 
 fn describe(response: &Response) -> String {
@@ -154,30 +151,33 @@ fn describe(response: &Response) -> String {
 }
 
 /// What the plugin asked for and was refused.
-fn refused(told: &Told) -> String {
+pub(super) fn refused(told: &Told) -> String {
     format!("refused, and without effect: {}", printable(&told.denied))
 }
 
-/// What the plugin wrote on stderr; each line is marked as the plugin's.
+/// How many lines of a plugin's stderr are shown unasked: its last words, and no screen full.
+const STDERR_LINES: usize = 20;
+
+/// The last lines that the plugin wrote on stderr, each marked as its own.
 fn show_stderr(told: &Told, out: Output) {
+    let lines: Vec<&str> = told.stderr.lines().collect();
+    let hidden = if out.verbose {
+        0
+    } else {
+        lines.len().saturating_sub(STDERR_LINES)
+    };
     if told.stderr_dropped > 0 {
         out.note(&format!(
             "plugin stderr: ({} earlier bytes were dropped)",
             told.stderr_dropped
         ));
     }
-    for line in told.stderr.lines() {
+    if hidden > 0 {
+        out.note(&format!(
+            "plugin stderr: ({hidden} earlier lines: -v shows them)"
+        ));
+    }
+    for line in lines.into_iter().skip(hidden) {
         out.note(&format!("plugin stderr: {}", printable(line)));
     }
-}
-
-fn resources(report: &Report) -> String {
-    const KIB: u64 = 1024;
-    let usage = report.usage;
-    format!(
-        "used {} ms of time, {} ms of processor, {} KiB of memory at most",
-        usage.wall.as_millis(),
-        usage.cpu.as_millis(),
-        usage.peak_memory_bytes / KIB
-    )
 }

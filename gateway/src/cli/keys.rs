@@ -15,7 +15,7 @@ use registry::{self, PublicKey};
 pub(super) fn init(state: &StateFolder, out: Output) -> Result<Answer, Error> {
     let created = operator::init(state, state.anchor.as_deref())?;
     let document = json!({ "state": state.state, "created": created });
-    out.answer(&document, || {
+    out.done(&document, || {
         if created {
             format!("made a state in {}", state.display())
         } else {
@@ -32,7 +32,7 @@ pub(super) fn keygen(file: &Path, out: Output) -> Result<Answer, Error> {
     let key = registry::keygen(file)?;
     let public = format!("{}.pub", file.display());
     let document = json!({ "key_id": key.id(), "private_key": file, "public_key": public });
-    out.answer(&document, || {
+    out.done(&document, || {
         format!(
             "key {}\nprivate key {} (keep it secret)\npublic key  {public} (give it to operators)",
             key.id(),
@@ -45,7 +45,7 @@ pub(super) fn keygen(file: &Path, out: Output) -> Result<Answer, Error> {
 pub(super) fn sign(package: &Path, key: &Path, out: Output) -> Result<Answer, Error> {
     let signed = operator::sign(package, key)?;
     let document = json!({ "package_digest": signed.digest, "key_id": signed.key_id, "signature": signed.file });
-    out.answer(&document, || {
+    out.done(&document, || {
         format!("signed {} with key {}", signed.digest, signed.key_id)
     })?;
     Ok(Answer::Yes)
@@ -76,7 +76,7 @@ pub(super) fn trust_remove(
 }
 
 fn say_trust(key_id: KeyId, trusted: bool, changed: bool, out: Output) -> Result<Answer, Error> {
-    out.answer(&json!({ "key_id": key_id, "trusted": trusted, "changed": changed }), || {
+    out.done(&json!({ "key_id": key_id, "trusted": trusted, "changed": changed }), || {
         let already = if changed { "" } else { " already" };
         if trusted {
             format!("key {key_id} is trusted{already}")

@@ -112,7 +112,11 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
         Verb::Show { id } => plugins::show(&state()?, &id, out),
         Verb::Invoke { id, call } => calls::invoke(&state()?, &id, &call, out),
         Verb::Pipeline(asked) => calls::pipeline(&state()?, &asked, out),
-        Verb::Run { package, call } => calls::run(&package, &call, out),
+        Verb::Run {
+            package,
+            call,
+            watch,
+        } => author::run(&package, &call, watch, out),
         Verb::Replay { run } => calls::replay(&state()?, &run, out),
         Verb::Certify {
             package,

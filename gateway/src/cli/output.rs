@@ -32,6 +32,18 @@ impl Output {
         }
     }
 
+    /// What was done by a verb that was to do it: said like an answer, but for people not with --quiet, since the exit code says it too.
+    pub(super) fn done<T: Serialize>(
+        self,
+        document: &T,
+        words: impl FnOnce() -> String,
+    ) -> io::Result<()> {
+        if self.quiet && !self.json {
+            return Ok(());
+        }
+        self.answer(document, words)
+    }
+
     /// One line of many on stdout, as it is.
     pub(super) fn raw(self, words: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();

@@ -52,10 +52,11 @@ pub(super) fn register(
     out: Output,
 ) -> Result<Answer, Error> {
     let Registered { info, rejection } = open(state, out)?.register(package, replace)?;
-    out.answer(&info, || one_line(&info))?;
     let Some(rejection) = rejection else {
+        out.done(&info, || one_line(&info))?;
         return Ok(Answer::Yes);
     };
+    out.answer(&info, || one_line(&info))?;
     out.note(&printable(&format!("rejected: {}", rejection.reason)));
     Ok(if rejection.trust {
         Answer::Refused
@@ -66,13 +67,13 @@ pub(super) fn register(
 
 pub(super) fn enable(state: &StateFolder, id: &str, out: Output) -> Result<Answer, Error> {
     let info = open(state, out)?.enable(&operator::parse_id(id)?)?;
-    out.answer(&info, || one_line(&info))?;
+    out.done(&info, || one_line(&info))?;
     Ok(Answer::Yes)
 }
 
 pub(super) fn disable(state: &StateFolder, id: &str, out: Output) -> Result<Answer, Error> {
     let info = open(state, out)?.disable(&operator::parse_id(id)?)?;
-    out.answer(&info, || one_line(&info))?;
+    out.done(&info, || one_line(&info))?;
     Ok(Answer::Yes)
 }
 

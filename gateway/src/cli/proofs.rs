@@ -36,7 +36,7 @@ pub(super) fn export(
         "proof_id": bundle["proof_id"], "run_id": run, "events": events, "file": file,
         "head_event_hash": bundle["head_event_hash"],
     });
-    out.answer(&document, || {
+    out.done(&document, || {
         format!(
             "proof of {events} events of run {} in {}",
             printable(run.as_str()),

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::args::{Kind, Query};
 use super::output::Output;
 use super::progress::Progress;
-use super::words::printable;
+use super::words::{printable, row, width};
 use super::{Answer, StateFolder, existing, open};
 use crate::error::Error;
 use crate::operator;
@@ -54,7 +54,7 @@ pub(super) fn checkpoint(state: &StateFolder, out: Output) -> Result<Answer, Err
 pub(super) fn erase(state: &StateFolder, run: &str, out: Output) -> Result<Answer, Error> {
     let run = RunId::parse(run).map_err(wrong)?;
     let erased = open(state, out)?.erase(&run)?;
-    out.answer(&erased, || {
+    out.done(&erased, || {
         let run = printable(erased.run_id.as_str());
         match erased.erased {
             0 => format!("nothing is kept of run '{run}'"),
@@ -131,19 +131,22 @@ fn show(stored: &Stored, out: Output) -> Result<(), Error> {
     }
     let event = &stored.event;
     let id = |id: Option<String>| id.unwrap_or_else(|| "-".to_owned());
-    let words = format!(
-        "{:>6}  {}  {:<12}  {:<24}  {:<24}  {}",
-        stored.index,
-        event.ts,
-        event.kind.as_str(),
-        id(event.plugin_id.as_ref().map(ToString::to_string)),
-        id(event.request_id.as_ref().map(ToString::to_string)),
-        [meta::STATUS, meta::CAUSE, meta::REASON, meta::SUBJECT]
-            .iter()
-            .filter_map(|name| event.meta.get(*name))
-            .cloned()
-            .collect::<Vec<_>>()
-            .join(", "),
-    );
-    Ok(out.raw(printable(&words).trim_end())?)
+    let facts = [meta::STATUS, meta::CAUSE, meta::REASON, meta::SUBJECT];
+    let facts = facts.iter().filter_map(|name| event.meta.get(*name));
+    let parts = [
+        format!("{:>6}  {}", stored.index, event.ts),
+        format!("{:<12}", event.kind.as_str()),
+        format!(
+            "{:<24}",
+            id(event.plugin_id.as_ref().map(ToString::to_string))
+        ),
+        format!(
+            "{:<24}",
+            id(event.request_id.as_ref().map(ToString::to_string))
+        ),
+        format!("run {}", event.run_id),
+        facts.cloned().collect::<Vec<_>>().join(", "),
+    ];
+    let parts = parts.map(|part| printable(&part));
+    Ok(out.raw(&row(&parts, width()))?)
 }

@@ -22,10 +22,14 @@ pub(super) fn build(call: &Call) -> Result<Value, Error> {
     let nothing = || {
         Error::Usage {
         message: "there is nothing to ask: no payload was given".to_owned(),
-        hint: "pass --text STR, or --input FILE with a payload or a whole request (`-` reads standard input)".to_owned(),
+        hint: "pass --text STR, --text-file FILE, or --input FILE with a payload or a whole request (`-` reads standard input)".to_owned(),
     }
     };
-    let given = given(call.text.as_deref(), call.input.as_deref())?.ok_or_else(nothing)?;
+    let given = match &call.text_file {
+        Some(file) => Some(text_payload(&text_of(file)?)),
+        None => given(call.text.as_deref(), call.input.as_deref())?,
+    };
+    let given = given.ok_or_else(nothing)?;
     let mut request = if is_request(&given) {
         given
     } else {
@@ -96,6 +100,24 @@ fn overlay(request: &mut Map<String, Value>, call: &Call) {
 }
 
 fn read(file: &Path) -> Result<Value, Error> {
+    json::read(&bytes_of(file)?).map_err(|error| Error::Invalid {
+        message: format!("{}: {error}", words::INVALID_REQUEST),
+    })
+}
+
+/// The whole text of a file, as it is, with its last newline where it has one.
+fn text_of(file: &Path) -> Result<String, Error> {
+    String::from_utf8(bytes_of(file)?).map_err(|error| Error::Invalid {
+        message: format!(
+            "{}: '{}' is no text in UTF-8 from byte {} on: send a binary_ref instead",
+            words::INVALID_REQUEST,
+            file.display(),
+            error.utf8_error().valid_up_to()
+        ),
+    })
+}
+
+fn bytes_of(file: &Path) -> Result<Vec<u8>, Error> {
     let failed = |source| Error::File {
         action: "read the request from",
         path: file.to_owned(),
@@ -121,7 +143,5 @@ fn read(file: &Path) -> Result<Value, Error> {
             ),
         });
     }
-    json::read(&bytes).map_err(|error| Error::Invalid {
-        message: format!("{}: {error}", words::INVALID_REQUEST),
-    })
+    Ok(bytes)
 }

@@ -12,6 +12,7 @@ mod replay;
 mod scaffold;
 mod trial;
 mod validation;
+mod watch;
 
 pub(crate) use certify::{ComplianceReport, certify, sarif};
 pub(crate) use doctor::{examine, layers};
@@ -28,3 +29,4 @@ pub(crate) use replay::{Comparison, Replay, replay};
 pub(crate) use scaffold::{Language, Made, scaffold};
 pub(crate) use trial::{Trial, trial};
 pub(crate) use validation::{Validated, validate};
+pub(crate) use watch::Look;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::harness::Harness;
 use crate::error::Error;
-use crate::router::Outcome;
+use crate::router::{Diagnosis, Outcome, likely};
 use ledger::Recorded;
 
 /// The result.
@@ -14,19 +14,23 @@ use ledger::Recorded;
 pub(crate) enum Trial {
     /// The package cannot be registered, whoever signs it.
     Refused { reason: String },
-    /// It ran.
-    Ran(Box<Recorded<Outcome>>),
+    /// It was called.
+    Ran {
+        outcome: Box<Recorded<Outcome>>,
+        /// The likely mistake behind an end that is not `ok`, where one is known.
+        likely: Option<Diagnosis>,
+    },
 }
 
 /// Runs the package at `folder` once on `request`.
 pub(crate) fn trial(folder: &Path, request: &Value) -> Result<Trial, Error> {
     let harness = Harness::new()?;
     match harness.try_install(folder)? {
-        Ok(id) => Ok(Trial::Ran(Box::new(harness.invoke_naming_reads(
-            id.as_str(),
-            request,
-            None,
-        )?))),
+        Ok(id) => {
+            let outcome = Box::new(harness.invoke_naming_reads(id.as_str(), request, None)?);
+            let likely = likely(&outcome);
+            Ok(Trial::Ran { outcome, likely })
+        }
         Err(reason) => Ok(Trial::Refused { reason }),
     }
 }

@@ -2,7 +2,7 @@
 //! Anybody can write the same, so that a diagnosis only adds words and decides nothing.
 
 use plugin_protocol::shown;
-use sandbox::Report;
+use sandbox::{End, Report};
 
 use super::cause::Cause;
 use super::denial;
@@ -99,7 +99,7 @@ const NODE_FILE: &str = "the file '{}' that it imports is not in the package";
 const NODE_FILE_FIX: &str =
     "put it there, or mend the path, which is relative to the file that imports it";
 const JAVA_CLASS: &str = "the Java class '{}' is not in the package";
-const JAVA_FIX: &str = "put the jar or folder that has it there, and name it in entrypoint.command: `\"java\", \"-cp\", \"app.jar:lib/*\"`";
+const JAVA_FIX: &str = "put the jar that has it there, and name it as `Class-Path` in the manifest of the jar that is run, or build one jar with all in it";
 const NETWORK: &str = "it asked for the network, which no plugin has";
 const NETWORK_FIX: &str =
     "have the host fetch what is needed, and take it in the payload or put it into the package";
@@ -379,7 +379,7 @@ fn after_refusal(report: &Report) -> Option<Diagnosis> {
 /// It used up its time, and hardly computed.
 fn waited(report: &Report) -> Option<Diagnosis> {
     let usage = report.usage;
-    (usage.cpu < usage.wall / WAITED_PART).then(|| Diagnosis {
+    (report.end == End::TimedOut && usage.cpu < usage.wall / WAITED_PART).then(|| Diagnosis {
         cause: "it hardly computed: it waited for something that never came".to_owned(),
         fix: "look for a sleep, a lock, or a read of anything but the one line on stdin".to_owned(),
     })
@@ -454,12 +454,12 @@ mod tests {
         (
             "Error: Could not find or load main class Main\nCaused by: java.lang.ClassNotFoundException: Main\n",
             "the Java class 'Main'",
-            "-cp",
+            "Class-Path",
         ),
         (
             "Exception in thread \"main\" java.lang.NoClassDefFoundError: org/json/JSONObject\n",
             "the Java class 'org.json.JSONObject'",
-            "-cp",
+            "Class-Path",
         ),
         (
             "lua: m.lua:1: module 'cjson' not found:\n\tno field package.preload['cjson']",
