@@ -63,19 +63,34 @@ fn inv_pnp_05_a_plugin_is_given_one_line_and_then_the_end() {
     );
 }
 
-/// "The gateway takes the line, ends the process and reaps it before it answers. Anything more on stdout is a rejection."
+/// "The gateway takes the line, ends the process and reaps it before it answers. Anything more on stdout is a rejection, but blank
+/// lines are nothing; its words quote the first 200 bytes of what was there."
 #[test]
 fn inv_pnp_10_anything_more_than_one_line_is_a_rejection() {
     let host = Host::new();
-    for (name, more) in [("blank", "\\n"), ("byte", "x"), ("space", " ")] {
+    let ask = |name: &str, more: &str| {
         let body = format!("int main(void) {{ read_line(); answer_and(\"{{}}\", \"{more}\"); }}");
         let id = host.install(&native(&format!("p.test.{name}"), &body));
-        let told = host.ask(&id, "x");
+        host.ask(&id, "x")
+    };
+    for (name, more, quoted) in [
+        ("byte", "x", "\"x\""),
+        ("late", "\\n \\nlate\\n", "\"late\\n\""),
+    ] {
+        let told = ask(name, more);
         assert_eq!(
             (&told["status"], &told["result"]),
             (&json!("rejected"), &Value::Null),
             "{name}: {told}"
         );
+        assert!(told["notes"].as_str().unwrap().contains(quoted), "{told}");
+    }
+    for (name, more) in [
+        ("blank", "\\n"),
+        ("space", " "),
+        ("blanks", "\\r\\n \\n\\n"),
+    ] {
+        assert_eq!(ask(name, more)["status"], "ok", "{name}");
     }
 }
 

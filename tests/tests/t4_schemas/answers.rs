@@ -210,6 +210,44 @@ fn inv_pnp_04_answers_are_held_against_schema_and_size_to_the_byte() {
     refused(&padded(limit + 1), &["max_bytes", &limit.to_string()]);
 }
 
+/// "A result whose `schema_ref` is not declared in `io.outputs` is rejected", also where the package has no schemas.
+#[test]
+fn inv_pnp_04_a_result_names_a_declared_schema() {
+    let cage = Cage::new();
+    assert_eq!(cage.hear(ok(&data("any/1", json!({})))).status(), "ok");
+    for name in ["any/2", "text/1", "Any/1"] {
+        let answered = cage.hear(ok(&data(name, json!({}))));
+        refused(&answered, &[name, "io.outputs", "use any/1"]);
+    }
+}
+
+/// "A schema whose root requires both `kind` and `data` describes the whole payload (the older OMEGA form)"; patterns have ECMAScript's meaning.
+#[test]
+fn inv_pnp_04_a_schema_of_the_older_form_and_its_patterns_hold() {
+    let schema = json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": "object", "required": ["kind", "data"],
+        "properties": { "kind": { "const": "json" }, "data": { "$ref": "#/definitions/Named%3Cstring%3E" } },
+        "definitions": { "Named<string>": {
+            "required": ["name"],
+            "properties": { "name": { "type": "string", "pattern": "^(?!test)\\bcaf\\b" }, "n": { "maximum": i64::MAX } }
+        } }
+    });
+    let cage = Cage::of(
+        parrot::package(PARROT)
+            .with(|manifest| manifest["schemas"] = json!({ "any/1": "s.json" }))
+            .file("s.json", schema.to_string().as_bytes(), 0o644),
+    );
+    let named = |name: &str| cage.hear(ok(&data("any/1", json!({ "name": name, "n": 1 }))));
+    assert_eq!(
+        named("caf\u{e9}").status(),
+        "ok",
+        "an accented letter ends a word"
+    );
+    refused(&named("cafe"), &["/data/name"]);
+    refused(&named("test caf"), &["/data/name"]);
+}
+
 /// "or the plugin's own `rejected`. `error`: the plugin … answered `error`."
 #[test]
 fn inv_pnp_04_a_plugins_own_no_is_passed_on_without_a_result() {
