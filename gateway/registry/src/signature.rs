@@ -63,8 +63,11 @@ pub enum SignatureFault {
     RevokedKey(KeyId),
     /// It is not the key's signature over this package.
     #[error(
-        "the signature by key {key_id} is wrong for this package: {}; sign it again",
-        changed.as_deref().unwrap_or("its files changed since it was signed, or plugin.sig belongs to another package")
+        "the signature by key {key_id} is wrong for this package: its files changed since it was signed{}; sign it again",
+        match changed {
+            Some(changed) => format!(": {changed}"),
+            None => ", or plugin.sig belongs to another package".to_owned(),
+        }
     )]
     Wrong {
         /// The key that it names.
