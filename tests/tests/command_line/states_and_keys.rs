@@ -108,7 +108,10 @@ fn inv_pnp_10_keys_and_signatures_are_those_that_openssl_knows() {
         .json();
     let signature: Value =
         serde_json::from_slice(&fs::read(folder.join("plugin.sig")).unwrap()).unwrap();
-    assert_eq!(names(&signature), ["algorithm", "key_id", "signature"]);
+    assert_eq!(
+        names(&signature),
+        ["algorithm", "files", "key_id", "signature"]
+    );
     assert_eq!(
         (&signature["algorithm"], &signature["key_id"]),
         (&json!("ed25519"), &signed["key_id"])

@@ -82,6 +82,7 @@ fn run(sandbox: &Sandbox<()>, entry: &Entry, package: &Path, limits: Limits) -> 
         deadline: Instant::now() + TIME,
         limits,
         when_refused: WhenRefused::GoOn,
+        names_reads: false,
         cancel: None,
     };
     sandbox.run(&(), &job).unwrap()
