@@ -31,6 +31,7 @@
 
 #![forbid(unsafe_code)]
 
+mod copy;
 mod decision;
 mod error;
 mod inventory;
