@@ -271,6 +271,14 @@ mod tests {
 
     use super::*;
 
+    /// Ends so, is judged so, and these words are in its notes.
+    #[track_caller]
+    fn says(end: End, answer: &str, stderr: &str, status: Status, words: &str) {
+        let judgement = judged(end, answer, stderr);
+        assert_eq!(judgement.status, status, "{}", judgement.notes);
+        assert!(judgement.notes.contains(words), "{}", judgement.notes);
+    }
+
     fn judged(end: End, answer: &str, stderr: &str) -> Judgement {
         let report = Report {
             end,
@@ -436,9 +444,7 @@ mod tests {
                 "timeout: the plugin could not be started",
             ),
         ] {
-            let judgement = judged(end, answer, stderr);
-            assert_eq!(judgement.status, status, "{}", judgement.notes);
-            assert!(judgement.notes.contains(said), "{}", judgement.notes);
+            says(end, answer, stderr, status, said);
         }
     }
 
@@ -482,9 +488,7 @@ mod tests {
                 "(1 bytes): raise limits.max_memory_bytes",
             ),
         ] {
-            let judgement = judged(end, answer, stderr);
-            assert_eq!(judgement.status, status, "{}", judgement.notes);
-            assert!(judgement.notes.contains(said), "{}", judgement.notes);
+            says(end, answer, stderr, status, said);
         }
     }
 }
