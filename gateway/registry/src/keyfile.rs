@@ -25,7 +25,10 @@ pub(super) fn public(what: &str, bytes: &[u8]) -> Result<PublicKey, Error> {
         return Err(invalid(what, why));
     }
     let kind = text.split(' ').next().unwrap_or_default();
-    if kind.starts_with("ssh-") || kind.starts_with("ecdsa-") || kind.starts_with("sk-") {
+    if is_openssh_type(kind) {
+        if kind != "ssh-ed25519" {
+            return Err(ssh_type(what, kind));
+        }
         let key = ssh_key::PublicKey::from_openssh(text);
         let key = key.map_err(|error| {
             invalid(
@@ -60,7 +63,7 @@ pub(super) fn private(what: &str, bytes: &[u8]) -> Result<SigningKey, Error> {
     if text.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----") {
         return private_ssh(what, text);
     }
-    if text.contains("BEGIN PUBLIC KEY-----") || text.starts_with("ssh-") {
+    if text.contains("BEGIN PUBLIC KEY-----") || is_openssh_type(text) {
         return Err(invalid(
             what,
             "it is a public key; sign with the private one beside it",
@@ -74,6 +77,9 @@ pub(super) fn private(what: &str, bytes: &[u8]) -> Result<SigningKey, Error> {
 
 fn private_ssh(what: &str, text: &str) -> Result<SigningKey, Error> {
     let key = ssh_key::PrivateKey::from_openssh(text);
+    if matches!(&key, Err(ssh_key::Error::AlgorithmUnknown)) {
+        return Err(ssh_type(what, "that is not Ed25519"));
+    }
     let key = key.map_err(|error| {
         invalid(
             what,
@@ -91,6 +97,13 @@ fn private_ssh(what: &str, text: &str) -> Result<SigningKey, Error> {
     let pair = pair.ok_or_else(|| ssh_type(what, &name))?;
     let key = ed25519_dalek::SigningKey::from_bytes(&pair.private.to_bytes());
     Ok(SigningKey::from_key(key))
+}
+
+/// Whether a text begins as the name of an OpenSSH key's type does.
+fn is_openssh_type(text: &str) -> bool {
+    ["ssh-", "ecdsa-", "sk-"]
+        .iter()
+        .any(|begin| text.starts_with(begin))
 }
 
 /// What PKCS#8 and SPKI keys of other kinds are told.
@@ -121,7 +134,11 @@ fn text<'a>(what: &str, bytes: &'a [u8]) -> Result<&'a str, Error> {
 }
 
 /// What other programs' key files begin with, and what to do about each.
-const FOREIGN: [(&str, &str); 9] = [
+const FOREIGN: [(&str, &str); 10] = [
+    (
+        "-----BEGIN EC PARAMETERS-----",
+        "it is an EC key; only Ed25519 keys are taken, and `keygen` writes one",
+    ),
     (
         "-----BEGIN ENCRYPTED PRIVATE KEY-----",
         "it is encrypted; decrypt a copy with `openssl pkey -in FILE -out FILE.pem`",

@@ -372,6 +372,12 @@ fn foreign_openssh_keys_are_named() {
     let (private, public) = said_of(dir.path(), "rsa.pub");
     assert!(private.contains("it is a public key"), "{private}");
     assert!(public.contains("type ssh-rsa"), "{public}");
+    make("ecdsa", "ec", "").unwrap();
+    let (private, _) = said_of(dir.path(), "ec");
+    assert!(private.contains("only Ed25519 keys are taken"), "{private}");
+    let (private, public) = said_of(dir.path(), "ec.pub");
+    assert!(private.contains("it is a public key"), "{private}");
+    assert!(public.contains("type ecdsa-sha2-nistp256"), "{public}");
     let (private, _) = said_of(dir.path(), "locked");
     assert!(private.contains("with a passphrase"), "{private}");
     assert!(PublicKey::read(&dir.path().join("locked.pub")).is_ok());
