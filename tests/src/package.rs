@@ -29,7 +29,7 @@ pub fn manifest(id: &str, command: &[&str]) -> Value {
             "inputs": [{ "kind": "text", "schema_ref": "text/1", "limits": { "max_bytes": 65536 } }],
             "outputs": [{ "kind": "json", "schema_ref": "any/1", "limits": { "max_bytes": 65536 } }]
         },
-        "limits": { "max_bytes": 131_072, "max_ms": 5000, "max_concurrency": 64 },
+        "limits": { "max_bytes": 131_072, "max_ms": 20_000, "max_concurrency": 64 },
         "determinism": { "mode": "deterministic", "notes": "" },
         "evidence": { "log_level": "minimal", "redactions": [] },
         "entrypoint": { "type": "process", "command": command }

@@ -20,7 +20,7 @@ pub fn request(payload: Value) -> Value {
         "timestamp": "2026-01-02T03:04:05Z",
         "payload": payload,
         "context": {},
-        "policy": { "deterministic_only": false, "timeout_ms": 10_000, "max_retries": 0 }
+        "policy": { "deterministic_only": false, "timeout_ms": 20_000, "max_retries": 0 }
     })
 }
 

@@ -130,14 +130,14 @@ fn installed() -> (Host, String) {
 fn ask(gateway: &Gateway, id: &str, turn: usize) -> Answered {
     let (attack, _) = MIX[turn % MIX.len()];
     let words = format!(" attack={attack} name={NAME}{turn} ");
-    let mut call = with(
+    let call = with(
         request(text(&words)),
         "/request_id",
         json!(format!("request-{turn}")),
     );
-    if attack == "sleep_long" {
-        call = with(call, "/policy/timeout_ms", json!(150));
-    }
+    // A bomb's refused calls take their time where fifty of them are answered at once.
+    let timeout_ms = if attack == "sleep_long" { 150 } else { 60_000 };
+    let call = with(call, "/policy/timeout_ms", json!(timeout_ms));
     library::call(gateway, id, &call)
 }
 

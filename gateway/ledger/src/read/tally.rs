@@ -1,7 +1,7 @@
 //! A summary of the events so far, in a few bytes: the open calls, the registry's events, the last event's name. It is updated with each
 //! line and saved beside each checkpoint, so that opening need not read everything again. It never decides whether a line is good.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use plugin_protocol::digest::EventHash;
 use plugin_protocol::event::{EventKind, meta};
@@ -48,58 +48,41 @@ impl Tally {
 /// Calls whose closing event has not come yet; as many as are in flight.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OpenCalls {
-    /// Run, request and plugin → the names and places of its open calls, oldest first.
-    by_request: HashMap<[String; 3], VecDeque<(String, EventPlace)>>,
+    /// The names of the `INVOKE` events, and where they stand.
+    by_name: BTreeMap<String, EventPlace>,
 }
 
 impl OpenCalls {
     pub(crate) fn open(&mut self, place: &EventPlace, call: &Scanned<'_>) {
-        self.by_request
-            .entry(request_of(call))
-            .or_default()
-            .push_back((call.event_id.to_owned(), *place));
+        self.by_name.insert(call.event_id.to_owned(), *place);
     }
 
-    /// Closes the call whose `INVOKE` the event names; where it names none, the oldest open one of its run, request and plugin.
+    /// Closes the call whose `INVOKE` the event names. One that names none is of a call that was refused before it: hosts may
+    /// give many calls the same run, request and plugin, so nothing else says which call an event belongs to.
     fn close(&mut self, closing: &Scanned<'_>) {
-        let key = request_of(closing);
-        let Some(open) = self.by_request.get_mut(&key) else {
-            return;
-        };
-        let named = closing
-            .meta_value(meta::INVOKE)
-            .and_then(|name| open.iter().position(|(id, _)| id == name));
-        open.remove(named.unwrap_or(0));
-        if open.is_empty() {
-            self.by_request.remove(&key);
+        if let Some(name) = closing.meta_value(meta::INVOKE) {
+            self.by_name.remove(name);
         }
     }
 
     /// Whether `closing` closes one of them.
     pub(crate) fn is_open(&self, closing: &Scanned<'_>) -> bool {
-        self.by_request.contains_key(&request_of(closing))
+        closing
+            .meta_value(meta::INVOKE)
+            .is_some_and(|name| self.by_name.contains_key(name))
     }
 
     /// How many are open.
     pub(crate) fn count(&self) -> usize {
-        self.by_request.values().map(VecDeque::len).sum()
+        self.by_name.len()
     }
 
     /// The places of the open `INVOKE` events, in ledger order.
     pub(crate) fn places(&self) -> Vec<EventPlace> {
-        let mut places: Vec<_> = self
-            .by_request
-            .values()
-            .flatten()
-            .map(|(_, place)| *place)
-            .collect();
+        let mut places: Vec<_> = self.by_name.values().copied().collect();
         places.sort_unstable();
         places
     }
-}
-
-fn request_of(scanned: &Scanned<'_>) -> [String; 3] {
-    [scanned.run_id, scanned.request_id, scanned.plugin_id].map(str::to_owned)
 }
 
 /// The `REGISTER`, `ENABLE` and `DISABLE` events: how many, a digest over them, and the places not yet in the index.

@@ -24,20 +24,22 @@ fn work(ledger: &Ledger, tape: &Tape) {
         for caller in 0..6 {
             let (ledger, tape) = (ledger.clone(), tape.clone());
             scope.spawn(move || {
-                for call in 0..4 {
-                    let kind = if call % 2 == 0 {
-                        EventKind::Invoke
-                    } else {
-                        EventKind::Result
+                let mut invoke: Option<Event> = None;
+                for _ in 0..4 {
+                    let request = format!("{caller}");
+                    let mut draft = match invoke.take() {
+                        Some(invoke) => closing(&invoke, draft(EventKind::Result, "r", &request)),
+                        None => draft(EventKind::Invoke, "r", &request),
                     };
-                    let mut draft = draft(kind, "r", &format!("{caller}"));
                     draft
                         .meta
                         .insert("note".to_owned(), "x".repeat(caller * 90));
                     let Ok(recorded) = ledger.record(draft) else {
                         return;
                     };
-                    tape.told(&recorded.event().event_id.to_string());
+                    let event = recorded.event();
+                    tape.told(&event.event_id.to_string());
+                    invoke = (event.kind == EventKind::Invoke).then(|| event.clone());
                 }
             });
         }

@@ -262,21 +262,28 @@ fn calls_that_a_crash_left_open_are_closed_once_as_unknown() {
             .event()
             .clone()
     };
-    let close = |kind, request: &str| drop(ledger.record(draft(kind, "r", request)).unwrap());
-    invoke("answered");
-    close(EventKind::Result, "answered");
+    let close = |invoke: &Event, kind| {
+        let request = invoke.request_id.as_ref().unwrap().as_str();
+        drop(
+            ledger
+                .record(closing(invoke, draft(kind, "r", request)))
+                .unwrap(),
+        );
+    };
+    close(&invoke("answered"), EventKind::Result);
     let lost = invoke("lost");
     let first_attempt = invoke("retried");
-    close(EventKind::Error, "retried");
+    close(&first_attempt, EventKind::Error);
     let second_attempt = invoke("retried");
-    let mut by_name = draft(EventKind::Reject, "r", "twins");
     let twin = invoke("twins");
     let other_twin = invoke("twins");
-    by_name.meta.insert(
-        plugin_protocol::event::meta::INVOKE.to_owned(),
-        other_twin.event_id.to_string(),
-    );
-    ledger.record(by_name).unwrap();
+    close(&other_twin, EventKind::Reject);
+    // Another call of the same names, refused before its plugin ran, closes none of them.
+    for request in ["lost", "twins"] {
+        ledger
+            .record(draft(EventKind::Reject, "r", request))
+            .unwrap();
+    }
     drop(ledger);
 
     let (ledger, opening) = open(state.path());

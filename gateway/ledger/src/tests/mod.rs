@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use plugin_protocol::digest::PayloadHash;
-use plugin_protocol::event::{Event, EventKind};
+use plugin_protocol::event::{Event, EventKind, meta};
 use plugin_protocol::ids::{PluginId, RequestId, RunId};
 
 use super::{Error, Ledger, Opening, Options};
@@ -53,6 +53,14 @@ fn draft(kind: EventKind, run: &str, request: &str) -> Draft {
     }
 }
 
+/// The draft, as what closes the call of this `INVOKE`.
+fn closing(invoke: &Event, mut draft: Draft) -> Draft {
+    draft
+        .meta
+        .insert(meta::INVOKE.to_owned(), invoke.event_id.to_string());
+    draft
+}
+
 fn open(state: &Path) -> (Ledger, Opening) {
     open_with(state, Options::default()).unwrap()
 }
@@ -71,11 +79,14 @@ fn filled_with(calls: usize, options: Options) -> tempfile::TempDir {
     let (ledger, _) = open_with(folder.path(), options).unwrap();
     for call in 0..calls {
         let (run, request) = (format!("run-{}", call % 3), format!("req-{call}"));
-        ledger
+        let invoke = ledger
             .record(draft(EventKind::Invoke, &run, &request))
             .unwrap();
         ledger
-            .record(draft(EventKind::Result, &run, &request))
+            .record(closing(
+                invoke.event(),
+                draft(EventKind::Result, &run, &request),
+            ))
             .unwrap();
     }
     folder

@@ -121,7 +121,7 @@ fn on_a_full_disk_what_has_begun_is_closed_and_nothing_new_begins() {
     let refused = loop {
         let request = format!("{}", begun.len());
         match ledger.record(long(EventKind::Invoke, &request)) {
-            Ok(_) => begun.push(request),
+            Ok(invoke) => begun.push(invoke.event().clone()),
             Err(error) => break error,
         }
     };
@@ -133,10 +133,14 @@ fn on_a_full_disk_what_has_begun_is_closed_and_nothing_new_begins() {
         ledger.record(long(EventKind::Register, "other")),
         Err(Error::NoSpace { .. })
     ));
-    for request in &begun {
+    let close = |invoke: &Event| {
+        let request = invoke.request_id.as_ref().unwrap();
         ledger
-            .record(long(EventKind::Result, request))
-            .unwrap_or_else(|error| panic!("{request}: {error}"));
+            .record(closing(invoke, long(EventKind::Result, request.as_str())))
+            .unwrap_or_else(|error| panic!("{request}: {error}"))
+    };
+    for invoke in &begun {
+        close(invoke);
     }
     assert!(matches!(
         ledger.record(long(EventKind::Invoke, "more")),
@@ -144,8 +148,8 @@ fn on_a_full_disk_what_has_begun_is_closed_and_nothing_new_begins() {
     ));
     // Someone frees space: no restart is needed.
     disk.left.fetch_add(40 << 20, Ordering::Relaxed);
-    ledger.record(long(EventKind::Invoke, "more")).unwrap();
-    ledger.record(long(EventKind::Result, "more")).unwrap();
+    let more = ledger.record(long(EventKind::Invoke, "more")).unwrap();
+    close(more.event());
     drop(ledger);
     let (_, opening) = open_with(state.path(), options).unwrap();
     assert_eq!(opening.closed, []);
