@@ -66,14 +66,22 @@ pub fn running(word: &str) -> Vec<u32> {
 
 /// The names (`comm`) of all processes, to look for one that must be gone.
 pub fn names() -> Vec<String> {
-    processes().filter_map(name_of).collect()
+    processes_but_those_of_init().filter_map(name_of).collect()
 }
 
 /// The processes of this name (`comm`).
 pub fn running_as(name: &str) -> Vec<u32> {
-    processes()
+    processes_but_those_of_init()
         .filter(|&pid| name_of(pid).is_some_and(|found| found == name))
         .collect()
+}
+
+/// Without the zombies that init has inherited: they are dead, and some inits take seconds to notice.
+fn processes_but_those_of_init() -> impl Iterator<Item = u32> {
+    processes().filter(|&pid| {
+        let fields = fields_of(pid);
+        fields.is_some_and(|fields| !fields.starts_with("Z 1 "))
+    })
 }
 
 fn processes() -> impl Iterator<Item = u32> {
@@ -88,12 +96,12 @@ fn name_of(pid: u32) -> Option<String> {
 }
 
 fn parent_of(pid: u32) -> Option<u32> {
+    fields_of(pid)?.split(' ').nth(1)?.parse().ok()
+}
+
+/// State, parent and what follows them: the name may hold anything, the fields after its closing parenthesis are plain
+/// (proc_pid_stat(5)).
+fn fields_of(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may hold anything; the fields after its closing parenthesis are plain (proc_pid_stat(5)).
-    stat.rsplit_once(')')?
-        .1
-        .split_whitespace()
-        .nth(1)?
-        .parse()
-        .ok()
+    Some(stat.rsplit_once(") ")?.1.to_owned())
 }
