@@ -148,6 +148,10 @@ pub(super) enum Verb {
         /// The form of the log on stderr
         #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
         log_format: LogFormat,
+        /// Have no host: read nothing from stdin, and serve the control socket until a signal. For a service manager, which is told
+        /// when the gateway is ready (sd_notify(3))
+        #[arg(long)]
+        socket_only: bool,
     },
     /// Print what the running gateway counted, or else what the ledger holds, as OpenMetrics text
     Metrics,

@@ -133,7 +133,10 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
             author::certify(&package, &asked, sarif.as_deref(), out)
         }
         Verb::New { name, lang, sdk } => author::new(&name, lang, sdk.as_deref(), out),
-        Verb::Serve { log_format } => service::serve(&state()?, log_format, out, serve),
+        Verb::Serve {
+            log_format,
+            socket_only,
+        } => service::serve(&state()?, log_format, socket_only, out, serve),
         Verb::Metrics => service::metrics(&state()?, out),
         Verb::Config { explain } => service::config(&state()?, explain, out),
         Verb::Proof(Proof::Export { run, out: file }) => {

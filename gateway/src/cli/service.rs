@@ -15,11 +15,13 @@ use crate::operator::{self, LogLevel, Serve};
 pub(super) fn serve(
     state: &StateFolder,
     format: LogFormat,
+    socket_only: bool,
     out: Output,
     serve: ServeFn,
 ) -> Result<Answer, Error> {
     let options = Serve {
         anchor: state.anchor.clone(),
+        socket_only,
         format: match format {
             LogFormat::Text => operator::LogFormat::Text,
             LogFormat::Json => operator::LogFormat::Json,

@@ -23,6 +23,8 @@ use registry::PublicKey;
 /// How `serve` was asked to work.
 #[derive(Debug, Clone)]
 pub(crate) struct Serve {
+    /// Whether there is no host, and operators alone are served.
+    pub(crate) socket_only: bool,
     /// The folder of the ledger's anchor, in place of the settings'.
     pub(crate) anchor: Option<PathBuf>,
     pub(crate) format: LogFormat,

@@ -50,7 +50,7 @@
 //! are finished; nothing is lost, and all goes on when it reads again.
 //!
 //! # The end
-//! End of input, `shutdown`: nothing new is read, what is in flight is answered, exit 0. SIGTERM, SIGINT, SIGHUP: the same, but
+//! `serve --socket-only` has no host: it reads no input, and stops at a signal or an operator's `shutdown`. End of input, `shutdown`: nothing new is read, what is in flight is answered, exit 0. SIGTERM, SIGINT, SIGHUP: the same, but
 //! after `channel.drain_ms` (or at a second signal) the calls in flight are cancelled. When the host has closed the end that reads
 //! the answers, it is gone, and the calls in flight are cancelled at once.
 
@@ -59,6 +59,7 @@ mod crew;
 mod hub;
 mod lines;
 mod log;
+mod manager;
 mod message;
 mod poll;
 mod session;
@@ -116,10 +117,13 @@ pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
         path: state.to_owned(),
         source,
     })?;
-    let host = Session::open(&hub, Caller::Host, io::stdout())?;
     watch_signals(&hub, signals)?;
-    watch_answers(&hub)?;
-    read_host(&hub, &host)?;
+    let host = if options.socket_only {
+        None
+    } else {
+        Some(meet_host(&hub)?)
+    };
+    manager::tell("READY=1");
     Ending {
         hub: &hub,
         reasons: &reasons,
@@ -127,7 +131,7 @@ pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
         cancelled: false,
         asked: Vec::new(),
     }
-    .run(&host);
+    .run(host.as_deref());
     control.join();
     drop(host);
     let freed = release(hub);
@@ -194,6 +198,14 @@ fn watch_answers(hub: &Arc<Hub>) -> io::Result<()> {
     Ok(())
 }
 
+/// Begins to listen to the host on stdin, and to watch whether it still reads its answers.
+fn meet_host(hub: &Arc<Hub>) -> io::Result<Arc<Session>> {
+    let host = Session::open(hub, Caller::Host, io::stdout())?;
+    watch_answers(hub)?;
+    read_host(hub, &host)?;
+    Ok(host)
+}
+
 fn read_host(hub: &Arc<Hub>, host: &Arc<Session>) -> io::Result<()> {
     let input = io::stdin().as_fd().try_clone_to_owned()?;
     let lines = Lines::new(input, Arc::clone(&hub.stop), hub.settings.max_line_bytes);
@@ -223,7 +235,7 @@ struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    fn run(mut self, host: &Session) {
+    fn run(mut self, host: Option<&Session>) {
         while !(self.hub.stop.is_thrown() && self.hub.is_idle()) {
             let reason = match self.deadline {
                 None => self
@@ -249,7 +261,9 @@ impl Ending<'_> {
     fn hear(&mut self, reason: StopReason) {
         match reason {
             StopReason::Idle => return,
-            StopReason::EndOfInput => tracing::info!("end of input: finishing what is in flight"),
+            StopReason::EndOfInput => tracing::info!(
+                "end of input: finishing what is in flight (a service without a host on stdin runs with --socket-only)"
+            ),
             StopReason::Shutdown(session, id) => {
                 tracing::info!("shutdown: finishing what is in flight");
                 self.asked.push((session, id));
@@ -277,6 +291,9 @@ impl Ending<'_> {
                 self.deadline = Instant::now().checked_add(Duration::from_millis(drain_ms));
             }
         }
+        if !self.hub.stop.is_thrown() {
+            manager::tell("STOPPING=1");
+        }
         self.hub.stop.cancel();
     }
 
@@ -296,9 +313,9 @@ impl Ending<'_> {
     }
 
     /// Lets every reader take what is queued. The host may take as long as it likes, unless a signal has set a deadline.
-    fn bid_farewell(mut self, host: &Session) {
-        let written = host.finish();
-        while !self.cancelled {
+    fn bid_farewell(mut self, host: Option<&Session>) {
+        let written = host.map(Session::finish);
+        while let Some(written) = written.as_ref().filter(|_| !self.cancelled) {
             let patience = self.deadline.map_or_else(never, at);
             select! {
                 recv(written) -> _ => break,
