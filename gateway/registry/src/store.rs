@@ -71,6 +71,17 @@ pub struct StoredPackage {
     glance: Glance,
 }
 
+/// The names in a folder that are text, as all of the store's own are.
+fn names_in(folder: &Path) -> Result<Vec<String>, Error> {
+    let entries = fs::read_dir(folder).map_err(Error::io("list", folder))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(Error::io("list", folder))?;
+        names.extend(entry.file_name().into_string());
+    }
+    Ok(names)
+}
+
 /// The glance at a package's own folder, which the walk does not visit.
 fn glance_at(folder: &OwnedFd, root: &Path) -> Result<Glance, Error> {
     let stat = rustix::fs::fstat(folder).map_err(Error::io("examine", root))?;
@@ -173,6 +184,36 @@ impl Store {
         sync_folder(&packages)?;
         self.forget(digest);
         self.open_package(digest)
+    }
+
+    /// Copies every manifest and package to another store, hashing each again, and says how many packages there are. A package that is
+    /// put in meanwhile may be left out.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] for a package that is not what it is named by; else when something cannot be read or made durable.
+    pub fn back_up(&self, to: &Self) -> Result<usize, Error> {
+        for name in names_in(&self.root.join("manifests"))? {
+            if let Some(hash) = name
+                .strip_suffix(".json")
+                .and_then(|hash| ManifestHash::parse(hash).ok())
+            {
+                to.put_manifest(&self.manifest(hash)?)?;
+            }
+        }
+        let mut packages = 0;
+        for name in names_in(&self.root.join("packages"))? {
+            let Ok(digest) = PackageDigest::parse(&name) else {
+                continue;
+            };
+            let package = Package::read(&self.place(digest))?;
+            if package.digest() != digest {
+                let path = self.place(digest).display().to_string();
+                return Err(Error::Changed { path });
+            }
+            to.put_package(&package)?;
+            packages += 1;
+        }
+        Ok(packages)
     }
 
     /// Opens a package and verifies it: every file is hashed again unless device, inode, size and both

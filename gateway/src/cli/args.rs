@@ -153,6 +153,11 @@ pub(super) enum Verb {
         #[arg(long)]
         socket_only: bool,
     },
+    /// Copy the state to a new folder, up to the ledger's newest checkpoint, and verify the copy; a gateway may work on it meanwhile
+    Backup {
+        /// The folder to make
+        dir: PathBuf,
+    },
     /// Print what the running gateway counted, or else what the ledger holds, as OpenMetrics text
     Metrics,
     /// Print the settings in force

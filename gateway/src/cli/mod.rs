@@ -148,6 +148,7 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
         Verb::Ledger(Ledger::Tail { lines, follow }) => {
             records::tail(&state()?, lines, follow, out)
         }
+        Verb::Backup { dir } => records::backup(&state()?, &dir, out),
         Verb::Ledger(Ledger::Checkpoint) => records::checkpoint(&state()?, out),
         Verb::Ledger(Ledger::Erase { run }) => records::erase(&state()?, &run, out),
         Verb::Ledger(Ledger::Query(query)) => records::query(&state()?, &query, out),

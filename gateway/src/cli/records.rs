@@ -51,6 +51,24 @@ pub(super) fn checkpoint(state: &StateFolder, out: Output) -> Result<Answer, Err
     Ok(Answer::Yes)
 }
 
+/// A ledger at rest is opened first, so that its newest checkpoint is over all of its events.
+pub(super) fn backup(state: &StateFolder, to: &Path, out: Output) -> Result<Answer, Error> {
+    drop(open(state, out)?.checkpoint(state)?);
+    let progress = Progress::start(out);
+    let made = operator::backup(state, to, &|done, total| progress.tell(done, total))?;
+    progress.end(made.events, 0);
+    out.done(&made, || {
+        format!(
+            "{} events and {} packages were copied to '{}' and verified; head {}",
+            made.events,
+            made.packages,
+            made.path.display(),
+            made.head
+        )
+    })?;
+    Ok(Answer::Yes)
+}
+
 pub(super) fn erase(state: &StateFolder, run: &str, out: Output) -> Result<Answer, Error> {
     let run = RunId::parse(run).map_err(wrong)?;
     let erased = open(state, out)?.erase(&run)?;

@@ -1,5 +1,6 @@
 //! An operator's and author's tools beside the eight operations. None of them prints.
 
+mod backup;
 mod certify;
 mod doctor;
 mod door;
@@ -14,6 +15,7 @@ mod trial;
 mod validation;
 mod watch;
 
+pub(crate) use backup::backup;
 pub(crate) use certify::{ComplianceReport, certify, sarif};
 pub(crate) use doctor::{examine, layers};
 pub(crate) use door::{

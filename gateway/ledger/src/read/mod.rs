@@ -1,5 +1,6 @@
 //! Reading and checking, without the lock: in order, by the index, from a mark, or all of it. It never writes.
 
+mod backup;
 mod begin;
 mod checked;
 mod index;
@@ -12,6 +13,7 @@ mod tally;
 mod verify;
 mod walk;
 
+pub use backup::back_up;
 pub(crate) use begin::Begin;
 pub use checked::Stored;
 pub(crate) use index::{Key, encode, entry, index_path, key_hash, places_of};
