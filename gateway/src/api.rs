@@ -251,6 +251,21 @@ impl Gateway {
         Ok(self.ledger.erase_evidence(run)?)
     }
 
+    /// Takes a plugin out of the registry. Its package leaves the store unless another plugin has the same, or requests are kept that
+    /// could be replayed with it; returns whether it did.
+    pub(crate) fn remove_plugin(&self, id: &PluginId) -> Result<bool, Error> {
+        let mut registry = self.write();
+        let change = registry.remove(id)?;
+        let package = registry.get(id).map(|plugin| plugin.package_digest);
+        self.carry_out(&mut registry, Some(id.clone()), change)?;
+        let unused = package.filter(|package| !registry.uses(*package));
+        match unused.filter(|_| !ledger::keeps_evidence(&self.state)) {
+            Some(package) => self.store.remove_package(package).map(|()| true),
+            None => Ok(false),
+        }
+        .map_err(Error::from)
+    }
+
     pub(crate) fn trust_add(&self, key: &PublicKey, label: &str) -> Result<bool, Error> {
         let mut registry = self.write();
         let change = registry.trust_add(key, label)?;

@@ -70,7 +70,9 @@ mod tree;
 mod write;
 
 pub use error::{Error, InvalidNote};
-pub use evidence::{Document, Erased, EvidenceLink, REQUEST_LINK, kept_evidence, was_erased};
+pub use evidence::{
+    Document, Erased, EvidenceLink, REQUEST_LINK, keeps_evidence, kept_evidence, was_erased,
+};
 pub use ledger::Ledger;
 pub use line::{Draft, Head};
 pub use open::{Cut, Initialised, Opening, init};

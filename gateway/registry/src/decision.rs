@@ -9,7 +9,7 @@ use plugin_protocol::ids::PluginId;
 use plugin_protocol::report::PluginStatus;
 use plugin_protocol::version::Version;
 
-use super::record::{Meta, Registration, revoked_key_meta, trusted_key_meta};
+use super::record::{Meta, Registration, removal_meta, revoked_key_meta, trusted_key_meta};
 use super::{Error, Package, PublicKey, Registry, Signature, SignatureFault};
 
 /// What is known of a package that asks to be registered.
@@ -168,6 +168,17 @@ impl Registry {
             PluginStatus::Registered | PluginStatus::Enabled => {
                 Ok(record(EventKind::Disable, Meta::new()))
             }
+        }
+    }
+
+    /// Judges removing a plugin, whatever its status: its id is free again.
+    ///
+    /// # Errors
+    /// When the plugin is unknown.
+    pub fn remove(&self, id: &PluginId) -> Result<Change, Error> {
+        match self.get(id) {
+            Some(_) => Ok(record(EventKind::Disable, removal_meta())),
+            None => Err(Error::PluginNotFound(id.clone())),
         }
     }
 

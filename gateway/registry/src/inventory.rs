@@ -95,6 +95,14 @@ impl Registry {
             .collect()
     }
 
+    /// Whether a plugin has this package, rejected ones included.
+    #[must_use]
+    pub fn uses(&self, package: PackageDigest) -> bool {
+        self.plugins
+            .values()
+            .any(|plugin| plugin.package_digest == package)
+    }
+
     /// Every key that is or was trusted, sorted by id.
     pub fn keys(&self) -> impl Iterator<Item = &TrustedKey> {
         self.keys.values()
@@ -171,6 +179,7 @@ impl Registry {
     fn apply_switch(&mut self, event: &Event, enable: bool) -> Result<(), Error> {
         match Subject::from_event(event, enable)? {
             Subject::Plugin(id) => self.switch_plugin(event, &id, enable),
+            Subject::Removed(id) => self.remove_plugin(event, &id),
             Subject::TrustedKey { key, label } => self.trust(event, key, label),
             Subject::RevokedKey(key_id) => self.revoke(event, key_id),
             Subject::Evidence => Ok(()),
@@ -193,6 +202,19 @@ impl Registry {
             } else {
                 PluginStatus::Disabled
             };
+        }
+        Ok(())
+    }
+
+    fn remove_plugin(&mut self, event: &Event, id: &PluginId) -> Result<(), Error> {
+        let Some(plugin) = self.plugins.remove(id) else {
+            return Err(malformed(event, "its plugin is not known"));
+        };
+        if let Some(plugins) = plugin
+            .key_id
+            .and_then(|key_id| self.vouched.get_mut(&key_id))
+        {
+            plugins.remove(id);
         }
         Ok(())
     }

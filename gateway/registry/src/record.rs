@@ -143,6 +143,8 @@ impl Registration {
 pub(super) enum Subject {
     /// The plugin of its `plugin_id`.
     Plugin(plugin_protocol::ids::PluginId),
+    /// The same, which the registry forgets.
+    Removed(plugin_protocol::ids::PluginId),
     /// A key that becomes trusted.
     TrustedKey { key: PublicKey, label: String },
     /// A key that loses its trust.
@@ -154,8 +156,15 @@ pub(super) enum Subject {
 impl Subject {
     /// Reads the subject of an ENABLE (`enable`) or DISABLE event.
     pub(super) fn from_event(event: &Event, enable: bool) -> Result<Self, Error> {
-        if let Some(id) = &event.plugin_id {
-            return Ok(Self::Plugin(id.clone()));
+        if let Some(id) = event.plugin_id.clone() {
+            let removed = event
+                .meta
+                .get(meta::REMOVED)
+                .is_some_and(|removed| removed == "true");
+            return Ok(match removed && !enable {
+                true => Self::Removed(id),
+                false => Self::Plugin(id),
+            });
         }
         let meta = |name: &str| event.meta.get(name).map_or("", String::as_str);
         if meta(meta::SUBJECT) == meta::SUBJECT_EVIDENCE && !enable {
@@ -203,6 +212,11 @@ pub(super) fn revoked_key_meta(key_id: KeyId) -> Meta {
         (meta::SUBJECT.to_owned(), meta::SUBJECT_KEY.to_owned()),
         (meta::KEY_ID.to_owned(), key_id.to_string()),
     ])
+}
+
+/// The `meta` of a DISABLE event for a plugin that is removed.
+pub(super) fn removal_meta() -> Meta {
+    Meta::from([(meta::REMOVED.to_owned(), true.to_string())])
 }
 
 /// The inventory's row that a REGISTER event describes, as it is right after that event.

@@ -172,14 +172,8 @@ impl Store {
             &package.list().bytes(),
         )?;
         let place = packages.join(digest.to_string());
-        // A damaged copy is moved into a folder for building, and removed with it.
-        let damaged = Building::new(&packages)?;
-        match fs::rename(&place, damaged.path.join("old")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::io("move damaged package", &place)(error));
-            }
-            Ok(()) | Err(_) => {}
-        }
+        // What is there is a damaged copy.
+        let _damaged = self.take_out(digest)?;
         fs::rename(&building.path, &place).map_err(Error::io("place package", &place))?;
         sync_folder(&packages)?;
         self.forget(digest);
@@ -214,6 +208,34 @@ impl Store {
             packages += 1;
         }
         Ok(packages)
+    }
+
+    /// Removes a package, if there is one. A plugin that runs from it meanwhile has no answer.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn remove_package(&self, digest: PackageDigest) -> Result<(), Error> {
+        self.forget(digest);
+        drop(self.take_out(digest)?);
+        let list = self.root.join(format!("lists/{digest}.json"));
+        match fs::remove_file(&list) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("remove", &list)(error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Moves a package's folder, if there is one, to where it is removed with what is returned.
+    fn take_out(&self, digest: PackageDigest) -> Result<Building, Error> {
+        let place = self.place(digest);
+        let out = Building::new(&self.root.join("packages"))?;
+        match fs::rename(&place, out.path.join("old")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("take package out", &place)(error))
+            }
+            Ok(()) | Err(_) => Ok(out),
+        }
     }
 
     /// Opens a package and verifies it: every file is hashed again unless device, inode, size and both

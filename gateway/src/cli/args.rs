@@ -84,6 +84,11 @@ pub(super) enum Verb {
         /// The plugin's id
         id: String,
     },
+    /// Take a plugin out of the registry: its id is free again, its events stay
+    Remove {
+        /// The plugin's id
+        id: String,
+    },
     /// List the registered plugins
     List,
     /// Show one plugin with its manifest, digests and isolation

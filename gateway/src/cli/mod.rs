@@ -108,6 +108,7 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
         Verb::Register { package, replace } => plugins::register(&state()?, &package, replace, out),
         Verb::Enable { id } => plugins::enable(&state()?, &id, out),
         Verb::Disable { id } => plugins::disable(&state()?, &id, out),
+        Verb::Remove { id } => plugins::remove(&state()?, &id, out),
         Verb::List => plugins::list(&state()?, out),
         Verb::Show { id } => plugins::show(&state()?, &id, out),
         Verb::Invoke { id, call } => calls::invoke(&state()?, &id, &call, out),

@@ -77,6 +77,19 @@ pub(super) fn disable(state: &StateFolder, id: &str, out: Output) -> Result<Answ
     Ok(Answer::Yes)
 }
 
+pub(super) fn remove(state: &StateFolder, id: &str, out: Output) -> Result<Answer, Error> {
+    let removed = open(state, out)?.remove(&operator::parse_id(id)?)?;
+    out.done(&removed, || {
+        let package = if removed.package_removed {
+            "its package left the store"
+        } else {
+            "its package stays in the store, as another plugin has it or requests are kept that could be replayed with it"
+        };
+        format!("{} is removed: its id is free again, its events stay; {package}", removed.plugin_id)
+    })?;
+    Ok(Answer::Yes)
+}
+
 fn one_line(info: &PluginInfo) -> String {
     printable(&format!(
         "{} {} {}",

@@ -90,6 +90,14 @@ pub(crate) struct MetricsText {
     pub(crate) text: String,
 }
 
+/// A plugin that was removed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Removed {
+    pub(crate) plugin_id: PluginId,
+    /// Whether its package left the store as well.
+    pub(crate) package_removed: bool,
+}
+
 impl Registered {
     pub(crate) fn of((info, rejection): (PluginInfo, Option<Rejection>)) -> Self {
         Self { info, rejection }
@@ -170,6 +178,16 @@ impl Door {
         match self {
             Self::Own(gateway) => gateway.disable_plugin(id),
             Self::Live(live) => live.call(methods::DISABLE, json!({ "plugin_id": id })),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: &PluginId) -> Result<Removed, Error> {
+        match self {
+            Self::Own(gateway) => gateway.remove_plugin(id).map(|package_removed| Removed {
+                plugin_id: id.clone(),
+                package_removed,
+            }),
+            Self::Live(live) => live.call(methods::REMOVE, json!({ "plugin_id": id })),
         }
     }
 

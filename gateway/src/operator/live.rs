@@ -26,6 +26,7 @@ pub(crate) mod methods {
     pub(crate) const OPERATOR_INVOKE: &str = "operator.invoke";
     pub(crate) const TRUST_ADD: &str = "operator.trustAdd";
     pub(crate) const TRUST_REMOVE: &str = "operator.trustRemove";
+    pub(crate) const REMOVE: &str = "operator.remove";
     pub(crate) const ERASE: &str = "operator.erase";
 }
 

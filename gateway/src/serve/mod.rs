@@ -25,8 +25,8 @@
 //! | `unsubscribe` | | `{subscribed: false, changed}` |
 //! | `shutdown` | | `{stopped: true}`, the last line, after every call in flight was answered |
 //!
-//! The control socket has five more methods, for the command's own verbs: `operator.register`, `operator.invoke`,
-//! `operator.trustAdd`, `operator.trustRemove` and `operator.erase`. A host decides neither what is trusted nor what is erased.
+//! The control socket has six more methods, for the command's own verbs: `operator.register`, `operator.invoke`,
+//! `operator.remove`, `operator.trustAdd`, `operator.trustRemove` and `operator.erase`. A host decides neither what is trusted nor what is erased.
 //!
 //! # Errors
 //! | code | when |

@@ -47,6 +47,7 @@ pub(super) enum Long {
     Register(Register),
     Enable(String),
     Disable(String),
+    Remove(String),
     List,
     Invoke(Invoke),
     Pipeline(Pipeline),
@@ -115,6 +116,7 @@ impl Long {
             | Self::OperatorRegister(_)
             | Self::Enable(_)
             | Self::Disable(_)
+            | Self::Remove(_)
             | Self::List
             | Self::ExportProof(_)
             | Self::VerifyLedger
@@ -135,6 +137,7 @@ impl Long {
             | Self::OperatorRegister(_)
             | Self::Enable(_)
             | Self::Disable(_)
+            | Self::Remove(_)
             | Self::List
             | Self::ExportProof(_)
             | Self::VerifyLedger
@@ -225,6 +228,9 @@ pub(super) fn read(caller: Caller, method: &str, params: Value) -> Result<Task, 
             Task::Long(Long::TrustRemove(
                 key_id.map_err(|error| Fault::params(error.to_string()))?,
             ))
+        }
+        methods::REMOVE if operator => {
+            Task::Long(Long::Remove(fields::<OfPlugin>(params)?.plugin_id))
         }
         methods::ERASE if operator => Task::Long(Long::Erase(fields::<OfRun>(params)?.run_id)),
         _ => {

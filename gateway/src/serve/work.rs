@@ -12,7 +12,7 @@ use super::message::{Fault, Id, answer};
 use super::task::{Invoke, Long, OperatorInvoke, Pipeline, Register, registered_id};
 use crate::api::{Gateway, Registration};
 use crate::error::Error;
-use crate::operator::{Registered, Told, TrustChange};
+use crate::operator::{Registered, Removed, Told, TrustChange};
 use registry::{MANIFEST_FILE, PublicKey};
 use sandbox::{Cancel, ThrowAwayFolder};
 
@@ -41,6 +41,13 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
             let known = registered_id(plugin_id);
             line.of(known.and_then(|plugin| Ok(gateway.disable_plugin(&plugin)?)))
         }
+        Long::Remove(plugin_id) => line.of(registered_id(plugin_id).and_then(|plugin_id| {
+            let package_removed = gateway.remove_plugin(&plugin_id)?;
+            Ok(Removed {
+                plugin_id,
+                package_removed,
+            })
+        })),
         Long::List => line.of(Ok::<_, Fault>(gateway.list_plugins())),
         Long::Invoke(asked) => line.of(invoke(gateway, asked, cancel).map(|told| told.response)),
         Long::OperatorInvoke(asked) => line.of(operator_invoke(gateway, asked, cancel)),
@@ -89,6 +96,7 @@ pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) 
         | Long::OperatorRegister(_)
         | Long::Enable(_)
         | Long::Disable(_)
+        | Long::Remove(_)
         | Long::List
         | Long::ExportProof(_)
         | Long::VerifyLedger

@@ -85,6 +85,8 @@ pub const VERSION: &str = "version";
 pub const CAPABILITIES: &str = "capabilities";
 /// The version that a registration replaces.
 pub const REPLACES: &str = "replaces";
+/// `true` in the `DISABLE` of a plugin that the registry forgets: its id is free again.
+pub const REMOVED: &str = "removed";
 
 /// The run whose evidence was erased.
 pub const RUN: &str = "run";

@@ -36,4 +36,4 @@ pub use document::{Document, EvidenceLink, REQUEST_LINK};
 pub use erase::{Erased, was_erased};
 pub(crate) use erase::{complete_erasures, erase_evidence};
 pub(crate) use store::Store;
-pub use store::kept_evidence;
+pub use store::{keeps_evidence, kept_evidence};

@@ -158,6 +158,13 @@ pub fn kept_evidence(state: &Path, run: &RunId, hash: &FileHash) -> Result<Optio
     }
 }
 
+/// Whether anything is kept of the requests and results of any run.
+#[must_use]
+pub fn keeps_evidence(state: &Path) -> bool {
+    let kept = Layout::new(state).evidence_kept();
+    std::fs::read_dir(kept).is_ok_and(|mut runs| runs.next().is_some())
+}
+
 pub(crate) fn run_folder(layout: &Layout, run: &RunId) -> PathBuf {
     layout.evidence_kept().join(run_name(run))
 }
