@@ -1,11 +1,11 @@
 //! The verbs of a plugin's author: starting a new plugin, trying it, and certifying it.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::args::{Call, Language};
+use super::file::write_out;
 use super::output::Output;
 use super::words::{printable, table};
 use super::{Answer, calls, request};
@@ -135,7 +135,7 @@ pub(super) fn certify(
             source,
         };
         let text = format!("{:#}\n", operator::sarif(&report, package));
-        fs::write(file, text).map_err(failed)?;
+        write_out(file, text.as_bytes()).map_err(failed)?;
     }
     out.answer(&report, || describe(&report, out.quiet))?;
     Ok(report.passed.into())

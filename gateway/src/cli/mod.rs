@@ -3,6 +3,7 @@
 mod args;
 mod author;
 mod calls;
+mod file;
 mod health;
 mod keys;
 mod output;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use plugin_protocol::time::milliseconds;
 
 use self::args::{Cli, Global, Ledger, Proof, Trust, Verb};
@@ -59,7 +60,7 @@ pub(crate) type ServeFn = fn(&Path, &Serve) -> Result<(), Error>;
 
 /// The whole program.
 pub(crate) fn main(serve: ServeFn) -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse().and_then(in_utf8) {
         Ok(cli) => cli,
         Err(wrong) => return usage(&wrong),
     };
@@ -162,6 +163,29 @@ fn makes_throw_away_folders(verb: &Verb) -> bool {
         verb,
         Verb::Run { .. } | Verb::Certify { .. } | Verb::Replay { .. } | Verb::Doctor
     )
+}
+
+/// Names of files stand in answers and in the ledger, which are UTF-8; so one that is not is refused before anything is done.
+fn in_utf8(cli: Cli) -> Result<Cli, clap::Error> {
+    let folders = [cli.global.state.as_ref(), cli.global.anchor.as_ref()];
+    let mut words = std::env::args_os().chain(
+        folders
+            .into_iter()
+            .flatten()
+            .map(|folder| folder.clone().into_os_string()),
+    );
+    let other = words.find(|word| word.to_str().is_none());
+    drop(words);
+    match other {
+        None => Ok(cli),
+        Some(word) => {
+            let message = format!(
+                "'{}' is not UTF-8: give the file or folder a name that is",
+                word.display()
+            );
+            Err(Cli::command().error(clap::error::ErrorKind::InvalidUtf8, message))
+        }
+    }
 }
 
 /// Help and version are answers; anything else that clap refuses is wrong usage.

@@ -1,6 +1,5 @@
 //! The verbs about proofs: an operator exports a run, an auditor checks and reads it.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use plugin_protocol::canonical;
@@ -8,6 +7,7 @@ use plugin_protocol::event::meta;
 use plugin_protocol::ids::RunId;
 use serde_json::json;
 
+use super::file::write_out;
 use super::output::Output;
 use super::words::{printable, table};
 use super::{Answer, StateFolder, open};
@@ -30,7 +30,7 @@ pub(super) fn export(
         path: file.to_owned(),
         source,
     };
-    write_whole(file, &canonical::bytes(&bundle)).map_err(failed)?;
+    write_out(file, &canonical::bytes(&bundle)).map_err(failed)?;
     let events = bundle["events"].as_array().map_or(0, Vec::len);
     let document = json!({
         "proof_id": bundle["proof_id"], "run_id": run, "events": events, "file": file,
@@ -44,20 +44,6 @@ pub(super) fn export(
         )
     })?;
     Ok(Answer::Yes)
-}
-
-/// Puts the whole file in place at once, so that nobody reads half a proof.
-fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match file.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        Some(_) | None => Path::new("."),
-    };
-    let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
-    // Not through the wrapper, whose errors name the passing file and hide the system's number.
-    fresh.as_file_mut().write_all(bytes)?;
-    fresh.as_file().sync_all()?;
-    fresh.persist(file)?;
-    Ok(())
 }
 
 pub(super) fn verify(file: &Path, key: &Path, out: Output) -> Result<Answer, Error> {

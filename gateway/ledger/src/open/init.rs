@@ -45,7 +45,7 @@ pub fn init(state: &Path) -> Result<Initialised, Error> {
     })
 }
 
-fn make_folder(folder: &Path) -> Result<(), Error> {
+pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use plugin_protocol::event::{Event, EventKind, meta};
 
 use super::decide::{Action, Decision, Tail, decide};
+use super::init::make_folder;
 use super::quarantine::{Cut, move_to_quarantine, record_cuts};
 use super::survey::{Survey, rebuild_tiles};
 use super::torn::is_torn_write;
@@ -49,6 +50,8 @@ pub(crate) fn recover(
 ) -> Result<(Writer, Lock, Opening), Error> {
     let layout = Layout::existing(state)?;
     let lock = Lock::take(&layout.lock())?;
+    // Copies by tools that keep no empty folder lose it.
+    make_folder(&layout.quarantine())?;
     let signer = load_signer(&layout)?;
     let key = signer.public();
     let anchor = Anchor::read(&layout, options.anchor.as_deref())?;
