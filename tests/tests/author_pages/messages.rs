@@ -40,7 +40,7 @@ const MISTAKES: [(&str, Mistake); 15] = [
     ),
     ("is not in the package", Script("import no_such_module")),
     (
-        "used up its memory",
+        "raise limits.max_memory_bytes",
         Limited("bytearray(1 << 30)", r#"{"max_memory_bytes": 67108864}"#),
     ),
     (

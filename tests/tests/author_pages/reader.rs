@@ -1,7 +1,7 @@
 //! Follows a part of a page as a reader does: in an empty folder, with the built command on the path.
 
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use campaigns::{skip, skip_for_registry};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
+use wait_timeout::ChildExt as _;
 
 use crate::page::{Block, End, Kind, Part, is_said, project};
 
@@ -78,7 +79,13 @@ impl Reader {
             Signal::SIGINT,
         )
         .unwrap();
-        child.wait().unwrap();
+        let ended = child.wait_timeout(STUCK).unwrap();
+        if ended.is_none() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let signal = ended.and_then(|status| status.signal());
+        assert_eq!(signal, Some(Signal::SIGINT as i32), "Ctrl-C ends it");
         Said {
             code: 0,
             stdout: said,
@@ -126,8 +133,10 @@ pub fn follow(part: &Part) {
         match end {
             // Wrong usage (2) and a program that is not there (127) are the page's fault.
             End::FromRegistry if ![0, 2, 127].contains(&said.code) => {
-                let last = said.stdout.lines().last().unwrap_or_default();
-                return skip_for_registry(&format!("line {line}: {last}"));
+                let mut lines = said.stdout.lines();
+                let why = lines.find(|line| line.to_lowercase().contains("error"));
+                let why = why.unwrap_or("the registry did not give what it needs");
+                return skip_for_registry(&format!("line {line}: {why}"));
             }
             End::FromRegistry | End::Interrupted => {
                 assert_eq!(said.code, 0, "line {line}: {said:?}")
