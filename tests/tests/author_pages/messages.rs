@@ -45,11 +45,14 @@ const MISTAKES: [(&str, Mistake); 15] = [
     ),
     (
         "used up its processor time",
-        Limited("while True: pass", r#"{"max_cpu_ms": 100}"#),
+        Limited(
+            "while True: pass",
+            r#"{"max_cpu_ms": 100, "max_ms": 60000}"#,
+        ),
     ),
     (
         "the plugin was killed after",
-        Limited("import time\ntime.sleep(60)", r#"{"max_ms": 300}"#),
+        Limited("import time\ntime.sleep(60)", r#"{"max_ms": 3000}"#),
     ),
     (
         "is not in the plugin's io.outputs",
