@@ -79,7 +79,10 @@ impl Shape {
         if let ValidationErrorKind::AdditionalProperties { unexpected } = found.kind() {
             let unexpected = unexpected.iter();
             return unexpected
-                .map(|name| error(pointer(field, name), unknown(keyword.parent, name)))
+                .map(|name| {
+                    let words = unknown(keyword.parent, found.instance(), name);
+                    error(pointer(field, name), words)
+                })
                 .collect();
         }
         let message = match description(keyword.parent) {
@@ -155,7 +158,8 @@ fn missing(object: &Value, name: &str) -> String {
     }
 }
 
-fn unknown(object: &Value, name: &str) -> String {
+/// In words: `name` is no field of `object`, the schema. What is there already was not meant by it.
+fn unknown(object: &Value, instance: &Value, name: &str) -> String {
     let known = object.get("properties").and_then(Value::as_object);
     let known: Vec<&str> = known
         .into_iter()
@@ -163,7 +167,11 @@ fn unknown(object: &Value, name: &str) -> String {
         .map(|(name, _)| name.as_str())
         .collect();
     let name_shown = quoted(name);
-    match nearest(name, known.iter().copied()) {
+    let free = known
+        .iter()
+        .copied()
+        .filter(|name| instance.get(name).is_none());
+    match nearest(name, free) {
         Some(near) => format!("unknown field {name_shown}: write '{near}', or remove it"),
         None if known.is_empty() => format!("unknown field {name_shown}: remove it"),
         None => format!(
