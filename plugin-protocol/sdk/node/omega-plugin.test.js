@@ -233,7 +233,7 @@ test('the types hold and find mistakes', (t) => {
   fs.writeFileSync(path.join(folder, 'package.json'), '{"type":"module"}');
   fs.writeFileSync(path.join(folder, 'typed.ts'), TYPED);
   fs.writeFileSync(path.join(folder, 'mistaken.ts'), MISTAKEN);
-  const options = [TSC, '--strict', '--module', 'nodenext', '--target', 'es2022', '--types', ''];
+  const options = [TSC, '--strict', '--module', 'nodenext', '--target', 'es2022'];
   succeed(process.execPath, [...options, 'typed.ts'], folder);
   const done = spawnSync(process.execPath, ['typed.js'], { input: INVOKE, cwd: folder, env: {} });
   assert.deepStrictEqual(responseOf(done).result.data, { characters: 1 });
