@@ -50,7 +50,7 @@ def has(module):
 class Quiet(unittest.TestCase):
     def skip(self, reason):
         """Skips with the line that scripts/test shows."""
-        print(f"skipped {self._testMethodName}: {reason}", file=sys.stderr)
+        print(f"\nskipped {self._testMethodName}: {reason}", file=sys.stderr)
         self.skipTest(reason)
 
     def response(self, done):
