@@ -152,16 +152,17 @@ class Packages(unittest.TestCase):
                     self.assertIsNone(response["result"])
                     self.assertTrue(response["notes"])
 
-    def test_no_request_ends_with_words_and_without_an_answer(self):
+    def test_no_request_is_rejected(self):
         lines = [b"", b"\n", b"hello\n", b"{}\n", b"[]\n", b'{"type":"invoke"}\n', b'{"type":"invoke","request":{}}\n']
         lines += [b"\xff\n", b'{"type":"invoke","request":{"request_id":\n', b"[" * 10_000 + b"\n", b'{"a":\x00\n']
         for sample in self.built(self.programs):
             with self.subTest(sample.name):
                 for line in lines:
                     done = sample.run(line)
-                    self.assertGreater(done.returncode, 0, line)
-                    self.assertEqual(done.stdout, b"", line)
-                    self.assertTrue(done.stderr, line)
+                    self.assertEqual(done.stdout.count(b"\n"), 1, line)
+                    response = json.loads(done.stdout)["response"]
+                    self.assertEqual((response["status"], response["request_id"]), ("rejected", ""), line)
+                    self.assertIn("Invalid request", response["notes"])
 
     def test_the_largest_text_is_read_whole(self):
         for sample in self.built(self.hellos):

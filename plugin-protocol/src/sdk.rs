@@ -1,7 +1,9 @@
 //! The Rust plugin SDK: read one request, call one function, write one answer (contract, section 8).
 //!
 //! It touches standard input, output and error and nothing else, and starts nothing, so that a
-//! plugin built with it runs in the strictest class of the sandbox.
+//! plugin built with it runs in the strictest class of the sandbox. Everything that is printed goes to standard error, also by a
+//! library in C; the answer alone goes to standard output. A panic that aborts, `std::process::exit` and a crash end without
+//! an answer, which the gateway calls an `error`.
 //!
 //! ```no_run
 //! use plugin_protocol::message::Request;
@@ -21,13 +23,15 @@
 //! ```
 
 use std::any::Any;
+use std::fs::File;
 use std::io::{self, BufRead, Write};
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use crate::json;
 use crate::message::{Answer, AnswerStatus, FromPlugin, Request, ToPlugin};
-use crate::payload::Payload;
+use crate::payload::{Payload, PayloadKind};
 
 /// A plugin's reply to a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,8 +46,8 @@ pub struct Reply {
 enum Failure {
     #[error("cannot read the request from standard input")]
     Input(#[source] io::Error),
-    #[error("cannot understand the request")]
-    Request(#[source] json::Error),
+    #[error("cannot keep standard output for the answer")]
+    Keep(#[source] io::Error),
     #[error("cannot write the answer to standard output")]
     Output(#[source] io::Error),
 }
@@ -85,10 +89,10 @@ impl Reply {
         }
     }
 
-    fn to(self, request: &Request) -> FromPlugin {
+    fn to(self, request_id: String) -> FromPlugin {
         FromPlugin::Result {
             response: Answer {
-                request_id: request.request_id.as_str().to_owned(),
+                request_id,
                 status: self.status,
                 result: self.result,
                 notes: self.notes,
@@ -102,10 +106,19 @@ impl Reply {
 
 /// Serves the one request of this process: the whole body of a plugin's `main`.
 ///
-/// A panic in `handle` becomes an answer with status `error`, where panics unwind. When the request cannot be read or the
-/// answer cannot be written, the reason goes to standard error, and the exit code says that it failed.
+/// A panic in `handle` becomes an answer with status `error`, where panics unwind, and what is no request one with status
+/// `rejected`. When nothing can be read or the answer cannot be written, the reason goes to standard error, and the exit code says
+/// that it failed.
 pub fn run(handle: impl FnOnce(&Request) -> Reply) -> ExitCode {
-    match serve(io::stdin().lock(), io::stdout().lock(), handle) {
+    run_for(&[], handle)
+}
+
+/// The same for a plugin that takes these kinds of payload alone: a request with another is answered `rejected`.
+pub fn run_for(kinds: &[PayloadKind], handle: impl FnOnce(&Request) -> Reply) -> ExitCode {
+    let served = keep_stdout()
+        .map_err(Failure::Keep)
+        .and_then(|answers| serve(io::stdin().lock(), answers, kinds, handle));
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             complain(&failure);
@@ -114,21 +127,63 @@ pub fn run(handle: impl FnOnce(&Request) -> Reply) -> ExitCode {
     }
 }
 
+/// The real standard output, for the answer alone: a stray print on it would be a second line, which the gateway refuses. From now
+/// on descriptor 1 is standard error.
+fn keep_stdout() -> io::Result<File> {
+    let kept = io::stdout().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdout(io::stderr())?;
+    Ok(kept.into())
+}
+
 fn serve(
     mut input: impl BufRead,
     mut output: impl Write,
+    kinds: &[PayloadKind],
     handle: impl FnOnce(&Request) -> Reply,
 ) -> Result<(), Failure> {
     let mut line = Vec::new();
     // The gateway bounds the line by the manifest's `max_bytes`, and the sandbox the memory.
     input.read_until(b'\n', &mut line).map_err(Failure::Input)?;
-    let ToPlugin::Invoke { request } = json::read_as(&line).map_err(Failure::Request)?;
-    let reply = catch_unwind(AssertUnwindSafe(|| handle(&request)))
-        .unwrap_or_else(|panic| Reply::error(format!("plugin panicked: {}", words_of(&*panic))));
-    let mut answer = crate::canonical::bytes(&reply.to(&request));
+    let mut answer = crate::canonical::bytes(&answer(&line, kinds, handle));
     answer.push(b'\n');
+    // The gateway ends the process as soon as it has the answer, and what was printed without a newline with it.
+    let _closed = io::stdout().flush();
     output.write_all(&answer).map_err(Failure::Output)?;
     output.flush().map_err(Failure::Output)
+}
+
+fn answer(
+    line: &[u8],
+    kinds: &[PayloadKind],
+    handle: impl FnOnce(&Request) -> Reply,
+) -> FromPlugin {
+    let request = match json::read_as(line) {
+        Ok(ToPlugin::Invoke { request }) => request,
+        Err(reason) => {
+            return Reply::rejected(format!("Invalid request: {reason}")).to(request_id_in(line));
+        }
+    };
+    let kind = request.payload.kind();
+    let reply = if kinds.is_empty() || kinds.contains(&kind) {
+        catch_unwind(AssertUnwindSafe(|| handle(&request)))
+            .unwrap_or_else(|panic| Reply::error(format!("plugin panicked: {}", words_of(&*panic))))
+    } else {
+        let taken: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+        let taken = taken.join(" or ");
+        Reply::rejected(format!(
+            "Invalid request: this plugin takes {taken}, and not {kind}"
+        ))
+    };
+    reply.to(request.request_id.as_str().to_owned())
+}
+
+/// The request's name in a line that is wrong elsewhere, `""` where that cannot be read either.
+fn request_id_in(line: &[u8]) -> String {
+    let message = json::read(line).unwrap_or_default();
+    let id = message.pointer("/request/request_id");
+    id.and_then(serde_json::Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn words_of(panic: &(dyn Any + Send)) -> &str {
@@ -163,7 +218,11 @@ mod tests {
 
     fn answer(handle: impl FnOnce(&Request) -> Reply) -> Value {
         let mut output = Vec::new();
-        serve(line(&request()).as_bytes(), &mut output, handle).unwrap();
+        serve(line(&request()).as_bytes(), &mut output, &[], handle).unwrap();
+        read(output)
+    }
+
+    fn read(mut output: Vec<u8>) -> Value {
         assert_eq!(output.pop(), Some(b'\n'));
         assert!(!output.contains(&b'\n'), "one line");
         json::read(&output).unwrap()
@@ -200,22 +259,49 @@ mod tests {
     }
 
     #[test]
-    fn without_a_request_nothing_is_written_and_nothing_called() {
+    fn invalid_input_is_rejected_and_nothing_called() {
         let mut bad = request();
         bad["policy"]["timeout_ms"] = json!(1);
-        for input in [String::new(), "{}\n".to_owned(), line(&bad)] {
+        let inputs = [
+            (String::new(), ""),
+            ("hello\n".to_owned(), ""),
+            ("[".repeat(100_000), ""),
+            ("{}\n".to_owned(), ""),
+            (line(&json!({"request_id": 7})), ""),
+            (line(&json!({"request_id": "r-2"})), "r-2"),
+            (line(&bad), "r-1"),
+            // Of a kind that this plugin does not take.
+            (line(&request()), "r-1"),
+        ];
+        for (input, request_id) in inputs {
             let mut output = Vec::new();
-            let served = serve(input.as_bytes(), &mut output, |_| panic!("called"));
-            assert!(matches!(served, Err(Failure::Request(_))), "{input}");
-            assert!(output.is_empty());
+            let kinds = [PayloadKind::Json, PayloadKind::BinaryRef];
+            serve(input.as_bytes(), &mut output, &kinds, |_| panic!("called")).unwrap();
+            let response = &read(output)["response"];
+            assert_eq!(response["status"], "rejected", "{response}");
+            assert_eq!(response["request_id"], request_id, "{response}");
+            let notes = response["notes"].as_str().unwrap();
+            assert!(notes.starts_with("Invalid request: "), "{notes}");
         }
+    }
+
+    #[test]
+    fn a_kind_that_is_taken_is_handled() {
+        let mut output = Vec::new();
+        let kinds = [PayloadKind::Json, PayloadKind::Text];
+        let input = line(&request());
+        serve(input.as_bytes(), &mut output, &kinds, |_| {
+            Reply::rejected("mine")
+        })
+        .unwrap();
+        assert_eq!(read(output)["response"]["notes"], "mine");
     }
 
     #[test]
     fn a_line_without_its_newline_is_enough() {
         let mut output = Vec::new();
         let input = line(&request());
-        serve(input.trim_end().as_bytes(), &mut output, |_| {
+        serve(input.trim_end().as_bytes(), &mut output, &[], |_| {
             Reply::error("")
         })
         .unwrap();

@@ -6,7 +6,7 @@
  *     int main(void)
  *     {
  *         struct omega_json request;
- *         if (!omega_read(&request))
+ *         if (!omega_read(&request) || !omega_takes(request, "text"))
  *             return 1;
  *         return omega_ok(request, "answer/1", "{\"answer\":42}");
  *     }
@@ -16,6 +16,10 @@
  *
  * The gateway sends valid JSON with plain keys. On any other bytes this reader stays inside its
  * buffer and finds nothing; it is no validator.
+ *
+ * From omega_read on, descriptor 1 is stderr for everything but the answer, so that a stray printf is
+ * no second line, which the gateway would refuse. C has no exceptions: where the program ends itself
+ * or crashes there is no answer, and the gateway calls that an `error`.
  */
 #ifndef OMEGA_PLUGIN_H
 #define OMEGA_PLUGIN_H
@@ -23,6 +27,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The longest request line in bytes; ask for no more in the manifest's limits.max_bytes. */
 #ifndef OMEGA_MAX_LINE
@@ -44,8 +49,11 @@ struct omega_json {
     const char *end;
 };
 
-/* Reads the invoke line and finds its request. 0, with words on stderr, when there is none to answer. */
+/* Reads the invoke line and finds its request. 0 when there is none: that has been answered `rejected`. */
 OMEGA_API int omega_read(struct omega_json *request);
+
+/* 1 when the payload is of one of these kinds ("text json"). 0 when not: that has been answered `rejected`. */
+OMEGA_API int omega_takes(struct omega_json request, const char *kinds);
 
 /* The member `key` of an object, or none. */
 OMEGA_API struct omega_json omega_get(struct omega_json object, const char *key);
@@ -161,21 +169,58 @@ OMEGA_API int omega_is(struct omega_json value, const char *text)
         && memcmp(value.start + 1, text, length) == 0;
 }
 
+static int omega_is_string(struct omega_json value)
+{
+    return value.start != NULL && *value.start == '"';
+}
+
+/* Descriptors by their numbers, and where the answer goes once omega_read has kept it. */
+#define OMEGA_STDOUT 1
+#define OMEGA_STDERR 2
+static int omega_kept = -1;
+
+static void omega_keep_stdout(void)
+{
+    omega_kept = dup(OMEGA_STDOUT);
+    if (omega_kept != -1)
+        dup2(OMEGA_STDERR, OMEGA_STDOUT);
+}
+
 OMEGA_API int omega_read(struct omega_json *request)
 {
     static char line[OMEGA_MAX_LINE];
     size_t length = fread(line, 1, sizeof line, stdin);
     const char *newline = memchr(line, '\n', length);
-    struct omega_json message, id;
+    struct omega_json message;
+    omega_keep_stdout();
     message.start = omega_skip_blanks(line, line + length);
     message.end = newline != NULL ? newline : line + length;
     *request = omega_get(message, "request");
-    id = omega_get(*request, "request_id");
-    if (!omega_is(omega_get(message, "type"), "invoke") || id.start == NULL || *id.start != '"') {
-        fputs("no request that can be answered: the line is not an invoke message with a request_id\n", stderr);
-        return 0;
+    if (newline == NULL && length == sizeof line)
+        omega_rejected(*request, "Invalid request: the line is longer than this plugin reads (OMEGA_MAX_LINE)");
+    else if (!omega_is(omega_get(message, "type"), "invoke") || !omega_is_string(omega_get(*request, "request_id")))
+        omega_rejected(*request, "Invalid request: the line is not an invoke message with a request_id");
+    else if (!omega_is_string(omega_get(omega_get(*request, "payload"), "kind")))
+        omega_rejected(*request, "Invalid request: the request has no payload with a kind");
+    else
+        return 1;
+    return 0;
+}
+
+OMEGA_API int omega_takes(struct omega_json request, const char *kinds)
+{
+    struct omega_json kind = omega_get(omega_get(request, "payload"), "kind");
+    size_t length = (size_t)(kind.end - kind.start) - 2, word;
+    const char *at;
+    char notes[256];
+    for (at = kinds; *at != '\0'; at += word + strspn(at + word, " ")) {
+        word = strcspn(at, " ");
+        if (word == length && memcmp(at, kind.start + 1, length) == 0)
+            return 1;
     }
-    return 1;
+    snprintf(notes, sizeof notes, "Invalid request: the payload's kind is none of those that this plugin takes: %s", kinds);
+    omega_rejected(request, notes);
+    return 0;
 }
 
 /* ---- strings ------------------------------------------------------------------------------- */
@@ -269,17 +314,45 @@ OMEGA_API long omega_text(struct omega_json value, char *out)
 
 /* ---- answering ----------------------------------------------------------------------------- */
 
+/* The length of the UTF-8 character at `text`, or 0 where there is none: half of a surrogate pair is none either. */
+static int omega_character(const unsigned char *text)
+{
+    static const struct {
+        unsigned char mask, mark;
+        long least;
+    } forms[] = {{0x80, 0x00, 0}, {0xE0, 0xC0, 0x80}, {0xF0, 0xE0, 0x800}, {0xF8, 0xF0, 0x10000}};
+    int length, i;
+    for (length = 1; length <= 4; length++) {
+        long code = *text & (0xFF ^ forms[length - 1].mask);
+        if ((*text & forms[length - 1].mask) != forms[length - 1].mark)
+            continue;
+        for (i = 1; i < length; i++) {
+            /* The NUL at the end is no continuing byte. */
+            if ((text[i] & 0xC0) != 0x80)
+                return 0;
+            code = code << 6 | (text[i] & 0x3F);
+        }
+        return code < forms[length - 1].least || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF) ? 0 : length;
+    }
+    return 0;
+}
+
+/* Writes a JSON string; bytes that are no UTF-8 are written out as \xNN. */
 static void omega_quote(const char *text)
 {
+    const unsigned char *at = (const unsigned char *)text;
     putchar('"');
-    for (; *text != '\0'; text++) {
-        unsigned char byte = (unsigned char)*text;
-        if (byte == '"' || byte == '\\')
-            printf("\\%c", byte);
-        else if (byte < 0x20)
-            printf("\\u%04x", byte);
+    while (*at != '\0') {
+        int length = omega_character(at);
+        if (length == 0)
+            printf("\\\\x%02x", *at);
+        else if (*at == '"' || *at == '\\')
+            printf("\\%c", *at);
+        else if (*at < 0x20)
+            printf("\\u%04x", *at);
         else
-            putchar(byte);
+            fwrite(at, 1, (size_t)length, stdout);
+        at += length == 0 ? 1 : length;
     }
     putchar('"');
 }
@@ -288,16 +361,27 @@ static void omega_quote(const char *text)
 static void omega_open(struct omega_json request, const char *status)
 {
     struct omega_json id = omega_get(request, "request_id");
+    /* What was printed so far goes to stderr, and the answer where stdout was. */
+    fflush(stdout);
+    if (omega_kept != -1)
+        dup2(omega_kept, OMEGA_STDOUT);
     fputs("{\"type\":\"result\",\"response\":{\"request_id\":", stdout);
-    fwrite(id.start, 1, (size_t)(id.end - id.start), stdout);
+    if (omega_is_string(id))
+        fwrite(id.start, 1, (size_t)(id.end - id.start), stdout);
+    else
+        fputs("\"\"", stdout);
     printf(",\"status\":\"%s\",\"result\":", status);
 }
 
 /* Closes the answer and makes sure that all of it went out: 0 or 1, for main to return. */
 static int omega_close(void)
 {
+    int good;
     fputs("}}\n", stdout);
-    return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
+    good = fflush(stdout) == 0 && !ferror(stdout);
+    if (omega_kept != -1)
+        dup2(OMEGA_STDERR, OMEGA_STDOUT);
+    return good ? 0 : 1;
 }
 
 OMEGA_API int omega_ok(struct omega_json request, const char *schema_ref, const char *data)

@@ -1,11 +1,8 @@
 # The shell plugin SDK: reads one request, writes one answer, with the shell's own words alone.
 #
 #     . "${0%/*}/omega-plugin.sh"
-#     omega_read || exit 1
-#     case $OMEGA_KIND in
-#     text) omega_ok answer/1 '{"answer":42}' ;;
-#     *) omega_rejected 'send a text payload' ;;
-#     esac
+#     omega_read text || exit 1
+#     omega_ok answer/1 '{"answer":42}'
 #
 # The sandbox lets a plugin start no process, so there is no $(…), no pipe, no here-document, no sed.
 # After omega_read these are set:
@@ -16,18 +13,42 @@
 #     OMEGA_LENGTH   how many characters it has
 #     OMEGA_WORDS    how many words it has
 #
+# What is printed goes to stderr as soon as this file is read; the answer has descriptor 9 for itself. A script that ends without an
+# answer, by an exit, by `set -e` or by an unset variable, is answered `error` with its exit code, unless it has an EXIT trap of its
+# own; the shell's words about it are on stderr, where no script can read them. A shell that a signal ends gives no answer, which the
+# gateway calls an `error`.
+#
 # Written for any POSIX shell. Words are split with IFS and never globbed.
 # shellcheck shell=sh disable=SC2034 # the plugin that reads this file uses what it sets
 set -f
 
-# Reads the invoke line. Fails, with words on stderr, when there is no request to answer.
+# A stray echo must not become a second line on stdout, which the gateway would refuse.
+exec 9>&1 1>&2
+
+OMEGA_ID='' omega_answered=no
+trap omega_end EXIT
+
+# Reads the invoke line: omega_read KIND…, the kinds of payload that the plugin takes; without one it takes all. Fails where there
+# is no such request; that has been answered `rejected`.
 omega_read() {
     OMEGA_ID='' OMEGA_KIND='' OMEGA_CONTENT='' omega_type=''
     # read fails at the end of input, but the line is there all the same.
     IFS= read -r omega_line || :
     omega_walk "$omega_line"
-    [ "$omega_type" = invoke ] && [ -n "$OMEGA_ID" ] && return
-    echo 'no request that can be answered: the line is not an invoke message with a request_id' >&2
+    if [ "$omega_type" != invoke ] || [ -z "$OMEGA_ID" ]; then
+        omega_rejected 'Invalid request: the line is not an invoke message with a request_id'
+        return 1
+    elif [ -z "$OMEGA_KIND" ]; then
+        omega_rejected 'Invalid request: the request has no payload with a kind'
+        return 1
+    fi
+    [ $# -gt 0 ] || return 0
+    omega_kinds=''
+    for omega_kind; do
+        [ "$omega_kind" != "$OMEGA_KIND" ] || return 0
+        omega_kinds="${omega_kinds:+$omega_kinds or }$omega_kind"
+    done
+    omega_rejected "Invalid request: this plugin takes $omega_kinds, and not $OMEGA_KIND"
     return 1
 }
 
@@ -36,19 +57,48 @@ omega_ok() {
     omega_answer ok "{\"kind\":\"json\",\"schema_ref\":\"$1\",\"data\":$2}" ''
 }
 
-# Answers that this plugin will not take the request: omega_rejected NOTES, plain words without quotes.
+# Answers that this plugin will not take the request: omega_rejected NOTES, words in UTF-8.
 omega_rejected() {
-    omega_answer rejected null "$1"
+    omega_quote "$1"
+    omega_answer rejected null "$omega_quoted"
 }
 
-# Answers that this plugin failed: omega_error NOTES, plain words without quotes.
+# Answers that this plugin failed: omega_error NOTES, words in UTF-8.
 omega_error() {
-    omega_answer error null "$1"
+    omega_quote "$1"
+    omega_answer error null "$omega_quoted"
 }
 
 omega_answer() {
+    omega_answered=yes
     printf '{"type":"result","response":{"request_id":%s,"status":"%s","result":%s,"notes":"%s"}}\n' \
-        "$OMEGA_ID" "$1" "$2" "$3"
+        "${OMEGA_ID:-\"\"}" "$1" "$2" "$3" >&9
+}
+
+# The host is owed an answer.
+omega_end() {
+    omega_status=$?
+    [ "$omega_answered" = yes ] || [ -z "$OMEGA_ID" ] || omega_error "the script ended without an answer, with exit code $omega_status"
+}
+
+omega_newline='
+'
+# Sets omega_quoted to the inside of a JSON string for $1.
+omega_quote() {
+    omega_rest=$1 omega_quoted=''
+    while [ -n "$omega_rest" ]; do
+        omega_tail=${omega_rest#?}
+        omega_character=${omega_rest%"$omega_tail"}
+        case $omega_character in
+        # shellcheck disable=SC1003 # a backslash is what is meant
+        '"' | '\') omega_character="\\$omega_character" ;;
+        "$omega_newline") omega_character='\n' ;;
+        '	') omega_character='\t' ;;
+        [[:cntrl:]]) omega_character='?' ;;
+        esac
+        omega_quoted="$omega_quoted$omega_character"
+        omega_rest=$omega_tail
+    done
 }
 
 # Walks over one JSON text. Cut at its quotes it is structure, string, structure, string …, structure;

@@ -1,0 +1,3 @@
+module omega/omegaplugin
+
+go 1.21
