@@ -72,13 +72,6 @@ pub(crate) fn scaffold(
     let (name, plugin_id) = names(place)?;
     let template = language.template();
     let sources = place.with_file_name(format!("{name}-src"));
-    let missing = template.needs.iter().find(|program| !is_on_path(program));
-    if let Some(program) = missing {
-        return Err(Error::Usage {
-            message: format!("'{program}' is not installed, and builds a plugin in this language"),
-            hint: "install it, or choose another language: nothing was written".to_owned(),
-        });
-    }
     let sdk = match language {
         Language::Rust => Some(rust_sdk(sdk)?),
         Language::C
@@ -90,6 +83,13 @@ pub(crate) fn scaffold(
         | Language::TypeScript
         | Language::Worker => None,
     };
+    let missing = template.needs.iter().find(|program| !is_on_path(program));
+    if let Some(program) = missing {
+        return Err(Error::Usage {
+            message: format!("'{program}' is not installed, and builds a plugin in this language"),
+            hint: "install it, or choose another language: nothing was written".to_owned(),
+        });
+    }
     let filled = |text: &str| {
         let sdk = sdk.as_ref().map(|sdk| sdk.display().to_string());
         text.replace("{sdk}", &sdk.unwrap_or_default())
