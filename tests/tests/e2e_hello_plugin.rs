@@ -233,12 +233,15 @@ fn inv_pnp_05_a_plugin_has_no_environment() {
     }
 }
 
+/// The program itself: what bears its name may be a version manager's launcher, which needs an environment.
 fn interpreter(name: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap();
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|program| program.is_file())
-        .unwrap()
+    let question = match name {
+        "python3" => ["-c", "import sys; print(sys.executable)"],
+        "node" => ["-p", "process.execPath"],
+        _ => ["-c", "command -v sh"],
+    };
+    let said = Command::new(name).args(question).output().unwrap();
+    PathBuf::from(String::from_utf8(said.stdout).unwrap().trim())
 }
 
 /// "`schemas` …; when present, payloads of that `schema_ref` are validated against it both ways" — the analyser has one for its input too.
