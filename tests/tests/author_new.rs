@@ -166,7 +166,7 @@ fn inv_pnp_01_a_plugin_in_typescript_is_begun_and_complies() {
         b"",
     );
     assert!(
-        said.code != 0 && said.stdout.contains("'contents' does not exist"),
+        said.code != 0 && said.stderr.contains("'contents' does not exist"),
         "{said:?}"
     );
 }
@@ -311,6 +311,37 @@ fn inv_pnp_10_a_missing_compiler_is_named_and_nothing_is_written() {
         );
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// A build that fails says why, and loses nothing.
+#[test]
+fn inv_pnp_10_a_failed_build_says_why_and_is_made_again() {
+    if !has("cc") {
+        return skip("cc is not installed");
+    }
+    let folder = TempDir::new().unwrap();
+    let broken = folder.path().join("bin/cc");
+    fs::create_dir(folder.path().join("bin")).unwrap();
+    fs::write(
+        &broken,
+        "#!/bin/sh\necho 'main.c: no such luck' >&2\nexit 1\n",
+    )
+    .unwrap();
+    fs::set_permissions(&broken, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = in_folder(folder.path(), binary());
+    let broken_first = format!("{}:{}", broken.parent().unwrap().display(), path());
+    command
+        .args(["new", "word-count", "--lang", "c"])
+        .env("PATH", broken_first);
+    let said = finish(command, b"").expect(1);
+    assert!(
+        said.stderr.contains("word-count-src/build' failed")
+            && said.stderr.contains("no such luck"),
+        "{said:?}"
+    );
+    let build = folder.path().join("word-count-src/build");
+    finish(in_folder(folder.path(), build), b"").expect(0);
+    say(folder.path(), &["run", "word-count", "--text", "x"]).expect(0);
 }
 
 /// What `new` made is the author's own from the first line: it can be signed and used, and nothing is ever written over.

@@ -248,9 +248,13 @@ fn run(build: &Path) -> Result<(), Error> {
     }
     let last = said.stderr.len().saturating_sub(SHOWN_BYTES);
     let words = String::from_utf8_lossy(said.stderr.get(last..).unwrap_or_default()).into_owned();
-    Err(failed("build with", build)(io::Error::other(
-        words.trim().to_owned(),
-    )))
+    Err(Error::Invalid {
+        message: format!(
+            "'{}' failed; what was written stays, so mend what it says and run it again: {}",
+            build.display(),
+            words.trim()
+        ),
+    })
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
