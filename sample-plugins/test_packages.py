@@ -127,7 +127,7 @@ class Packages(unittest.TestCase):
                         self.assertEqual(response["result"]["schema_ref"], "hello/1")
                         data = response["result"]["data"]
                         self.assertTrue(data.pop("greeting"))
-                        expected = {"word_count": words, "original_length": characters, "env_count": 0}
+                        expected = {"word_count": words, "original_length": characters}
                         self.assertEqual(data, expected, content)
 
     def test_the_request_id_comes_back_as_it_was(self):

@@ -2,8 +2,6 @@
 
 #include "plugin.h"
 
-extern char **environ;
-
 static int is_blank(char byte)
 {
     return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r' || byte == '\f';
@@ -26,14 +24,6 @@ static long character_count(const char *text, long length)
     return count;
 }
 
-static long env_count(void)
-{
-    long count = 0;
-    for (char **variable = environ; variable != NULL && *variable != NULL; variable++)
-        count++;
-    return count;
-}
-
 int main(void)
 {
     static char text[OMEGA_MAX_LINE];
@@ -50,7 +40,7 @@ int main(void)
 
     char data[256];
     snprintf(data, sizeof data,
-             "{\"greeting\":\"Hello from C!\",\"word_count\":%ld,\"original_length\":%ld,\"env_count\":%ld}",
-             word_count(text, length), character_count(text, length), env_count());
+             "{\"greeting\":\"Hello from C!\",\"word_count\":%ld,\"original_length\":%ld}",
+             word_count(text, length), character_count(text, length));
     return omega_ok(request, "hello/1", data);
 }

@@ -21,7 +21,6 @@ omega.run((request) => {
       word_count: content.split(BLANKS).filter((word) => word !== '').length,
       // A string's length counts UTF-16 units; walking it gives characters.
       original_length: Array.from(content).length,
-      env_count: Object.keys(process.env).length,
     }),
   );
 });

@@ -1,7 +1,5 @@
 """Greets and counts the words and characters of a text."""
 
-import os
-
 import omega_plugin as omega
 
 # The words of a text lie between these, in every hello plugin alike.
@@ -22,7 +20,6 @@ def handle(request):
                 "greeting": "Hello from Python!",
                 "word_count": word_count(content),
                 "original_length": len(content),
-                "env_count": env_count(),
             },
         )
     )
@@ -32,11 +29,6 @@ def word_count(text):
     for blank in BLANKS:
         text = text.replace(blank, " ")
     return len([word for word in text.split(" ") if word])
-
-
-def env_count():
-    # Python itself sets LC_CTYPE when it starts without a locale (PEP 538): nobody gave us that one.
-    return len([name for name in os.environ if name != "LC_CTYPE"])
 
 
 omega.run(handle)

@@ -9,9 +9,10 @@ use std::process::Command;
 
 use campaigns::canonical::hash;
 use campaigns::command::{binary, finish, sample};
+use campaigns::program::{Link, c};
 use campaigns::request::{data, request, text};
-use campaigns::{Host, skip};
-use serde_json::{Value, json};
+use campaigns::{Host, Package, skip};
+use serde_json::json;
 use tempfile::TempDir;
 
 /// Whether a program of that name is on the path.
@@ -89,10 +90,6 @@ fn hello(name: &str, needs: &str) {
     );
     assert_eq!(counted["word_count"], 5, "{counted}");
     assert_eq!(counted["original_length"], 17, "{counted}");
-    assert_eq!(
-        counted["env_count"], 0,
-        "the environment is empty: {counted}"
-    );
     let hashes = &response["evidence_hashes"];
     assert_eq!(hashes["input_hash"], hash(&text(words)).as_str());
     assert_eq!(hashes["output_hash"], hash(result).as_str());
@@ -156,49 +153,95 @@ fn inv_pnp_05_hello_from_a_worker_end_to_end() {
     hello("hello-worker", "node");
 }
 
-/// What the plugins count is what is there: without the gateway they see the variables that they are given.
+/// Programs that answer with how many environment variables they have, each with the variables that it is given outside.
+fn counting() -> Vec<(&'static str, Package, [&'static str; 2])> {
+    const ANY: [&str; 2] = ["SECRET_A", "SECRET_B"];
+    let c_code = "extern char **environ;\nint main(void) { read_line(); int count = 0; while (environ && environ[count]) count++; \
+        char data[32]; snprintf(data, sizeof data, \"{\\\"count\\\":%d}\", count); answer(data); }";
+    // Python itself sets LC_CTYPE when it starts without a locale (PEP 538): nobody gave it that one.
+    let python = "import json, os, sys\nrequest = json.loads(sys.stdin.readline())['request']\n\
+        data = {'count': len([name for name in os.environ if name != 'LC_CTYPE'])}\n\
+        result = {'kind': 'json', 'schema_ref': 'any/1', 'data': data}\n\
+        print(json.dumps({'type': 'result', 'response': {'request_id': request['request_id'], 'status': 'ok', 'result': result}}))\n";
+    let node = "const { request } = JSON.parse(require('fs').readFileSync(0));\n\
+        const result = { kind: 'json', schema_ref: 'any/1', data: { count: Object.keys(process.env).length } };\n\
+        console.log(JSON.stringify({ type: 'result', response: { request_id: request.request_id, status: 'ok', result } }));\n";
+    // A shell cannot count its environment without a second process, so this counts names that nearly every environment has.
+    let shell = ". \"${0%/*}/omega-plugin.sh\"\nomega_read || exit 1\ncount=0\n\
+        for set in \"${HOME+x}\" \"${USER+x}\" \"${LOGNAME+x}\" \"${LANG+x}\" \"${TZ+x}\"; do [ -z \"$set\" ] || count=$((count + 1)); done\n\
+        omega_ok any/1 \"{\\\"count\\\":$count}\"\n";
+    let sdk = include_bytes!("../../plugin-protocol/sdk/sh/omega-plugin.sh");
+    let script = |id, runtime, text| Package::script(id, runtime, text);
+    vec![
+        (
+            "cc",
+            Package::native("p.counts.native", &c(c_code, Link::Static)),
+            ANY,
+        ),
+        (
+            "cc",
+            Package::native("p.counts.dynamic", &c(c_code, Link::Dynamic)),
+            ANY,
+        ),
+        ("python3", script("p.counts.python", "python3", python), ANY),
+        ("node", script("p.counts.node", "node", node), ANY),
+        (
+            "sh",
+            script("p.counts.sh", "sh", shell).file("omega-plugin.sh", sdk, 0o644),
+            ["HOME", "LANG"],
+        ),
+    ]
+}
+
+/// "The gateway starts the plugin with an **empty environment**": by programs that would see one if there were one.
 #[test]
-fn inv_pnp_05_the_plugins_would_see_an_environment_if_there_were_one() {
-    let shell_counts = ("hello-sh", "sh", ["HOME", "LANG"]);
-    let any = ["SECRET_A", "SECRET_B"];
-    let samples = [
-        ("hello-rust", "cargo", any),
-        ("hello-c", "cc", any),
-        ("hello-node", "node", any),
-        shell_counts,
-    ];
-    for (name, needs, variables) in samples {
-        let Some(package) = built(name, needs) else {
+fn inv_pnp_05_a_plugin_has_no_environment() {
+    let host = Host::new();
+    for (needs, package, variables) in counting() {
+        if !installed(needs) {
+            skip(&format!("{needs} is not installed"));
             continue;
-        };
-        let manifest: Value =
-            serde_json::from_slice(&fs::read(package.join("plugin.json")).unwrap()).unwrap();
-        let words = manifest["entrypoint"]["command"].as_array().unwrap();
-        let words: Vec<&str> = words.iter().map(|word| word.as_str().unwrap()).collect();
-        let mut command = match words.as_slice() {
-            [program] => Command::new(package.join(program)),
+        }
+        let folder = TempDir::new().unwrap();
+        package.write(folder.path());
+        let command = &package.manifest["entrypoint"]["command"];
+        let words: Vec<&str> = command
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|word| word.as_str().unwrap())
+            .collect();
+        let mut outside = match words.as_slice() {
+            [program] => Command::new(folder.path().join(program)),
             [runtime, script] => {
-                let mut command = Command::new(interpreter(runtime));
-                command.arg(package.join(script));
-                command
+                let mut outside = Command::new(interpreter(runtime));
+                outside.arg(folder.path().join(script));
+                outside
             }
             other => panic!("{other:?}"),
         };
-        command.env_clear().envs(variables.map(|name| (name, "x")));
+        outside.env_clear().envs(variables.map(|name| (name, "x")));
         let line =
             json!({ "type": "invoke", "request": request(text("hello")) }).to_string() + "\n";
-        let said = finish(command, line.as_bytes()).expect(0);
-        let counted = said.json()["response"]["result"]["data"]["env_count"].clone();
-        assert_eq!(counted, 2, "{name}: {said:?}");
+        let said = finish(outside, line.as_bytes()).expect(0);
+        let seen = said.json()["response"]["result"]["data"]["count"].clone();
+        assert_eq!(seen, 2, "{words:?}: {said:?}");
+
+        let id = host.install(&package);
+        let answer = host.ask(&id, "hello");
+        assert_eq!(answer["result"]["data"]["count"], 0, "{words:?}: {answer}");
     }
 }
 
+/// The program itself: what bears its name may be a version manager's launcher, which needs an environment.
 fn interpreter(name: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap();
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|program| program.is_file())
-        .unwrap()
+    let question = match name {
+        "python3" => ["-c", "import sys; print(sys.executable)"],
+        "node" => ["-p", "process.execPath"],
+        _ => ["-c", "command -v sh"],
+    };
+    let said = Command::new(name).args(question).output().unwrap();
+    PathBuf::from(String::from_utf8(said.stdout).unwrap().trim())
 }
 
 /// "`schemas` …; when present, payloads of that `schema_ref` are validated against it both ways" — the analyser has one for its input too.

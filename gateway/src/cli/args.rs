@@ -182,12 +182,18 @@ pub(super) enum Verb {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Language {
     C,
+    #[value(alias = "golang")]
+    Go,
+    Java,
     #[value(alias = "javascript")]
     Node,
     Python,
     Rust,
     #[value(alias = "shell")]
     Sh,
+    /// Built to JavaScript by tsc, or by Node where it strips types; without either npm gets tsc at the first build
+    #[value(alias = "typescript")]
+    Ts,
     /// JavaScript in the older worker form
     Worker,
 }

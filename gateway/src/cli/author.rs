@@ -21,10 +21,13 @@ pub(super) fn new(
 ) -> Result<Answer, Error> {
     let language = match language {
         Language::C => operator::Language::C,
+        Language::Go => operator::Language::Go,
+        Language::Java => operator::Language::Java,
         Language::Node => operator::Language::Node,
         Language::Python => operator::Language::Python,
         Language::Rust => operator::Language::Rust,
         Language::Sh => operator::Language::Sh,
+        Language::Ts => operator::Language::TypeScript,
         Language::Worker => operator::Language::Worker,
     };
     if language == operator::Language::Rust {

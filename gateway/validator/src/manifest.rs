@@ -316,9 +316,29 @@ fn limits(manifest: &Value, issues: &mut Vec<Issue>) {
 fn entrypoint(manifest: &Value, issues: &mut Vec<Issue>) {
     let entry = manifest.get("entrypoint").cloned();
     let typed = entry.and_then(|entry| serde_json::from_value::<Entrypoint>(entry).ok());
-    if let Some(Err((place, why))) = typed.map(|typed| Entry::of(&typed)) {
-        issues.push(error(format!("/entrypoint{place}"), why));
+    match typed.map(|typed| Entry::of(&typed)) {
+        Some(Err((place, why))) => issues.push(error(format!("/entrypoint{place}"), why)),
+        Some(Ok(entry)) => issues.extend(typescript(&entry)),
+        None => {}
     }
+}
+
+/// A warning where Node is to run TypeScript, with what to do. Deno and Bun run it as it is.
+fn typescript(entry: &Entry) -> Option<Issue> {
+    const ENDINGS: [&str; 4] = [".ts", ".mts", ".cts", ".tsx"];
+    let (field, file) = match entry {
+        Entry::Worker { file, .. } => ("/entrypoint/file", file),
+        Entry::Runtime { name, script, .. } if name == "node" => ("/entrypoint/command/1", script),
+        Entry::Runtime { .. } | Entry::Program { .. } => return None,
+    };
+    if !ENDINGS.iter().any(|ending| file.ends_with(ending)) {
+        return None;
+    }
+    let message = format!(
+        "{} is TypeScript, which Node runs from version 22.18 on at best: build it to JavaScript (`tsc --outDir dist`), and name the file that comes out, for instance \"dist/index.js\"",
+        quoted(file)
+    );
+    Some(issue(field, message, Severity::Warning))
 }
 
 fn schemas(manifest: &Value, issues: &mut Vec<Issue>) {

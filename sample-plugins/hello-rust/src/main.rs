@@ -31,7 +31,6 @@ fn greet(text: &str) -> Map<String, Value> {
         ("greeting".to_owned(), json!("Hello from Rust!")),
         ("word_count".to_owned(), json!(words.count())),
         ("original_length".to_owned(), json!(text.chars().count())),
-        ("env_count".to_owned(), json!(std::env::vars_os().count())),
     ])
 }
 

@@ -17,7 +17,6 @@ function handleRequest(request) {
     greeting: 'Hello from a worker!',
     word_count: content.split(BLANKS).filter((word) => word !== '').length,
     original_length: Array.from(content).length,
-    env_count: Object.keys(process.env).length,
   };
   return answer(request, 'ok', { kind: 'json', schema_ref: 'hello/1', data }, '');
 }

@@ -1,4 +1,4 @@
-//! `new`: a plugin that works as it is, for its author to change. The files it writes are those of the sample plugins.
+//! `new`: a plugin that works as it is, for its author to change: a short handler, schemas, tests of its own and a README. It writes over nothing.
 
 mod templates;
 
@@ -11,7 +11,7 @@ use std::process::Command;
 use plugin_protocol::ids::PluginId;
 use serde::Serialize;
 
-use self::templates::{BUILD, Template};
+use self::templates::{BUILD, COMMON, MANIFEST, README, Template};
 use crate::error::Error;
 
 /// The start of a plugin's id where the author gave only a name.
@@ -24,10 +24,13 @@ const SHOWN_BYTES: usize = 4 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Language {
     C,
+    Go,
+    Java,
     Node,
     Python,
     Rust,
     Sh,
+    TypeScript,
     Worker,
 }
 
@@ -47,10 +50,13 @@ impl Language {
     fn template(self) -> &'static Template {
         match self {
             Self::C => &templates::C,
+            Self::Go => &templates::GO,
+            Self::Java => &templates::JAVA,
             Self::Node => &templates::NODE,
             Self::Python => &templates::PYTHON,
             Self::Rust => &templates::RUST,
             Self::Sh => &templates::SH,
+            Self::TypeScript => &templates::TYPESCRIPT,
             Self::Worker => &templates::WORKER,
         }
     }
@@ -67,25 +73,36 @@ pub(crate) fn scaffold(
     let template = language.template();
     let sources = place.with_file_name(format!("{name}-src"));
     let sdk = match language {
-        Language::Rust => rust_sdk(sdk)?,
-        Language::C | Language::Node | Language::Python | Language::Sh | Language::Worker => {
-            PathBuf::new()
-        }
+        Language::Rust => Some(rust_sdk(sdk)?),
+        Language::C
+        | Language::Go
+        | Language::Java
+        | Language::Node
+        | Language::Python
+        | Language::Sh
+        | Language::TypeScript
+        | Language::Worker => None,
     };
+    let missing = template.needs.iter().find(|program| !is_on_path(program));
+    if let Some(program) = missing {
+        return Err(Error::Usage {
+            message: format!("'{program}' is not installed, and builds a plugin in this language"),
+            hint: "install it, or choose another language: nothing was written".to_owned(),
+        });
+    }
     let filled = |text: &str| {
-        text.replace("{name}", &name)
-            .replace("{sdk}", &sdk.display().to_string())
+        let sdk = sdk.as_ref().map(|sdk| sdk.display().to_string());
+        text.replace("{sdk}", &sdk.unwrap_or_default())
+            .replace("{name}", &name)
     };
+    let readme = filled(&readme(template));
     begin(place)?;
-    write(
-        place,
-        "plugin.json",
-        &manifest(template.manifest, &plugin_id, &name),
-    )?;
-    for (path, text) in template.package {
+    write(place, "plugin.json", &manifest(template, &plugin_id, &name))?;
+    for (path, text) in COMMON.iter().chain(template.package) {
         write(place, path, text)?;
     }
     if template.sources.is_empty() {
+        write(place, README.0, &readme)?;
         let program = place.join(template.program);
         return Ok(Made {
             plugin_id,
@@ -95,11 +112,12 @@ pub(crate) fn scaffold(
         });
     }
     begin(&sources)?;
+    write(&sources, README.0, &readme)?;
     for (path, text) in template.sources {
         write(&sources, path, &filled(text))?;
     }
-    if language == Language::Rust {
-        take_lock(&sdk, &sources)?;
+    if let Some(sdk) = &sdk {
+        take_lock(sdk, &sources)?;
     }
     let build = sources.join(BUILD);
     run(&build)?;
@@ -110,6 +128,12 @@ pub(crate) fn scaffold(
         program,
         build: Some(build),
     })
+}
+
+/// Whether a program of that name is on the path.
+fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// The plugin's short name and its id: the given name where it is a whole id, else the name below [`DOMAIN`].
@@ -132,25 +156,25 @@ fn names(place: &Path) -> Result<(String, PluginId), Error> {
     }
 }
 
-/// A sample's manifest, with this plugin's id, name and vendor in it.
-fn manifest(text: &str, plugin_id: &PluginId, name: &str) -> String {
-    let own = [
-        ("plugin_id", plugin_id.as_str()),
-        ("name", name),
-        ("vendor", "Me"),
-    ];
-    let mut lines = String::with_capacity(text.len());
-    for line in text.lines() {
-        let field = own
-            .iter()
-            .find(|(field, _)| line.starts_with(&format!("  \"{field}\": ")));
-        match field {
-            Some((field, value)) => lines.push_str(&format!("  \"{field}\": \"{value}\",")),
-            None => lines.push_str(line),
-        }
-        lines.push('\n');
-    }
-    lines
+/// The manifest with this plugin's id, name and entrypoint. None of them has a character that JSON would escape.
+fn manifest(template: &Template, plugin_id: &PluginId, name: &str) -> String {
+    MANIFEST
+        .replace("{entrypoint}", template.entrypoint)
+        .replace("{id}", plugin_id.as_str())
+        .replace("{name}", name)
+}
+
+/// The README, with the file to change.
+fn readme(template: &Template) -> String {
+    let build = if template.sources.is_empty() {
+        ""
+    } else {
+        " and run `./build`, which writes the program into `../{name}`"
+    };
+    README
+        .1
+        .replace("{program}", template.program)
+        .replace("{build}", build)
 }
 
 /// The folder of the Rust SDK: the one given, or the one of the checkout that this command was built in.
@@ -224,9 +248,13 @@ fn run(build: &Path) -> Result<(), Error> {
     }
     let last = said.stderr.len().saturating_sub(SHOWN_BYTES);
     let words = String::from_utf8_lossy(said.stderr.get(last..).unwrap_or_default()).into_owned();
-    Err(failed("build with", build)(io::Error::other(
-        words.trim().to_owned(),
-    )))
+    Err(Error::Invalid {
+        message: format!(
+            "'{}' failed; what was written stays, so mend what it says and run it again: {}",
+            build.display(),
+            words.trim()
+        ),
+    })
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
@@ -246,22 +274,30 @@ mod tests {
     fn every_manifest_is_valid_under_its_new_name() {
         for language in [
             Language::C,
+            Language::Go,
+            Language::Java,
             Language::Node,
             Language::Python,
             Language::Rust,
             Language::Sh,
+            Language::TypeScript,
             Language::Worker,
         ] {
             let (name, id) = names(Path::new("some/where/word-count")).unwrap();
-            let text = manifest(language.template().manifest, &id, &name);
+            let template = language.template();
+            let text = manifest(template, &id, &name);
             let (report, manifest) = validator::check_manifest(text.as_bytes());
             assert!(report.valid, "{language:?}: {report:?}");
+            assert!(report.issues.is_empty(), "{language:?}: {report:?}");
             let manifest = manifest.unwrap();
             assert_eq!(manifest.plugin_id.as_str(), "p.example.word-count");
-            assert_eq!(
-                (manifest.name.as_str(), manifest.vendor.as_str()),
-                ("word-count", "Me")
+            assert_eq!(manifest.name.as_str(), "word-count");
+            let text = readme(template).replace("{name}", &name);
+            assert!(
+                text.contains(template.program) && !text.contains(['{', '}']),
+                "{text}"
             );
+            assert_eq!(text.contains("./build"), !template.sources.is_empty());
         }
     }
 

@@ -1,156 +1,167 @@
-//! The files of a new plugin in each language: those of the samples and SDKs, and the build script of a compiled one.
+//! The files of a new plugin in each language: those in `files`, and the SDK's. `{name}`, `{id}` and their like are filled in as they are written.
 
 /// A file of a template: its path and its text.
 pub(super) type File = (&'static str, &'static str);
 
-/// The files of a new plugin in one language.
+/// The files of a new plugin in one language, beside those that all have.
 pub(super) struct Template {
-    pub(super) manifest: &'static str,
+    /// The manifest's member of that name.
+    pub(super) entrypoint: &'static str,
     /// Files of the package.
     pub(super) package: &'static [File],
     /// Files beside it, from which its program is built.
     pub(super) sources: &'static [File],
-    /// The file to change.
+    /// The file to change: of the sources where there are any, else of the package.
     pub(super) program: &'static str,
+    /// The programs that build it.
+    pub(super) needs: &'static [&'static str],
 }
 
-/// The schema of the answer, the same in each language.
-const SCHEMA: File = (
-    "schemas/hello.json",
-    include_str!("../../../../sample-plugins/hello-python/schemas/hello.json"),
-);
+/// The manifest of all; what it leaves out has a default.
+pub(super) const MANIFEST: &str = include_str!("files/plugin.json");
+
+/// What every package has beside its manifest: schemas of what goes in and comes out, and the author's own tests.
+pub(super) const COMMON: [File; 4] = [
+    ("schemas/text.json", include_str!("files/schemas/text.json")),
+    (
+        "schemas/hello.json",
+        include_str!("files/schemas/hello.json"),
+    ),
+    ("tests/words.json", include_str!("files/tests/words.json")),
+    ("tests/empty.json", include_str!("files/tests/empty.json")),
+];
+
+/// It lies beside the program to change.
+pub(super) const README: File = ("README.md", include_str!("files/README.md"));
 
 /// The script that builds; it is the only file of a template that is executable.
 pub(super) const BUILD: &str = "build";
 
-const BUILD_C: &str = r#"#!/bin/sh
-# Compiles the program into the package. Static, it needs no file of the host; where the static C library is
-# missing it is dynamic, and the gateway shows it the libraries.
-set -eu
-cd "$(dirname "$0")"
-compile() { cc -std=c99 -Wall -Wextra -O2 -s "$@" hello.c -o ../{name}/hello; }
-compile -static 2>/dev/null || compile
-"#;
-
-const BUILD_RUST: &str = r#"#!/bin/sh
-# Compiles the program into the package. Static, it needs no file of the host.
-set -eu
-cd "$(dirname "$0")"
-host=$(rustc -vV | sed -n 's/^host: //p')
-RUSTFLAGS='-C target-feature=+crt-static -C strip=symbols' cargo build --quiet --release --target "$host"
-install -m 755 "${CARGO_TARGET_DIR:-target}/$host/release/plugin" ../{name}/hello
-"#;
-
-const CARGO_TOML: &str = r#"[package]
-name = "plugin"
-version = "1.0.0"
-edition = "2024"
-publish = false
-
-[dependencies]
-plugin-protocol = { path = "{sdk}" }
-serde_json = "1"
-
-[profile.release]
-debug = "line-tables-only"
-lto = "thin"
-
-# A project of its own, whatever folder it is in.
-[workspace]
-"#;
+const NATIVE: &str = r#"{ "type": "process", "command": ["./main"] }"#;
 
 pub(super) const C: Template = Template {
-    manifest: include_str!("../../../../sample-plugins/hello-c/plugin.json"),
-    package: &[SCHEMA],
+    entrypoint: NATIVE,
+    package: &[],
     sources: &[
-        (
-            "hello.c",
-            include_str!("../../../../sample-plugins/hello-c/hello.c"),
-        ),
+        ("main.c", include_str!("files/c/main.c")),
         (
             "plugin.h",
             include_str!("../../../../plugin-protocol/sdk/c/plugin.h"),
         ),
-        (BUILD, BUILD_C),
+        (BUILD, include_str!("files/c/build")),
     ],
-    program: "hello.c",
+    program: "main.c",
+    needs: &["cc"],
 };
 
-pub(super) const NODE: Template = Template {
-    manifest: include_str!("../../../../sample-plugins/hello-node/plugin.json"),
-    package: &[
-        SCHEMA,
+pub(super) const GO: Template = Template {
+    entrypoint: NATIVE,
+    package: &[],
+    sources: &[
+        ("main.go", include_str!("files/go/main.go")),
         (
-            "hello.js",
-            include_str!("../../../../sample-plugins/hello-node/hello.js"),
+            "omegaplugin/omegaplugin.go",
+            include_str!("files/go/omegaplugin.go"),
         ),
-        (
-            "omega-plugin.js",
-            include_str!("../../../../plugin-protocol/sdk/node/omega-plugin.js"),
-        ),
+        ("go.mod", include_str!("files/go/go.mod.txt")),
+        (BUILD, include_str!("files/go/build")),
     ],
+    program: "main.go",
+    needs: &["go"],
+};
+
+pub(super) const JAVA: Template = Template {
+    entrypoint: r#"{ "type": "process", "command": ["java", "main.jar"] }"#,
+    package: &[],
+    sources: &[
+        ("Main.java", include_str!("files/java/Main.java")),
+        (
+            "OmegaPlugin.java",
+            include_str!("files/java/OmegaPlugin.java"),
+        ),
+        (".gitignore", "classes/\n"),
+        (BUILD, include_str!("files/java/build")),
+    ],
+    program: "Main.java",
+    needs: &["javac", "jar"],
+};
+
+const NODE_SDK: File = (
+    "omega-plugin.js",
+    include_str!("../../../../plugin-protocol/sdk/node/omega-plugin.js"),
+);
+
+pub(super) const NODE: Template = Template {
+    entrypoint: r#"{ "type": "process", "command": ["node", "main.js"] }"#,
+    package: &[("main.js", include_str!("files/node/main.js")), NODE_SDK],
     sources: &[],
-    program: "hello.js",
+    program: "main.js",
+    needs: &[],
 };
 
 pub(super) const PYTHON: Template = Template {
-    manifest: include_str!("../../../../sample-plugins/hello-python/plugin.json"),
+    entrypoint: r#"{ "type": "process", "command": ["python3", "main.py"] }"#,
     package: &[
-        SCHEMA,
-        (
-            "hello.py",
-            include_str!("../../../../sample-plugins/hello-python/hello.py"),
-        ),
+        ("main.py", include_str!("files/python/main.py")),
         (
             "omega_plugin.py",
             include_str!("../../../../plugin-protocol/sdk/python/omega_plugin.py"),
         ),
     ],
     sources: &[],
-    program: "hello.py",
+    program: "main.py",
+    needs: &[],
 };
 
 pub(super) const RUST: Template = Template {
-    manifest: include_str!("../../../../sample-plugins/hello-rust/plugin.json"),
-    package: &[SCHEMA],
+    entrypoint: NATIVE,
+    package: &[],
     sources: &[
-        (
-            "src/main.rs",
-            include_str!("../../../../sample-plugins/hello-rust/src/main.rs"),
-        ),
-        ("Cargo.toml", CARGO_TOML),
+        ("src/main.rs", include_str!("files/rust/main.rs")),
+        ("Cargo.toml", include_str!("files/rust/Cargo.toml.txt")),
         (".gitignore", "target/\n"),
-        (BUILD, BUILD_RUST),
+        (BUILD, include_str!("files/rust/build")),
     ],
     program: "src/main.rs",
+    needs: &["cargo"],
 };
 
 pub(super) const SH: Template = Template {
-    manifest: include_str!("../../../../sample-plugins/hello-sh/plugin.json"),
+    entrypoint: r#"{ "type": "process", "command": ["sh", "main.sh"] }"#,
     package: &[
-        SCHEMA,
-        (
-            "hello.sh",
-            include_str!("../../../../sample-plugins/hello-sh/hello.sh"),
-        ),
+        ("main.sh", include_str!("files/sh/main.sh")),
         (
             "omega-plugin.sh",
             include_str!("../../../../plugin-protocol/sdk/sh/omega-plugin.sh"),
         ),
     ],
     sources: &[],
-    program: "hello.sh",
+    program: "main.sh",
+    needs: &[],
+};
+
+pub(super) const TYPESCRIPT: Template = Template {
+    entrypoint: r#"{ "type": "process", "command": ["node", "main.mjs"] }"#,
+    package: &[NODE_SDK],
+    sources: &[
+        ("src/main.mts", include_str!("files/ts/main.mts")),
+        (
+            "src/omega-plugin.d.ts",
+            include_str!("files/ts/omega-plugin.d.ts"),
+        ),
+        ("tsconfig.json", include_str!("files/ts/tsconfig.json")),
+        ("package.json", include_str!("files/ts/package.json")),
+        (".gitignore", "node_modules/\n"),
+        (BUILD, include_str!("files/ts/build")),
+    ],
+    program: "src/main.mts",
+    needs: &["node"],
 };
 
 pub(super) const WORKER: Template = Template {
-    manifest: include_str!("../../../../sample-plugins/hello-worker/plugin.json"),
-    package: &[
-        SCHEMA,
-        (
-            "dist/worker.js",
-            include_str!("../../../../sample-plugins/hello-worker/dist/worker.js"),
-        ),
-    ],
+    entrypoint: r#"{ "type": "worker", "file": "dist/worker.js", "export": "handleRequest" }"#,
+    package: &[("dist/worker.js", include_str!("files/worker/worker.js"))],
     sources: &[],
     program: "dist/worker.js",
+    needs: &[],
 };

@@ -474,6 +474,35 @@ fn workers_have_a_file_and_an_export() {
     );
 }
 
+/// "a warning from `validate` with what to do", where Node is to run TypeScript.
+#[test]
+fn typescript_for_node_is_a_warning() {
+    let worker = |file: &str| json!({"type": "worker", "file": file, "export": "handleRequest"});
+    let process = |command: &[&str]| json!({"type": "process", "command": command});
+    for (entry, field) in [
+        (worker("src/index.ts"), "/entrypoint/file"),
+        (worker("src/index.mts"), "/entrypoint/file"),
+        (process(&["node", "src/main.ts"]), "/entrypoint/command/1"),
+    ] {
+        let report = report_of(&with("/entrypoint", entry));
+        let issue = only(&report.issues, field);
+        assert_eq!((report.valid, issue.severity), (true, Severity::Warning));
+        assert!(
+            issue.message.contains("build it to JavaScript (`tsc"),
+            "{issue:?}"
+        );
+    }
+    for entry in [
+        worker("dist/index.js"),
+        worker("dist/ts"),
+        process(&["deno", "main.ts"]),
+        process(&["./main.ts"]),
+    ] {
+        let report = report_of(&with("/entrypoint", entry));
+        assert!(report.issues.is_empty(), "{report:?}");
+    }
+}
+
 fn any_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

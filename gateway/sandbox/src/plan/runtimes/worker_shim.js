@@ -1,16 +1,68 @@
 // Runs the older form of plugin: an exported function that takes a request and returns a response.
 // process.argv is [node, file, name].
+const { readFileSync, writeSync } = require("node:fs");
 const { pathToFileURL } = require("node:url");
 const [, file, name] = process.argv;
-let text = "";
-process.stdin.setEncoding("utf8");
-process.stdin.on("data", (chunk) => { text += chunk; });
-process.stdin.on("end", async () => {
-  const module = await import(pathToFileURL(file));
-  const handle = module[name] ?? module.default?.[name];
-  if (typeof handle !== "function") {
-    throw new Error(`the file exports no function named ${name}`);
+
+// What is printed is for people: on stdout it would be taken for the answer.
+Object.defineProperty(process, "stdout", { get: () => process.stderr });
+
+// More of a message would not fit every plugin's answer.
+const NOTES_CHARS = 2000;
+
+let answered = false;
+
+function answer(response) {
+  if (answered) return;
+  const line = Buffer.from(JSON.stringify({ type: "result", response }) + "\n");
+  answered = true;
+  for (let written = 0; written < line.length; ) written += writeSync(1, line, written);
+}
+
+function words(failure) {
+  try {
+    const text = String(failure).slice(0, NOTES_CHARS);
+    // Half a pair is no character, and would be refused: it is written out.
+    return text.replace(/\p{Surrogate}/gu, (half) => "\\u" + half.charCodeAt().toString(16));
+  } catch {
+    return "it threw what has no words";
   }
-  const response = await handle(JSON.parse(text).request);
-  process.stdout.write(JSON.stringify({ type: "result", response }) + "\n");
-});
+}
+
+function shown(failure) {
+  try {
+    console.error(failure);
+  } catch {
+    // It cannot be shown; its words are still owed.
+  }
+}
+
+(async () => {
+  const { request } = JSON.parse(readFileSync(0, "utf8"));
+  const failed = (failure) => {
+    shown(failure);
+    answer({ request_id: request.request_id, status: "error", result: null, notes: words(failure) });
+  };
+  let handle;
+  try {
+    const module = await import(pathToFileURL(file));
+    handle = module[name] ?? module.default?.[name];
+    if (typeof handle !== "function") throw new Error(`it exports no function named ${name}`);
+  } catch (failure) {
+    // No answer: the gateway knows what Node's words mean, and quotes the last of them.
+    shown(failure);
+    console.error(`the file could not be loaded: ${words(failure)}`);
+    process.exit(1);
+  }
+  // What it throws later, out of a callback or an abandoned promise, comes here.
+  process.on("uncaughtException", failed);
+  try {
+    const response = await handle(request);
+    if (response === null || typeof response !== "object") {
+      throw new TypeError(`${name} must return a response, and returned ${response}`);
+    }
+    answer(response);
+  } catch (failure) {
+    failed(failure);
+  }
+})();
