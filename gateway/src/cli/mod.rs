@@ -5,6 +5,7 @@ mod author;
 mod calls;
 mod health;
 mod keys;
+mod manual;
 mod output;
 mod plugins;
 mod progress;
@@ -136,6 +137,11 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
         Verb::Serve { log_format } => service::serve(&state()?, log_format, out, serve),
         Verb::Metrics => service::metrics(&state()?, out),
         Verb::Config { explain } => service::config(&state()?, explain, out),
+        Verb::Completions { shell } => manual::completions(shell, out),
+        Verb::Man {
+            folder,
+            out: instead,
+        } => manual::man(folder.or(instead).as_deref(), out),
         Verb::Proof(Proof::Export { run, out: file }) => {
             proofs::export(&state()?, &run, &file, out)
         }
