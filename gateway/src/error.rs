@@ -114,10 +114,37 @@ impl Error {
             }
             Self::InvalidManifest { .. } | Self::InvalidPackage { .. } => "`plugin-gateway validate PATH` shows every finding".to_owned(),
             Self::Sandbox(_) => "`plugin-gateway doctor` shows what this host can enforce".to_owned(),
+            Self::Ledger(ledger::Error::NoSuchRun { .. }) => "`plugin-gateway ledger tail` shows the runs".to_owned(),
+            Self::Registry(registry::Error::Io { action, source, .. }) | Self::File { action, source, .. }
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                where_to_look(action).to_owned()
+            }
             Self::Ledger(_) | Self::Registry(_) | Self::Config(_) => String::new(),
             Self::Invalid { .. } | Self::File { .. } | Self::Output(_) | Self::Clock(_) => String::new(),
         }
     }
+}
+
+/// What to name in place of a file that is not there, by what was to be done with it.
+fn where_to_look(action: &str) -> &'static str {
+    const KNOWN: [(&str, &str); 4] = [
+        (
+            "read key file",
+            "`plugin-gateway keygen --out FILE` makes a key: FILE to sign with, FILE.pub for `plugin-gateway trust add FILE.pub`",
+        ),
+        (
+            "open package",
+            "name the folder that holds plugin.json; `plugin-gateway new NAME --lang LANG` makes one",
+        ),
+        (
+            "read the request from",
+            "name a file, or `-` for standard input",
+        ),
+        ("read", "name a manifest file or a package's folder"),
+    ];
+    let known = KNOWN.iter().find(|(tried, _)| *tried == action);
+    known.map_or("", |(_, hint)| hint)
 }
 
 /// A file that is not there is a wrong name; anything else that the system refuses is a failure.

@@ -69,6 +69,12 @@ impl Package {
         self.list.resolve(path).is_some()
     }
 
+    /// Whether the package has a folder `path`.
+    #[must_use]
+    pub fn has_folder(&self, path: &str) -> bool {
+        self.list.has_folder(path)
+    }
+
     /// Whether the file `path` is there and executable.
     #[must_use]
     pub fn executable(&self, path: &str) -> bool {
@@ -173,7 +179,7 @@ impl<'a> Reader<'a> {
 
     fn finish(mut self) -> Result<Package, Error> {
         let Some(manifest_bytes) = self.manifest.take() else {
-            return Err(self.refuse("it has no plugin.json; put the manifest beside the program"));
+            return Err(self.refuse(&self.no_manifest()));
         };
         let list = List::new(self.files, self.links)?;
         Ok(Package {
@@ -183,6 +189,22 @@ impl<'a> Reader<'a> {
             manifest_bytes,
             signature_bytes: self.signature,
         })
+    }
+
+    /// What to do about a folder without a manifest: it may be the one around the package.
+    fn no_manifest(&self) -> String {
+        let inner = self.files.iter().find_map(|file| {
+            let (folder, name) = file.path.split_once('/')?;
+            (name == MANIFEST_FILE).then_some(folder)
+        });
+        match inner {
+            Some(folder) => format!(
+                "it has no {MANIFEST_FILE}; name the folder '{folder}' in it, which has one"
+            ),
+            None => format!(
+                "it has no {MANIFEST_FILE}; put the manifest beside the program, under that name"
+            ),
+        }
     }
 
     fn refuse(&self, why: &str) -> Error {

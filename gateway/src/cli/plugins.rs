@@ -53,7 +53,13 @@ pub(super) fn register(
 ) -> Result<Answer, Error> {
     let Registered { info, rejection } = open(state, out)?.register(package, replace)?;
     let Some(rejection) = rejection else {
-        out.done(&info, || one_line(&info))?;
+        out.done(&info, || {
+            let id = &info.plugin_id;
+            format!(
+                "{}: `plugin-gateway enable {id}` lets it be called",
+                one_line(&info)
+            )
+        })?;
         return Ok(Answer::Yes);
     };
     out.answer(&info, || one_line(&info))?;

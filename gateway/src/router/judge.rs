@@ -119,7 +119,8 @@ const JAVA_CRASH: &[u8] = b"#\n# A fatal error has been detected by the Java Run
 
 /// What a plugin that ends well without an answer most likely forgot.
 const LOOK_FOR: &str = ": look for a return before the answer is written, for output that is not flushed before the end (os._exit, process.exit \
-                        and _exit drop it), and for an answer line without its newline that is still in a buffer";
+                        and _exit drop it), for an answer line without its newline that is still in a buffer, and for a handler that \
+                        nothing calls";
 
 /// The most lines of stderr that notes quote, from the end.
 const LAST_LINES: usize = 3;
@@ -372,7 +373,7 @@ mod tests {
         assert!(
             judged(End::Exited(0), "", " \n")
                 .notes
-                .ends_with("in a buffer")
+                .ends_with("nothing calls")
         );
     }
 

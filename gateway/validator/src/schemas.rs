@@ -186,7 +186,11 @@ fn compile(bytes: &[u8]) -> Result<Compiled, String> {
 
 fn told_misfit(misfit: &ValidationError<'_>) -> String {
     let at = misfit.instance_path().as_str();
-    let why = format!("at '{at}': {}", misfit.masked());
+    let why = format!(
+        "at '{at}': {} ({})",
+        misfit.masked(),
+        shown(misfit.instance())
+    );
     cut(&why, MAX_FOREIGN_CHARS)
 }
 

@@ -135,8 +135,8 @@ fn files() -> Vec<Row> {
         Row::python(
             "a database",
             "import sqlite3\nsqlite3.connect('plugin.db').execute('create table a (b)')",
-            "file",
-            IN_MEMORY,
+            "a database is a file",
+            "\":memory:\"",
         ),
         Row::node(
             "a file to write from Node",

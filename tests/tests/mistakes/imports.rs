@@ -140,9 +140,9 @@ fn node() -> Vec<Row> {
         ),
         Row::script(
             "import in a file for require",
-            ("node", "main.js"),
+            ("node", "main.cjs"),
             "import fs from 'fs';\nconsole.log(fs);\n",
-            "a module by `import`",
+            "has an `import`",
             ".mjs",
         ),
         Row::script(
@@ -155,8 +155,8 @@ fn node() -> Vec<Row> {
         Row::node(
             "a function that this version does not have",
             "[1].noSuchMethod();",
-            "noSuchMethod is not a function",
-            "version",
+            "nobody caught TypeError: [1].noSuchMethod is not a function",
+            "mend the line that the trace names",
         ),
     ]
 }

@@ -37,7 +37,7 @@ fn members() -> Vec<Row> {
             "a number in quotes",
             |manifest| manifest["limits"]["max_ms"] = json!("5000"),
             "it is \"5000\"",
-            "must be an integer",
+            "an integer of at least 100",
         ),
         Row::manifest(
             "a member with a slip of the pen",
@@ -55,19 +55,19 @@ fn members() -> Vec<Row> {
             "an id with capitals",
             |manifest| manifest["plugin_id"] = json!("P.Test.Hello"),
             "it is \"P.Test.Hello\"",
-            "for instance p.text.hello",
+            "for instance \"p.text.hello\"",
         ),
         Row::manifest(
             "an id that is too short",
             |manifest| manifest["plugin_id"] = json!("ab"),
             "it is \"ab\"",
-            "for instance p.text.hello",
+            "for instance \"p.text.hello\"",
         ),
         Row::manifest(
             "an id with a space",
             |manifest| manifest["plugin_id"] = json!("my plugin"),
             "it is \"my plugin\"",
-            "for instance p.text.hello",
+            "for instance \"p.text.hello\"",
         ),
         Row::manifest(
             "an entrypoint that is a string",
@@ -79,7 +79,7 @@ fn members() -> Vec<Row> {
             "a command that is a string",
             |manifest| manifest["entrypoint"]["command"] = json!("./program"),
             "it is \"./program\"",
-            "[\"./program\"]",
+            "an array of at least one string: first a path inside the package",
         ),
         Row::manifest(
             "an entrypoint of another type",
@@ -128,7 +128,7 @@ fn members() -> Vec<Row> {
             "a kind of another system",
             |manifest| manifest["io"]["inputs"][0]["kind"] = json!("csv"),
             "\"csv\"",
-            "text, json, binary_ref or dataset_slice",
+            "one of text, json, binary_ref and dataset_slice",
         ),
     ]
 }
@@ -243,8 +243,8 @@ fn text() -> Vec<Row> {
                     text.replacen('{', "{\"name\":\"a\",", 1).into_bytes()
                 })
             },
-            "\"name\"",
-            "remove",
+            "duplicate key",
+            "give each key of an object once",
         ),
         Row::folder(
             "a manifest in UTF-16",
@@ -317,8 +317,8 @@ fn schemas() -> Vec<Row> {
                     Some("{\"properties\":{\"a\":{\"pattern\":\"(a)\\\\1\"}}}"),
                 )
             },
-            "not supported",
-            "without",
+            "a reference back to a group is not supported",
+            "write the repeated text out",
         ),
         Row::package(
             "a result that its schema does not want",

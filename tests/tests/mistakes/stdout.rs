@@ -88,7 +88,7 @@ fn no_answer() -> Vec<Row> {
             ("python3", "main.py"),
             "def handle(request):\n    return {}\n",
             "gave no answer",
-            "call the function",
+            "a handler that nothing calls",
         ),
         Row::script(
             "the payload at the wrong place",
@@ -148,7 +148,7 @@ fn no_json() -> Vec<Row> {
         Row::python(
             "Latin-1",
             "answer['response']['notes'] = 'caf\\u00e9'\nsys.stdout.buffer.write(json.dumps(answer, ensure_ascii=False).encode('latin-1'))",
-            "not valid UTF-8",
+            "JSON is not UTF-8",
             "encode",
         ),
         Row::python(
@@ -239,7 +239,7 @@ fn malformed() -> Vec<Row> {
             "an answer that is too large",
             "result['data']['x'] = 'x' * 200000\nprint(json.dumps(answer))",
             "limits.max_bytes",
-            "raise it",
+            "raise limits.max_bytes",
         ),
         Row::python(
             "a result that is larger than its port",
