@@ -78,7 +78,7 @@ fn programs() -> Vec<Row> {
             ("sh", "main.sh"),
             "read -r line\nset -e\nls /\n",
             CAUSE,
-            FIX,
+            "by the shell's own commands",
         ),
         Row::script(
             "a program in Perl",
@@ -160,20 +160,20 @@ fn files() -> Vec<Row> {
             "a file beside the program by its bare name",
             "open('words.txt')",
             "the working folder is empty",
-            "`os.path.dirname(__file__)`",
+            "os.path.dirname(__file__)",
         ),
         Row::node(
             "a file beside the program from Node",
             "require('fs').readFileSync('./words.txt');",
             "the working folder is empty",
-            "`__dirname`",
+            "path.join(__dirname, \"words.txt\")",
         ),
         Row::script(
             "a file beside the program from the shell",
             ("sh", "main.sh"),
             "set -e\nread -r word < words.txt\n",
             "the working folder is empty",
-            "`${0%/*}/",
+            "`\"${0%/*}/words.txt\"` in sh",
         ),
     ]
 }

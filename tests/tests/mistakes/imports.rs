@@ -208,7 +208,9 @@ fn foreign_program() -> Vec<u8> {
 fn lacking_library() -> Vec<u8> {
     let folder = TempDir::new().unwrap();
     let nowhere = folder.path().join("libnowhere.so");
-    fs::write(&nowhere, library("int nowhere(void) { return 1; }", &[])).unwrap();
+    let named = "-Wl,-soname,libnowhere.so";
+    let bytes = library("int nowhere(void) { return 1; }", &[named]);
+    fs::write(&nowhere, bytes).unwrap();
     library(
         "int nowhere(void); int here(void) { return nowhere(); }",
         &[nowhere.to_str().unwrap()],

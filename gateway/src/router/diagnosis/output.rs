@@ -10,18 +10,11 @@ const NO_NODE: &str = "it is Node's notation and no JSON";
 const BY_NODE: &str = "write it with `JSON.stringify(answer)`";
 
 /// What the gateway's own words about an answer mean for its author.
-pub(super) const ROWS: &[Row] = &[
-    plain(
-        "the answer is for another request",
-        "its request_id is not that of the request, which is another one for each call",
-        "copy it from the request",
-    ),
-    plain(
-        "that the plugin declares for '",
-        "the result is larger than the manifest says in io.outputs",
-        "raise max_bytes in the `limits` of that output, or answer with less",
-    ),
-];
+pub(super) const ROWS: &[Row] = &[plain(
+    "the answer is for another request",
+    "its request_id is not that of the request, which is another one for each call",
+    "copy it from the request",
+)];
 
 /// What was meant by what is on standard output; none where that is not known.
 pub(super) fn meant(output: &[u8]) -> Option<Diagnosis> {
