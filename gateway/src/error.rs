@@ -13,6 +13,14 @@ pub enum Error {
     /// The ledger cannot be opened, read or written.
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
+    /// What was asked for cannot be recorded, and so was not done.
+    #[error("{what}")]
+    NotRecorded {
+        /// What was not done, in words.
+        what: String,
+        /// Why.
+        source: ledger::Error,
+    },
     /// The registry refuses, or a package, key or signature is not usable.
     #[error(transparent)]
     Registry(#[from] registry::Error),
@@ -87,7 +95,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Ledger(error) => ledger_kind(error),
+            Self::Ledger(error) | Self::NotRecorded { source: error, .. } => ledger_kind(error),
             Self::Registry(error) => registry_kind(error),
             Self::Sandbox(sandbox::Error::Missing { .. } | sandbox::Error::Unanswered { .. }) => {
                 Kind::Refused
@@ -109,7 +117,7 @@ impl Error {
         match self {
             Self::Usage { hint, .. } | Self::Live { hint, .. } => hint.clone(),
             Self::NoState { path } => format!("make one with `plugin-gateway --state {} init`", path.display()),
-            Self::Ledger(ledger::Error::Broken { .. }) => {
+            Self::Ledger(ledger::Error::Broken { .. }) | Self::NotRecorded { source: ledger::Error::Broken { .. }, .. } => {
                 "nothing was changed; compare with a copy or an anchor, and run `plugin-gateway ledger verify`".to_owned()
             }
             Self::InvalidManifest { .. } | Self::InvalidPackage { .. } => "`plugin-gateway validate PATH` shows every finding".to_owned(),
@@ -120,7 +128,7 @@ impl Error {
             {
                 where_to_look(action).to_owned()
             }
-            Self::Ledger(_) | Self::Registry(_) | Self::Config(_) => String::new(),
+            Self::Ledger(_) | Self::NotRecorded { .. } | Self::Registry(_) | Self::Config(_) => String::new(),
             Self::Invalid { .. } | Self::File { .. } | Self::Output(_) | Self::Clock(_) => String::new(),
         }
     }

@@ -7,6 +7,7 @@ use plugin_protocol::digest::{FileHash, PackageDigest};
 
 use super::Error;
 use super::list::{Links, List, Listed, Mode};
+use super::progress::{Step, Tell, untold};
 use super::signature::MAX_SIGNATURE_BYTES;
 use super::tree::{self, Entry, Kind, MAX_TOTAL_BYTES};
 
@@ -33,9 +34,21 @@ impl Package {
     /// # Errors
     /// When the folder is not a package, holds what a package may not, is over a limit, or cannot be read.
     pub fn read(path: &Path) -> Result<Self, Error> {
+        Self::read_telling(path, &untold)
+    }
+
+    /// The same, telling how far it is.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_telling(path: &Path, tell: &Tell<'_>) -> Result<Self, Error> {
         let root = tree::open_root(path)?;
         let mut reader = Reader::new(path);
-        tree::walk(root, path, &mut |entry| reader.take(entry))?;
+        tree::walk(root, path, &mut |entry| {
+            reader.take(entry)?;
+            tell(Step::Reading, reader.files.len(), None);
+            Ok(())
+        })?;
         reader.finish()
     }
 

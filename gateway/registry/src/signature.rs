@@ -65,7 +65,7 @@ pub enum SignatureFault {
     RevokedKey(KeyId),
     /// It is not the key's signature over this package.
     #[error(
-        "the signature by key {key_id} is wrong for this package: its files changed since it was signed{}; sign it again",
+        "the signature by key {key_id} is wrong for this package: its files changed since it was signed{}; sign it again with `plugin-gateway sign PACKAGE --key FILE`",
         match changed {
             Some(changed) => format!(": {changed}"),
             None => ", or plugin.sig belongs to another package".to_owned(),

@@ -5,6 +5,7 @@ use std::path::Path;
 use plugin_protocol::report::{PluginInfo, Severity};
 
 use super::output::Output;
+use super::progress::Packing;
 use super::words::{printable, table};
 use super::{Answer, StateFolder, existing, open};
 use crate::error::Error;
@@ -51,7 +52,12 @@ pub(super) fn register(
     replace: bool,
     out: Output,
 ) -> Result<Answer, Error> {
-    let Registered { info, rejection } = open(state, out)?.register(package, replace)?;
+    let progress = Packing::start(out);
+    let registered = open(state, out)?.register(package, replace, &|step, done, of| {
+        progress.tell(step, done, of);
+    });
+    progress.end();
+    let Registered { info, rejection } = registered?;
     let Some(rejection) = rejection else {
         out.done(&info, || {
             let id = &info.plugin_id;
