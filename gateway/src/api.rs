@@ -375,12 +375,13 @@ impl Gateway {
 /// Says of a call that was not begun for lack of space that it was not.
 fn not_begun(plugin_id: &str) -> impl FnOnce(Error) -> Error {
     const SHOWN_CHARS: usize = 80;
-    move |error| match error {
-        Error::Ledger(source @ ledger::Error::NoSpace { .. }) => Error::NotRecorded {
-            what: format!("cannot call '{}'", shown::cut(plugin_id, SHOWN_CHARS)),
-            source,
-        },
-        other => other,
+    move |error| {
+        if let Error::Ledger(source @ ledger::Error::NoSpace { .. }) = error {
+            let what = format!("cannot call '{}'", shown::cut(plugin_id, SHOWN_CHARS));
+            Error::NotRecorded { what, source }
+        } else {
+            error
+        }
     }
 }
 

@@ -194,7 +194,7 @@ fn files() -> Vec<Row> {
                 sign(host, &host.lay_out(&to_sign()), &key)
             },
             "a key of another kind (RSA, EC, X25519)",
-            "`keygen` writes one",
+            "`plugin-gateway keygen --out FILE` writes one",
         )
         .needs("openssl"),
         Row::verbs(
@@ -296,7 +296,7 @@ fn files() -> Vec<Row> {
                 on(host, &["trust", "add"], &file, &[])
             },
             "a public key begins with",
-            "`keygen` writes one",
+            "`plugin-gateway keygen --out FILE` writes one",
         ),
     ]
 }

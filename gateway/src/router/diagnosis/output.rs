@@ -72,7 +72,7 @@ fn by_lines(text: &str) -> Option<Told> {
 /// One line that is nearly JSON.
 fn by_hand(text: &str) -> Option<Told> {
     const WORDS: [&str; 4] = [": NaN", ":NaN", "Infinity", ": None"];
-    if !text.starts_with("{\"") || json::read(text.as_bytes()).is_ok() {
+    if !text.starts_with("{\"") || text.contains('\n') || json::read(text.as_bytes()).is_ok() {
         return None;
     }
     if WORDS.iter().any(|word| text.contains(word)) {
