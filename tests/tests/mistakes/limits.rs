@@ -94,7 +94,7 @@ fn memory() -> Vec<Row> {
         Row::package(
             "memory that grows",
             || {
-                let body = "int main(void) { read_line(); for (;;) { char *p = malloc(1 << 20); if (!p) continue; memset(p, 1, 1 << 20); } }";
+                let body = "int main(void) { read_line(); for (;;) { char *p = malloc(1 << 20); if (!p) { perror(\"malloc\"); return 1; } memset(p, 1, 1 << 20); } }";
                 Package::native("p.test.mistake", &c(body, Link::Static))
                     .with(|manifest| manifest["limits"]["max_memory_bytes"] = json!(33_554_432))
             },

@@ -48,6 +48,11 @@ pub(super) const ROWS: &[Row] = &[
         MORE_MEMORY,
     ),
     plain("std::bad_alloc", "C++ got no more memory", MORE_MEMORY),
+    plain(
+        "Cannot allocate memory",
+        "it got no more memory",
+        MORE_MEMORY,
+    ),
     plain("RecursionError: ", DEEP, DEEP_FIX),
     plain("Maximum call stack size exceeded", DEEP, DEEP_FIX),
     plain("(SystemStackError)", DEEP, DEEP_FIX),

@@ -54,7 +54,8 @@ pub(crate) fn likely(outcome: &Outcome) -> Option<Diagnosis> {
         Cause::Signal => of_stderr(report)
             .or_else(|| acts::after_refusal(report))
             .or_else(|| crashed(report)),
-        Cause::Timeout => too_long(report),
+        // Some end only after they said why they cannot go on.
+        Cause::Timeout => of_stderr(report).or_else(|| too_long(report)),
         Cause::AnswerTooLarge => Some(Diagnosis {
             cause: "the answer is larger than the manifest says in limits.max_bytes".to_owned(),
             fix: "raise limits.max_bytes, or answer with less: a binary_ref names what is large"
