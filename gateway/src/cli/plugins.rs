@@ -6,7 +6,7 @@ use plugin_protocol::report::{PluginInfo, Severity};
 
 use super::output::Output;
 use super::progress::Packing;
-use super::words::{printable, table};
+use super::words::{pairs, printable, table};
 use super::{Answer, StateFolder, existing, open};
 use crate::error::Error;
 use crate::operator::{self, Registered, Validated};
@@ -161,11 +161,11 @@ pub(super) fn show(state: &Path, id: &str, out: Output) -> Result<Answer, Error>
             ("rejected for", details.reason.clone()),
             ("isolation", details.isolation.join(" ")),
         ];
-        let shown = rows.iter().filter(|(_, value)| !value.is_empty());
-        shown
-            .map(|(name, value)| format!("{name:<13} {}", printable(value)))
-            .collect::<Vec<_>>()
-            .join("\n")
+        let shown: Vec<_> = rows
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        pairs(&shown)
     })?;
     Ok(Answer::Yes)
 }

@@ -1,6 +1,7 @@
 //! Mistakes with what a plugin imports: what is not in the package, and what does not fit what runs it.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use campaigns::Package;
@@ -18,6 +19,14 @@ pub(super) fn rows() -> Vec<Row> {
     let mut rows = python();
     rows.extend(node());
     rows.extend(others());
+    if !Path::new(MUSL).exists() {
+        rows.push(Row::package(
+            "a program for another C library",
+            || Package::native("p.test.mistake", &linked_with_musl()),
+            "a C library that this host does not have",
+            "link it with `-static`",
+        ));
+    }
     rows
 }
 
@@ -195,6 +204,15 @@ fn others() -> Vec<Row> {
         )
         .needs("java"),
     ]
+}
+
+/// The loader of musl, where Debian and most others have none.
+const MUSL: &str = "/lib/ld-musl-x86_64.so.1";
+
+/// A program that was linked for musl.
+fn linked_with_musl() -> Vec<u8> {
+    let loader = format!("-Wl,--dynamic-linker={MUSL}");
+    linked("int main(void) { return 0; }", &[&loader])
 }
 
 /// A shared library by its headers, for the processor aarch64.

@@ -208,6 +208,13 @@ pub(super) const ROWS: &[Row] = &[
     ),
 ];
 
+/// Why a program could not be started, by the gateway's own words.
+pub(super) const NOT_STARTED: &[Row] = &[plain(
+    "cannot find a program's loader",
+    "the program was linked for a C library that this host does not have, as musl's",
+    "link it with `-static`, or build it on a system like this one",
+)];
+
 #[cfg(test)]
 mod tests {
     use super::super::read;

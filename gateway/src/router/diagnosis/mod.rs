@@ -44,6 +44,11 @@ pub(super) fn of_stderr(report: &Report) -> Option<Diagnosis> {
 
 /// The likely mistake behind a call that is not `ok`, for its author.
 pub(crate) fn likely(outcome: &Outcome) -> Option<Diagnosis> {
+    if outcome.cause == Cause::Gateway {
+        return missing::NOT_STARTED
+            .iter()
+            .find_map(|row| row.reads(&outcome.response.notes));
+    }
     let report = outcome.report.as_ref()?;
     match outcome.cause {
         Cause::Answer => read(&outcome.response.notes),
