@@ -149,7 +149,10 @@ fn where_to_look(action: &str) -> &'static str {
             "read the request from",
             "name a file, or `-` for standard input",
         ),
-        ("read", "name a manifest file or a package's folder"),
+        (
+            "read the manifest",
+            "name a manifest file or a package's folder",
+        ),
     ];
     let known = KNOWN.iter().find(|(tried, _)| *tried == action);
     known.map_or("", |(_, hint)| hint)

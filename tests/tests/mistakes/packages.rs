@@ -269,6 +269,13 @@ fn places() -> Vec<Row> {
             "name the folder that holds plugin.json",
         ),
         Row::verbs(
+            "a manifest that is not there",
+            2,
+            |_| command(&["validate"], Path::new("/nowhere/plugin.json"), &[]),
+            "cannot read the manifest '/nowhere/plugin.json'",
+            "name a manifest file or a package's folder",
+        ),
+        Row::verbs(
             "a package that is not there",
             2,
             |_| command(&["run"], Path::new("/nowhere/at/all"), &["--text", "x"]),

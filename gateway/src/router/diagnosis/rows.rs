@@ -121,7 +121,7 @@ impl Row {
             Name::Until(ends) => {
                 let path = self.said.ends_with(['/', '.']);
                 let rest = words.get(at + self.said.len() - usize::from(path)..)?;
-                rest.split(ends).next()?.trim()
+                rest.split(ends).next()?.trim().trim_end_matches('.')
             }
             Name::Before => {
                 let word = words.get(..at)?.split_whitespace().next_back()?;
