@@ -8,6 +8,8 @@ mod output;
 mod program;
 mod rows;
 
+use std::fmt;
+
 use sandbox::{End, Report};
 
 use self::rows::Row;
@@ -25,6 +27,12 @@ const WAITED_PART: u32 = 10;
 pub(crate) struct Diagnosis {
     pub(crate) cause: String,
     pub(crate) fix: String,
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.cause, self.fix)
+    }
 }
 
 /// The tables, the more exact before the more general: the first row that fits is taken.
@@ -52,7 +60,13 @@ pub(crate) fn likely(outcome: &Outcome) -> Option<Diagnosis> {
     let report = outcome.report.as_ref()?;
     match outcome.cause {
         Cause::Answer => read(&outcome.response.notes),
-        Cause::BadAnswer | Cause::ExtraOutput => of_output(report, &outcome.response.notes),
+        Cause::BadAnswer | Cause::ExtraOutput => {
+            let by_notes = || {
+                let mut rows = output::ROWS.iter();
+                rows.find_map(|row| row.reads(&outcome.response.notes))
+            };
+            of_output(&report.answer).or_else(by_notes)
+        }
         Cause::Exit | Cause::Memory => of_stderr(report)
             .or_else(|| acts::after_refusal(report))
             .or_else(|| uncaught(report)),
@@ -81,10 +95,9 @@ pub(crate) fn likely(outcome: &Outcome) -> Option<Diagnosis> {
     }
 }
 
-/// What stood on standard output in place of one answer.
-fn of_output(report: &Report, notes: &str) -> Option<Diagnosis> {
-    let by_notes = || output::ROWS.iter().find_map(|row| row.reads(notes));
-    output::meant(&report.answer).or_else(by_notes)
+/// What stands on standard output in place of one answer.
+pub(super) fn of_output(output: &[u8]) -> Option<Diagnosis> {
+    output::meant(output)
 }
 
 fn uncaught(report: &Report) -> Option<Diagnosis> {

@@ -62,7 +62,8 @@ fn by_lines(text: &str) -> Option<Told> {
             "end after the first answer: a process serves one request",
         ));
     }
-    let broken = text.lines().count() > 1 && messages == 0 && text.starts_with('{');
+    let first = text.lines().next().unwrap_or_default();
+    let broken = first.starts_with('{') && first != text && json::read(first.as_bytes()).is_err();
     broken.then_some((
         "the answer stands on several lines",
         "write it on one: json.dumps without `indent`, JSON.stringify without its third argument, `jq -c`",
@@ -128,6 +129,7 @@ mod tests {
             "",
             "hello",
             "Loading\n{}",
+            "{}\ndone",
             message,
             &format!("{message}\ndone"),
         ] {
