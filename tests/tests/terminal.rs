@@ -176,7 +176,9 @@ fn inv_pnp_01_a_long_registration_shows_how_far_it_is_to_those_who_look() {
             package.display()
         );
         let mut script = Command::new("script");
-        script.args(["-qec", &words, "/dev/null"]);
+        script
+            .args(["-qec", &words, "/dev/null"])
+            .env("TERM", "xterm");
         finish(script, b"").expect(0).stdout
     };
     let is_shown =
