@@ -7,6 +7,7 @@ use plugin_protocol::digest::KeyId;
 use plugin_protocol::event::EventKind;
 use plugin_protocol::ids::{PluginId, RunId};
 use plugin_protocol::report::{PipelinePolicy, PipelineResponse, PluginInfo, ValidationReport};
+use plugin_protocol::shown;
 use serde_json::Value;
 
 use crate::config::{Config, Durability};
@@ -16,7 +17,7 @@ use crate::router::{
     sandbox_settings,
 };
 use ledger::{self, Checkpoint, Erased, Ledger, Opening, ProofBundle, Recorded};
-use registry::{Change, Package, PublicKey, RegistrationDecision, Registry, Store};
+use registry::{Change, Package, PublicKey, RegistrationDecision, Registry, Store, Tell};
 use sandbox::{Cancel, Layer};
 
 /// A state folder that is open for writing. There is one at a time for each folder.
@@ -112,7 +113,7 @@ impl Gateway {
     /// # Errors
     /// When it is unknown, rejected, or no longer vouched for; or the ledger is unavailable.
     pub fn enable_plugin(&self, id: &PluginId) -> Result<PluginInfo, Error> {
-        let info = self.switch(id, Registry::enable)?;
+        let info = self.switch("enable", id, Registry::enable)?;
         self.router.forgive(id);
         Ok(info)
     }
@@ -122,7 +123,7 @@ impl Gateway {
     /// # Errors
     /// When it is unknown or rejected; or the ledger is unavailable.
     pub fn disable_plugin(&self, id: &PluginId) -> Result<PluginInfo, Error> {
-        self.switch(id, Registry::disable)
+        self.switch("disable", id, Registry::disable)
     }
 
     /// Every plugin, sorted by id.
@@ -143,7 +144,8 @@ impl Gateway {
         request: &Value,
         cancel: Option<&Cancel>,
     ) -> Result<Recorded<Outcome>, Error> {
-        self.router.invoke(Call::new(plugin_id, request, cancel))
+        let call = Call::new(plugin_id, request, cancel);
+        self.router.invoke(call).map_err(not_begun(plugin_id))
     }
 
     /// Asks several plugins, one after the other or all at once, inside one total time.
@@ -188,7 +190,8 @@ impl Gateway {
         cancel: Option<&Cancel>,
     ) -> Result<Recorded<Outcome>, Error> {
         let call = Call::new(plugin_id, request, cancel);
-        self.router.invoke(call.naming_reads())
+        let call = call.naming_reads();
+        self.router.invoke(call).map_err(not_begun(plugin_id))
     }
 
     pub(crate) fn opening(&self) -> &Opening {
@@ -269,13 +272,15 @@ impl Gateway {
     pub(crate) fn trust_add(&self, key: &PublicKey, label: &str) -> Result<bool, Error> {
         let mut registry = self.write();
         let change = registry.trust_add(key, label)?;
-        self.carry_out(&mut registry, None, change)
+        let what = || format!("cannot trust key {}", key.id());
+        self.carry_out(&mut registry, None, change, what)
     }
 
     pub(crate) fn trust_remove(&self, key_id: KeyId) -> Result<bool, Error> {
         let mut registry = self.write();
         let change = registry.trust_remove(key_id)?;
-        self.carry_out(&mut registry, None, change)
+        let what = || format!("cannot remove the trust in key {key_id}");
+        self.carry_out(&mut registry, None, change, what)
     }
 
     /// Registers a package, and says why where it is rejected.
@@ -283,14 +288,23 @@ impl Gateway {
         &self,
         registration: Registration<'_>,
     ) -> Result<(PluginInfo, Option<Rejection>), Error> {
-        let package = Package::read(registration.package)?;
+        self.register_telling(registration, &registry::untold)
+    }
+
+    /// The same; `tell` hears how far it is.
+    pub(crate) fn register_telling(
+        &self,
+        registration: Registration<'_>,
+        tell: &Tell<'_>,
+    ) -> Result<(PluginInfo, Option<Rejection>), Error> {
+        let package = Package::read_telling(registration.package, tell)?;
         let candidate = Candidate::of(&package)?;
         let signature = registration.signature.or(package.signature_bytes());
         let facts = candidate.facts(&package, signature, registration.replace);
         // A large package takes a while to keep; nobody waits for the registry meanwhile.
         let judged = self.read().judge_registration(facts);
         if matches!(judged, RegistrationDecision::Registered { .. }) {
-            self.store.put_package(&package)?;
+            self.store.put_package_telling(&package, tell)?;
         }
         let mut registry = self.write();
         let (meta, rejection) = match registry.judge_registration(facts) {
@@ -309,44 +323,54 @@ impl Gateway {
             }
         };
         self.store.put_manifest(&candidate.canonical)?;
+        let what = format!("cannot register '{}'", candidate.plugin_id);
         let event = RegistryEvent {
             kind: EventKind::Register,
             plugin_id: Some(candidate.plugin_id),
             meta,
         };
-        let recorded = self.ledger.record(event)?;
+        let recorded = self.ledger.record(event);
+        let recorded = recorded.map_err(|source| Error::NotRecorded { what, source })?;
         registry.apply(recorded.event())?;
         Ok((registry::plugin_info(recorded.event())?, rejection))
     }
 
     fn switch(
         &self,
+        verb: &str,
         id: &PluginId,
         judge: fn(&Registry, &PluginId) -> Result<Change, registry::Error>,
     ) -> Result<PluginInfo, Error> {
         let mut registry = self.write();
         let change = judge(&registry, id)?;
-        self.carry_out(&mut registry, Some(id.clone()), change)?;
+        let what = || format!("cannot {verb} '{id}'");
+        self.carry_out(&mut registry, Some(id.clone()), change, what)?;
         let plugin = registry
             .get(id)
             .ok_or_else(|| registry::Error::PluginNotFound(id.clone()))?;
         Ok(plugin.info.clone())
     }
 
-    /// Records a change and applies it to the registry; returns whether there was one.
+    /// Records a change and applies it to the registry; returns whether there was one. `what` says what is not done where that fails.
     fn carry_out(
         &self,
         registry: &mut Registry,
         plugin_id: Option<PluginId>,
         change: Change,
+        what: impl FnOnce() -> String,
     ) -> Result<bool, Error> {
         let Change::Record { kind, meta } = change else {
             return Ok(false);
         };
-        let recorded = self.ledger.record(RegistryEvent {
+        let event = RegistryEvent {
             kind,
             plugin_id,
             meta,
+        };
+        let recorded = self.ledger.record(event);
+        let recorded = recorded.map_err(|source| Error::NotRecorded {
+            what: what(),
+            source,
         })?;
         registry.apply(recorded.event())?;
         Ok(true)
@@ -360,6 +384,19 @@ impl Gateway {
         self.registry
             .write()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says of a call that was not begun for lack of space that it was not.
+fn not_begun(plugin_id: &str) -> impl FnOnce(Error) -> Error {
+    const SHOWN_CHARS: usize = 80;
+    move |error| {
+        if let Error::Ledger(source @ ledger::Error::NoSpace { .. }) = error {
+            let what = format!("cannot call '{}'", shown::cut(plugin_id, SHOWN_CHARS));
+            Error::NotRecorded { what, source }
+        } else {
+            error
+        }
     }
 }
 

@@ -13,6 +13,14 @@ pub enum Error {
     /// The ledger cannot be opened, read or written.
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
+    /// What was asked for cannot be recorded, and so was not done.
+    #[error("{what}")]
+    NotRecorded {
+        /// What was not done, in words.
+        what: String,
+        /// Why.
+        source: ledger::Error,
+    },
     /// The registry refuses, or a package, key or signature is not usable.
     #[error(transparent)]
     Registry(#[from] registry::Error),
@@ -87,7 +95,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Ledger(error) => ledger_kind(error),
+            Self::Ledger(error) | Self::NotRecorded { source: error, .. } => ledger_kind(error),
             Self::Registry(error) => registry_kind(error),
             Self::Sandbox(sandbox::Error::Missing { .. } | sandbox::Error::Unanswered { .. }) => {
                 Kind::Refused
@@ -109,15 +117,45 @@ impl Error {
         match self {
             Self::Usage { hint, .. } | Self::Live { hint, .. } => hint.clone(),
             Self::NoState { path } => format!("make one with `plugin-gateway --state {} init`", path.display()),
-            Self::Ledger(ledger::Error::Broken { .. }) => {
+            Self::Ledger(ledger::Error::Broken { .. }) | Self::NotRecorded { source: ledger::Error::Broken { .. }, .. } => {
                 "nothing was changed; compare with a copy or an anchor, and run `plugin-gateway ledger verify`".to_owned()
             }
             Self::InvalidManifest { .. } | Self::InvalidPackage { .. } => "`plugin-gateway validate PATH` shows every finding".to_owned(),
             Self::Sandbox(_) => "`plugin-gateway doctor` shows what this host can enforce".to_owned(),
-            Self::Ledger(_) | Self::Registry(_) | Self::Config(_) => String::new(),
+            Self::Ledger(ledger::Error::NoSuchRun { .. }) => "`plugin-gateway ledger tail` shows the runs".to_owned(),
+            Self::Registry(registry::Error::Io { action, source, .. }) | Self::File { action, source, .. }
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                where_to_look(action).to_owned()
+            }
+            Self::Ledger(_) | Self::NotRecorded { .. } | Self::Registry(_) | Self::Config(_) => String::new(),
             Self::Invalid { .. } | Self::File { .. } | Self::Output(_) | Self::Clock(_) => String::new(),
         }
     }
+}
+
+/// What to name in place of a file that is not there, by what was to be done with it.
+fn where_to_look(action: &str) -> &'static str {
+    const KNOWN: [(&str, &str); 4] = [
+        (
+            "read key file",
+            "`plugin-gateway keygen --out FILE` makes a key: FILE to sign with, FILE.pub for `plugin-gateway trust add FILE.pub`",
+        ),
+        (
+            "open package",
+            "name the folder that holds plugin.json; `plugin-gateway new NAME --lang LANG` makes one",
+        ),
+        (
+            "read the request from",
+            "name a file, or `-` for standard input",
+        ),
+        (
+            "read the manifest",
+            "name a manifest file or a package's folder",
+        ),
+    ];
+    let known = KNOWN.iter().find(|(tried, _)| *tried == action);
+    known.map_or("", |(_, hint)| hint)
 }
 
 /// A file that is not there is a wrong name; anything else that the system refuses is a failure.

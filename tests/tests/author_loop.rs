@@ -402,7 +402,7 @@ fn inv_pnp_02_run_names_what_was_refused() {
     let said = run(&needs, &[], &["--text", "x"]).expect(1);
     assert!(
         said.stderr
-            .contains("likely: it was refused socket(AF_INET"),
+            .contains("which no plugin has: it was refused socket(AF_INET"),
         "{said:?}"
     );
     let said = run(&hostile("p.test.hostile"), &[], &["--text", "x"]).expect(1);

@@ -59,6 +59,26 @@ fn inv_pnp_10_a_full_disk_refuses_what_is_new_and_loses_nothing() {
     };
     assert!(answered > 0, "with room it answers");
     assert_eq!(refused.json()["error"]["kind"], "ledger", "{refused:?}");
+    // What could not be done is said, and not only why.
+    let other = TempDir::new().unwrap();
+    let (key, public) = (other.path().join("key"), other.path().join("key.pub"));
+    host.say(["keygen", "--out", key.to_str().unwrap()])
+        .expect(0);
+    let public = public.to_str().unwrap();
+    for (verb, said) in [
+        (
+            &["invoke", &id, "--text", "x"][..],
+            "cannot call 'p.test.prompt'",
+        ),
+        (&["trust", "add", public], "cannot trust key "),
+    ] {
+        let refused = host.say(verb).expect(4);
+        assert!(refused.stderr.contains(said), "{refused:?}");
+        assert!(
+            refused.stderr.contains("free space on the volume"),
+            "{refused:?}"
+        );
+    }
 
     let events = host.events();
     let count = |kind: &str| events.iter().filter(|event| event["kind"] == kind).count();

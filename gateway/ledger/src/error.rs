@@ -89,8 +89,10 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// There is too little space left to begin a call; calls in progress can still be closed.
-    #[error("ledger has no space left to begin another call: free space on the volume of '{path}'")]
+    /// There is too little space left to record anything that begins something; calls in progress can still be closed.
+    #[error(
+        "ledger has no space left for another event: free space on the volume of '{path}', and try again"
+    )]
     NoSpace {
         /// The ledger's folder.
         path: PathBuf,

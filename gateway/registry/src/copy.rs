@@ -9,10 +9,16 @@ use plugin_protocol::digest::FileHash;
 use rustix::fs::{Timespec, Timestamps};
 
 use super::list::{List, Mode};
+use super::progress::{Step, Tell};
 use super::tree::{self, Entry, Kind, MAX_TOTAL_BYTES};
 use super::{Error, Package, SIGNATURE_FILE};
 
-pub(super) fn copy(package: &Package, target: &Path, syncs_each: bool) -> Result<(), Error> {
+pub(super) fn copy(
+    package: &Package,
+    target: &Path,
+    syncs_each: bool,
+    tell: &Tell<'_>,
+) -> Result<(), Error> {
     let source = tree::open_root(package.root())?;
     let list = package.list();
     let mut copying = Copying {
@@ -28,6 +34,7 @@ pub(super) fn copy(package: &Package, target: &Path, syncs_each: bool) -> Result
             return Ok(());
         }
         copied += 1;
+        tell(Step::Keeping, copied, Some(list.files().len()));
         copying.take(entry)
     })?;
     // Every path that was copied is in the list, and none was copied twice. So where the counts are equal, so are the sets.

@@ -12,7 +12,7 @@ use plugin_protocol::words;
 pub enum Error {
     /// The id is held by a plugin that was not rejected.
     #[error(
-        "{word}: '{id}' holds version {held}; to put a higher version in its place, register with --replace",
+        "{word}: '{id}' holds version {held}; to put a higher version in its place: `plugin-gateway register --replace PACKAGE`",
         word = words::ALREADY_REGISTERED
     )]
     AlreadyRegistered {
@@ -23,7 +23,7 @@ pub enum Error {
     },
     /// A replacement must be newer than what it replaces.
     #[error(
-        "{word}: '{id}' holds version {held}, and {offered} is not higher; raise `version` in plugin.json",
+        "{word}: '{id}' holds version {held}, and {offered} is not higher; raise `version` in plugin.json, sign it again, and `plugin-gateway register --replace PACKAGE`",
         word = words::ALREADY_REGISTERED
     )]
     NotHigher {
@@ -35,23 +35,23 @@ pub enum Error {
         offered: String,
     },
     /// The id is unknown.
-    #[error("{word}: '{0}' is not registered here", word = words::PLUGIN_NOT_FOUND)]
+    #[error("{word}: '{0}' is not registered here; `plugin-gateway list` shows what is, `plugin-gateway register PACKAGE` adds it", word = words::PLUGIN_NOT_FOUND)]
     PluginNotFound(PluginId),
     /// A rejected plugin stays unusable.
     #[error(
-        "{word}: '{0}' was refused when it was registered; register a package that a trusted key signed",
+        "{word}: '{0}' was refused when it was registered: `plugin-gateway show {0}` says why; once that is mended, `plugin-gateway register PACKAGE`",
         word = words::CANNOT_ENABLE_REJECTED
     )]
     CannotEnableRejected(PluginId),
     /// A rejected plugin was never on, so it cannot be disabled.
     #[error(
-        "{word}: '{0}' was refused when it was registered and never ran",
+        "{word}: '{0}' was refused when it was registered and never ran, so that there is nothing to switch off: `plugin-gateway show {0}` says why",
         word = words::CANNOT_DISABLE_REJECTED
     )]
     CannotDisableRejected(PluginId),
     /// The key that vouched for the plugin has lost its trust.
     #[error(
-        "cannot enable '{id}': the key {key_id} that signed it is no longer trusted; trust the key again or register a package that a trusted key signed"
+        "cannot enable '{id}': the key {key_id} that signed it is no longer trusted; trust it again with `plugin-gateway trust add FILE.pub`, or sign the package with a trusted key and `plugin-gateway register --replace PACKAGE`"
     )]
     KeyNotTrusted {
         /// The plugin.
@@ -60,7 +60,7 @@ pub enum Error {
         key_id: KeyId,
     },
     /// The key is not in the allow-list.
-    #[error("no key with the id {0} is trusted: `trust list` shows those that are")]
+    #[error("no key with the id {0} is trusted: `plugin-gateway trust list` shows those that are")]
     KeyNotFound(KeyId),
     /// Another key has this id already, which does not happen by accident.
     #[error("key id {0} already names a different key: make a new key pair")]

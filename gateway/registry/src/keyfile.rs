@@ -47,7 +47,7 @@ pub(super) fn public(what: &str, bytes: &[u8]) -> Result<PublicKey, Error> {
     }
     Err(invalid(
         what,
-        "a public key begins with -----BEGIN PUBLIC KEY----- or ssh-ed25519; `keygen` writes one",
+        "a public key begins with -----BEGIN PUBLIC KEY----- or ssh-ed25519; `plugin-gateway keygen --out FILE` writes one",
     ))
 }
 
@@ -70,7 +70,7 @@ pub(super) fn private(what: &str, bytes: &[u8]) -> Result<SigningKey, Error> {
         ));
     }
     let why = foreign(text).unwrap_or(
-        "a private key begins with -----BEGIN PRIVATE KEY----- or -----BEGIN OPENSSH PRIVATE KEY-----; `keygen` writes one",
+        "a private key begins with -----BEGIN PRIVATE KEY----- or -----BEGIN OPENSSH PRIVATE KEY-----; `plugin-gateway keygen --out FILE` writes one",
     );
     Err(invalid(what, why))
 }
@@ -107,7 +107,7 @@ fn is_openssh_type(text: &str) -> bool {
 }
 
 /// What PKCS#8 and SPKI keys of other kinds are told.
-const NOT_ED25519: &str = "it is damaged, or a key of another kind (RSA, EC, X25519); only Ed25519 keys are taken, and `keygen` writes one";
+const NOT_ED25519: &str = "it is damaged, or a key of another kind (RSA, EC, X25519); only Ed25519 keys are taken, and `plugin-gateway keygen --out FILE` writes one";
 
 fn ssh_type(what: &str, name: &str) -> Error {
     let name = shown::cut(name, NAME_CHARS);
@@ -137,7 +137,7 @@ fn text<'a>(what: &str, bytes: &'a [u8]) -> Result<&'a str, Error> {
 const FOREIGN: [(&str, &str); 10] = [
     (
         "-----BEGIN EC PARAMETERS-----",
-        "it is an EC key; only Ed25519 keys are taken, and `keygen` writes one",
+        "it is an EC key; only Ed25519 keys are taken, and `plugin-gateway keygen --out FILE` writes one",
     ),
     (
         "-----BEGIN ENCRYPTED PRIVATE KEY-----",
@@ -145,19 +145,19 @@ const FOREIGN: [(&str, &str); 10] = [
     ),
     (
         "-----BEGIN RSA PRIVATE KEY-----",
-        "it is an RSA key; only Ed25519 keys are taken, and `keygen` writes one",
+        "it is an RSA key; only Ed25519 keys are taken, and `plugin-gateway keygen --out FILE` writes one",
     ),
     (
         "-----BEGIN RSA PUBLIC KEY-----",
-        "it is an RSA key; only Ed25519 keys are taken, and `keygen` writes one",
+        "it is an RSA key; only Ed25519 keys are taken, and `plugin-gateway keygen --out FILE` writes one",
     ),
     (
         "-----BEGIN EC PRIVATE KEY-----",
-        "it is an EC key; only Ed25519 keys are taken, and `keygen` writes one",
+        "it is an EC key; only Ed25519 keys are taken, and `plugin-gateway keygen --out FILE` writes one",
     ),
     (
         "-----BEGIN DSA PRIVATE KEY-----",
-        "it is a DSA key; only Ed25519 keys are taken, and `keygen` writes one",
+        "it is a DSA key; only Ed25519 keys are taken, and `plugin-gateway keygen --out FILE` writes one",
     ),
     (
         "-----BEGIN CERTIFICATE-----",
@@ -165,7 +165,7 @@ const FOREIGN: [(&str, &str); 10] = [
     ),
     (
         "-----BEGIN PGP",
-        "it is a PGP key, which is not taken; `keygen` writes one that is",
+        "it is a PGP key, which is not taken; `plugin-gateway keygen --out FILE` writes one that is",
     ),
     (
         "---- BEGIN SSH2 PUBLIC KEY ----",

@@ -7,6 +7,7 @@ use plugin_protocol::digest::{FileHash, PackageDigest};
 
 use super::Error;
 use super::list::{Links, List, Listed, Mode};
+use super::progress::{Step, Tell, untold};
 use super::signature::MAX_SIGNATURE_BYTES;
 use super::tree::{self, Entry, Kind, MAX_TOTAL_BYTES};
 
@@ -33,9 +34,21 @@ impl Package {
     /// # Errors
     /// When the folder is not a package, holds what a package may not, is over a limit, or cannot be read.
     pub fn read(path: &Path) -> Result<Self, Error> {
+        Self::read_telling(path, &untold)
+    }
+
+    /// The same, telling how far it is.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_telling(path: &Path, tell: &Tell<'_>) -> Result<Self, Error> {
         let root = tree::open_root(path)?;
         let mut reader = Reader::new(path);
-        tree::walk(root, path, &mut |entry| reader.take(entry))?;
+        tree::walk(root, path, &mut |entry| {
+            reader.take(entry)?;
+            tell(Step::Reading, reader.files.len(), None);
+            Ok(())
+        })?;
         reader.finish()
     }
 
@@ -67,6 +80,12 @@ impl Package {
     #[must_use]
     pub fn contains(&self, path: &str) -> bool {
         self.list.resolve(path).is_some()
+    }
+
+    /// Whether the package has a folder `path`.
+    #[must_use]
+    pub fn has_folder(&self, path: &str) -> bool {
+        self.list.has_folder(path)
     }
 
     /// Whether the file `path` is there and executable.
@@ -173,7 +192,7 @@ impl<'a> Reader<'a> {
 
     fn finish(mut self) -> Result<Package, Error> {
         let Some(manifest_bytes) = self.manifest.take() else {
-            return Err(self.refuse("it has no plugin.json; put the manifest beside the program"));
+            return Err(self.refuse(&self.no_manifest()));
         };
         let list = List::new(self.files, self.links)?;
         Ok(Package {
@@ -183,6 +202,22 @@ impl<'a> Reader<'a> {
             manifest_bytes,
             signature_bytes: self.signature,
         })
+    }
+
+    /// What to do about a folder without a manifest: it may be the one around the package.
+    fn no_manifest(&self) -> String {
+        let inner = self.files.iter().find_map(|file| {
+            let (folder, name) = file.path.split_once('/')?;
+            (name == MANIFEST_FILE).then_some(folder)
+        });
+        match inner {
+            Some(folder) => format!(
+                "it has no {MANIFEST_FILE}; name the folder '{folder}' in it, which has one"
+            ),
+            None => format!(
+                "it has no {MANIFEST_FILE}; put the manifest beside the program, under that name"
+            ),
+        }
     }
 
     fn refuse(&self, why: &str) -> Error {

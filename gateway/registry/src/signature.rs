@@ -49,21 +49,23 @@ pub enum SignatureFault {
     #[error("the package has no signature: sign it with `plugin-gateway sign PACKAGE --key FILE`")]
     Missing,
     /// It cannot be read.
-    #[error("plugin.sig is malformed ({0}): sign the package again")]
+    #[error(
+        "plugin.sig is malformed ({0}): sign the package again with `plugin-gateway sign PACKAGE --key FILE`"
+    )]
     Malformed(String),
     /// Its key is not in the allow-list.
     #[error(
-        "the package is signed by the untrusted key {0}: an operator must add the key with `plugin-gateway trust add` first"
+        "the package is signed by the untrusted key {0}: an operator must trust it with `plugin-gateway trust add FILE.pub`, then `plugin-gateway register PACKAGE` again"
     )]
     UntrustedKey(KeyId),
     /// Its key was trusted once.
     #[error(
-        "the package is signed by the key {0}, whose trust was revoked: sign it with a trusted key"
+        "the package is signed by the key {0}, whose trust was revoked: sign it with a trusted key (`plugin-gateway trust list` shows them)"
     )]
     RevokedKey(KeyId),
     /// It is not the key's signature over this package.
     #[error(
-        "the signature by key {key_id} is wrong for this package: its files changed since it was signed{}; sign it again",
+        "the signature by key {key_id} is wrong for this package: its files changed since it was signed{}; sign it again with `plugin-gateway sign PACKAGE --key FILE`",
         match changed {
             Some(changed) => format!(": {changed}"),
             None => ", or plugin.sig belongs to another package".to_owned(),

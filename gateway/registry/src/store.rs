@@ -21,6 +21,7 @@ use plugin_protocol::digest::{ManifestHash, PackageDigest};
 
 use super::copy::{copy, seal, unseal};
 use super::list::{List, Mode};
+use super::progress::{Step, Tell, untold};
 use super::tree::{self, Kind};
 use super::verified::{Files, Glance, Stamps};
 use super::watch::{Mark, Watch};
@@ -157,6 +158,18 @@ impl Store {
     /// # Errors
     /// [`Error::Changed`] when a file differs from what [`Package::read`] saw; else when something cannot be made durable.
     pub fn put_package(&self, package: &Package) -> Result<StoredPackage, Error> {
+        self.put_package_telling(package, &untold)
+    }
+
+    /// The same, telling how far it is.
+    ///
+    /// # Errors
+    /// As [`Self::put_package`].
+    pub fn put_package_telling(
+        &self,
+        package: &Package,
+        tell: &Tell<'_>,
+    ) -> Result<StoredPackage, Error> {
         let digest = package.digest();
         if let Ok(stored) = self.open_package(digest) {
             return Ok(stored);
@@ -164,7 +177,7 @@ impl Store {
         let packages = self.root.join("packages");
         let building = Building::new(&packages)?;
         let syncs_each = package.list().files().len() <= MAX_SYNCED_EACH;
-        copy(package, &building.path, syncs_each)?;
+        copy(package, &building.path, syncs_each, tell)?;
         seal(&building.path, syncs_each)?;
         self.put_file(
             &self.root.join("lists"),
@@ -177,7 +190,7 @@ impl Store {
         fs::rename(&building.path, &place).map_err(Error::io("place package", &place))?;
         sync_folder(&packages)?;
         self.forget(digest);
-        self.open_package(digest)
+        self.open_telling(digest, tell)
     }
 
     /// Copies every manifest and package to another store, hashing each again, and says how many packages there are. A package that is
@@ -244,11 +257,15 @@ impl Store {
     /// # Errors
     /// [`Error::Changed`] for a changed, missing or additional file; [`Error::PackageMissing`] where there is none.
     pub fn open_package(&self, digest: PackageDigest) -> Result<StoredPackage, Error> {
+        self.open_telling(digest, &untold)
+    }
+
+    fn open_telling(&self, digest: PackageDigest, tell: &Tell<'_>) -> Result<StoredPackage, Error> {
         let root = self.place(digest);
         let known = self.recall(digest);
         let seen = match known {
             Some(seen) if self.is_untouched(digest, &seen) => seen,
-            known => self.verify(digest, &root, known)?,
+            known => self.verify(digest, &root, known, tell)?,
         };
         Ok(StoredPackage {
             digest,
@@ -297,6 +314,7 @@ impl Store {
         digest: PackageDigest,
         root: &Path,
         known: Option<Seen>,
+        tell: &Tell<'_>,
     ) -> Result<Seen, Error> {
         let list = match &known {
             Some(seen) => seen.list.clone(),
@@ -312,11 +330,14 @@ impl Store {
         let stamps = known.map(|seen| seen.stamps).unwrap_or_default();
         let mut watched = self.begin_watch(digest, root, &folder, &list);
         let begun = glance_at(&folder, root)?;
+        let mut seen = 0;
         let mut files = Files::new(root, &list, &stamps, begun, self.is_open_for_writing);
         tree::walk(folder, root, &mut |entry| {
             if entry.kind == Kind::Folder && watched.is_some() {
                 watched = watched.filter(|_| self.watch.add(digest, &root.join(&entry.path)));
             }
+            seen += usize::from(entry.kind != Kind::Folder);
+            tell(Step::Checking, seen, Some(list.files().len()));
             files.check(entry)
         })
         .map_err(as_changed)?;

@@ -123,7 +123,7 @@ impl Walker<'_> {
             FileType::RegularFile if name == VENV_FILE => return refuse(VENV),
             FileType::RegularFile => Kind::File,
             FileType::Directory if depth == MAX_DEPTH => {
-                return refuse("it is more than 32 folders deep");
+                return refuse("it is more than 32 folders deep; move it up");
             }
             FileType::Directory => Kind::Folder,
             FileType::Symlink => {

@@ -171,12 +171,41 @@ pub(super) enum Verb {
         #[arg(long)]
         explain: bool,
     },
+    /// Print what a shell reads to complete the command's words
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print the command's manual page, or write it and one for each verb into a folder
+    Man {
+        /// The folder, which is made where it is missing
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
+        /// The same, as other verbs take it
+        #[arg(long, value_name = "DIR", conflicts_with = "folder")]
+        out: Option<PathBuf>,
+    },
     /// The record of everything that ran
     #[command(subcommand)]
     Ledger(Ledger),
     /// Proofs of what a run did, which an auditor checks offline
     #[command(subcommand)]
     Proof(Proof),
+}
+
+/// How each shell takes them.
+const COMPLETIONS: &str =
+    "bash: source <(plugin-gateway completions bash), for instance in ~/.bashrc
+zsh:  plugin-gateway completions zsh > DIR/_plugin-gateway, where DIR is in $fpath
+fish: plugin-gateway completions fish > ~/.config/fish/completions/plugin-gateway.fish";
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Shell {
+    Bash,
+    Fish,
+    Zsh,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -6,6 +6,7 @@ mod calls;
 mod file;
 mod health;
 mod keys;
+mod manual;
 mod output;
 mod plugins;
 mod progress;
@@ -141,6 +142,11 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
         } => service::serve(&state()?, log_format, socket_only, out, serve),
         Verb::Metrics => service::metrics(&state()?, out),
         Verb::Config { explain } => service::config(&state()?, explain, out),
+        Verb::Completions { shell } => manual::completions(shell, out),
+        Verb::Man {
+            folder,
+            out: instead,
+        } => manual::man(folder.or(instead).as_deref(), out),
         Verb::Proof(Proof::Export { run, out: file }) => {
             proofs::export(&state()?, &run, &file, out)
         }

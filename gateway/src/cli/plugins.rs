@@ -5,7 +5,8 @@ use std::path::Path;
 use plugin_protocol::report::{PluginInfo, Severity};
 
 use super::output::Output;
-use super::words::{printable, table};
+use super::progress::Packing;
+use super::words::{pairs, printable, table};
 use super::{Answer, StateFolder, existing, open};
 use crate::error::Error;
 use crate::operator::{self, Registered, Validated};
@@ -51,9 +52,20 @@ pub(super) fn register(
     replace: bool,
     out: Output,
 ) -> Result<Answer, Error> {
-    let Registered { info, rejection } = open(state, out)?.register(package, replace)?;
+    let progress = Packing::start(out);
+    let registered = open(state, out)?.register(package, replace, &|step, done, of| {
+        progress.tell(step, done, of);
+    });
+    progress.end();
+    let Registered { info, rejection } = registered?;
     let Some(rejection) = rejection else {
-        out.done(&info, || one_line(&info))?;
+        out.done(&info, || {
+            let id = &info.plugin_id;
+            format!(
+                "{}: `plugin-gateway enable {id}` lets it be called",
+                one_line(&info)
+            )
+        })?;
         return Ok(Answer::Yes);
     };
     out.answer(&info, || one_line(&info))?;
@@ -162,11 +174,11 @@ pub(super) fn show(state: &Path, id: &str, out: Output) -> Result<Answer, Error>
             ("rejected for", details.reason.clone()),
             ("isolation", details.isolation.join(" ")),
         ];
-        let shown = rows.iter().filter(|(_, value)| !value.is_empty());
-        shown
-            .map(|(name, value)| format!("{name:<13} {}", printable(value)))
-            .collect::<Vec<_>>()
-            .join("\n")
+        let shown: Vec<_> = rows
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        pairs(&shown)
     })?;
     Ok(Answer::Yes)
 }

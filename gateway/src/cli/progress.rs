@@ -1,11 +1,13 @@
-//! A progress bar on stderr for long verbs, and the rate at the end; hidden when stderr is not a terminal.
+//! Progress bars on stderr for long verbs; hidden when stderr is not a terminal, with --quiet and with --json.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::Output;
+use registry::Step;
 
 /// Ten redraws a second look smooth.
 const DRAWN_EVERY: Duration = Duration::from_millis(100);
@@ -19,8 +21,7 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn start(out: Output) -> Self {
-        let seen = !out.json && !out.quiet && io::stderr().is_terminal();
-        let bar = if seen {
+        let bar = if is_seen(out) {
             let style = ProgressStyle::with_template(
                 "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
             );
@@ -54,6 +55,77 @@ impl Progress {
             HumanCount(per_second(events, self.begun.elapsed())),
             HumanBytes(per_second(bytes, self.begun.elapsed()))
         )
+    }
+}
+
+/// Whether there is somebody who looks.
+fn is_seen(out: Output) -> bool {
+    !out.json && !out.quiet && io::stderr().is_terminal()
+}
+
+/// From so many files on, a package is worth a bar at once.
+const MANY_FILES: usize = 1_000;
+
+/// After this time, any package is.
+const LONG: Duration = Duration::from_millis(500);
+
+/// What people see of a package that is read and kept. Its bar appears only where that takes a while.
+#[derive(Debug)]
+pub(super) struct Packing {
+    bar: ProgressBar,
+    seen: bool,
+    begun: Instant,
+    step: Cell<Option<Step>>,
+}
+
+impl Packing {
+    pub(super) fn start(out: Output) -> Self {
+        Self {
+            bar: ProgressBar::hidden(),
+            seen: is_seen(out),
+            begun: Instant::now(),
+            step: Cell::new(None),
+        }
+    }
+
+    /// Tells how many files of a step are done, and of how many.
+    pub(super) fn tell(&self, step: Step, done: usize, of: Option<usize>) {
+        let is_long = done >= MANY_FILES
+            || of.is_some_and(|of| of >= MANY_FILES)
+            || self.begun.elapsed() >= LONG;
+        if !self.seen || !is_long {
+            return;
+        }
+        if self.step.replace(Some(step)) != Some(step) {
+            self.begin(step, of);
+        }
+        self.bar.set_position(done as u64);
+    }
+
+    fn begin(&self, step: Step, of: Option<usize>) {
+        let word = match step {
+            Step::Reading => "reading ",
+            Step::Keeping => "keeping ",
+            Step::Checking => "checking",
+        };
+        let style = ProgressStyle::with_template(match of {
+            Some(_) => "{msg} {bar:40} {human_pos}/{human_len} files",
+            None => "{msg} {spinner} {human_pos} files",
+        });
+        self.bar
+            .set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        self.bar.set_position(0);
+        self.bar.set_length(of.unwrap_or(0) as u64);
+        self.bar.set_message(word);
+        if self.bar.is_hidden() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.bar.enable_steady_tick(DRAWN_EVERY);
+        }
+    }
+
+    /// Removes the bar.
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::file::write_out;
 use super::output::Output;
-use super::words::{printable, table};
+use super::words::{pairs, printable, table};
 use super::{Answer, StateFolder, open};
 use crate::error::Error;
 use crate::operator;
@@ -88,23 +88,23 @@ pub(super) fn show(file: &Path, out: Output) -> Result<Answer, Error> {
                 ]
             });
         let head = [
-            format!("proof    {}", bundle.proof_id),
-            format!("run      {}", bundle.run_id),
-            format!("made     {}", bundle.created_at),
-            format!("head     {}", bundle.head_event_hash),
-            format!(
-                "plugins  {}",
+            ("proof", bundle.proof_id.to_string()),
+            ("run", bundle.run_id.to_string()),
+            ("made", bundle.created_at.to_string()),
+            ("head", bundle.head_event_hash.to_string()),
+            (
+                "plugins",
                 bundle
                     .plugin_manifest_digests
                     .iter()
                     .map(|digest| format!("{} ({})", digest.plugin_id, digest.manifest_hash))
                     .collect::<Vec<_>>()
-                    .join(", ")
+                    .join(", "),
             ),
         ];
         format!(
             "{}\n\n{}\n\nnothing was checked: `plugin-gateway proof verify FILE --key PUB` does",
-            printable(&head.join("\n")),
+            pairs(&head),
             table(
                 &["INDEX", "TIME", "KIND", "PLUGIN", "REQUEST", "STATUS"],
                 rows

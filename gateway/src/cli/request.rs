@@ -101,7 +101,10 @@ fn overlay(request: &mut Map<String, Value>, call: &Call) {
 
 fn read(file: &Path) -> Result<Value, Error> {
     json::read(&bytes_of(file)?).map_err(|error| Error::Invalid {
-        message: format!("{}: {error}", words::INVALID_REQUEST),
+        message: format!(
+            "{}: {error}; --input takes a payload or a request as JSON, --text STR and --text-file FILE take plain text",
+            words::INVALID_REQUEST
+        ),
     })
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::args::LogFormat;
 use super::output::Output;
+use super::words::{at_spaces, width};
 use super::{Answer, ServeFn, StateFolder, existing};
 use crate::config::Setting;
 use crate::error::Error;
@@ -64,12 +65,14 @@ pub(super) fn config(state: &Path, explain: bool, out: Output) -> Result<Answer,
 
 fn explained(settings: &[Setting]) -> String {
     let mut text = String::new();
+    let room = width().map_or(usize::MAX, |width| width.saturating_sub("# ".len()));
     for setting in settings {
+        let explanation = at_spaces(setting.explanation, room).join("\n# ");
         // Writing into a string cannot fail.
         write!(
             text,
-            "# {}\n# default: {}\n{} = {}\n\n",
-            setting.explanation, setting.default, setting.name, setting.value
+            "# {explanation}\n# default: {}\n{} = {}\n\n",
+            setting.default, setting.name, setting.value
         )
         .unwrap_or_default();
     }

@@ -130,6 +130,39 @@ pub(super) fn row(parts: &[String], width: Option<usize>) -> String {
     lines.join("\n")
 }
 
+/// Names with their values, one beside the other, where a value goes on below itself. What is one word, such as a hash, is never parted: it
+/// may have to be copied.
+pub(super) fn pairs(rows: &[(&str, String)]) -> String {
+    pairs_within(rows, width())
+}
+
+fn pairs_within(rows: &[(&str, String)], width: Option<usize>) -> String {
+    let names = rows.iter().map(|(name, _)| name.chars().count()).max();
+    let beside = names.unwrap_or(0) + 1;
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(beside));
+    let row = |(name, value): &(&str, String)| {
+        let space = format!("\n{}", " ".repeat(beside));
+        let value = at_spaces(&printable(value), room).join(&space);
+        format!("{name:<beside$}{value}")
+    };
+    rows.iter().map(row).collect::<Vec<_>>().join("\n")
+}
+
+/// The text in lines of at most `room` characters, parted at spaces alone.
+pub(super) fn at_spaces(text: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// The text in lines of at most `width` characters, parted at spaces, and inside a word only where one is longer.
 pub(super) fn wrapped(text: &str, width: usize) -> String {
     let mut out = String::new();
@@ -202,6 +235,24 @@ mod tests {
             );
         }
         assert_eq!(table_within(&head, rows(), Some(200)), free);
+    }
+
+    #[test]
+    fn a_value_goes_on_below_itself_and_no_word_is_parted() {
+        let hash = "a".repeat(64);
+        let rows = [
+            ("isolation", "one two three four".to_owned()),
+            ("hash", hash.clone()),
+        ];
+        let narrow = pairs_within(&rows, Some(20));
+        let lines: Vec<&str> = narrow.lines().collect();
+        assert_eq!(
+            lines.get(..2),
+            Some(&["isolation one two", "          three four"][..]),
+            "{narrow}"
+        );
+        assert!(narrow.ends_with(&format!("hash      {hash}")), "{narrow}");
+        assert_eq!(pairs_within(&rows, None).lines().count(), 2);
     }
 
     #[test]

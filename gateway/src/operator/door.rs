@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::router::Rejection;
 use crate::router::{CONTENT_TYPE, Counts, Outcome, told_denials};
 use ledger::{self, Checkpoint, Erased};
-use registry::PublicKey;
+use registry::{PublicKey, Tell};
 
 /// How `serve` was asked to work.
 #[derive(Debug, Clone)]
@@ -146,7 +146,13 @@ impl Door {
         }
     }
 
-    pub(crate) fn register(&mut self, package: &Path, replace: bool) -> Result<Registered, Error> {
+    /// `tell` hears how far it is, where it is done in this process.
+    pub(crate) fn register(
+        &mut self,
+        package: &Path,
+        replace: bool,
+        tell: &Tell<'_>,
+    ) -> Result<Registered, Error> {
         match self {
             Self::Own(gateway) => {
                 let registration = Registration {
@@ -154,7 +160,9 @@ impl Door {
                     signature: None,
                     replace,
                 };
-                gateway.register(registration).map(Registered::of)
+                gateway
+                    .register_telling(registration, tell)
+                    .map(Registered::of)
             }
             Self::Live(live) => {
                 // The other process has a working folder of its own.

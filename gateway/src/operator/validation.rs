@@ -48,7 +48,7 @@ fn package(path: &Path) -> Result<Validated, Error> {
 
 fn file(path: &Path) -> Result<ValidationReport, Error> {
     let failed = |source| Error::File {
-        action: "read",
+        action: "read the manifest",
         path: path.to_owned(),
         source,
     };

@@ -49,6 +49,10 @@ impl PackageFiles for Offered<'_> {
         self.0.executable(path)
     }
 
+    fn is_folder(&self, path: &str) -> bool {
+        self.0.has_folder(path)
+    }
+
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         self.0.file(path).map_err(io::Error::other)
     }

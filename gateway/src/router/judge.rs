@@ -94,7 +94,7 @@ pub(super) fn judge(
     use Status::{Error, Rejected, Timeout};
     let plain = Judgement::without_result;
     match &report.end {
-        End::Answered => check(&report.answer).map_or_else(unacceptable, answered),
+        End::Answered => check(&report.answer).map_or_else(|wrong| unacceptable(&wrong, &report.answer), answered),
         End::ExtraOutput if report.answer.starts_with(JAVA_CRASH) => plain(Error, Cause::Signal, "the Java virtual machine itself crashed: its stderr says where; a native library, sun.misc.Unsafe or a fault of the machine's own is the cause".to_owned()),
         End::ExtraOutput => extra_output(&report.answer),
         End::AnswerTooLarge => plain(Rejected, Cause::AnswerTooLarge, format!("the answer line is longer than limits.max_bytes ({} bytes)", allowed.answer_bytes)),
@@ -119,7 +119,8 @@ const JAVA_CRASH: &[u8] = b"#\n# A fatal error has been detected by the Java Run
 
 /// What a plugin that ends well without an answer most likely forgot.
 const LOOK_FOR: &str = ": look for a return before the answer is written, for output that is not flushed before the end (os._exit, process.exit \
-                        and _exit drop it), and for an answer line without its newline that is still in a buffer";
+                        and _exit drop it), for an answer line without its newline that is still in a buffer, and for a handler that \
+                        nothing calls";
 
 /// The most lines of stderr that notes quote, from the end.
 const LAST_LINES: usize = 3;
@@ -176,7 +177,9 @@ fn extra_output(output: &[u8]) -> Judgement {
             beginning(output, words::QUOTED_OUTPUT_BYTES)
         ),
     };
-    let notes = format!("{MANY}{what}: {}", words::PRINTS_BELONG);
+    let meant = diagnosis::of_output(output).map(|known| known.to_string());
+    let meant = meant.unwrap_or_else(|| words::PRINTS_BELONG.to_owned());
+    let notes = format!("{MANY}{what}: {meant}");
     Judgement::without_result(Status::Rejected, Cause::ExtraOutput, notes)
         .with(meta::REASON, format!("{MANY}: {}", words::PRINTS_BELONG))
         .quoting(true)
@@ -184,9 +187,8 @@ fn extra_output(output: &[u8]) -> Judgement {
 
 /// What the plugin's last words on stderr mean, to be added to the notes; empty where they are not known.
 fn hint(report: &Report) -> String {
-    diagnosis::of_stderr(report).map_or_else(String::new, |known| {
-        format!("; by its stderr, {}: {}", known.cause, known.fix)
-    })
+    let known = diagnosis::of_stderr(report).map(|known| format!("; by its stderr, {known}"));
+    known.unwrap_or_default()
 }
 
 /// A signal ended it. Where its last words are known they say why, and the signal alone would say something else.
@@ -235,8 +237,11 @@ fn answered(accepted: Accepted) -> Judgement {
     }
 }
 
-fn unacceptable(misbehaviour: Misbehaviour) -> Judgement {
-    Judgement::without_result(Status::Rejected, Cause::BadAnswer, misbehaviour.words).quoting(true)
+/// With what was meant, where its form shows that.
+fn unacceptable(misbehaviour: &Misbehaviour, answer: &[u8]) -> Judgement {
+    let meant = diagnosis::of_output(answer).map(|known| format!("; {known}"));
+    let notes = format!("{}{}", misbehaviour.words, meant.unwrap_or_default());
+    Judgement::without_result(Status::Rejected, Cause::BadAnswer, notes).quoting(true)
 }
 
 /// What the ledger keeps of a run beside its judgement.
@@ -372,7 +377,7 @@ mod tests {
         assert!(
             judged(End::Exited(0), "", " \n")
                 .notes
-                .ends_with("in a buffer")
+                .ends_with("nothing calls")
         );
     }
 

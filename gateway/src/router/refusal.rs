@@ -61,13 +61,13 @@ pub(super) fn enabled(
     registry: &Registry,
     plugin_id: &str,
 ) -> Result<(PluginId, PackageDigest), TurnedAway> {
-    let found = PluginId::parse(plugin_id)
-        .ok()
-        .and_then(|id| registry.get(&id).map(|plugin| (id, plugin)));
+    let parsed = PluginId::parse(plugin_id).ok();
+    let name = parsed.as_ref().map_or("ID", PluginId::as_str).to_owned();
+    let found = parsed.and_then(|id| registry.get(&id).map(|plugin| (id, plugin)));
     let Some((id, plugin)) = found else {
         const SHOWN_CHARS: usize = 80;
         let notes = format!(
-            "plugin '{}' {}: register it first",
+            "plugin '{}' {}: `plugin-gateway register PACKAGE` adds it, then `plugin-gateway enable {name}`",
             shown::cut(plugin_id, SHOWN_CHARS),
             words::NOT_FOUND
         );
@@ -76,8 +76,16 @@ pub(super) fn enabled(
     match plugin.info.status {
         PluginStatus::Enabled => Ok((id, plugin.package_digest)),
         status @ (PluginStatus::Registered | PluginStatus::Disabled | PluginStatus::Rejected) => {
+            let next = match status {
+                PluginStatus::Rejected => {
+                    format!("`plugin-gateway show {id}` says why it was refused")
+                }
+                PluginStatus::Registered | PluginStatus::Disabled | PluginStatus::Enabled => {
+                    format!("`plugin-gateway enable {id}` lets it be called")
+                }
+            };
             let notes = format!(
-                "plugin '{id}' is {} ({})",
+                "plugin '{id}' is {} ({}): {next}",
                 words::NOT_ENABLED,
                 status.as_str()
             );

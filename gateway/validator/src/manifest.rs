@@ -79,7 +79,10 @@ pub fn check_manifest(bytes: &[u8]) -> (ValidationReport, Option<CheckedManifest
             manifest::fill(&mut value);
             value
         }
-        Err(unreadable) => return (report(vec![error("", unreadable.to_string())], None), None),
+        Err(unreadable) => {
+            let message = format!("{unreadable}{}", advice(bytes, &unreadable));
+            return (report(vec![error("", message)], None), None);
+        }
     };
     let canonical = canonical::bytes(&value);
     let hash = ManifestHash::of(&canonical);
@@ -101,6 +104,49 @@ pub fn check_manifest(bytes: &[u8]) -> (ValidationReport, Option<CheckedManifest
         }
     }
     (report(bounded(issues), Some(hash)), checked)
+}
+
+/// What to do about a text that is no JSON, as a clause; empty where the error says it.
+fn advice(bytes: &[u8], unreadable: &json::Error) -> &'static str {
+    const UTF_16: &str = ": it is UTF-16, so save it as UTF-8";
+    const COMMENTS: [&[u8]; 3] = [b"//", b"/*", b"#"];
+    let text = bytes.trim_ascii();
+    // Every other byte of Latin letters is 0 there.
+    let is_utf_16 = bytes.starts_with(b"\xff\xfe")
+        || bytes.starts_with(b"\xfe\xff")
+        || bytes.get(..2).is_some_and(|two| two.contains(&0));
+    if is_utf_16 {
+        return UTF_16;
+    }
+    let json::Error::Syntax(why) = unreadable else {
+        return "";
+    };
+    if text.is_empty() {
+        return ": it is empty; `plugin-gateway new NAME --lang LANG` makes one";
+    }
+    if COMMENTS.iter().any(|begin| text.starts_with(begin)) {
+        return ": JSON has no comments, so remove them";
+    }
+    syntax_advice(&why.to_string())
+}
+
+/// The same by the words of the reader.
+fn syntax_advice(why: &str) -> &'static str {
+    const KNOWN: [(&str, &str); 5] = [
+        ("trailing comma", ": remove the comma before the bracket"),
+        (
+            "key must be a string",
+            ": put the name of every member in double quotes, and remove comments",
+        ),
+        ("EOF while", ": its end is missing, so copy it whole"),
+        (
+            "expected `,`",
+            ": a comma is missing before this place, or a quote before it is not closed",
+        ),
+        ("expected `:`", ": a colon is missing at this place"),
+    ];
+    let known = KNOWN.iter().find(|(said, _)| why.contains(said));
+    known.map_or("", |(_, advice)| advice)
 }
 
 fn typed(value: Value) -> Result<(Manifest, Entry), Issue> {

@@ -15,6 +15,10 @@ pub trait PackageFiles {
     fn contains(&self, path: &str) -> bool;
     /// Whether it is there and executable.
     fn executable(&self, path: &str) -> bool;
+    /// Whether a folder is there.
+    fn is_folder(&self, _path: &str) -> bool {
+        false
+    }
     /// Its bytes.
     ///
     /// # Errors
@@ -58,10 +62,12 @@ fn present(field: &str, path: &str, files: &dyn PackageFiles) -> Vec<Issue> {
     if files.contains(path) {
         return Vec::new();
     }
-    let message = format!(
-        "{} is not in the package: add the file, or name another",
-        quoted(path)
-    );
+    let shown = quoted(path);
+    let message = if files.is_folder(path) {
+        format!("{shown} is a folder: name the file in it")
+    } else {
+        format!("{shown} is not in the package: add the file, or name another")
+    };
     vec![error(field, message)]
 }
 
@@ -69,7 +75,16 @@ fn program(path: &str, bare: bool, files: &dyn PackageFiles) -> Vec<Issue> {
     const FIELD: &str = "/entrypoint/command/0";
     let mut issues = present(FIELD, path, files);
     if let [missing] = issues.as_mut_slice() {
-        if bare {
+        if bare && path.contains(' ') {
+            let words: Vec<String> = path
+                .split_whitespace()
+                .map(|word| format!("\"{word}\""))
+                .collect();
+            let words = words.join(", ");
+            missing
+                .message
+                .push_str(&format!("; each word of a command stands alone: [{words}]"));
+        } else if bare {
             missing.message.push_str(
                 "; a runtime is followed by its script, for instance [\"python3\", \"./main.py\"]",
             );
@@ -92,6 +107,23 @@ fn program(path: &str, bare: bool, files: &dyn PackageFiles) -> Vec<Issue> {
     issues
 }
 
+/// How programs of other systems begin: PE, and Mach-O of one or several kinds of processor.
+const FOREIGN: [(&[u8], &str); 4] = [
+    (b"MZ", "is a program for Windows: build it for Linux"),
+    (
+        b"\xcf\xfa\xed\xfe",
+        "is a program for macOS: build it for Linux",
+    ),
+    (
+        b"\xca\xfe\xba\xbe\0\0\0\x02",
+        "is a program for macOS: build it for Linux",
+    ),
+    (
+        b"\xca\xfe\xba\xbe",
+        "is a Java class: build a jar and name its runtime before it, for instance [\"java\", \"./app.jar\"]",
+    ),
+];
+
 /// Why `bytes` are no program of this machine, if so. ELF's header (`elf(5)`): magic, class at 4, byte order at 5, machine at 18.
 fn native(bytes: &[u8]) -> Option<&'static str> {
     const CLASS_64_LITTLE_ENDIAN: [u8; 2] = [2, 1];
@@ -104,6 +136,12 @@ fn native(bytes: &[u8]) -> Option<&'static str> {
         return Some(
             "is a script: name its runtime before it, for instance [\"python3\", \"./main.py\"]",
         );
+    }
+    if let Some((_, why)) = FOREIGN.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+        return Some(why);
+    }
+    if bytes.is_empty() {
+        return Some("is empty: build it, and copy it whole");
     }
     if !bytes.starts_with(b"\x7fELF") {
         return Some(

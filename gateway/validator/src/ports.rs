@@ -87,7 +87,7 @@ fn take(port: &Port, sized: &Sized<'_>, schemas: &Schemas) -> Result<(), String>
     let max_bytes = port.limits.max_bytes;
     if sized.bytes as u64 > max_bytes {
         return Err(format!(
-            "the payload has {} bytes of canonical JSON, more than the {max_bytes} that the plugin declares for '{}'",
+            "the payload has {} bytes of canonical JSON, more than the {max_bytes} that the plugin declares for '{}': send less, or raise `limits.max_bytes` of that port in plugin.json",
             sized.bytes, port.kind
         ));
     }

@@ -186,7 +186,14 @@ fn compile(bytes: &[u8]) -> Result<Compiled, String> {
 
 fn told_misfit(misfit: &ValidationError<'_>) -> String {
     let at = misfit.instance_path().as_str();
-    let why = format!("at '{at}': {}", misfit.masked());
+    let instance = shown(misfit.instance());
+    let why = if at.ends_with("/type") {
+        format!(
+            "at '{at}': {instance} is no type: use string, number, integer, boolean, object, array or null"
+        )
+    } else {
+        format!("at '{at}': {} ({instance})", misfit.masked())
+    };
     cut(&why, MAX_FOREIGN_CHARS)
 }
 

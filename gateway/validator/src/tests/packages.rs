@@ -17,7 +17,7 @@ fn a_whole_package_has_no_finding() {
 fn the_program_is_there_executable_and_native() {
     let field = "/entrypoint/command/0";
     type Spoil = fn(&mut Files);
-    let cases: [(Spoil, &str); 6] = [
+    let cases: [(Spoil, &str); 8] = [
         (|files| drop(files.0.remove("hello")), "not in the package"),
         (
             |files| files.0.get_mut("hello").unwrap().1 = false,
@@ -29,7 +29,15 @@ fn the_program_is_there_executable_and_native() {
         ),
         (
             |files| files.0.get_mut("hello").unwrap().0 = b"MZ".to_vec(),
+            "is a program for Windows",
+        ),
+        (
+            |files| files.0.get_mut("hello").unwrap().0 = b"int main".to_vec(),
             "not a Linux program",
+        ),
+        (
+            |files| files.0.get_mut("hello").unwrap().0.clear(),
+            "is empty",
         ),
         (
             |files| files.0.get_mut("hello").unwrap().0[18] = 40,
