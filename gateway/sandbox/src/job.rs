@@ -50,6 +50,8 @@ pub struct Job<'a> {
     pub limits: Limits,
     /// What happens to a plugin that makes a refused call; the call itself never has an effect.
     pub when_refused: WhenRefused,
+    /// Whether the plugin says that it is deterministic: its interpreter is then started with fixed hash seeds, where it has any.
+    pub deterministic: bool,
     /// Whether files that a program with a loader, or a script, opens to read and that are not there for it are named among what it was refused.
     /// Each file that it opens is then a round trip between plugin and gateway (about 0.1 ms, and an interpreter opens a hundred at its
     /// start), so that it is for those who look at a plugin. Of static programs they are named in any case.

@@ -114,6 +114,7 @@ impl Ladder {
             descriptors: self.plan.descriptors,
             limits: &limits,
             arguments: &self.plan.arguments,
+            environment: &self.plan.environment,
             stdio: [their_in.as_fd(), their_out.as_fd(), their_out.as_fd()],
             program: Some(self.plan.file()),
             birthplace: group.as_ref().and_then(cgroup::Loan::birthplace),

@@ -29,6 +29,7 @@
 //!     deadline: Instant::now() + Duration::from_secs(5),
 //!     limits: Limits { cpu: Duration::from_secs(1), memory_bytes: 64 << 20, open_files: 64, answer_bytes: 1024 },
 //!     when_refused: WhenRefused::GoOn,
+//!     deterministic: false,
 //!     names_reads: false,
 //!     cancel: None,
 //! })?;

@@ -286,6 +286,8 @@ impl Router {
                 answer_bytes: usize::try_from(allowed.answer_bytes).unwrap_or(usize::MAX),
             },
             when_refused: self.denials.when_refused(&ready.plugin_id),
+            deterministic: ready.prepared.manifest.determinism.mode
+                == plugin_protocol::manifest::DeterminismMode::Deterministic,
             names_reads: exchange.call.names_reads,
             cancel: exchange.call.cancel,
         };

@@ -61,6 +61,7 @@ impl Jail {
             deadline: Instant::now() + TIME,
             limits: LIMITS,
             when_refused: WhenRefused::GoOn,
+            deterministic: false,
             names_reads: false,
             cancel: None,
         }

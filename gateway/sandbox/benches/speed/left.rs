@@ -82,6 +82,7 @@ fn run(sandbox: &Sandbox<()>, entry: &Entry, package: &Path, limits: Limits) -> 
         deadline: Instant::now() + TIME,
         limits,
         when_refused: WhenRefused::GoOn,
+        deterministic: false,
         names_reads: false,
         cancel: None,
     };

@@ -19,6 +19,7 @@ use crate::layer::Layer;
 use crate::plan::layout::Layout;
 use crate::plan::limits::{Caps, limits_of_all};
 use crate::plan::places::Places;
+use crate::plan::runtimes::environment::Environment;
 use crate::settings::{Pretend, Settings};
 use crate::sys::launcher::PROGRAM;
 use crate::sys::launcher::wire::Step;
@@ -162,6 +163,7 @@ impl Rehearsal {
             descriptors: 3,
             limits: &[],
             arguments: &[],
+            environment: &Environment::EMPTY,
             stdio: [null.as_fd(); 3],
             program: None,
             birthplace: group.and_then(cgroup::Loan::birthplace),

@@ -9,6 +9,7 @@ use crate::filter::Wanted;
 use crate::launch::letter::Letter;
 use crate::launch::means::{self, Means};
 use crate::plan::layout::Layout;
+use crate::plan::runtimes::environment::Environment;
 
 /// What a launcher puts on once, for itself and so for every plugin that it starts.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(crate) struct Start<'a> {
     pub(crate) limits: &'a [(u32, u64)],
     /// The program's name and arguments.
     pub(crate) arguments: &'a [CString],
+    /// The program's environment; empty but for some interpreters.
+    pub(crate) environment: &'a Environment,
     /// What becomes descriptors 0, 1 and 2.
     pub(crate) stdio: [BorrowedFd<'a>; 3],
     /// The program to run; none for a rehearsal, which stops short of exec.
@@ -102,6 +105,7 @@ impl<'a> Start<'a> {
         }
         letter.limits(self.limits);
         letter.strings(self.arguments);
+        letter.strings(self.environment.variables());
         letter
     }
 }
@@ -113,10 +117,10 @@ mod tests {
     use super::*;
     use crate::host::rehearsal;
     use crate::settings::Settings;
-    use crate::sys::launcher::child::{Argument, Order};
+    use crate::sys::launcher::child::{Order, Pointers};
     use crate::sys::launcher::message::{self, Descriptors, Message, Reader};
     use crate::sys::launcher::wear::{self, Worn};
-    use crate::sys::launcher::wire::{ARGUMENTS_MAX, BODY_BYTES_MAX, PACKET_BYTES, operation};
+    use crate::sys::launcher::wire::{BODY_BYTES_MAX, ENVIRONMENT_MAX, PACKET_BYTES, operation};
 
     /// A descriptor that is told from any other by what it refers to.
     fn file(name: &str) -> OwnedFd {
@@ -155,7 +159,7 @@ mod tests {
         mark: 0,
     };
 
-    fn order_comes_as_it_was_sent(arguments: &[CString]) {
+    fn order_comes_as_it_was_sent(arguments: &[CString], environment: &Environment) {
         let names = [
             "reply", "in", "out", "err", "program", "birth", "door0", "door1", "door2",
         ];
@@ -175,6 +179,7 @@ mod tests {
             descriptors: 14,
             limits: &[(15, 16), (17, 18)],
             arguments,
+            environment,
             stdio: [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
             program: Some(program.as_fd()),
             birthplace: Some(birthplace.as_fd()),
@@ -182,7 +187,7 @@ mod tests {
         };
         carried(start.letter(reply.as_fd()), |body, descriptors| {
             assert_eq!(name_of(descriptors.take().unwrap()), "/memfd:reply");
-            let mut room = [Argument::NONE; ARGUMENTS_MAX + 1];
+            let mut room = Pointers::NONE;
             let order = Order::read(WORN, body, descriptors, &mut room).unwrap();
             assert_eq!(
                 (order.user, order.cookies, order.descriptors),
@@ -194,7 +199,7 @@ mod tests {
                 Ok(())
             });
             assert!(each.is_ok() && limits == [(15, 16), (17, 18)]);
-            assert_eq!(order.words(), arguments);
+            assert_eq!(order.words(), [arguments, environment.variables()]);
             let descriptors = order
                 .stdio
                 .into_iter()
@@ -210,7 +215,11 @@ mod tests {
 
     #[test]
     fn an_order_is_read_as_it_was_written() {
-        order_comes_as_it_was_sent(&[c"plugin".into(), c"".into(), c"last".into()]);
+        let words = [c"plugin".into(), c"".into(), c"last".into()];
+        let variables = [c"SEED=0"; ENVIRONMENT_MAX];
+        for count in [0, 1, ENVIRONMENT_MAX] {
+            order_comes_as_it_was_sent(&words, &Environment::of_test(&variables[..count]));
+        }
     }
 
     #[test]
@@ -218,10 +227,11 @@ mod tests {
         let words: Vec<_> = (0..256_usize)
             .map(|at| CString::new(format!("{at:x>4096}")).unwrap())
             .collect();
-        order_comes_as_it_was_sent(&words);
+        order_comes_as_it_was_sent(&words, &Environment::of_test(&[c"SEED=0"]));
         // About the length at which a body goes into a file.
         for bytes in PACKET_BYTES - 200..PACKET_BYTES + 200 {
-            order_comes_as_it_was_sent(&[CString::new(vec![b'x'; bytes]).unwrap()]);
+            let words = [CString::new(vec![b'x'; bytes]).unwrap()];
+            order_comes_as_it_was_sent(&words, &Environment::EMPTY);
         }
     }
 
@@ -234,6 +244,7 @@ mod tests {
             descriptors: 3,
             limits: &[],
             arguments: &[],
+            environment: &Environment::EMPTY,
             stdio: [stdio.as_fd(); 3],
             program: None,
             birthplace: None,
@@ -241,14 +252,14 @@ mod tests {
         };
         carried(start.letter(reply.as_fd()), |body, descriptors| {
             descriptors.take().unwrap();
-            let mut room = [Argument::NONE; ARGUMENTS_MAX + 1];
+            let mut room = Pointers::NONE;
             let order = Order::read(WORN, body, descriptors, &mut room).unwrap();
             assert_eq!(
                 (order.user, order.program, order.birthplace),
                 (None, -1, -1)
             );
             assert_eq!(order.doors, [-1; 3]);
-            assert!(order.words().is_empty());
+            assert!(order.words().iter().all(Vec::is_empty));
         });
     }
 

@@ -22,6 +22,7 @@ use crate::plan::interpreter::Interpreter;
 use crate::plan::layout::PACKAGE_FOLDER;
 use crate::plan::limits::{Caps, Reserve, caps_of_run, limits_of_run};
 use crate::plan::places::{LIBRARY_FOLDERS, Places};
+use crate::plan::runtimes::environment::Environment;
 use crate::plan::runtimes::{Runtime, Runtimes, WORKER_RUNTIME, WORKER_SHIM, is_musl};
 use crate::sys::launcher::wire::{ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, MANIFEST_ARGUMENTS_MAX};
 
@@ -47,6 +48,8 @@ pub(crate) struct Plan {
     pub(crate) class: Class,
     pub(crate) program: Program,
     pub(crate) arguments: Vec<CString>,
+    /// What a runtime's data file says; empty for every native program.
+    pub(crate) environment: Environment,
     /// Host paths seen from inside, the package not among them.
     pub(crate) visible: Vec<PathBuf>,
     /// Whether the package is seen from inside.
@@ -141,6 +144,7 @@ impl Plan {
             class,
             program,
             arguments,
+            environment: Environment::EMPTY,
             visible,
             sees_package: class == Class::Dynamic,
             places,
@@ -187,10 +191,16 @@ impl Plan {
         job: &Job<'_>,
     ) -> Result<Self, Error> {
         let interpreter = Interpreter::open(runtime)?;
-        let before = runtime.args.iter().map(|text| sized(text, &job.limits));
+        let seeds = runtime.seeds.as_ref().filter(|_| job.deterministic);
+        let seeded = seeds.iter().flat_map(|seeds| &seeds.args);
+        let before = seeded.chain(&runtime.args);
+        let before = before.map(|text| sized(text, &job.limits));
         let before = before.chain(shim.iter().cloned()).map(String::into_bytes);
         let rest = before.chain(rest).collect();
-        Self::interpreted(runtime, interpreter, rest, job)
+        Ok(Self {
+            environment: seeds.map_or(Environment::EMPTY, |seeds| seeds.environment.clone()),
+            ..Self::interpreted(runtime, interpreter, rest, job)?
+        })
     }
 
     fn interpreted(
@@ -236,6 +246,7 @@ impl Plan {
             class: Class::Runtime,
             program: Program::Host(interpreter.program),
             arguments,
+            environment: Environment::EMPTY,
             visible,
             sees_package: true,
             places,

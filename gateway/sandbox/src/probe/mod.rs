@@ -191,6 +191,8 @@ impl Bench {
                 answer_bytes: 1024,
             },
             when_refused: crate::WhenRefused::GoOn,
+            // The variables that this starts interpreters with must not be found either.
+            deterministic: true,
             names_reads: false,
             cancel: None,
         };

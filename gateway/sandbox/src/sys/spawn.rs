@@ -66,11 +66,19 @@ const FAILED: u8 = 127;
 fn become_launcher(start: &Start) -> u8 {
     let name: &CStr = c"plugin-launcher";
     let arguments = [name.as_ptr().cast::<u8>(), std::ptr::null()];
+    let environment = [std::ptr::null()];
     let placed = bare::duplicate_onto(start.control, CONTROL)
         .and_then(|()| bare::close_on_exec(CONTROL.cast_unsigned() + 1, u32::MAX));
     if placed.is_ok() {
-        // SAFETY: the list ends in a null pointer, and its one string is static.
-        let Errno(_) = unsafe { bare::execute(start.program, arguments.as_ptr(), [0; 2]) };
+        // SAFETY: both lists end in a null pointer, and their one string is static.
+        let Errno(_) = unsafe {
+            bare::execute(
+                start.program,
+                arguments.as_ptr(),
+                environment.as_ptr(),
+                [0; 2],
+            )
+        };
     }
     FAILED
 }

@@ -205,6 +205,7 @@ fn fault_of_ours() {
         deadline: Instant::now() + Duration::from_secs(20),
         limits: limits(),
         when_refused: crate::WhenRefused::GoOn,
+        deterministic: false,
         names_reads: false,
         cancel: None,
     };

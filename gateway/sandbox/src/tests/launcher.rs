@@ -74,6 +74,7 @@ pub(super) fn try_run_within(
             deadline,
             limits: limits(),
             when_refused: crate::WhenRefused::GoOn,
+            deterministic: false,
             names_reads: false,
             cancel: None,
         },

@@ -129,6 +129,7 @@ fn an_interpreter_whose_library_would_be_another_is_refused_by_the_librarys_name
         deadline: soon(),
         limits: limits(),
         when_refused: crate::WhenRefused::GoOn,
+        deterministic: false,
         names_reads: false,
         cancel: None,
     };

@@ -386,6 +386,7 @@ fn a_caller_can_give_up() {
         deadline: Instant::now() + Duration::from_secs(60),
         limits: limits(),
         when_refused: crate::WhenRefused::GoOn,
+        deterministic: false,
         names_reads: false,
         cancel: Some(&cancel),
     };

@@ -17,6 +17,7 @@ mod races;
 mod reads;
 mod refuse;
 mod runtimes;
+mod seeds;
 mod shims;
 mod support;
 mod uncounted;

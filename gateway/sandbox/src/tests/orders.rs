@@ -129,6 +129,7 @@ fn a_launcher_answers_a_bad_order_and_serves_on() {
             descriptors: 16,
             limits: &[],
             arguments,
+            environment: &crate::plan::runtimes::environment::Environment::EMPTY,
             stdio: [null.as_fd(); 3],
             program: Some(image.file()),
             birthplace: None,

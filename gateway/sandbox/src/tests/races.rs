@@ -154,6 +154,7 @@ fn start_in<'a>(
         descriptors: 16,
         limits: &[],
         arguments: &[CString::new("plugin").unwrap()],
+        environment: &crate::plan::runtimes::environment::Environment::EMPTY,
         stdio: [null.as_fd(); 3],
         program: Some(image.file()),
         birthplace,

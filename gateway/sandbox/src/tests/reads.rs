@@ -19,6 +19,7 @@ fn looked_at(entry: &Entry, package: &std::path::Path, when_refused: WhenRefused
         deadline: soon(),
         limits: limits(),
         when_refused,
+        deterministic: false,
         names_reads: true,
         cancel: None,
     };
@@ -226,6 +227,7 @@ fn cost_of_named_reads() {
                     deadline: soon(),
                     limits: limits(),
                     when_refused: WhenRefused::GoOn,
+                    deterministic: false,
                     names_reads,
                     cancel: None,
                 };

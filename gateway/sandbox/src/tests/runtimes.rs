@@ -11,7 +11,7 @@ use crate::{End, Report, Runtimes};
 
 const LINE: &str = "{\"type\":\"invoke\"}\n";
 
-fn has(name: &str) -> bool {
+pub(super) fn has(name: &str) -> bool {
     let found = Runtimes::default().get(name).is_some();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let installed = std::env::split_paths(&path).any(|folder| folder.join(name).is_file());

@@ -185,6 +185,7 @@ pub(crate) fn run_within(
         deadline,
         limits,
         when_refused: crate::WhenRefused::GoOn,
+        deterministic: false,
         names_reads: false,
         cancel: None,
     };
@@ -200,6 +201,7 @@ pub(crate) fn run_ending(sandbox: &Sandbox<Permit>, entry: &Entry, package: &Pat
         deadline: Instant::now() + Duration::from_secs(20),
         limits: limits(),
         when_refused: crate::WhenRefused::End,
+        deterministic: false,
         names_reads: false,
         cancel: None,
     };

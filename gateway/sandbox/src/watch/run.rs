@@ -151,6 +151,7 @@ fn start(
         descriptors: plan.descriptors,
         limits: &plan.limits(group.is_some()),
         arguments: &plan.arguments,
+        environment: &plan.environment,
         stdio,
         program: Some(plan.file()),
         birthplace: group.and_then(cgroup::Loan::birthplace),

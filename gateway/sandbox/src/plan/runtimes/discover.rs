@@ -8,10 +8,11 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use super::Runtime;
 use super::ask;
+use super::environment::Environment;
 use super::libraries::Libraries;
 use super::search::Search;
+use super::{Runtime, Seeds};
 
 /// The usual runtimes and what is known of each.
 pub(super) const USUAL: [(&str, &str); 7] = [
@@ -53,6 +54,8 @@ struct Kind {
     opens_twice: bool,
     /// Arguments before the script.
     args: Vec<String>,
+    /// What a plugin is started with besides whose manifest says that it is deterministic.
+    deterministic: Option<Deterministic>,
     /// Further calls, each with its reason.
     extra_calls: Vec<ExtraCall>,
     /// Whether its C library asks its name service who the user is.
@@ -90,6 +93,17 @@ struct ExtraCall {
 struct Memory {
     overhead_mib: u32,
     makes_code: bool,
+}
+
+/// What fixes the order of sets and maps, which many interpreters otherwise choose anew at each start.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Deterministic {
+    /// Arguments before all others.
+    args: Vec<String>,
+    /// Variables, where the interpreter takes it in no other way. These arguments or the usual ones must remove them again before the
+    /// plugin's first line, because a plugin's environment is empty.
+    environment: Vec<String>,
 }
 
 /// What an interpreter said of itself.
@@ -162,6 +176,7 @@ pub(super) fn describe(name: &str, candidate: &Path) -> Result<Runtime, String> 
         version: answer.version,
         passed_over: Vec::new(),
         args: kind.args.clone(),
+        seeds: kind.deterministic.as_ref().and_then(Deterministic::seeds),
         search: Search {
             modules: missing(&answer.trees),
             above: kind.looks_for.clone(),
@@ -208,6 +223,17 @@ impl Kind {
                 "it does not say where it is, but '{}'",
                 shown.escape_debug()
             )
+        })
+    }
+}
+
+impl Deterministic {
+    fn seeds(&self) -> Option<Seeds> {
+        let environment = Environment::of_data_file(&self.environment);
+        debug_assert!(environment.is_some(), "a test reads every data file");
+        Some(Seeds {
+            args: self.args.clone(),
+            environment: environment?,
         })
     }
 }

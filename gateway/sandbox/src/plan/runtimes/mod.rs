@@ -5,6 +5,7 @@
 
 mod ask;
 mod discover;
+pub(crate) mod environment;
 pub(crate) mod libraries;
 pub(crate) mod search;
 
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use self::environment::Environment;
 use self::libraries::Libraries;
 use self::search::Search;
 use crate::error::Error;
@@ -30,7 +32,7 @@ pub(crate) const WORKER_RUNTIME: &str = "node";
 pub struct RuntimeChoice {
     /// The interpreter's path; without it the usual places are searched.
     pub interpreter: Option<PathBuf>,
-    /// Arguments before the script; `{mib}` stands for the plugin's memory limit.
+    /// Arguments before the script; `{mib}` stands for the plugin's memory limit. They replace the usual ones, and those that fix hash seeds.
     pub args: Option<Vec<String>>,
     /// Folders and files that the interpreter reads.
     pub trees: Option<Vec<PathBuf>>,
@@ -63,6 +65,8 @@ pub(crate) struct Runtime {
     pub(crate) passed_over: Vec<String>,
     /// Arguments before the script; `{mib}` stands for the plugin's memory limit.
     pub(crate) args: Vec<String>,
+    /// What a deterministic plugin is started with besides; none where nothing is to be said.
+    pub(crate) seeds: Option<Seeds>,
     /// Folders and files that it may read; those that do not exist are left out.
     pub(crate) trees: Vec<PathBuf>,
     /// Folders of shared libraries that it would look for beside itself.
@@ -85,6 +89,15 @@ pub(crate) struct Runtime {
     pub(crate) overhead_bytes: u64,
     /// Whether the interpreter makes code at run time and so needs executable memory.
     pub(crate) makes_code: bool,
+}
+
+/// What makes an interpreter's order of sets and maps the same at each start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seeds {
+    /// Arguments before all others.
+    pub(crate) args: Vec<String>,
+    /// What the interpreter takes in no other way. The arguments remove it again before the plugin's first line.
+    pub(crate) environment: Environment,
 }
 
 /// The table of runtimes, by name. Copies share what was found.
@@ -215,6 +228,8 @@ impl Runtime {
     fn adopt(&mut self, choice: &RuntimeChoice) {
         if let Some(args) = &choice.args {
             self.args.clone_from(args);
+            // Nothing would remove the variables again that the usual arguments remove.
+            self.seeds = None;
         }
         if let Some(trees) = &choice.trees {
             self.trees.clone_from(trees);

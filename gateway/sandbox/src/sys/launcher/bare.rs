@@ -143,27 +143,27 @@ const fn upper(cookie: u32) -> usize {
     (cookie as usize) << 32
 }
 
-/// Replaces the process by the program behind a descriptor, with an empty environment. Returns only on failure.
+/// Replaces the process by the program behind a descriptor, with no other environment than the one that is given. Returns only on failure.
 /// The cookies travel in the upper halves of the descriptor and of the flags.
 ///
 /// # Safety
-/// `arguments` must point to a list of C strings that ends in a null pointer.
+/// `arguments` and `environment` must each point to a list of C strings that ends in a null pointer.
 pub(crate) unsafe fn execute(
     program: RawFd,
     arguments: *const *const u8,
+    environment: *const *const u8,
     cookies: Cookies,
 ) -> Errno {
     let [first, second] = cookies.map(upper);
     let path: &CStr = c"";
-    let environment: [*const u8; 1] = [core::ptr::null()];
     let args = [
         register(program) | first,
         path.as_ptr() as usize,
         arguments as usize,
-        environment.as_ptr() as usize,
+        environment as usize,
         register(k::AT_EMPTY_PATH) | second,
     ];
-    // SAFETY: the caller vouches for the arguments; path and environment live on this stack through the call.
+    // SAFETY: the caller vouches for both lists; the path is static.
     match unsafe { call(k::SYS_EXECVEAT, args) } {
         Ok(_) => Errno(k::EIO),
         Err(errno) => errno,

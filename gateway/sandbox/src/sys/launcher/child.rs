@@ -9,12 +9,12 @@ use super::last::last_filter;
 use super::message::{Descriptors, Limits, Reader};
 use super::process;
 use super::wear::{At, Failed, Worn};
-use super::wire::{ARGUMENTS_MAX, Step};
+use super::wire::{ARGUMENTS_MAX, ENVIRONMENT_MAX, Step};
 
 /// Exit code of a child that failed before exec. The plugin never runs then, so it cannot be mistaken for the plugin's.
 const FAILED: u8 = 127;
 
-/// One request. It is still in its buffer, except for the pointers to the arguments.
+/// One request. It is still in its buffer, except for the pointers to the arguments and variables.
 #[derive(Debug)]
 pub(crate) struct Order<'a> {
     pub(crate) worn: Worn,
@@ -25,6 +25,8 @@ pub(crate) struct Order<'a> {
     pub(crate) limits: Limits<'a>,
     /// Pointers to the arguments, then null.
     arguments: &'a [Argument],
+    /// Pointers to the variables of the environment, then null.
+    environment: &'a [Argument],
     pub(crate) stdio: [RawFd; 3],
     /// The program to run; -1 for a rehearsal, which stops short of exec.
     pub(crate) program: RawFd,
@@ -55,8 +57,20 @@ struct Failure {
     errno: AtomicI32,
 }
 
-/// Room for the pointers of one order.
-pub(crate) type Arguments = [Argument; ARGUMENTS_MAX + 1];
+/// Room for the pointers of one order: to its arguments, and to the variables of the environment, each with the null that ends them.
+#[derive(Debug)]
+pub(crate) struct Pointers {
+    arguments: [Argument; ARGUMENTS_MAX + 1],
+    environment: [Argument; ENVIRONMENT_MAX + 1],
+}
+
+impl Pointers {
+    /// Empty room.
+    pub(crate) const NONE: Self = Self {
+        arguments: [Argument::NONE; ARGUMENTS_MAX + 1],
+        environment: [Argument::NONE; ENVIRONMENT_MAX + 1],
+    };
+}
 
 impl<'a> Order<'a> {
     /// Reads a request.
@@ -64,7 +78,7 @@ impl<'a> Order<'a> {
         worn: Worn,
         message: &'a [u8],
         fds: &mut Descriptors,
-        arguments: &'a mut Arguments,
+        pointers: &'a mut Pointers,
     ) -> Result<Self> {
         let mut reader = Reader::new(message);
         let (changes_user, user) = (reader.yes()?, reader.word()?);
@@ -73,19 +87,16 @@ impl<'a> Order<'a> {
         let (has_program, has_birthplace) = (reader.yes()?, reader.yes()?);
         let door_count = reader.count()?;
         let limits = reader.limits()?;
-        let count = reader.count()?;
-        for at in 0..count {
-            let argument = Argument(reader.string()?.as_ptr().cast());
-            *arguments.get_mut(at).ok_or(Errno(k::E2BIG))? = argument;
-        }
-        *arguments.get_mut(count).ok_or(Errno(k::E2BIG))? = Argument::NONE;
+        let arguments = strings(&mut reader, &mut pointers.arguments)?;
+        let environment = strings(&mut reader, &mut pointers.environment)?;
         Ok(Self {
             worn,
             user: changes_user.then_some(user),
             cookies,
             descriptors,
             limits,
-            arguments: arguments.get(..=count).unwrap_or_default(),
+            arguments,
+            environment,
             stdio: [fds.take()?, fds.take()?, fds.take()?],
             program: fds.take_if(has_program)?,
             birthplace: fds.take_if(has_birthplace)?,
@@ -94,15 +105,17 @@ impl<'a> Order<'a> {
         })
     }
 
-    /// The arguments.
+    /// The arguments, and the variables of the environment.
     #[cfg(test)]
-    pub(crate) fn words(&self) -> Vec<std::ffi::CString> {
-        let pointers = self.arguments.iter().map(|argument| argument.0);
-        let words = pointers.take_while(|pointer| !pointer.is_null());
-        // SAFETY: each points to a C string of the message that the order was read from.
-        words
-            .map(|pointer| unsafe { core::ffi::CStr::from_ptr(pointer.cast()) }.to_owned())
-            .collect()
+    pub(crate) fn words(&self) -> [Vec<std::ffi::CString>; 2] {
+        [self.arguments, self.environment].map(|list| {
+            let pointers = list.iter().map(|argument| argument.0);
+            let words = pointers.take_while(|pointer| !pointer.is_null());
+            // SAFETY: each points to a C string of the message that the order was read from.
+            words
+                .map(|pointer| unsafe { core::ffi::CStr::from_ptr(pointer.cast()) }.to_owned())
+                .collect()
+        })
     }
 
     /// The failed step, once the child is out of this memory.
@@ -112,6 +125,17 @@ impl<'a> Order<'a> {
             errno => Some((self.failure.step.load(Ordering::Relaxed), errno)),
         }
     }
+}
+
+/// Pointers to the strings that come next, as many as there is room for, and the null that ends them.
+fn strings<'a>(reader: &mut Reader<'_>, room: &'a mut [Argument]) -> Result<&'a [Argument]> {
+    let count = reader.count()?;
+    for at in 0..count {
+        let string = Argument(reader.string()?.as_ptr().cast());
+        *room.get_mut(at).ok_or(Errno(k::E2BIG))? = string;
+    }
+    *room.get_mut(count).ok_or(Errno(k::E2BIG))? = Argument::NONE;
+    room.get(..=count).ok_or(Errno(k::E2BIG))
 }
 
 /// The most control-group hierarchies that a child enters by itself: memory, processes and processors.
@@ -170,12 +194,11 @@ fn run(order: &Order<'_>) -> core::result::Result<(), Failed> {
 }
 
 fn exec(order: &Order<'_>) -> Errno {
-    let arguments = order.arguments;
-    // SAFETY: an `Argument` is nothing but its pointer.
-    let pointers = unsafe {
-        core::slice::from_raw_parts(arguments.as_ptr().cast::<*const u8>(), arguments.len())
-    };
-    process::execute(order.program, pointers, order.cookies)
+    let [arguments, environment] = [order.arguments, order.environment].map(|list| {
+        // SAFETY: an `Argument` is nothing but its pointer.
+        unsafe { core::slice::from_raw_parts(list.as_ptr().cast::<*const u8>(), list.len()) }
+    });
+    process::execute(order.program, arguments, environment, order.cookies)
 }
 
 /// As root, one user of the pool; and no capability for anyone. The launcher has emptied the groups and the bounding set.

@@ -295,11 +295,17 @@ pub(crate) fn install_filter(program: &[[u8; 8]], listen: bool) -> Result<Option
 }
 
 /// Replaces the process; see [`super::bare::execute`].
-pub(crate) fn execute(program: RawFd, arguments: &[*const u8], cookies: Cookies) -> Errno {
-    if arguments.last().is_none_or(|last| !last.is_null()) {
+pub(crate) fn execute(
+    program: RawFd,
+    arguments: &[*const u8],
+    environment: &[*const u8],
+    cookies: Cookies,
+) -> Errno {
+    let is_open = |list: &[*const u8]| list.last().is_none_or(|last| !last.is_null());
+    if is_open(arguments) || is_open(environment) {
         return Errno(k::EINVAL);
     }
-    // SAFETY: the list ends in a null pointer, as was just seen, and its strings are parts of the message
+    // SAFETY: both lists end in a null pointer, as was just seen, and their strings are parts of the message
     // that the launcher keeps until the child has left its memory.
-    unsafe { super::bare::execute(program, arguments.as_ptr(), cookies) }
+    unsafe { super::bare::execute(program, arguments.as_ptr(), environment.as_ptr(), cookies) }
 }

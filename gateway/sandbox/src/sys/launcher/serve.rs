@@ -1,13 +1,13 @@
 //! The launcher's life: it puts on the layers that are put on once, then starts a child for each request until the gateway is gone.
 
 use super::bare::{self, Errno, RawFd, call};
-use super::child::{self, Argument, Order};
+use super::child::{self, Order, Pointers};
 use super::clone::{Shape, vfork};
 use super::file;
 use super::kernel as k;
 use super::message;
 use super::wear::{self, Worn};
-use super::wire::{ARGUMENTS_MAX, BODY_BYTES_MAX, CONTROL, Reply, Step};
+use super::wire::{BODY_BYTES_MAX, CONTROL, Reply, Step};
 
 /// Usable bytes of the children's stack. The steps between clone and exec keep a few hundred bytes in some ten nested
 /// calls, and this is many times that.
@@ -22,7 +22,7 @@ const GUARD_BYTES: usize = 4096;
 pub(crate) struct Memory {
     stack: [u8; GUARD_BYTES + STACK_BYTES],
     message: [u8; BODY_BYTES_MAX],
-    arguments: child::Arguments,
+    pointers: Pointers,
 }
 
 impl Memory {
@@ -31,7 +31,7 @@ impl Memory {
         Self {
             stack: [0; GUARD_BYTES + STACK_BYTES],
             message: [0; BODY_BYTES_MAX],
-            arguments: [Argument::NONE; ARGUMENTS_MAX + 1],
+            pointers: Pointers::NONE,
         }
     }
 }
@@ -41,7 +41,7 @@ pub(crate) fn serve(memory: &mut Memory) -> u8 {
     let Memory {
         stack,
         message,
-        arguments,
+        pointers,
     } = memory;
     let Ok(stack) = guarded(stack) else {
         return 1;
@@ -50,7 +50,7 @@ pub(crate) fn serve(memory: &mut Memory) -> u8 {
         return 1;
     };
     loop {
-        match one(worn, stack, message, arguments) {
+        match one(worn, stack, message, pointers) {
             Ok(true) => {}
             Ok(false) => return 0,
             // The conversation itself is broken, and nobody can be told.
@@ -75,7 +75,7 @@ fn one(
     worn: Worn,
     stack: (usize, usize),
     buffer: &mut [u8],
-    arguments: &mut child::Arguments,
+    pointers: &mut Pointers,
 ) -> bare::Result<bool> {
     let Some(message) = message::next(CONTROL, buffer)? else {
         return Ok(false);
@@ -84,7 +84,7 @@ fn one(
     let reply_to = fds.take()?;
     let order = message
         .body
-        .and_then(|body| Order::read(worn, body, &mut fds, arguments));
+        .and_then(|body| Order::read(worn, body, &mut fds, pointers));
     let (reply, pidfd) = match order {
         Ok(order) => start(&order, stack),
         Err(errno) => (failed(Step::Order, errno), -1),

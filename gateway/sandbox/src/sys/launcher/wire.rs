@@ -21,6 +21,9 @@ pub(crate) const ARGUMENT_BYTES_MAX: usize = 4096;
 /// words of the loader and the interpreter, which the operator's settings choose.
 pub(crate) const ARGUMENTS_MAX: usize = 2 * MANIFEST_ARGUMENTS_MAX;
 
+/// The most variables that an interpreter is started with; a runtime's data file names one or two.
+pub(crate) const ENVIRONMENT_MAX: usize = 8;
+
 /// The longest body in bytes: all arguments that a manifest may give, each with its length and final zero, and 128 KiB for everything
 /// else, of which paths and the interpreter's own words make up most. The kernel takes twice as much at an exec (execve(2)).
 pub(crate) const BODY_BYTES_MAX: usize =
