@@ -260,7 +260,8 @@ impl Gateway {
         let mut registry = self.write();
         let change = registry.remove(id)?;
         let package = registry.get(id).map(|plugin| plugin.package_digest);
-        self.carry_out(&mut registry, Some(id.clone()), change)?;
+        let what = || format!("cannot remove '{id}'");
+        self.carry_out(&mut registry, Some(id.clone()), change, what)?;
         let unused = package.filter(|package| !registry.uses(*package));
         match unused.filter(|_| !ledger::keeps_evidence(&self.state)) {
             Some(package) => self.store.remove_package(package).map(|()| true),

@@ -152,14 +152,18 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
         }
         Verb::Proof(Proof::Verify { file, key }) => proofs::verify(&file, &key, out),
         Verb::Proof(Proof::Show { file }) => proofs::show(&file, out),
-        Verb::Ledger(Ledger::Verify) => records::verify(&state()?, out),
-        Verb::Ledger(Ledger::Tail { lines, follow }) => {
-            records::tail(&state()?, lines, follow, out)
-        }
         Verb::Backup { dir } => records::backup(&state()?, &dir, out),
-        Verb::Ledger(Ledger::Checkpoint) => records::checkpoint(&state()?, out),
-        Verb::Ledger(Ledger::Erase { run }) => records::erase(&state()?, &run, out),
-        Verb::Ledger(Ledger::Query(query)) => records::query(&state()?, &query, out),
+        Verb::Ledger(verb) => of_ledger(verb, &state()?, out),
+    }
+}
+
+fn of_ledger(verb: Ledger, state: &StateFolder, out: Output) -> Result<Answer, Error> {
+    match verb {
+        Ledger::Verify => records::verify(state, out),
+        Ledger::Tail { lines, follow } => records::tail(state, lines, follow, out),
+        Ledger::Checkpoint => records::checkpoint(state, out),
+        Ledger::Erase { run } => records::erase(state, &run, out),
+        Ledger::Query(query) => records::query(state, &query, out),
     }
 }
 
