@@ -158,8 +158,8 @@ fn missing(object: &Value, name: &str) -> String {
     }
 }
 
-/// In words: `name` is no field of `object`, the schema. What is there already was not meant by it.
-fn unknown(object: &Value, instance: &Value, name: &str) -> String {
+/// In words: `name` is no field of `object`, the schema. A field that is missing is rather meant by it than one that is there.
+fn unknown<'a>(object: &'a Value, instance: &Value, name: &str) -> String {
     let known = object.get("properties").and_then(Value::as_object);
     let known: Vec<&str> = known
         .into_iter()
@@ -167,11 +167,11 @@ fn unknown(object: &Value, instance: &Value, name: &str) -> String {
         .map(|(name, _)| name.as_str())
         .collect();
     let name_shown = quoted(name);
-    let free = known
+    let (free, taken): (Vec<&str>, Vec<&str>) = known
         .iter()
-        .copied()
-        .filter(|name| instance.get(name).is_none());
-    match nearest(name, free) {
+        .partition(|name| instance.get(**name).is_none());
+    let near = |names: Vec<&'a str>| nearest(name, names.into_iter());
+    match near(free).or_else(|| near(taken)) {
         Some(near) => format!("unknown field {name_shown}: write '{near}', or remove it"),
         None if known.is_empty() => format!("unknown field {name_shown}: remove it"),
         None => format!(
@@ -184,6 +184,15 @@ fn unknown(object: &Value, instance: &Value, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_field_is_rather_meant_than_one_that_is_there() {
+        let schema = serde_json::json!({ "properties": { "a": {}, "b": {} } });
+        let there = serde_json::json!({ "a": 1, "c": 1 });
+        assert!(unknown(&schema, &there, "c").contains("write 'b'"));
+        let all = serde_json::json!({ "a": 1, "b": 1, "c": 1 });
+        assert!(unknown(&schema, &all, "c").contains("write 'a'"));
+    }
 
     #[test]
     fn every_schema_of_ours_compiles() {

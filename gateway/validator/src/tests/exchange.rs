@@ -367,8 +367,7 @@ fn answers_that_cannot_be_accepted_say_why() {
         ),
         (
             answer_with("/response/result/data/y", json!(1)),
-            // Not "write 'x'", which is there already.
-            "/y unknown field 'y': remove it; the fields here are",
+            "/y unknown field 'y'",
         ),
         (answer_with("/response/notes", json!(1)), "/response/notes"),
         (json!([]), "malformed"),
