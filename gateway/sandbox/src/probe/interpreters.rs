@@ -32,5 +32,5 @@ pub fn find_interpreters(settings: &Settings) -> Vec<Protection> {
             remedy,
         }
     };
-    runtimes.names().into_iter().map(row).collect()
+    runtimes.names().iter().map(|name| row(name)).collect()
 }

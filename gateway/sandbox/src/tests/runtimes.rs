@@ -21,7 +21,9 @@ pub(super) fn has(name: &str) -> bool {
     );
     match (found, name) {
         (true, _) => {}
-        (false, "deno") => skip::skip_for_registry("deno is not among a distribution's packages"),
+        (false, "deno" | "bun") => {
+            skip::skip_for_registry(&format!("{name} is not among a distribution's packages"));
+        }
         (false, _) => skip::skip(&format!("{name} is not installed")),
     }
     found
@@ -174,6 +176,80 @@ fn deno_with_packages_of_its_own() {
 fn a_shell_with_its_builtins() {
     let source = "read -r line\nset -- $line\ntotal=0\nfor number in 1 2 3; do total=$((total + number)); done\ncase $line in *invoke*) printf '%s %s\\n' \"$total\" yes ;; esac\n";
     script_answers("sh", &[("main.sh", source)], "6 yes\n");
+}
+
+#[test]
+fn bash_with_its_builtins() {
+    let source = "read -r line\ndeclare -A seen=([b]=2 [a]=1)\n[[ $line =~ \\\"type\\\":\\\"([a-z]+) ]] && echo \"${BASH_REMATCH[1]} $((seen[a] + seen[b]))\" 2>/dev/null\n";
+    script_answers("bash", &[("main.sh", source)], "invoke 3\n");
+}
+
+#[test]
+fn awk_with_its_functions() {
+    let source =
+        "{ count = split($0, part, \"\\\"\"); print toupper(part[4]), count, ("PATH" in ENVIRON) }\n";
+    script_answers("awk", &[("main.awk", source)], "INVOKE 5 0\n");
+}
+
+#[test]
+fn jq_with_its_functions() {
+    let source = "# A filter.\n{type, letters: (.type | explode | length)}\n";
+    script_answers(
+        "jq",
+        &[("main.jq", source)],
+        "{\"type\":\"invoke\",\"letters\":6}\n",
+    );
+}
+
+#[test]
+fn lua_with_modules_of_its_own() {
+    let source = "local words = require 'lib.words'\nlocal kind = io.read():match('\"type\":\"(%a+)')\nprint(kind, words.count('a b c'), os.getenv('PATH'))\n";
+    let module = "return { count = function(text) return select(2, text:gsub('%S+', '')) end }\n";
+    let files = [("main.lua", source), ("lib/words.lua", module)];
+    script_answers("lua", &files, "invoke\t3\tnil\n");
+}
+
+#[test]
+fn php_with_functions_of_its_own() {
+    let source = "<?php require __DIR__ . '/words.php'; $request = json_decode(fgets(STDIN), true); echo json_encode([$request['type'], words('a b c'), substr(hash('sha256', 'abc'), 0, 8), preg_replace('/[aeiou]/', '*', 'gateway'), count(getenv())]), \"\\n\";\n";
+    let words = "<?php function words(string $text): int { return count(explode(' ', $text)); }\n";
+    let files = [("main.php", source), ("words.php", words)];
+    script_answers("php", &files, "[\"invoke\",3,\"ba7816bf\",\"g*t*w*y\",0]\n");
+}
+
+#[test]
+fn bun_with_packages_of_its_own() {
+    let source = "import { count } from './words.ts';\nconsole.log(JSON.stringify([JSON.parse(await Bun.stdin.text()).type, count('a b c')]));\n";
+    let words = "export const count = (text: string): number => text.split(' ').length;\n";
+    let files = [("main.ts", source), ("words.ts", words)];
+    script_answers("bun", &files, "[\"invoke\",3]\n");
+}
+
+/// P9: `python`, and each version that is there, is a runtime.
+#[test]
+fn every_python_3_is_a_runtime_of_its_own() {
+    if !has("python3") {
+        return;
+    }
+    let source = "import sys\nprint('python3.%d' % sys.version_info.minor)\n";
+    let folder = package(&[("main.py", source)]);
+    let names = Runtimes::default().names();
+    let versions = names.iter().filter(|name| name.starts_with("python3."));
+    let mut ran = 0;
+    // The folder of a version manager's shims has names of versions that are not chosen.
+    for name in versions.filter(|name| Runtimes::default().get(name).is_some()) {
+        let report = run(&sandbox(), &script(name, "main.py"), folder.path(), LINE);
+        answers(&report, &format!("{name}\n"));
+        ran += 1;
+    }
+    assert!(ran > 0, "{names:?}");
+    let report = run(
+        &sandbox(),
+        &script("python", "main.py"),
+        folder.path(),
+        LINE,
+    );
+    assert_eq!(report.end, End::Answered, "{report:?}");
 }
 
 const JAVA: &str = r#"

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use serde::Deserialize;
 
@@ -15,11 +15,17 @@ use super::search::Search;
 use super::{Runtime, Seeds};
 
 /// The usual runtimes and what is known of each.
-pub(super) const USUAL: [(&str, &str); 7] = [
+const USUAL: [(&str, &str); 13] = [
+    ("awk", include_str!("awk.toml")),
+    ("bash", include_str!("bash.toml")),
+    ("bun", include_str!("bun.toml")),
     ("deno", include_str!("deno.toml")),
     ("java", include_str!("java.toml")),
+    ("jq", include_str!("jq.toml")),
+    ("lua", include_str!("lua.toml")),
     ("node", include_str!("node.toml")),
     ("perl", include_str!("perl.toml")),
+    ("php", include_str!("php.toml")),
     ("python3", include_str!("python3.toml")),
     ("ruby", include_str!("ruby.toml")),
     ("sh", include_str!("sh.toml")),
@@ -35,6 +41,9 @@ const USUAL_FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Kind {
+    /// Other names that it goes by, each a runtime of its own. At the end of a name `*` stands for a number. Without one the name says less
+    /// than the usual name, which will do where nothing bears it.
+    also: Vec<String>,
     /// Arguments that make it say what it is. What was found may be a version manager's launcher, a script or a program, that starts the
     /// interpreter; whatever it does, the answer is the interpreter's. Empty for a kind of which nothing is known: it is what was found.
     question: Vec<String>,
@@ -114,24 +123,66 @@ struct Answer {
     trees: Vec<PathBuf>,
 }
 
-/// What is known of the runtime of this name; of others, nothing.
-fn kind(name: &str) -> Option<Kind> {
-    let (_, text) = USUAL.into_iter().find(|(usual, _)| *usual == name)?;
-    let kind = toml::from_str(text);
-    debug_assert!(kind.is_ok(), "a test reads every data file");
-    kind.ok()
+/// The data files, read at the first use.
+static KINDS: LazyLock<Vec<(&str, Kind)>> = LazyLock::new(|| {
+    let read = |(name, text)| {
+        let kind = toml::from_str(text);
+        debug_assert!(kind.is_ok(), "a test reads every data file");
+        Some((name, kind.ok()?))
+    };
+    USUAL.into_iter().filter_map(read).collect()
+});
+
+/// What is known of the runtime of this name, and its usual name; of others, nothing.
+fn kind(name: &str) -> Option<(&'static str, &'static Kind)> {
+    let is_meant = |(usual, kind): &&(&str, Kind)| {
+        *usual == name || kind.also.iter().any(|also| fits(name, also))
+    };
+    let (usual, kind) = KINDS.iter().find(is_meant)?;
+    Some((usual, kind))
+}
+
+/// Whether a name is this one, or its beginning with a number.
+fn fits(name: &str, also: &str) -> bool {
+    let Some(beginning) = also.strip_suffix('*') else {
+        return name == also;
+    };
+    let number = name.strip_prefix(beginning).unwrap_or_default();
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The version that a name asks for: `3.11` of `python3.11`, nothing of `node`.
+fn version_asked_for(name: &str) -> &str {
+    let letters = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    name.strip_prefix(letters).unwrap_or_default()
+}
+
+/// Whether a version is the one that is asked for, or one of its kind.
+fn is_version(version: &str, asked_for: &str) -> bool {
+    let rest = version.strip_prefix(asked_for);
+    asked_for.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// The folders in which interpreters are looked for.
+fn folders() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(USUAL_FOLDERS.map(PathBuf::from));
+    folders.filter(|folder| folder.is_absolute()).collect()
 }
 
 /// Every file of a usual runtime's name on PATH and in the usual folders; none for other names.
 pub(super) fn candidates(name: &str) -> Option<Vec<PathBuf>> {
-    kind(name)?;
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(USUAL_FOLDERS.map(PathBuf::from));
+    let (usual, _) = kind(name)?;
+    let mut names = vec![name];
+    if version_asked_for(name).is_empty() && usual != name {
+        names.push(usual);
+    }
     let mut found: Vec<PathBuf> = Vec::new();
-    for file in folders
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(name))
-    {
+    let folders = folders();
+    let files = names
+        .iter()
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    for file in files {
         if file.is_file() && !found.contains(&file) {
             found.push(file);
         }
@@ -139,13 +190,31 @@ pub(super) fn candidates(name: &str) -> Option<Vec<PathBuf>> {
     Some(found)
 }
 
+/// The usual names, and those others that something on this host bears.
+pub(super) fn names() -> Vec<String> {
+    let usual = KINDS.iter().map(|(name, _)| (*name).to_owned());
+    let entries = folders()
+        .into_iter()
+        .filter_map(|folder| fs::read_dir(folder).ok());
+    let files = entries.flatten().flatten();
+    let borne = files.filter_map(|file| file.file_name().into_string().ok());
+    let others = borne.filter(|name| kind(name).is_some_and(|(usual, _)| usual != name));
+    usual.chain(others).collect()
+}
+
 /// The interpreter that is at `candidate`, or that this starts. Of an unusual name nothing more is known.
 ///
 /// # Errors
 /// With the reason, in words, when there is none.
 pub(super) fn describe(name: &str, candidate: &Path) -> Result<Runtime, String> {
-    let kind = kind(name).unwrap_or_default();
+    let unknown = Kind::default();
+    let (usual, kind) = kind(name).unwrap_or(("", &unknown));
     let mut answer = kind.ask(candidate)?;
+    for asked_for in [usual, name].map(version_asked_for) {
+        if !usual.is_empty() && !is_version(&answer.version, asked_for) {
+            return Err(format!("it is version {}", answer.version.escape_debug()));
+        }
+    }
     let real = |path: &Path| {
         let real = fs::canonicalize(path);
         real.map_err(|error| format!("'{}' cannot be found: {error}", path.display()))
@@ -307,8 +376,53 @@ mod tests {
             let kind: Kind = toml::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(kind.memory.overhead_mib > 0, "{name}");
             assert!(!kind.question.is_empty(), "{name}");
+            if let Some(deterministic) = kind.deterministic {
+                let seeds = deterministic.seeds().unwrap();
+                assert!(!seeds.args.is_empty() || !seeds.environment.variables().is_empty());
+            }
         }
         assert!(USUAL.is_sorted());
+    }
+
+    #[test]
+    fn a_name_with_a_number_is_a_version() {
+        let usual = |name: &str| kind(name).map(|(usual, _)| usual);
+        for name in ["python", "python3", "python3.9", "python3.14"] {
+            assert_eq!(usual(name), Some("python3"), "{name}");
+        }
+        for name in [
+            "python2",
+            "python3.",
+            "python3.1t",
+            "python3.9.1",
+            "pythonw",
+        ] {
+            assert_eq!(usual(name), None, "{name}");
+        }
+        assert_eq!(version_asked_for("python3.11"), "3.11");
+        assert_eq!(version_asked_for("node"), "");
+        assert!(
+            is_version("3.11.2", "3.11") && is_version("3.11.2", "") && is_version("5.4", "5.4")
+        );
+        assert!(
+            !is_version("3.1.2", "3.11") && !is_version("3.11.2", "3.1") && !is_version("", "3")
+        );
+    }
+
+    #[test]
+    fn an_interpreter_of_another_version_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(python) = candidates("python3").and_then(|found| found.into_iter().next()) else {
+            return skip::skip("python3 is not installed");
+        };
+        let other = folder.path().join("python3.99");
+        let shim = format!("#!/bin/sh\nexec '{}' \"$@\"\n", python.display());
+        fs::write(&other, shim).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&other, mode).unwrap();
+        let refused = describe("python3.99", &other).unwrap_err();
+        assert!(refused.contains("it is version 3."), "{refused}");
+        assert!(describe("python", &other).is_ok());
     }
 
     #[test]
