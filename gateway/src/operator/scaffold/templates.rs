@@ -61,7 +61,15 @@ pub(super) const GO: Template = Template {
         ("main.go", include_str!("files/go/main.go")),
         (
             "omegaplugin/omegaplugin.go",
-            include_str!("files/go/omegaplugin.go"),
+            include_str!("../../../../plugin-protocol/sdk/go/omegaplugin.go"),
+        ),
+        (
+            "omegaplugin/stdout_linux.go",
+            include_str!("../../../../plugin-protocol/sdk/go/stdout_linux.go"),
+        ),
+        (
+            "omegaplugin/stdout_other.go",
+            include_str!("../../../../plugin-protocol/sdk/go/stdout_other.go"),
         ),
         ("go.mod", include_str!("files/go/go.mod.txt")),
         (BUILD, include_str!("files/go/build")),
@@ -147,7 +155,7 @@ pub(super) const TYPESCRIPT: Template = Template {
         ("src/main.mts", include_str!("files/ts/main.mts")),
         (
             "src/omega-plugin.d.ts",
-            include_str!("files/ts/omega-plugin.d.ts"),
+            include_str!("../../../../plugin-protocol/sdk/node/omega-plugin.d.ts"),
         ),
         ("tsconfig.json", include_str!("files/ts/tsconfig.json")),
         ("package.json", include_str!("files/ts/package.json")),
