@@ -186,8 +186,7 @@ fn bash_with_its_builtins() {
 
 #[test]
 fn awk_with_its_functions() {
-    let source =
-        "{ count = split($0, part, \"\\\"\"); print toupper(part[4]), count, ("PATH" in ENVIRON) }\n";
+    let source = "{ count = split($0, part, \"\\\"\"); print toupper(part[4]), count, (\"PATH\" in ENVIRON) }\n";
     script_answers("awk", &[("main.awk", source)], "INVOKE 5 0\n");
 }
 
