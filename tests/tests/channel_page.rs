@@ -118,7 +118,12 @@ fn openrpc() -> Value {
 /// Asserts that `value` is, or is not, what `schema` of the document says.
 #[track_caller]
 fn check(document: &Value, schema: &Value, value: &Value, holds: bool) {
-    let whole = json!({ "components": document["components"], "allOf": [schema] });
+    // Where a schema is looked for inside a schema: one with a name of its own is found only there.
+    let whole = json!({ "$defs": document["components"]["schemas"], "allOf": [schema] });
+    let whole = whole
+        .to_string()
+        .replace("#/components/schemas/", "#/$defs/");
+    let whole = serde_json::from_str(&whole).unwrap();
     let validator = jsonschema::validator_for(&whole).unwrap();
     let said = validator.validate(value).map_err(|error| error.to_string());
     assert_eq!(said.is_ok(), holds, "{value}: {said:?}");
