@@ -264,7 +264,7 @@ impl Gateway {
         self.carry_out(&mut registry, Some(id.clone()), change, what)?;
         let unused = package.filter(|package| !registry.uses(*package));
         match unused.filter(|_| !ledger::keeps_evidence(&self.state)) {
-            Some(package) => self.store.remove_package(package).map(|()| true),
+            Some(package) => self.store.remove_package(package),
             None => Ok(false),
         }
         .map_err(Error::from)

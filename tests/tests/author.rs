@@ -457,3 +457,39 @@ fn inv_pnp_06_a_read_outside_is_named_to_the_author() {
         assert!(report.to_string().contains(named), "{report:#}");
     }
 }
+
+/// W1: what no host can say for another is a warning, and the plugin is registered all the same.
+#[test]
+fn a_runtime_that_this_host_has_not_is_a_warning_before_the_first_call() {
+    let host = Host::new();
+    let [misspelt, sound] = ["rubby", "sh"].map(|runtime| {
+        host.signed(&Package::script(
+            "p.test.elsewhere",
+            runtime,
+            "read -r line",
+        ))
+    });
+    let report = host
+        .say(["--json", "validate", misspelt.to_str().unwrap()])
+        .expect(0)
+        .json();
+    let warning = report["issues"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|issue| issue["field"] == "/entrypoint/command/0")
+        .unwrap();
+    assert_eq!(warning["severity"], "warning", "{warning}");
+    let message = warning["message"].as_str().unwrap();
+    for words in ["'rubby'", "if 'ruby' is meant", "python3", "runtimes.rubby"] {
+        assert!(message.contains(words), "{words}: {message}");
+    }
+    let said = host.say(["register", misspelt.to_str().unwrap()]).expect(0);
+    assert!(
+        said.stderr.contains("warning: /entrypoint/command/0"),
+        "{}",
+        said.stderr
+    );
+    let said = host.say(["validate", sound.to_str().unwrap()]).expect(0);
+    assert!(!said.stdout.contains("/entrypoint"), "{}", said.stdout);
+}

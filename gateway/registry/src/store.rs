@@ -223,19 +223,20 @@ impl Store {
         Ok(packages)
     }
 
-    /// Removes a package, if there is one. A plugin that runs from it meanwhile has no answer.
+    /// Removes a package, and says whether there was one. A plugin that runs from it meanwhile has no answer.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn remove_package(&self, digest: PackageDigest) -> Result<(), Error> {
+    pub fn remove_package(&self, digest: PackageDigest) -> Result<bool, Error> {
         self.forget(digest);
+        let is_there = self.place(digest).exists();
         drop(self.take_out(digest)?);
         let list = self.root.join(format!("lists/{digest}.json"));
         match fs::remove_file(&list) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Error::io("remove", &list)(error))
             }
-            Ok(()) | Err(_) => Ok(()),
+            Ok(()) | Err(_) => Ok(is_there),
         }
     }
 

@@ -106,7 +106,7 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
         }
         Verb::Trust(Trust::List) => keys::trust_list(&state()?, out),
         Verb::Trust(Trust::Remove { key_id }) => keys::trust_remove(&state()?, &key_id, out),
-        Verb::Validate { path } => plugins::validate(&path, out),
+        Verb::Validate { path } => plugins::validate(&path, state().ok().as_deref(), out),
         Verb::Register { package, replace } => plugins::register(&state()?, &package, replace, out),
         Verb::Enable { id } => plugins::enable(&state()?, &id, out),
         Verb::Disable { id } => plugins::disable(&state()?, &id, out),

@@ -8,11 +8,18 @@ use super::output::Output;
 use super::progress::Packing;
 use super::words::{pairs, printable, table};
 use super::{Answer, StateFolder, existing, open};
+use crate::config::Config;
 use crate::error::Error;
 use crate::operator::{self, Registered, Validated};
 
-pub(super) fn validate(path: &Path, out: Output) -> Result<Answer, Error> {
-    let validated = operator::validate(path)?;
+/// With the settings of the state, where there is one.
+pub(super) fn validate(path: &Path, state: Option<&Path>, out: Output) -> Result<Answer, Error> {
+    let mut validated = operator::validate(path)?;
+    let config = state.map_or_else(|| Ok(Config::default()), operator::settings)?;
+    validated
+        .report
+        .issues
+        .extend(operator::host_warning(path, &config)?);
     out.answer(&validated.report, || describe(&validated))?;
     Ok(validated.report.valid.into())
 }
@@ -59,6 +66,9 @@ pub(super) fn register(
     progress.end();
     let Registered { info, rejection } = registered?;
     let Some(rejection) = rejection else {
+        if let Some(warning) = operator::host_warning(package, &operator::settings(state)?)? {
+            out.note(&printable(&format!("warning: {warning}")));
+        }
         out.done(&info, || {
             let id = &info.plugin_id;
             format!(
@@ -95,7 +105,7 @@ pub(super) fn remove(state: &StateFolder, id: &str, out: Output) -> Result<Answe
         let package = if removed.package_removed {
             "its package left the store"
         } else {
-            "its package stays in the store, as another plugin has it or requests are kept that could be replayed with it"
+            "the store is as it was: no package of it is there, another plugin has it, or requests are kept that could be replayed with it"
         };
         format!("{} is removed: its id is free again, its events stay; {package}", removed.plugin_id)
     })?;

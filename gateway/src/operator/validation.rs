@@ -5,11 +5,13 @@ use std::io::Read as _;
 use std::path::Path;
 
 use plugin_protocol::digest::PackageDigest;
-use plugin_protocol::report::{Severity, ValidationReport};
+use plugin_protocol::report::{Issue, Severity, ValidationReport};
 
+use crate::config::Config;
 use crate::error::Error;
-use crate::router::findings;
+use crate::router::{findings, sandbox_settings};
 use registry::Package;
+use validator::Entry;
 
 /// The largest manifest file that is read, in bytes; the validator refuses much smaller ones.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -30,6 +32,33 @@ pub(crate) fn validate(path: &Path) -> Result<Validated, Error> {
         let (report, digest) = (file(path)?, None);
         Ok(Validated { report, digest })
     }
+}
+
+/// Why this host, with the operator's settings, has nothing to run the package with: a warning, since another host may have it.
+/// None for a program, and where the package cannot be read, which others say.
+pub(crate) fn host_warning(path: &Path, config: &Config) -> Result<Option<Issue>, Error> {
+    let Ok(package) = Package::read(path) else {
+        return Ok(None);
+    };
+    let (_, manifest) = validator::check_manifest(package.manifest_bytes());
+    let Some(Entry::Runtime { name, .. }) = manifest.as_ref().map(|manifest| manifest.entry())
+    else {
+        return Ok(None);
+    };
+    let runtimes = sandbox_settings(config)?.runtimes;
+    Ok(runtimes.obstacle(name).map(|obstacle| {
+        let names = runtimes.names();
+        let near = validator::nearest(name, names.iter().map(String::as_str).filter(|near| near != name));
+        let meant = near.map_or(String::new(), |near| format!("if '{near}' is meant, write that; "));
+        Issue {
+            field: "/entrypoint/command/0".to_owned(),
+            message: format!(
+                "{obstacle}: here it cannot run; {meant}runtimes that are known: {}; another is set in config.toml by runtimes.{name} = {{ interpreter = \"PATH\" }}",
+                names.join(", ")
+            ),
+            severity: Severity::Warning,
+        }
+    }))
 }
 
 fn package(path: &Path) -> Result<Validated, Error> {

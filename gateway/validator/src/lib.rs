@@ -35,6 +35,7 @@ pub use exchange::{Accepted, Admitted, Misbehaviour, Refusal, admit_value, check
 pub use manifest::{CheckedManifest, check_manifest};
 pub use package::{PackageFiles, check_package};
 pub use schemas::{Schemas, describes_payload};
+pub use words::nearest;
 
 #[cfg(test)]
 mod tests;

@@ -47,7 +47,8 @@ pub(super) fn shown(value: &Value) -> String {
 }
 
 /// The word in `known` that `word` was most likely meant to be, if one is near.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // A third of the word may differ; longer words than any of ours are not compared.
     const LONGEST: usize = 64;
     let limit = (word.chars().count() / 3).clamp(1, 3);

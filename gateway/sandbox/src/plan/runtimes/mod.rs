@@ -131,6 +131,12 @@ impl Runtimes {
         })
     }
 
+    /// Why this host has no interpreter for the runtime of this name; none where it has one.
+    #[must_use]
+    pub fn obstacle(&self, name: &str) -> Option<Error> {
+        self.look_up(name).err()
+    }
+
     /// The same, where the reason is of no interest.
     #[must_use]
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Runtime>> {
@@ -145,7 +151,7 @@ impl Runtimes {
 
     /// The names that [`Self::get`] may know, sorted; a usual name whose interpreter is not installed is among them.
     #[must_use]
-    pub(crate) fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let chosen = self.chosen.keys().cloned();
         let mut names: Vec<String> = chosen.chain(discover::names()).collect();
         names.sort_unstable();
