@@ -21,9 +21,7 @@ pub(super) fn has(name: &str) -> bool {
     );
     match (found, name) {
         (true, _) => {}
-        (false, "deno" | "bun") => {
-            skip::skip_for_registry(&format!("{name} is not among a distribution's packages"));
-        }
+        (false, "deno") => skip::skip_for_registry("deno is not among a distribution's packages"),
         (false, _) => skip::skip(&format!("{name} is not installed")),
     }
     found
@@ -214,14 +212,6 @@ fn php_with_functions_of_its_own() {
     let words = "<?php function words(string $text): int { return count(explode(' ', $text)); }\n";
     let files = [("main.php", source), ("words.php", words)];
     script_answers("php", &files, "[\"invoke\",3,\"ba7816bf\",\"g*t*w*y\",0]\n");
-}
-
-#[test]
-fn bun_with_packages_of_its_own() {
-    let source = "import { count } from './words.ts';\nconsole.log(JSON.stringify([JSON.parse(await Bun.stdin.text()).type, count('a b c')]));\n";
-    let words = "export const count = (text: string): number => text.split(' ').length;\n";
-    let files = [("main.ts", source), ("words.ts", words)];
-    script_answers("bun", &files, "[\"invoke\",3]\n");
 }
 
 /// P9: `python`, and each version that is there, is a runtime.

@@ -15,10 +15,9 @@ use super::search::Search;
 use super::{Runtime, Seeds};
 
 /// The usual runtimes and what is known of each.
-const USUAL: [(&str, &str); 13] = [
+const USUAL: [(&str, &str); 12] = [
     ("awk", include_str!("awk.toml")),
     ("bash", include_str!("bash.toml")),
-    ("bun", include_str!("bun.toml")),
     ("deno", include_str!("deno.toml")),
     ("java", include_str!("java.toml")),
     ("jq", include_str!("jq.toml")),
