@@ -149,7 +149,7 @@ impl Runtimes {
         self.found = Arc::default();
     }
 
-    /// The names that [`Self::get`] may know, sorted; a usual name whose interpreter is not installed is among them.
+    /// The names that are known, sorted; a usual name whose interpreter is not installed is among them.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let chosen = self.chosen.keys().cloned();
