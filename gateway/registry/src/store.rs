@@ -244,7 +244,8 @@ impl Store {
     fn take_out(&self, digest: PackageDigest) -> Result<Building, Error> {
         let place = self.place(digest);
         let out = Building::new(&self.root.join("packages"))?;
-        match fs::rename(&place, out.path.join("old")) {
+        // In the place of the new folder, as it is empty: an ordinary user could not move a folder that is read-only into another.
+        match fs::rename(&place, &out.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Error::io("take package out", &place)(error))
             }
