@@ -4,6 +4,7 @@ import { Aborted, Closed, Overloaded, ProtocolError, RpcError, Timeout } from '.
 import type { GatewayError } from './errors.js';
 import { format, parse } from './frames.js';
 import type { Fault, Frame } from './frames.js';
+import { hintFor } from './hints.js';
 import { checkPositive } from './settings.js';
 import type { Settings } from './settings.js';
 import type { Shape } from './shape.js';
@@ -166,5 +167,5 @@ export class Channel {
 }
 
 function rpcError(method: string, { code, message, data }: Fault): RpcError {
-  return new RpcError(method, code, message, data?.kind || undefined, data?.hint || undefined);
+  return new RpcError(method, code, message, data?.kind || undefined, hintFor(message, data?.hint));
 }

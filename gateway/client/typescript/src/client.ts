@@ -2,15 +2,20 @@
 
 import { resolve } from 'node:path';
 
+import type { PluginGatewayAPI, RegisterOptions } from './api.js';
 import type { CallOptions } from './channel.js';
+import { runCommand } from './command.js';
 import type { Subscription } from './events.js';
+import { checkPlatform } from './platform.js';
+import { ndjson, readEvents } from './records.js';
 import * as results from './results.js';
 import { settle } from './settings.js';
 import type { GatewayOptions } from './settings.js';
 import type { Shape } from './shape.js';
 import { Supervisor } from './supervisor.js';
 import type {
-  JsonObject,
+  AnyObject,
+  LedgerEvent,
   LedgerReport,
   Manifest,
   Metrics,
@@ -25,23 +30,34 @@ import type {
   ValidationReport,
 } from './types.js';
 
-export type RegisterOptions = CallOptions & {
-  /** Takes the place of a lower version that is registered. */
-  readonly replace?: boolean;
-};
-
 /**
  * A gateway that this program started.
  *
  * What goes wrong with a plugin is a response (`status`, `notes`). A method's promise is rejected with a
  * `GatewayError` only where the gateway refused the operation itself, or is not there.
  */
-export class Gateway {
-  private constructor(private readonly supervisor: Supervisor) {}
+export class Gateway implements PluginGatewayAPI {
+  /** The reads of the ledger that wait for each other, as there is one subscription. */
+  #reads: Promise<void> = Promise.resolve();
+
+  private constructor(
+    private readonly supervisor: Supervisor,
+    private readonly afterwards: () => void,
+  ) {}
 
   /** Starts the gateway, and waits until it answers. */
   static async start(options: GatewayOptions = {}): Promise<Gateway> {
-    return new Gateway(await Supervisor.start(settle(options)));
+    return await Gateway.startThen(options, () => undefined);
+  }
+
+  /** The same, with something to do once it is closed. @internal */
+  static async startThen(options: GatewayOptions, afterwards: () => void): Promise<Gateway> {
+    checkPlatform(options.command);
+    const settings = settle(options);
+    const { create = false, trust = [] } = options;
+    if (create) await runCommand(options, ['init', '--json']);
+    for (const key of [trust].flat()) await runCommand(options, ['trust', 'add', '--json', '--', resolve(key)]);
+    return new Gateway(await Supervisor.start(settings), afterwards);
   }
 
   /** The gateway's process, while it lives. Throws where it does not. */
@@ -55,7 +71,7 @@ export class Gateway {
   }
 
   /** Says what is wrong with a manifest, if anything. */
-  validateManifest(manifest: Manifest | JsonObject, options?: CallOptions): Promise<ValidationReport> {
+  validateManifest(manifest: Manifest | AnyObject, options?: CallOptions): Promise<ValidationReport> {
     return this.#call('validateManifest', { manifest }, results.validationReport, options);
   }
 
@@ -65,7 +81,7 @@ export class Gateway {
    * A manifest alone is a package of one file: what it starts is not there, so the gateway records it as rejected.
    */
   async registerPlugin(
-    plugin: string | Manifest | JsonObject,
+    plugin: string | Manifest | AnyObject,
     signature?: Signature | string,
     options: RegisterOptions = {},
   ): Promise<PluginInfo> {
@@ -125,6 +141,26 @@ export class Gateway {
     return await events.subscribe(channel, from);
   }
 
+  /** Every event that the ledger holds now. It needs the place of a subscription, and none may be open. */
+  async getEvents(): Promise<readonly LedgerEvent[]> {
+    return await this.#events(() => true);
+  }
+
+  /** The events of a run. */
+  async getByRun(runId: string): Promise<readonly LedgerEvent[]> {
+    return await this.#events((event) => event.run_id === runId);
+  }
+
+  /** The events of a plugin. */
+  async getByPlugin(pluginId: string): Promise<readonly LedgerEvent[]> {
+    return await this.#events((event) => event.plugin_id === pluginId);
+  }
+
+  /** The ledger as its files have it: a line of canonical JSON for each event. */
+  async toNDJSON(): Promise<string> {
+    return ndjson(await this.getEvents());
+  }
+
   /** Waits for a restart that is under way; rejected where the gateway is dead. */
   ready(): Promise<void> {
     return this.supervisor.ready();
@@ -139,8 +175,19 @@ export class Gateway {
    * Ends the gateway: nothing new is taken, calls in flight are answered, and the process exits. It is sent
    * SIGTERM after `drainMs`, and SIGKILL `killMs` later. Afterwards nothing is left of it.
    */
-  close(): Promise<void> {
-    return this.supervisor.close();
+  async close(): Promise<void> {
+    await this.supervisor.close();
+    this.afterwards();
+  }
+
+  async #events(isWanted: (event: LedgerEvent) => boolean): Promise<readonly LedgerEvent[]> {
+    const events: LedgerEvent[] = [];
+    const take = (event: LedgerEvent): void => void (isWanted(event) && events.push(event));
+    const read = this.#reads.then(() => readEvents((from) => this.subscribe(from), take));
+    // One that fails does not hold up the next.
+    this.#reads = read.catch(() => undefined);
+    await read;
+    return events;
   }
 
   async #call<T>(method: string, params: object, shape: Shape<T>, options?: CallOptions): Promise<T> {

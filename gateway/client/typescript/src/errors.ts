@@ -1,5 +1,10 @@
 /** Every way in which a call can fail, sorted by whose the fault is. A plugin's fault is none of them: it is a response. */
 
+import { hintFor } from './hints.js';
+
+/** How many of its last lines an ended gateway is quoted with. */
+const LAST_LINES = 20;
+
 /** The codes of RPC errors. */
 export const RpcCode = {
   /** The message is not JSON under the contract's rules, such as a number that a double cannot hold. */
@@ -36,7 +41,7 @@ export class RpcError extends GatewayError {
     message: string,
     /** The gateway's own word for the sort of error. */
     readonly kind?: string,
-    /** What to do about it. */
+    /** What to do about it, in the words of this package where it knows them. */
     readonly hint?: string,
   ) {
     super(message);
@@ -64,13 +69,50 @@ export class GatewayDied extends GatewayError {
     super(message, exit?.cause === undefined ? undefined : { cause: exit.cause });
   }
 
+  /** The last lines that the gateway wrote to stderr; none where it wrote nothing. */
+  get lastLines(): readonly string[] {
+    const text = this.exit?.stderr.trimEnd() ?? '';
+    return text === '' ? [] : text.split('\n').slice(-LAST_LINES);
+  }
+
+  /** What to do about it, where it is known. */
+  get hint(): string | undefined {
+    return hintFor(this.message, this.lastLines.find(isHint)?.slice(HINT.length));
+  }
+
   static of(exit: Exit): GatewayDied {
-    const last = exit.stderr.trimEnd().split('\n').at(-1);
-    return new GatewayDied(last ? `${how(exit)}: ${last}` : how(exit), exit);
+    const ended = new GatewayDied(how(exit), exit);
+    const last = ended.lastLines.filter((line) => !isHint(line)).at(-1);
+    return last ? new GatewayDied(`${how(exit)}: ${last}`, exit) : ended;
+  }
+}
+
+/** What begins the line with which the command says what to do; the line before it says what is wrong. */
+const HINT = 'hint: ';
+
+function isHint(line: string): boolean {
+  return line.startsWith(HINT);
+}
+
+/** A verb of the command that was run for a function of this package failed. */
+export class CommandFailed extends GatewayError {
+  override readonly name = 'CommandFailed';
+
+  constructor(
+    readonly verb: string,
+    /** The command's exit code: 2 wrong usage, 3 refused by policy or trust, 4 the gateway itself failed. */
+    readonly code: number,
+    message: string,
+    readonly hint?: string,
+  ) {
+    super(message);
   }
 }
 
 function how({ code, signal, cause }: Exit): string {
+  if (cause !== undefined && 'code' in cause && cause.code === 'ENOENT') {
+    return `the gateway cannot be started (${cause.message}): install the command plugin-gateway, or name it in the option command`;
+  }
   if (cause !== undefined) return `the gateway cannot be started (${cause.message})`;
   if (signal !== null) return `the gateway was ended by ${signal}`;
   return `the gateway exited with code ${code}`;

@@ -1,11 +1,16 @@
 /** The shapes of the gateway's results. */
 
+import { ordered } from './canonical.js';
 import { anything, array, boolean, count, integer, map, nullable, object, string, tagged, word } from './shape.js';
 import type { Shape } from './shape.js';
+import { GatewayEventKind } from './constants.js';
+import type { PluginCapability } from './constants.js';
 import type {
+  AnyObject,
   BinaryRefPayload,
+  ComplianceCheckResult,
+  ComplianceReport,
   DatasetSlicePayload,
-  JsonObject,
   JsonPayload,
   LedgerEvent,
   LedgerReport,
@@ -23,8 +28,10 @@ import type {
   ValidationReport,
 } from './types.js';
 
-// What JSON.parse made is a JsonObject where it is an object at all.
-const jsonObject: Shape<JsonObject> = (value, at) => map(anything)(value, at) as JsonObject;
+const anyObject: Shape<AnyObject> = map(anything);
+
+// A gateway writes others only of what it rejected.
+const capabilities = array(string) as Shape<readonly PluginCapability[]>;
 
 const payload: Shape<Payload> = tagged<Payload>('kind', {
   text: object<TextPayload>({
@@ -33,7 +40,7 @@ const payload: Shape<Payload> = tagged<Payload>('kind', {
     encoding: word('utf-8'),
     metadata: map(string),
   }),
-  json: object<JsonPayload>({ kind: word('json'), data: jsonObject, schema_ref: string }),
+  json: object<JsonPayload>({ kind: word('json'), data: anyObject, schema_ref: string }),
   binary_ref: object<BinaryRefPayload>({
     kind: word('binary_ref'),
     artifact_id: string,
@@ -75,7 +82,7 @@ export const pluginInfo: Shape<PluginInfo> = object<PluginInfo>({
   name: string,
   version: string,
   status: word('registered', 'enabled', 'disabled', 'rejected'),
-  capabilities: array(string),
+  capabilities,
   registered_at: string,
   signature_valid: boolean,
 });
@@ -95,7 +102,7 @@ const ledgerEvent: Shape<LedgerEvent> = object<LedgerEvent>({
   event_id: string,
   run_id: string,
   ts: string,
-  kind: word('REGISTER', 'ENABLE', 'DISABLE', 'INVOKE', 'RESULT', 'REJECT', 'ERROR', 'PROOF_EXPORT'),
+  kind: word(...Object.values(GatewayEventKind)),
   plugin_id: string,
   request_id: string,
   input_hash: string,
@@ -107,7 +114,7 @@ const ledgerEvent: Shape<LedgerEvent> = object<LedgerEvent>({
 
 export const placedEvent: Shape<PlacedEvent> = object<PlacedEvent>({ index: count, event: ledgerEvent });
 
-export const proofBundle: Shape<ProofBundle> = object<ProofBundle>({
+const bundle: Shape<ProofBundle> = object<ProofBundle>({
   format: word('plugin-gateway-proof/1'),
   proof_id: string,
   run_id: string,
@@ -121,6 +128,19 @@ export const proofBundle: Shape<ProofBundle> = object<ProofBundle>({
     object<ProofBundle['plugin_manifest_digests'][number]>({ plugin_id: string, manifest_hash: string }),
   ),
   validation_reports: array(validationReport),
+});
+
+/** In canonical order, so that what `JSON.stringify` writes of it verifies. */
+export const proofBundle: Shape<ProofBundle> = (value, at) => bundle(ordered(value), at);
+
+export const complianceReport: Shape<ComplianceReport> = object<ComplianceReport>({
+  plugin_id: string,
+  timestamp: string,
+  passed: boolean,
+  checks: array(
+    object<ComplianceCheckResult>({ id: string, name: string, law: string, passed: boolean, detail: string, duration_ms: count }),
+  ),
+  summary: object<ComplianceReport['summary']>({ total: count, passed_count: count, failed_count: count }),
 });
 
 export const ledgerReport: Shape<LedgerReport> = object<LedgerReport>({

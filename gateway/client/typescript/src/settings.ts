@@ -18,6 +18,10 @@ export type GatewayOptions = {
   readonly command?: string | readonly [string, ...string[]];
   /** The gateway's state folder; the command's own default where left out. */
   readonly state?: string;
+  /** Makes the state and the log's key first, where they are not there yet. */
+  readonly create?: boolean;
+  /** The paths of public keys to trust first. Whoever has the private one can then register plugins. */
+  readonly trust?: string | readonly string[];
   /** The gateway's environment; the host's where left out. */
   readonly env?: NodeJS.ProcessEnv;
   /** Gets each line that the gateway writes to stderr. */
@@ -43,7 +47,7 @@ export type GatewayOptions = {
   readonly killMs?: number;
 };
 
-export type Settings = Required<Omit<GatewayOptions, 'command' | 'state' | 'backoff'>> & {
+export type Settings = Required<Omit<GatewayOptions, 'command' | 'state' | 'create' | 'trust' | 'backoff'>> & {
   readonly program: string;
   readonly args: readonly string[];
   readonly backoff: Backoff;

@@ -11,7 +11,8 @@ function expected(what: string, at: string): never {
   throw new ProtocolError(`${at}: expected ${what}`);
 }
 
-function isObject(value: unknown): value is Fields {
+/** Whether it is an object and no array. */
+export function isObject(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

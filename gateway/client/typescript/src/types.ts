@@ -1,10 +1,15 @@
 /** What host and gateway say to each other: payloads, manifests, requests, responses and reports, as they are on the wire. */
 
+import type { GatewayEventKind, PluginCapability } from './constants.js';
+
 /** A JSON value. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
 
 /** A JSON object. */
 export type JsonObject = { readonly [name: string]: JsonValue };
+
+/** An object of which nothing else is known. What JSON cannot say in it is a `TypeError`. */
+export type AnyObject = { readonly [name: string]: unknown };
 
 /** A map from string to string. */
 export type StringMap = { readonly [name: string]: string };
@@ -23,7 +28,7 @@ export type TextPayload = {
 /** An object that follows the schema of that name. */
 export type JsonPayload = {
   readonly kind: 'json';
-  readonly data: JsonObject;
+  readonly data: AnyObject;
   readonly schema_ref: string;
 };
 
@@ -47,13 +52,7 @@ export type DatasetSlicePayload = {
 export type PayloadKind = Payload['kind'];
 
 /** What a plugin may be allowed. */
-export type Capability =
-  | 'read_text'
-  | 'read_json'
-  | 'read_binary_ref'
-  | 'read_dataset_slice'
-  | 'write_suggestion'
-  | 'write_report';
+export type Capability = PluginCapability;
 
 /** One kind of payload that a plugin takes or gives, and its size in bytes of canonical JSON. */
 export type PayloadRule = {
@@ -62,10 +61,11 @@ export type PayloadRule = {
   readonly limits?: { readonly max_bytes: number };
 };
 
-/** What is started: a program of the package, or an exported JavaScript function. */
+/** What is started: a program of the package, an exported JavaScript function, or an MCP server. */
 export type Entrypoint =
   | { readonly type: 'process'; readonly command: readonly [string, ...string[]] }
-  | { readonly type: 'worker'; readonly file: string; readonly export: string };
+  | { readonly type: 'worker'; readonly file: string; readonly export: string }
+  | { readonly type: 'mcp'; readonly command: readonly [string, ...string[]] };
 
 /** A plugin's `plugin.json`. What may be left out is filled in by the gateway (contract, section 4). */
 export type Manifest = {
@@ -173,7 +173,8 @@ export type PluginInfo = {
   readonly name: string;
   readonly version: string;
   readonly status: 'registered' | 'enabled' | 'disabled' | 'rejected';
-  readonly capabilities: readonly string[];
+  /** What its manifest names. That of a rejected plugin may name others, too. */
+  readonly capabilities: readonly PluginCapability[];
   readonly registered_at: string;
   readonly signature_valid: boolean;
 };
@@ -195,15 +196,7 @@ export type ValidationReport = {
 };
 
 /** What an event of the ledger is about. */
-export type LedgerEventKind =
-  | 'REGISTER'
-  | 'ENABLE'
-  | 'DISABLE'
-  | 'INVOKE'
-  | 'RESULT'
-  | 'REJECT'
-  | 'ERROR'
-  | 'PROOF_EXPORT';
+export type LedgerEventKind = GatewayEventKind;
 
 /** One event of the ledger. */
 export type LedgerEvent = {
@@ -266,3 +259,23 @@ export type Ping = {
 
 /** The gateway's numbers, as OpenMetrics text. */
 export type Metrics = { readonly content_type: string; readonly text: string };
+
+/** One of the ten compliance checks. */
+export type ComplianceCheckResult = {
+  /** `CG-01` to `CG-10`. */
+  readonly id: string;
+  readonly name: string;
+  readonly law: string;
+  readonly passed: boolean;
+  readonly detail: string;
+  readonly duration_ms: number;
+};
+
+/** What the ten compliance checks found. */
+export type ComplianceReport = {
+  readonly plugin_id: string;
+  readonly timestamp: string;
+  readonly passed: boolean;
+  readonly checks: readonly ComplianceCheckResult[];
+  readonly summary: { readonly total: number; readonly passed_count: number; readonly failed_count: number };
+};
