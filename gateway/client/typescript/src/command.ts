@@ -30,7 +30,7 @@ export function runCommand(options: CommandOptions, verb: readonly string[]): Pr
   const name = verb[0] ?? '';
   return new Promise((resolve, reject) => {
     const settings = { env, maxBuffer: MAX_OUTPUT_BYTES, ...(signal === undefined ? {} : { signal }) };
-    execFile(program, [...before, ...verb, ...state], settings, (error, stdout, stderr) => {
+    execFile(program, [...before, ...state, ...verb], settings, (error, stdout, stderr) => {
       if (error === null || (error.code !== undefined && Number(error.code) < FIRST_FAILURE)) return resolve(stdout);
       if (signal?.aborted) return reject(new Aborted(name, signal.reason));
       if (typeof error.code !== 'number') {
