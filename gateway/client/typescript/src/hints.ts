@@ -5,7 +5,7 @@ type Advice = { readonly about: RegExp; readonly hint: string };
 /** The first that fits the gateway's message or hint counts. */
 const ADVICE: readonly Advice[] = [
   { about: /there is no state in|no ledger in/, hint: 'start it with Gateway.start({ create: true }), or name another folder in the option state' },
-  { about: /register with --replace/, hint: 'registerPlugin(folder, signature, { replace: true }) puts a higher version in its place' },
+  { about: /register --replace/, hint: 'registerPlugin(folder, signature, { replace: true }) puts a higher version in its place' },
   { about: /plugin-gateway validate/, hint: 'validateManifest(manifest) gives every finding' },
   { about: /plugin-gateway ledger verify/, hint: 'nothing was changed: compare with a copy or an anchor; verifyLedger() says what is broken' },
   { about: /Plugin not found/, hint: 'listPlugins() gives the ids that are registered' },
