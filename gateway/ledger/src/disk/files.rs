@@ -1,13 +1,25 @@
 //! Small files, read and written whole. A file larger than the gateway ever writes is not read.
 
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use super::io::{Disk, write_all_at};
 use crate::error::Error;
 
+/// The mode of the ledger's folders.
+const FOLDER_MODE: u32 = 0o700;
+
 /// The longest note that is read, in bytes; ours have some 250.
 pub(crate) const MAX_NOTE_BYTES: usize = 64 << 10;
+
+/// Makes a folder of the ledger's, and those above it, for its own user alone.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), Error> {
+    let mut builder = DirBuilder::new();
+    let made = builder.recursive(true).mode(FOLDER_MODE).create(folder);
+    made.map_err(Error::io("create", folder))
+}
 
 /// Puts `bytes` at `path` so that after a crash either nothing or all of it is there: write beside it, sync, rename, sync the folder.
 pub(crate) fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -8,7 +8,7 @@ mod place;
 mod reserve;
 mod segment;
 
-pub(crate) use files::{MAX_NOTE_BYTES, read_small, write_whole};
+pub(crate) use files::{MAX_NOTE_BYTES, make_folder, read_small, write_whole};
 pub(crate) use io::{Disk, DiskFile, RealDisk, write_all_at};
 pub(crate) use layout::{Layout, SEGMENT_DIGITS};
 pub(crate) use lock::Lock;

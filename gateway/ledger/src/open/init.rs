@@ -1,10 +1,8 @@
 //! Making a ledger: its folders and the log's key pair.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use crate::disk::{Disk as _, Layout, RealDisk, write_whole};
+use crate::disk::{Disk as _, Layout, RealDisk, make_folder, write_whole};
 use crate::error::Error;
 use crate::tree::{LogKey, LogSigner, load_key, load_signer};
 
@@ -35,22 +33,19 @@ pub fn init(state: &Path) -> Result<Initialised, Error> {
         .map_or((None, folders.as_slice()), |(last, others)| {
             (Some(last), others)
         });
-    others.iter().try_for_each(|folder| make_folder(folder))?;
+    others.iter().try_for_each(|folder| make_durable(folder))?;
     let signer = make_keys(&layout)?;
     // Last, because this folder marks the ledger as complete: after a crash before this, `init` starts over.
-    segments.map_or(Ok(()), |folder| make_folder(folder))?;
+    segments.map_or(Ok(()), |folder| make_durable(folder))?;
     Ok(Initialised {
         created: true,
         log_key: signer.public(),
     })
 }
 
-pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(Error::io("create", folder))?;
+/// Makes a folder whose name a crash does not undo.
+fn make_durable(folder: &Path) -> Result<(), Error> {
+    make_folder(folder)?;
     let parent = folder
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())

@@ -10,11 +10,10 @@ use std::sync::Arc;
 use plugin_protocol::event::{Event, EventKind, meta};
 
 use super::decide::{Action, Decision, Tail, decide};
-use super::init::make_folder;
 use super::quarantine::{Cut, move_to_quarantine, record_cuts};
 use super::survey::{Survey, rebuild_tiles};
 use super::torn::is_torn_write;
-use crate::disk::{EventPlace, Layout, Lock, Segment, list_segments, read_small};
+use crate::disk::{EventPlace, Layout, Lock, Segment, list_segments, make_folder, read_small};
 use crate::error::Error;
 use crate::line::{Clock, Draft, event_at};
 use crate::options::Options;

@@ -1,19 +1,14 @@
 //! A copy of a ledger, made while its gateway may go on writing: up to the newest checkpoint, with everything that belongs to it.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, BufWriter, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 
-use crate::disk::{Layout, Line, Lines, Segment, list_segments};
+use crate::disk::{
+    Layout, Line, Lines, RealDisk, Segment, list_segments, make_folder, write_whole,
+};
 use crate::error::Error;
 use crate::tree::{Checkpoint, newest_checkpoint, note_path};
-
-/// The mode of a ledger's folders.
-const FOLDER_MODE: u32 = 0o700;
-
-/// The mode of a ledger's files.
-const FILE_MODE: u32 = 0o600;
 
 /// Copies the ledger below `state` to the folder `to`, up to its newest checkpoint, which is returned: keys, segments, checkpoints,
 /// tiles, index, kept evidence and quarantine. The copy is anchored in itself. It is not synced; none is made of an empty ledger.
@@ -21,7 +16,7 @@ const FILE_MODE: u32 = 0o600;
 /// What is written meanwhile may or may not be in it beyond the events; opening the copy takes what fits.
 ///
 /// # Errors
-/// When there is no ledger, it has fewer events than its checkpoint says, or the system refuses.
+/// When there is no ledger, or the system refuses. Whether the copy is sound is for [`super::verify()`] to say.
 pub fn back_up(state: &Path, to: &Path) -> Result<Option<Checkpoint>, Error> {
     let (layout, copy) = (Layout::existing(state)?, Layout::new(to));
     // First, so that whatever is copied after it is at least as new.
@@ -44,9 +39,13 @@ pub fn back_up(state: &Path, to: &Path) -> Result<Option<Checkpoint>, Error> {
         size.is_some_and(|size| size <= checkpoint.size)
     };
     copy_files(&layout.checkpoints(), &copy.checkpoints(), &is_older)?;
-    write(&note_path(&copy, checkpoint.size), note.as_bytes())?;
     make_folder(&copy.anchor())?;
-    write(&copy.anchor().join("head"), note.as_bytes())?;
+    for path in [
+        note_path(&copy, checkpoint.size),
+        copy.anchor().join("head"),
+    ] {
+        write_whole(&RealDisk, &path, note.as_bytes()).map_err(Error::io("write", &path))?;
+    }
     for (from, to) in [
         (layout.tiles(), copy.tiles()),
         (layout.index(), copy.index()),
@@ -63,24 +62,23 @@ pub fn back_up(state: &Path, to: &Path) -> Result<Option<Checkpoint>, Error> {
     Ok(Some(checkpoint))
 }
 
-/// Copies the lines of a segment that come before event `end`.
+/// Copies a segment, and cuts the copy off before event `end`: what follows was written meanwhile, or set aside.
 fn copy_segment(segment: &Segment, copy: &Layout, end: u64) -> Result<(), Error> {
     if segment.first >= end {
         return Ok(());
     }
     let path = copy.segment(segment.first);
-    let mut out = BufWriter::new(create(&path).map_err(Error::io("create", &path))?);
-    let mut lines = Lines::open(&segment.path, 0)?;
+    copy_file(&segment.path, &path)?;
+    let mut lines = Lines::open(&path, 0)?;
     for _ in segment.first..end {
         // The next segment goes on. If none does, verifying the copy finds it out.
-        let Line::Whole(line) = lines.next().map_err(Error::io("read", &segment.path))? else {
+        let Line::Whole(_) = lines.next().map_err(Error::io("read", &path))? else {
             break;
         };
-        out.write_all(line)
-            .and_then(|()| out.write_all(b"\n"))
-            .map_err(Error::io("write", &path))?;
     }
-    out.flush().map_err(Error::io("write", &path))
+    let cut = File::options().write(true).open(&path);
+    cut.and_then(|copy| copy.set_len(lines.offset()))
+        .map_err(Error::io("cut", &path))
 }
 
 /// Copies the files below `from` that `wanted` names, and their folders. What goes away meanwhile is left out, and so are
@@ -105,22 +103,6 @@ fn copy_files(from: &Path, to: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<
     Ok(())
 }
 
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(FILE_MODE)
-        .open(path)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    create(path)
-        .and_then(|mut file| file.write_all(bytes))
-        .map_err(Error::io("write", path))
-}
-
 fn copy_file(from: &Path, to: &Path) -> Result<(), Error> {
     match fs::copy(from, to) {
         Err(error)
@@ -130,10 +112,4 @@ fn copy_file(from: &Path, to: &Path) -> Result<(), Error> {
         }
         copied => copied.map(drop).map_err(Error::io("copy", from)),
     }
-}
-
-fn make_folder(path: &Path) -> Result<(), Error> {
-    let mut builder = DirBuilder::new();
-    let made = builder.recursive(true).mode(FOLDER_MODE).create(path);
-    made.map_err(Error::io("make folder", path))
 }
