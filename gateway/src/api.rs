@@ -263,11 +263,13 @@ impl Gateway {
         let what = || format!("cannot remove '{id}'");
         self.carry_out(&mut registry, Some(id.clone()), change, what)?;
         let unused = package.filter(|package| !registry.uses(*package));
-        match unused.filter(|_| !ledger::keeps_evidence(&self.state)) {
-            Some(package) => self.store.remove_package(package),
-            None => Ok(false),
-        }
-        .map_err(Error::from)
+        let taken_out = match unused.filter(|_| !ledger::keeps_evidence(&self.state)) {
+            Some(package) => self.store.remove_package(package)?,
+            None => None,
+        };
+        // Nobody waits for the registry while the files are removed.
+        drop(registry);
+        Ok(taken_out.is_some())
     }
 
     pub(crate) fn trust_add(&self, key: &PublicKey, label: &str) -> Result<bool, Error> {

@@ -54,7 +54,7 @@ pub use package::{MANIFEST_FILE, Package, SIGNATURE_FILE};
 pub use progress::{Step, Tell, untold};
 pub use record::plugin_info;
 pub use signature::{Signature, SignatureFault};
-pub use store::{Store, StoredPackage};
+pub use store::{Store, StoredPackage, TakenOut};
 pub use trust::{PublicKey, SigningKey, keygen};
 pub use verified::{Glance, TICK};
 

@@ -161,9 +161,10 @@ impl Subject {
                 .meta
                 .get(meta::REMOVED)
                 .is_some_and(|removed| removed == "true");
-            return Ok(match removed && !enable {
-                true => Self::Removed(id),
-                false => Self::Plugin(id),
+            return Ok(if removed && !enable {
+                Self::Removed(id)
+            } else {
+                Self::Plugin(id)
             });
         }
         let meta = |name: &str| event.meta.get(name).map_or("", String::as_str);

@@ -223,20 +223,21 @@ impl Store {
         Ok(packages)
     }
 
-    /// Removes a package, and says whether there was one. A plugin that runs from it meanwhile has no answer.
+    /// Takes a package out of the store, if there is one. A plugin that runs from it meanwhile has no answer. Its files go away with what
+    /// is returned, which takes a while for a large one.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn remove_package(&self, digest: PackageDigest) -> Result<bool, Error> {
+    pub fn remove_package(&self, digest: PackageDigest) -> Result<Option<TakenOut>, Error> {
         self.forget(digest);
         let is_there = self.place(digest).exists();
-        drop(self.take_out(digest)?);
+        let out = self.take_out(digest)?;
         let list = self.root.join(format!("lists/{digest}.json"));
         match fs::remove_file(&list) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Error::io("remove", &list)(error))
             }
-            Ok(()) | Err(_) => Ok(is_there),
+            Ok(()) | Err(_) => Ok(is_there.then_some(TakenOut { _files: out })),
         }
     }
 
@@ -460,7 +461,14 @@ impl StoredPackage {
     }
 }
 
+/// A package that is out of the store already; its files are removed when this is dropped.
+#[derive(Debug)]
+pub struct TakenOut {
+    _files: Building,
+}
+
 /// A folder below the store that is removed again unless it was renamed away.
+#[derive(Debug)]
 struct Building {
     path: PathBuf,
 }
