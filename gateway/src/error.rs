@@ -1,7 +1,7 @@
 //! One error over all rooms, and the one table from a fault's kind to what the outside sees of it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use plugin_protocol::report::{Issue, Severity, ValidationReport};
 
@@ -91,6 +91,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// The system's error from doing `action` with the file or folder `path`.
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File {
+            action,
+            path,
+            source,
+        }
+    }
+
     /// Whose fault it is.
     #[must_use]
     pub fn kind(&self) -> Kind {

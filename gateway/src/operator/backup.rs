@@ -59,7 +59,7 @@ pub(crate) fn backup(
     let config = state.join(config::FILE);
     match fs::copy(&config, partial.join(config::FILE)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(failed("copy", &config)(error));
+            return Err(Error::file("copy", &config)(error));
         }
         Ok(_) | Err(_) => {}
     }
@@ -70,7 +70,7 @@ pub(crate) fn backup(
             reason: format!("in the copy '{}': {}", partial.display(), found.reason),
         }));
     }
-    give_name(&partial, to).map_err(failed("make durable", to))?;
+    give_name(&partial, to).map_err(Error::file("make durable", to))?;
     Ok(Backup {
         path: to.to_owned(),
         events: found.events,
@@ -85,13 +85,4 @@ fn give_name(partial: &Path, to: &Path) -> io::Result<()> {
     fs::rename(partial, to)?;
     let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::File {
-        action,
-        path,
-        source,
-    }
 }

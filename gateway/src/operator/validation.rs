@@ -10,7 +10,7 @@ use plugin_protocol::report::{Issue, Severity, ValidationReport};
 use crate::config::Config;
 use crate::error::Error;
 use crate::router::{findings, sandbox_settings};
-use registry::Package;
+use registry::{MANIFEST_FILE, Package};
 use validator::Entry;
 
 /// The largest manifest file that is read, in bytes; the validator refuses much smaller ones.
@@ -29,18 +29,21 @@ pub(crate) fn validate(path: &Path) -> Result<Validated, Error> {
     if path.is_dir() {
         package(path)
     } else {
-        let (report, digest) = (file(path)?, None);
-        Ok(Validated { report, digest })
+        let (report, _) = validator::check_manifest(&manifest_bytes(path)?);
+        Ok(Validated {
+            report,
+            digest: None,
+        })
     }
 }
 
-/// Why this host, with the operator's settings, has nothing to run the package with: a warning, since another host may have it.
-/// None for a program, and where the package cannot be read, which others say.
-pub(crate) fn host_warning(path: &Path, config: &Config) -> Result<Option<Issue>, Error> {
-    let Ok(package) = Package::read(path) else {
+/// Why this host, with the operator's settings, has nothing to run the package in `folder` with: a warning, since another host may have it.
+/// None for a program, and where the manifest cannot be read, which others say.
+pub(crate) fn host_warning(folder: &Path, config: &Config) -> Result<Option<Issue>, Error> {
+    let Ok(bytes) = manifest_bytes(&folder.join(MANIFEST_FILE)) else {
         return Ok(None);
     };
-    let (_, manifest) = validator::check_manifest(package.manifest_bytes());
+    let (_, manifest) = validator::check_manifest(&bytes);
     let Some(Entry::Runtime { name, .. }) = manifest.as_ref().map(|manifest| manifest.entry())
     else {
         return Ok(None);
@@ -75,17 +78,10 @@ fn package(path: &Path) -> Result<Validated, Error> {
     Ok(Validated { report, digest })
 }
 
-fn file(path: &Path) -> Result<ValidationReport, Error> {
-    let failed = |source| Error::File {
-        action: "read the manifest",
-        path: path.to_owned(),
-        source,
-    };
+fn manifest_bytes(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     File::open(path)
-        .map_err(failed)?
-        .take(MAX_FILE_BYTES)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    Ok(validator::check_manifest(&bytes).0)
+        .and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes))
+        .map_err(Error::file("read the manifest", path))?;
+    Ok(bytes)
 }

@@ -6,6 +6,45 @@ use sandbox::{Denial, Denials};
 /// The most characters of one refused call: room for any call and a path of usual length. What is longer ends with a mark.
 const CALL_CHARS: usize = 200;
 
+/// Calls that change files or folders, wherever they succeed, beside those that open them to write.
+const CHANGES: [&str; 24] = [
+    "creat",
+    "mkdir",
+    "mkdirat",
+    "mknod",
+    "mknodat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "symlink",
+    "symlinkat",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+    "truncate",
+    "chmod",
+    "fchmodat",
+    "fchmodat2",
+    "chown",
+    "lchown",
+    "fchownat",
+    "setxattr",
+    "utimensat",
+];
+
+/// Ways to open a file that change it, or could.
+const WRITING_FLAGS: [&str; 4] = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"];
+
+/// Whether the call would have left something behind in files or folders.
+pub(crate) fn changes_files(denial: &Denial) -> bool {
+    CHANGES.contains(&denial.call.as_str())
+        || WRITING_FLAGS
+            .iter()
+            .any(|flag| denial.detail.contains(flag))
+}
+
 /// Refused calls in a line: `socket(AF_INET, SOCK_STREAM); … 23 in all`; nothing where there were none. It has at most 16 calls of
 /// [`CALL_CHARS`] and so fits into an event's line several times over; the sandbox has escaped what is not printable.
 pub(crate) fn told(denials: &Denials) -> String {

@@ -23,7 +23,7 @@ mod slots;
 pub use cause::Cause;
 pub use record::{Invoke, Outcome};
 
-pub(crate) use denial::told as told_denials;
+pub(crate) use denial::{changes_files, told as told_denials};
 pub(crate) use diagnosis::{Diagnosis, likely};
 pub(crate) use exchange::Call;
 pub(crate) use export::proof_extras;

@@ -11,43 +11,12 @@ use serde_json::Value;
 
 use super::checks::{Judged, not_asked, unanswered};
 use super::evidence::{Evidence, Seen};
-use crate::router::told_denials;
-use sandbox::{Denial, End, Layer, Report};
+use crate::router::{changes_files, told_denials};
+use sandbox::{End, Layer, Report};
 
 /// What is said of a plugin that asked for something in vain, where that is not let pass.
 const LEAVE_OUT: &str =
     "leave it out, or pass --tolerate-denied where a library asks and goes on without";
-
-/// Calls that leave something behind, wherever they succeed.
-const LEAVING: [&str; 24] = [
-    "creat",
-    "mkdir",
-    "mkdirat",
-    "mknod",
-    "mknodat",
-    "rename",
-    "renameat",
-    "renameat2",
-    "link",
-    "linkat",
-    "symlink",
-    "symlinkat",
-    "unlink",
-    "unlinkat",
-    "rmdir",
-    "truncate",
-    "chmod",
-    "fchmodat",
-    "fchmodat2",
-    "chown",
-    "lchown",
-    "fchownat",
-    "setxattr",
-    "utimensat",
-];
-
-/// Ways to open a file that leave something behind.
-const LEAVING_FLAGS: [&str; 4] = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"];
 
 pub(super) fn deterministic(evidence: &Evidence) -> Judged {
     let Some(manifest) = &evidence.manifest else {
@@ -109,7 +78,11 @@ pub(super) fn stateless(evidence: &Evidence) -> Judged {
         return (false, words);
     }
     let left = evidence.reports().find_map(|(seen, report)| {
-        let denial = report.denied.first.iter().find(|denial| leaves(denial))?;
+        let denial = report
+            .denied
+            .first
+            .iter()
+            .find(|denial| changes_files(denial))?;
         Some(format!(
             "{}: it tried to leave something behind: {denial}",
             seen.name
@@ -138,13 +111,6 @@ fn missing(in_force: &[Layer], report: &Report) -> Vec<&'static str> {
     let lacks = |layer: &&Layer| **layer != Layer::SealedImage && !report.layers.contains(layer);
     let missing = in_force.iter().filter(lacks);
     missing.map(|layer| layer.as_str()).collect()
-}
-
-fn leaves(denial: &Denial) -> bool {
-    LEAVING.contains(&denial.call.as_str())
-        || LEAVING_FLAGS
-            .iter()
-            .any(|flag| denial.detail.contains(flag))
 }
 
 pub(super) fn closed(evidence: &Evidence) -> Judged {

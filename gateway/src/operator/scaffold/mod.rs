@@ -193,14 +193,14 @@ fn rust_sdk(given: Option<&Path>) -> Result<PathBuf, Error> {
         hint: "name its folder with --sdk: it is `plugin-protocol` of this project".to_owned(),
     };
     let sdk = found.filter(|folder| is_sdk(folder)).ok_or_else(missing)?;
-    fs::canonicalize(&sdk).map_err(failed("find", &sdk))
+    fs::canonicalize(&sdk).map_err(Error::file("find", &sdk))
 }
 
 /// Copies the SDK's lock file, where there is one, so that the libraries have the versions that the SDK was tested with.
 fn take_lock(sdk: &Path, sources: &Path) -> Result<(), Error> {
     let lock = sdk.with_file_name("Cargo.lock");
     if lock.is_file() {
-        fs::copy(&lock, sources.join("Cargo.lock")).map_err(failed("copy", &lock))?;
+        fs::copy(&lock, sources.join("Cargo.lock")).map_err(Error::file("copy", &lock))?;
     }
     Ok(())
 }
@@ -214,7 +214,7 @@ fn begin(folder: &Path) -> Result<(), Error> {
                 hint: "choose another name: nothing is written over".to_owned(),
             }
         } else {
-            failed("make folder", folder)(source)
+            Error::file("make folder", folder)(source)
         }
     })
 }
@@ -234,15 +234,15 @@ fn write(folder: &Path, path: &str, text: &str) -> Result<(), Error> {
         // Set apart from creation, so that the signed mode does not depend on the author's umask.
         out.set_permissions(fs::Permissions::from_mode(mode))
     };
-    written().map_err(failed("write", &file))
+    written().map_err(Error::file("write", &file))
 }
 
 /// Runs the build script, whose words are shown only where it fails.
 fn run(build: &Path) -> Result<(), Error> {
-    let program = fs::canonicalize(build).map_err(failed("find", build))?;
+    let program = fs::canonicalize(build).map_err(Error::file("find", build))?;
     let said = Command::new(&program)
         .output()
-        .map_err(failed("run", build))?;
+        .map_err(Error::file("run", build))?;
     if said.status.success() {
         return Ok(());
     }
@@ -255,15 +255,6 @@ fn run(build: &Path) -> Result<(), Error> {
             words.trim()
         ),
     })
-}
-
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::File {
-        action,
-        path,
-        source,
-    }
 }
 
 #[cfg(test)]

@@ -128,39 +128,14 @@ enum Act {
 /// The calls by which programs are started.
 const STARTS: [&str; 6] = ["clone", "clone3", "execve", "execveat", "fork", "vfork"];
 
-/// The calls by which files are changed, beside those that open them to write.
-const CHANGES: [&str; 17] = [
-    "chmod",
-    "chown",
-    "creat",
-    "fchmodat",
-    "fchownat",
-    "link",
-    "linkat",
-    "mkdir",
-    "mkdirat",
-    "mknod",
-    "mknodat",
-    "rename",
-    "renameat",
-    "renameat2",
-    "symlink",
-    "unlink",
-    "unlinkat",
-];
-
 /// The calls by which files are opened.
 const OPENS: [&str; 3] = ["open", "openat", "openat2"];
 
-/// The flags by which a file is opened to be written.
-const WRITES: [&str; 4] = ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"];
-
 fn act(refused: &Denial) -> Act {
     let call = refused.call.as_str();
-    let writes = || WRITES.iter().any(|flag| refused.detail.contains(flag));
     if STARTS.contains(&call) {
         Act::Program
-    } else if CHANGES.contains(&call) || (OPENS.contains(&call) && writes()) {
+    } else if denial::changes_files(refused) {
         Act::Writing
     } else if OPENS.contains(&call) {
         Act::Reading
