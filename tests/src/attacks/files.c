@@ -24,7 +24,7 @@ ATTACK(map_victim) {
     if (fd < 0) return errno;
     char *map = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED) return errno;
-    map[0] = '!';
+    map[0] = ~map[0];
     return did(msync(map, 4096, MS_SYNC));
 }
 ATTACK(open_by_old_call) {
