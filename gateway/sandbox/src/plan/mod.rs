@@ -95,9 +95,10 @@ impl Plan {
             Entry::Program { image, args } => Self::program(image, args, job, private_root),
             Entry::Runtime { name, script, args } => {
                 let script = inside(job.package, script, private_root)?;
-                let mut arguments = vec![script];
-                arguments.extend(args.iter().map(|arg| arg.clone().into_bytes()));
                 let runtime = runtimes.look_up(name)?;
+                let before = (runtime.before_arguments.iter()).filter(|_| !args.is_empty());
+                let args = before.chain(args).map(|arg| arg.clone().into_bytes());
+                let arguments = std::iter::once(script).chain(args).collect();
                 Self::runtime(&runtime, &[], arguments, job)
             }
             Entry::Worker { file, export } => {
@@ -198,7 +199,9 @@ impl Plan {
         let before = before.chain(shim.iter().cloned()).map(String::into_bytes);
         let rest = before.chain(rest).collect();
         Ok(Self {
-            environment: seeds.map_or(Environment::EMPTY, |seeds| seeds.environment.clone()),
+            environment: seeds
+                .map_or(&runtime.environment, |seeds| &seeds.environment)
+                .clone(),
             ..Self::interpreted(runtime, interpreter, rest, job)?
         })
     }

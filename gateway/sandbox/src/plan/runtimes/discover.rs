@@ -15,9 +15,11 @@ use super::search::Search;
 use super::{Runtime, Seeds};
 
 /// The usual runtimes and what is known of each.
-const USUAL: [(&str, &str); 12] = [
+const USUAL: [(&str, &str); 14] = [
+    ("R", include_str!("R.toml")),
     ("awk", include_str!("awk.toml")),
     ("bash", include_str!("bash.toml")),
+    ("bun", include_str!("bun.toml")),
     ("deno", include_str!("deno.toml")),
     ("java", include_str!("java.toml")),
     ("jq", include_str!("jq.toml")),
@@ -62,6 +64,11 @@ struct Kind {
     opens_twice: bool,
     /// Arguments before the script.
     args: Vec<String>,
+    /// Words after the script and before the plugin's own arguments, where there are any.
+    before_arguments: Vec<String>,
+    /// Variables without which it does not start, as `NAME=VALUE`; `{folder}` stands for its real folder. Nothing else goes here: a plugin's
+    /// environment is empty but for these.
+    environment: Vec<String>,
     /// What a plugin is started with besides whose manifest says that it is deterministic.
     deterministic: Option<Deterministic>,
     /// Further calls, each with its reason.
@@ -239,12 +246,16 @@ pub(super) fn describe(name: &str, candidate: &Path) -> Result<Runtime, String> 
     };
     answer.trees.extend(beside(&kind.beside));
     let extra_calls = kind.extra_calls.iter();
+    let environment = kind.environment(folder)?;
+    let seeds = kind.deterministic.as_ref();
     Ok(Runtime {
         found_at: candidate.to_path_buf(),
         version: answer.version,
         passed_over: Vec::new(),
         args: kind.args.clone(),
-        seeds: kind.deterministic.as_ref().and_then(Deterministic::seeds),
+        before_arguments: kind.before_arguments.clone(),
+        seeds: seeds.and_then(|seeds| seeds.seeds(&environment)),
+        environment,
         search: Search {
             modules: missing(&answer.trees),
             above: kind.looks_for.clone(),
@@ -266,6 +277,18 @@ pub(super) fn describe(name: &str, candidate: &Path) -> Result<Runtime, String> 
 }
 
 impl Kind {
+    /// What an interpreter that lies in this folder has in its environment.
+    fn environment(&self, folder: &Path) -> Result<Environment, String> {
+        let folder = folder.to_str().ok_or("its folder's name is no text")?;
+        let lines: Vec<String> = self
+            .environment
+            .iter()
+            .map(|line| line.replace("{folder}", folder))
+            .collect();
+        Environment::of_data_file(&lines)
+            .ok_or_else(|| "its data file names variables that cannot be set".to_owned())
+    }
+
     fn ask(&self, candidate: &Path) -> Result<Answer, String> {
         if self.question.is_empty() {
             return Ok(Answer {
@@ -296,8 +319,10 @@ impl Kind {
 }
 
 impl Deterministic {
-    fn seeds(&self) -> Option<Seeds> {
-        let environment = Environment::of_data_file(&self.environment);
+    /// With what the interpreter has in its environment in any case.
+    fn seeds(&self, always: &Environment) -> Option<Seeds> {
+        let own = Environment::of_data_file(&self.environment);
+        let environment = own.and_then(|own| always.and(&own));
         debug_assert!(environment.is_some(), "a test reads every data file");
         Some(Seeds {
             args: self.args.clone(),
@@ -375,9 +400,10 @@ mod tests {
             let kind: Kind = toml::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(kind.memory.overhead_mib > 0, "{name}");
             assert!(!kind.question.is_empty(), "{name}");
+            let always = kind.environment(Path::new("/x")).unwrap();
             if let Some(deterministic) = kind.deterministic {
-                let seeds = deterministic.seeds().unwrap();
-                assert!(!seeds.args.is_empty() || !seeds.environment.variables().is_empty());
+                let seeds = deterministic.seeds(&always).unwrap();
+                assert!(!seeds.args.is_empty() || seeds.environment != always);
             }
         }
         assert!(USUAL.is_sorted());
