@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::support::{Link, compile, package, run, sandbox, script, text, with_arguments};
+use super::support::{
+    Link, compile, limits, package, run, run_within, sandbox, script, text, with_arguments,
+};
 use crate::{End, Report, Runtimes};
 
 const LINE: &str = "{\"type\":\"invoke\"}\n";
@@ -172,9 +174,10 @@ fn deno_with_packages_of_its_own() {
     );
 }
 
+/// It starts in an empty environment as everybody does, and sets some variables for itself.
 #[test]
 fn bun_with_packages_of_its_own() {
-    let source = "import { count } from './words.ts';\nimport pad from 'pad';\nconst request = JSON.parse(await Bun.stdin.text());\nconsole.log(JSON.stringify([request.type, count('a b c'), pad('x'), Object.keys(process.env).length]));\n";
+    let source = "import { count } from './words.ts';\nimport pad from 'pad';\nconst request = JSON.parse(await Bun.stdin.text());\nconsole.log(JSON.stringify([request.type, count('a b c'), pad('x'), Object.keys(process.env).filter((name) => !/^(npm_.*|NODE|PATH)$/.test(name)).length]));\n";
     let words = "export const count = (text: string): number => text.split(' ').length;\n";
     let files = [
         ("main.ts", source),
@@ -194,6 +197,9 @@ fn bun_with_packages_of_its_own() {
 #[test]
 fn r_with_the_packages_that_come_with_it() {
     let source = r#"
+unlockBinding("Sys.which", baseenv())
+assign("Sys.which", function(names) { names[] <- ""; names }, baseenv())
+library(stats)
 folder <- dirname(sub("--file=", "", grep("--file=", commandArgs(), value = TRUE)))
 if (length(folder) == 0) folder <- dirname(commandArgs()[match("-f", commandArgs()) + 1])
 source(file.path(folder, "words.R"))
@@ -207,10 +213,17 @@ cat(kind, count("a b c"), median(c(1, 2, 6)), toupper(commandArgs(trailingOnly =
     }
     let folder = package(&[("main.R", source), ("words.R", words)]);
     let entry = with_arguments(&script("R", "main.R"), vec!["x".to_owned()]);
-    answers(
-        &run(&sandbox(), &entry, folder.path(), LINE),
-        "invoke 3 2 X \n",
-    );
+    // Those of a manifest that says nothing of them: R ends where it is allowed fewer open files than it may want.
+    let limits = crate::Limits {
+        open_files: 256,
+        ..limits()
+    };
+    let time = std::time::Duration::from_secs(60);
+    let report = run_within(&sandbox(), &entry, folder.path(), LINE, time, limits);
+    answers(&report, "invoke 3 2 X \n");
+    // It starts `rm` at its end, if it comes to that.
+    let calls: Vec<&str> = report.denied.calls.keys().copied().collect();
+    assert!(calls.is_empty() || calls == ["clone"], "{calls:?}");
 }
 
 /// A plugin starts in an empty folder that it can ask for and list, and can neither change it nor look further.

@@ -77,6 +77,11 @@ struct Kind {
     asks_name_service: bool,
     /// Whether it opens its terminal at start.
     asks_for_terminal: bool,
+    /// How the path begins of the folder for temporary files that it makes at its start, and without which it ends. It is told that it has made
+    /// one, and there is none: whatever it puts there fails.
+    pretended_folder: Option<String>,
+    /// Whether it ends at its start unless it can read the map of its own memory (`/proc/self/maps`).
+    reads_own_map: bool,
     memory: Memory,
 }
 
@@ -138,6 +143,9 @@ static KINDS: LazyLock<Vec<(&str, Kind)>> = LazyLock::new(|| {
     };
     USUAL.into_iter().filter_map(read).collect()
 });
+
+/// What is known of any other: nothing.
+static UNKNOWN: LazyLock<Kind> = LazyLock::new(Kind::default);
 
 /// What is known of the runtime of this name, and its usual name; of others, nothing.
 fn kind(name: &str) -> Option<(&'static str, &'static Kind)> {
@@ -213,8 +221,7 @@ pub(super) fn names() -> Vec<String> {
 /// # Errors
 /// With the reason, in words, when there is none.
 pub(super) fn describe(name: &str, candidate: &Path) -> Result<Runtime, String> {
-    let unknown = Kind::default();
-    let (usual, kind) = kind(name).unwrap_or(("", &unknown));
+    let (usual, kind) = kind(name).unwrap_or(("", &UNKNOWN));
     let mut answer = kind.ask(candidate)?;
     for asked_for in [usual, name].map(version_asked_for) {
         if !usual.is_empty() && !is_version(&answer.version, asked_for) {
@@ -269,6 +276,8 @@ pub(super) fn describe(name: &str, candidate: &Path) -> Result<Runtime, String> 
         extra_calls: extra_calls.map(|extra| extra.call.clone()).collect(),
         asks_name_service: kind.asks_name_service,
         asks_for_terminal: kind.asks_for_terminal,
+        pretended_folder: kind.pretended_folder.as_deref(),
+        reads_own_map: kind.reads_own_map,
         overhead_bytes: u64::from(kind.memory.overhead_mib) << 20,
         makes_code: kind.memory.makes_code,
         name,

@@ -89,6 +89,10 @@ pub(crate) struct Runtime {
     pub(crate) asks_name_service: bool,
     /// Whether it opens its terminal at start, which is then a probe.
     pub(crate) asks_for_terminal: bool,
+    /// How the folder's path begins that it makes at its start, and is told to have made.
+    pub(crate) pretended_folder: Option<&'static str>,
+    /// Whether it cannot start without the map of its own memory.
+    pub(crate) reads_own_map: bool,
     /// Memory in bytes that the interpreter takes for itself, beside the plugin's own.
     pub(crate) overhead_bytes: u64,
     /// Whether the interpreter makes code at run time and so needs executable memory.
