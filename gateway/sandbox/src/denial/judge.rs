@@ -75,6 +75,10 @@ pub(crate) struct Asker {
     pub(crate) asks_name_service: bool,
     /// Whether its runtime opens the terminal at its start, as shells do.
     pub(crate) asks_for_terminal: bool,
+    /// How the path begins of the folder that its runtime is told to have made.
+    pub(crate) pretended_folder: Option<&'static str>,
+    /// Whether its runtime is given the map of its own memory.
+    pub(crate) reads_own_map: bool,
 }
 
 /// A call, with its arguments and the path that it names.
@@ -93,6 +97,8 @@ pub(crate) enum Answer {
     Fail(i32),
     /// A device that the gateway opens.
     Device(Device),
+    /// The map of the caller's own memory.
+    OwnMap,
 }
 
 /// What to do about a reported call.
@@ -135,8 +141,14 @@ pub(crate) fn judge(
     }
     let args = report.args;
     let asked = Asked { name, args, path };
-    match view.filter(|_| asked.reads()) {
+    match view {
+        _ if !asked.reads() => sort(asked, asker),
+        _ if asker.reads_own_map && asked.path.as_deref() == Some(OWN_MAP) => {
+            Judgement::Answer(Answer::OwnMap, asked)
+        }
         Some(view) => Judgement::Read(asked.place(view), asked),
+        // Every file is reported for the sake of that one.
+        None if asker.reads_own_map => Judgement::Read(Place::Shown, asked),
         None => sort(asked, asker),
     }
 }
@@ -160,6 +172,10 @@ fn sort(asked: Asked, asker: Asker) -> Judgement {
                 Judgement::Refuse(no_terminal, asked)
             };
         }
+    }
+    let folder = asker.pretended_folder.filter(|_| name == "mkdir");
+    if folder.is_some_and(|folder| path.starts_with(folder)) {
+        return Judgement::Answer(Answer::Fail(NOTHING_DONE), asked);
     }
     if asker.asks_name_service && name == "socket" && is_name_service(&asked.args) {
         return Judgement::Answer(Answer::Fail(libc::EACCES), asked);
@@ -188,6 +204,12 @@ fn is_direct_read(flags: u32) -> bool {
 
 /// A process's terminal, which no plugin has.
 const TERMINAL: &str = "/dev/tty";
+
+/// The answer "done" to a call that did nothing.
+const NOTHING_DONE: i32 = 0;
+
+/// The map of a process's own memory, which says nothing that the process cannot find out by trying.
+const OWN_MAP: &str = "/proc/self/maps";
 
 /// `CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET`: not a process, but another jail.
 const NAMESPACES: u32 = 0x7e02_0000;
@@ -433,6 +455,8 @@ mod tests {
             class,
             asks_name_service: false,
             asks_for_terminal: false,
+            pretended_folder: Some("/tmp/R"),
+            reads_own_map: false,
         };
         let path = path.map(str::to_owned);
         sort(Asked { name, args, path }, asker)

@@ -250,26 +250,27 @@ impl Reports {
         match fate {
             // Not answered: the caller stays stopped inside the call until the kill.
             Fate::Ends => wait::kill(&run.child.pidfd).during("kill a plugin"),
-            Fate::GoesOn => self.answer(report, answer),
+            Fate::GoesOn => self.answer(run, report, answer),
         }
     }
 
-    fn answer(&self, report: &Notification, answer: Answer) -> Result<(), Error> {
+    fn answer(&self, run: &Run, report: &Notification, answer: Answer) -> Result<(), Error> {
+        let give = |file: BorrowedFd<'_>, closes_on_exec| {
+            notify::give(self.listener(), report.id, file, closes_on_exec)
+        };
         let given = match answer {
             Answer::Fail(errno) => notify::refuse(self.listener(), report.id, errno),
-            Answer::Device(device) => device.open().and_then(|file| {
-                notify::give(
-                    self.listener(),
-                    report.id,
-                    file.as_fd(),
-                    device.closes_on_exec,
-                )
-            }),
+            Answer::Device(device) => device
+                .open()
+                .and_then(|file| give(file.as_fd(), device.closes_on_exec)),
+            // The process has not been reaped, so that the number is its own.
+            Answer::OwnMap => std::fs::File::open(format!("/proc/{}/maps", run.child.pid))
+                .and_then(|file| give(file.as_fd(), true)),
         };
         match given {
             Ok(()) => Ok(()),
-            // The plugin or the gateway has no descriptor number left: the call fails, as it would without the gateway.
-            Err(error) if matches!(answer, Answer::Device(_)) => {
+            // The plugin or the gateway has no descriptor number left, or there is no such file: the call fails, as it would without the gateway.
+            Err(error) if !matches!(answer, Answer::Fail(_)) => {
                 let errno = error.raw_os_error().unwrap_or(libc::EMFILE);
                 notify::refuse(self.listener(), report.id, errno).during("answer a call")
             }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::plan::Plan;
+use crate::plan::layout::EMPTY_FOLDER;
 use crate::plan::runtimes::search::{Search, plain};
 
 /// What a program is shown.
@@ -56,9 +57,13 @@ impl View {
         }
     }
 
-    /// Where a path leads from the root, in which a program begins and stays.
+    /// Where a path leads from the empty folder, in which a program begins and stays.
     pub(crate) fn place(&self, path: &str) -> Place {
-        let path = plain(Path::new(path));
+        let empty = Path::new(EMPTY_FOLDER);
+        let path = plain(&empty.join(path));
+        if path == empty {
+            return Place::Shown;
+        }
         if path.starts_with(&self.package) {
             return Place::Package;
         }
@@ -95,12 +100,13 @@ mod tests {
         link("../../secret".as_ref(), base.join("usr/lib/link")).unwrap();
         let view = View::new(&[base.join("lib")], "/package".as_ref());
         let place = |path: &str| view.place(&path.replace('~', base.to_str().unwrap()));
-        for path in ["/package", "/package/a", "package/../package/a"] {
+        for path in ["/package", "/package/a", "../package/a"] {
             assert_eq!(place(path), Place::Package, "{path}");
         }
         for path in [
             "/",
             ".",
+            "..",
             "~",
             "~/lib/x",
             "~/usr/lib/x",
@@ -112,6 +118,7 @@ mod tests {
         for path in [
             "/packages",
             "data.txt",
+            "package/a",
             "~/secret",
             "~/lib/../secret",
             "~/usr/lib/link",

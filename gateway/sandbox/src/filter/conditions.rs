@@ -84,10 +84,15 @@ const F_SETFL: u32 = 4;
 const FUTEX_PRIVATE: u32 = 0x80;
 /// futex(2): chooses the clock; it makes no difference to the filter.
 const FUTEX_REALTIME: u32 = 0x100;
-/// `FUTEX_WAIT` and `FUTEX_WAIT_BITSET`. C libraries wait for the end of a thread without the flag, as the kernel wakes them without it.
-const FUTEX_WAITS: [u32; 2] = [0, 9];
-/// `FUTEX_WAKE`, with which musl ends threads without the flag.
+/// `FUTEX_WAIT_BITSET`. glibc waits for the end of a thread by it and without the flag, as the kernel wakes it without the flag.
+const FUTEX_WAIT_BITSET: u32 = 9;
+/// `FUTEX_WAIT` and `FUTEX_WAKE`, by which musl ends threads without the flag. So does the C++ library (libstdc++) with its futures, and with a
+/// local static that one thread makes while another wants it.
+const FUTEX_WAIT: u32 = 0;
 const FUTEX_WAKE: u32 = 1;
+
+/// `EAGAIN`.
+const AGAIN: u16 = 11;
 
 /// `FIONREAD`, `FIONBIO`, `FIONCLEX`, `FIOCLEX`: what event loops do to pipes. No terminal request is among them.
 const IOCTL_REQUESTS: [u32; 4] = [0x541b, 0x5421, 0x5450, 0x5451];
@@ -197,7 +202,7 @@ pub(super) fn table(wanted: &Wanted) -> Vec<(&'static str, Verdict)> {
             when(vec![vec![masked(2, CLOSE_RANGE_UNSHARE, 0)]], unknown),
         ),
         ("fcntl", when(descriptor_flags(), unknown)),
-        ("futex", when(futexes(wanted), unknown)),
+        ("futex", futexes(wanted, plain(unknown, wanted))),
         (
             "preadv2",
             // Its flags ask what is in the page cache, or read past it.
@@ -240,15 +245,20 @@ fn descriptor_flags() -> Vec<Vec<Check>> {
     lists
 }
 
-/// Locks between threads of one process; and the operations that C libraries use without the private flag.
-fn futexes(wanted: &Wanted) -> Vec<Vec<Check>> {
+/// Locks between threads of one process; and the operations that C libraries use without the private flag. Who could not be woken does not get to
+/// sleep: it is told that the value has changed, looks again, and goes on once that is so. Else it would sleep for ever.
+fn futexes(wanted: &Wanted, otherwise: Verdict) -> Verdict {
     let shared = |way| vec![masked(1, !FUTEX_REALTIME, way)];
-    let mut lists = vec![vec![masked(1, FUTEX_PRIVATE, FUTEX_PRIVATE)]];
-    lists.extend(FUTEX_WAITS.map(shared));
+    let mut lists = vec![
+        vec![masked(1, FUTEX_PRIVATE, FUTEX_PRIVATE)],
+        shared(FUTEX_WAIT_BITSET),
+    ];
     if wanted.wakes_shared {
-        lists.push(shared(FUTEX_WAKE));
+        lists.extend([FUTEX_WAIT, FUTEX_WAKE].map(shared));
+        return Verdict::When(lists, Box::new(otherwise));
     }
-    lists
+    let looks_again = Verdict::FailsWhen(shared(FUTEX_WAIT), AGAIN, Box::new(otherwise));
+    Verdict::When(lists, Box::new(looks_again))
 }
 
 /// Streams and datagrams of the local family, whose protocol is 0 or the family's own number (unix(7)).

@@ -101,7 +101,7 @@ fn or_marked(verdict: Verdict) -> Verdict {
             lists.push(conditions::marked());
             Verdict::When(lists, otherwise)
         }
-        plain @ (Verdict::Errno(_) | Verdict::Report | Verdict::Kill) => {
+        plain @ (Verdict::Errno(_) | Verdict::Report | Verdict::Kill | Verdict::FailsWhen(..)) => {
             Verdict::When(vec![conditions::marked()], Box::new(plain))
         }
     }
@@ -348,15 +348,21 @@ mod tests {
                 assert_eq!(futex(class, way | private), ALLOW);
                 assert_eq!(futex(class, way | private | realtime), ALLOW);
             }
-            for way in [wait, 9, 9 | realtime] {
+            for way in [9, 9 | realtime] {
                 assert_eq!(futex(class, way), ALLOW);
             }
             for way in [2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 1 << 9] {
                 assert_eq!(futex(class, way), ERRNO | 22, "{way}");
             }
         }
-        assert_eq!(futex(Class::Static, wake), ALLOW);
-        assert_eq!(futex(Class::Dynamic, wake), ERRNO | 22);
+        for class in [Class::Dynamic, Class::Runtime] {
+            assert_eq!(futex(class, wake), ERRNO | 22);
+            // Whom nobody can wake is told to look again.
+            assert_eq!(futex(class, wait), ERRNO | 11);
+        }
+        for way in [wait, wake] {
+            assert_eq!(futex(Class::Static, way), ALLOW);
+        }
     }
 
     #[test]

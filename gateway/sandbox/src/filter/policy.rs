@@ -136,7 +136,7 @@ pub(super) const EVERYONE: &[Row] = &[
         "exit exit_group",
         "ending; exit_group also serves the supervisor when exec fails",
     ),
-    allow("getcwd", "the empty root"),
+    allow("getcwd", "the empty folder that it starts in"),
     fail(
         libc::ENOSYS,
         "clone3 openat2",

@@ -21,6 +21,8 @@ pub(crate) enum Verdict {
     Kill,
     /// It goes through when every check of one of the lists holds; else it gets the second verdict, which must not be a `When`.
     When(Vec<Vec<Check>>, Box<Verdict>),
+    /// It fails with this error number when every check holds; else it gets the second verdict.
+    FailsWhen(Vec<Check>, u16, Box<Verdict>),
 }
 
 /// A test on one half of one argument.
@@ -127,24 +129,30 @@ fn jump_over(code: u32, value: u32, count: usize) -> Vec<sock_filter> {
 fn leaf(verdict: &Verdict) -> Vec<sock_filter> {
     match verdict {
         Verdict::Allow => vec![instruction(RETURN, libc::SECCOMP_RET_ALLOW)],
-        Verdict::Errno(errno) => vec![instruction(
-            RETURN,
-            libc::SECCOMP_RET_ERRNO | u32::from(*errno),
-        )],
+        Verdict::Errno(errno) => vec![instruction(RETURN, failing(*errno))],
         Verdict::Report => vec![instruction(RETURN, libc::SECCOMP_RET_USER_NOTIF)],
         Verdict::Kill => vec![instruction(RETURN, libc::SECCOMP_RET_KILL_PROCESS)],
         Verdict::When(lists, otherwise) => {
-            let mut code: Vec<sock_filter> =
-                lists.iter().flat_map(|checks| all_of(checks)).collect();
+            let allowed = |checks: &Vec<Check>| all_of(checks, libc::SECCOMP_RET_ALLOW);
+            let mut code: Vec<sock_filter> = lists.iter().flat_map(allowed).collect();
+            code.extend(leaf(otherwise));
+            code
+        }
+        Verdict::FailsWhen(checks, errno, otherwise) => {
+            let mut code = all_of(checks, failing(*errno));
             code.extend(leaf(otherwise));
             code
         }
     }
 }
 
-/// Allows the call when every check holds; else execution goes on behind these instructions.
-fn all_of(checks: &[Check]) -> Vec<sock_filter> {
-    let mut code = vec![instruction(RETURN, libc::SECCOMP_RET_ALLOW)];
+fn failing(errno: u16) -> u32 {
+    libc::SECCOMP_RET_ERRNO | u32::from(errno)
+}
+
+/// Returns this when every check holds; else execution goes on behind these instructions.
+fn all_of(checks: &[Check], then: u32) -> Vec<sock_filter> {
+    let mut code = vec![instruction(RETURN, then)];
     for check in checks.iter().rev() {
         // A list is a handful of checks of at most three instructions, so that the distance fits.
         let skip = u8::try_from(code.len()).unwrap_or(u8::MAX);

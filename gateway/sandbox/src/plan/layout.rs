@@ -14,6 +14,9 @@ use crate::plan::hidden::hidden_in;
 /// Where a package is seen from inside.
 pub(crate) const PACKAGE_FOLDER: &str = "/package";
 
+/// The empty folder in which a program starts, as it is seen from inside.
+pub(crate) const EMPTY_FOLDER: &str = "/empty";
+
 /// As many symbolic links as the kernel itself follows on one path (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
@@ -267,6 +270,12 @@ mod tests {
             .collect();
         assert_eq!(seen, expected.iter().collect::<Vec<_>>());
         assert_eq!(text(layout.operations().first().unwrap()), "folder package");
+    }
+
+    #[test]
+    fn the_launcher_makes_the_empty_folder_that_is_meant() {
+        let made = crate::sys::launcher::wire::EMPTY_FOLDER.to_str().unwrap();
+        assert_eq!(EMPTY_FOLDER, format!("/{made}"));
     }
 
     #[test]

@@ -71,6 +71,10 @@ pub(crate) struct Plan {
     pub(crate) asks_name_service: bool,
     /// Whether it may ask for its terminal; it has none.
     pub(crate) asks_for_terminal: bool,
+    /// How the folder's path begins that it is told to have made at its start.
+    pub(crate) pretended_folder: Option<&'static str>,
+    /// Whether it is given the map of its own memory.
+    pub(crate) reads_own_map: bool,
     pub(crate) extra_calls: Vec<String>,
     /// The interpreter's runtime; none for a program.
     pub(crate) runtime: Option<Arc<Runtime>>,
@@ -95,9 +99,10 @@ impl Plan {
             Entry::Program { image, args } => Self::program(image, args, job, private_root),
             Entry::Runtime { name, script, args } => {
                 let script = inside(job.package, script, private_root)?;
-                let mut arguments = vec![script];
-                arguments.extend(args.iter().map(|arg| arg.clone().into_bytes()));
                 let runtime = runtimes.look_up(name)?;
+                let before = (runtime.before_arguments.iter()).filter(|_| !args.is_empty());
+                let args = before.chain(args).map(|arg| arg.clone().into_bytes());
+                let arguments = std::iter::once(script).chain(args).collect();
                 Self::runtime(&runtime, &[], arguments, job)
             }
             Entry::Worker { file, export } => {
@@ -157,6 +162,8 @@ impl Plan {
             wakes_shared: image.loader().is_none_or(is_musl),
             asks_name_service: false,
             asks_for_terminal: false,
+            pretended_folder: None,
+            reads_own_map: false,
             extra_calls: Vec::new(),
             runtime: None,
             prints: false,
@@ -198,7 +205,9 @@ impl Plan {
         let before = before.chain(shim.iter().cloned()).map(String::into_bytes);
         let rest = before.chain(rest).collect();
         Ok(Self {
-            environment: seeds.map_or(Environment::EMPTY, |seeds| seeds.environment.clone()),
+            environment: seeds
+                .map_or(&runtime.environment, |seeds| &seeds.environment)
+                .clone(),
             ..Self::interpreted(runtime, interpreter, rest, job)?
         })
     }
@@ -216,6 +225,8 @@ impl Plan {
         };
         let trees = runtime.trees.iter().filter(|tree| tree.exists());
         let libraries = runtime.started_with.paths().iter();
+        let named = trees.clone().chain(libraries.clone());
+        visible.extend(named.flat_map(|path| links_elsewhere(path)));
         let libraries = libraries.filter(|path| !is_in_library_folder(path));
         // The loader would take another of the same name.
         if let Some(gone) = libraries.clone().find(|path| !path.exists()) {
@@ -259,6 +270,8 @@ impl Plan {
             wakes_shared: interpreter.loader.as_deref().is_none_or(is_musl),
             asks_name_service: runtime.asks_name_service,
             asks_for_terminal: runtime.asks_for_terminal,
+            pretended_folder: runtime.pretended_folder,
+            reads_own_map: runtime.reads_own_map,
             extra_calls: runtime.extra_calls.clone(),
             runtime: Some(Arc::clone(runtime)),
             prints: false,
@@ -300,7 +313,9 @@ impl Plan {
             // Where calls are reported the supervisor decides, and one launcher serves both kinds.
             kills_refused: !reported && when_refused == WhenRefused::End,
             // Of static programs every file is reported in any case.
-            names_reads: reported && self.names_reads && self.class != Class::Static,
+            names_reads: reported
+                && (self.names_reads || self.reads_own_map)
+                && self.class != Class::Static,
             extra_calls: self.extra_calls.clone(),
         }
     }
@@ -381,6 +396,25 @@ fn is_in_library_folder(path: &Path) -> bool {
     LIBRARY_FOLDERS
         .iter()
         .any(|known| folder == Some(Path::new(known)))
+}
+
+/// The links that a path in a library folder leads through elsewhere, as Debian's alternatives are: in the library folder they are seen, and would lead
+/// nowhere. What they lead to in the end is shown only where it is shown by itself.
+fn links_elsewhere(path: &Path) -> Vec<PathBuf> {
+    /// More links than this are a mistake or a loop, and then the library is not found.
+    const LINKS_MAX: usize = 8;
+    let mut links = Vec::new();
+    let mut at = path.to_path_buf();
+    while links.len() < LINKS_MAX && is_in_library_folder(path) {
+        let Ok(target) = fs::read_link(&at) else {
+            break;
+        };
+        at = at.parent().unwrap_or(&at).join(target);
+        if fs::symlink_metadata(&at).is_ok_and(|meta| meta.is_symlink()) {
+            links.push(at.clone());
+        }
+    }
+    links
 }
 
 /// Loader and library folders as (seen from inside, let through).

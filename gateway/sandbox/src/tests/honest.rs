@@ -1,6 +1,6 @@
 //! Honest programs run to their end, whatever harmless things they try: event loops, probes, small devices, shells. "Refused is not guilty."
 
-use super::support::{Link, package, run, run_c, run_ending, sandbox, script, text};
+use super::support::{Link, package, run, run_c, run_ending, sandbox, script, seal, text};
 use crate::plan::runtimes::Runtimes;
 
 use crate::{End, Report};
@@ -35,6 +35,71 @@ fn scripted(runtime: &str, name: &str, source: &str) -> Option<Report> {
 
 fn calls(report: &Report) -> Vec<&str> {
     report.denied.calls.keys().copied().collect()
+}
+
+/// As the C++ library waits for a local static that another thread is making: by futexes that are not marked private, and wakes so. Who got to
+/// sleep in that way was never woken: now and then a plugin in Node hung until its deadline.
+#[test]
+fn who_waits_for_another_threads_static_goes_on_when_it_is_made() {
+    let source = r#"
+#include <linux/futex.h>
+enum { MAKING = 1, WANTED, MADE };
+static int state = MAKING;
+static void *make(void *ignored) {
+    usleep(100000);
+    if (__atomic_exchange_n(&state, MADE, __ATOMIC_ACQ_REL) == WANTED) syscall(SYS_futex, &state, FUTEX_WAKE, 0x7fffffff);
+    return 0;
+}
+int main(void) {
+    request();
+    pthread_t thread; pthread_create(&thread, 0, make, 0);
+    int seen = MAKING;
+    if (!__atomic_compare_exchange_n(&state, &seen, WANTED, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return 1;
+    while (__atomic_load_n(&state, __ATOMIC_ACQUIRE) != MADE) syscall(SYS_futex, &state, FUTEX_WAIT, WANTED, 0);
+    pthread_join(thread, 0);
+    puts("fine");
+    return 0;
+}"#;
+    fine(source);
+}
+
+/// The same by the library itself: a local static, and a promise.
+#[test]
+fn threads_of_a_program_in_cpp_wait_for_each_other() {
+    let source = r#"
+#include <chrono>
+#include <cstdio>
+#include <future>
+#include <thread>
+static void pause() { std::this_thread::sleep_for(std::chrono::milliseconds(100)); }
+struct Slow { int value; Slow() : value(7) { pause(); } };
+static int one() { static Slow made; return made.value; }
+int main() {
+    char line[4096];
+    if (!fgets(line, sizeof line, stdin)) return 3;
+    int sum = 0;
+    std::thread first([] { one(); }), second([&] { std::this_thread::yield(); sum = one(); });
+    first.join(); second.join();
+    std::promise<int> promise;
+    std::future<int> future = promise.get_future();
+    std::thread third([&] { pause(); promise.set_value(5); });
+    std::printf("%d\n", sum + future.get());
+    third.join();
+}"#;
+    let folder = package(&[("main.cpp", source)]);
+    let args = ["-O1", "-pthread", "-o", "program", "main.cpp"];
+    let mut built = std::process::Command::new("c++");
+    match built.args(args).current_dir(folder.path()).output() {
+        Ok(output) => assert!(output.status.success(), "{output:?}"),
+        Err(error) => return skip::skip(&format!("c++: {error}")),
+    }
+    let report = run(
+        &sandbox(),
+        &seal(&folder.path().join("program")),
+        folder.path(),
+        "{}\n",
+    );
+    assert_eq!(text(&report), "12\n", "{report:?}");
 }
 
 /// P1: what tokio does at its start and at each wake: a pair of sockets for signals, an eventfd, epoll.

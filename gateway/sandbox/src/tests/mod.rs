@@ -11,6 +11,7 @@ mod host;
 mod launcher;
 mod libraries;
 mod limits;
+mod musl;
 mod orders;
 mod poorer;
 mod races;

@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::support::{Link, compile, package, run, sandbox, script, text};
+use super::support::{
+    Link, compile, limits, package, run, run_within, sandbox, script, text, with_arguments,
+};
 use crate::{End, Report, Runtimes};
 
 const LINE: &str = "{\"type\":\"invoke\"}\n";
@@ -21,7 +23,9 @@ pub(super) fn has(name: &str) -> bool {
     );
     match (found, name) {
         (true, _) => {}
-        (false, "deno") => skip::skip_for_registry("deno is not among a distribution's packages"),
+        (false, "deno" | "bun") => {
+            skip::skip_for_registry(&format!("{name} is not among a distribution's packages"));
+        }
         (false, _) => skip::skip(&format!("{name} is not installed")),
     }
     found
@@ -168,6 +172,80 @@ fn deno_with_packages_of_its_own() {
         &[("main.ts", source), ("words.ts", words)],
         "[\"invoke\",3]\n",
     );
+}
+
+/// It starts in an empty environment as everybody does, and sets some variables for itself.
+#[test]
+fn bun_with_packages_of_its_own() {
+    let source = "import { count } from './words.ts';\nimport pad from 'pad';\nconst request = JSON.parse(await Bun.stdin.text());\nconsole.log(JSON.stringify([request.type, count('a b c'), pad('x'), Object.keys(process.env).filter((name) => !/^(npm_.*|NODE|PATH)$/.test(name)).length]));\n";
+    let words = "export const count = (text: string): number => text.split(' ').length;\n";
+    let files = [
+        ("main.ts", source),
+        ("words.ts", words),
+        (
+            "node_modules/pad/package.json",
+            "{\"name\":\"pad\",\"main\":\"index.js\"}",
+        ),
+        (
+            "node_modules/pad/index.js",
+            "module.exports = (text) => text.padStart(3, '.');\n",
+        ),
+    ];
+    script_answers("bun", &files, "[\"invoke\",3,\"..x\",0]\n");
+}
+
+#[test]
+fn r_with_the_packages_that_come_with_it() {
+    let source = r#"
+unlockBinding("Sys.which", baseenv())
+assign("Sys.which", function(names) { names[] <- ""; names }, baseenv())
+library(stats)
+folder <- dirname(sub("--file=", "", grep("--file=", commandArgs(), value = TRUE)))
+if (length(folder) == 0) folder <- dirname(commandArgs()[match("-f", commandArgs()) + 1])
+source(file.path(folder, "words.R"))
+line <- readLines(file("stdin"), n = 1)
+kind <- sub('.*"type":"([a-z]+)".*', "\\1", line)
+cat(kind, count("a b c"), median(c(1, 2, 6)), toupper(commandArgs(trailingOnly = TRUE)), "\n")
+"#;
+    let words = "count <- function(text) length(strsplit(text, \" \")[[1]])\n";
+    if !has("R") {
+        return;
+    }
+    let folder = package(&[("main.R", source), ("words.R", words)]);
+    let entry = with_arguments(&script("R", "main.R"), vec!["x".to_owned()]);
+    // Those of a manifest that says nothing of them: R ends where it is allowed fewer open files than it may want.
+    let limits = crate::Limits {
+        open_files: 256,
+        ..limits()
+    };
+    let time = std::time::Duration::from_secs(60);
+    let report = run_within(&sandbox(), &entry, folder.path(), LINE, time, limits);
+    answers(&report, "invoke 3 2 X \n");
+    // It starts `rm` at its end, if it comes to that.
+    let calls: Vec<&str> = report.denied.calls.keys().copied().collect();
+    assert!(calls.is_empty() || calls == ["clone"], "{calls:?}");
+}
+
+/// A plugin starts in an empty folder that it can ask for and list, and can neither change it nor look further.
+#[test]
+fn the_working_folder_is_an_ordinary_empty_one() {
+    let enforced = |layer| {
+        let mut rows = sandbox().protections().to_vec().into_iter();
+        rows.any(|row| row.layer == layer && row.enforced)
+    };
+    if !enforced(crate::Layer::MountNs) {
+        return skip::skip("without a mount namespace the working folder has no name");
+    }
+    let python = "import os\nwords = [os.getcwd(), os.listdir('.')]\nfor act in [lambda: os.mkdir('x'), lambda: open('x', 'w')]:\n    try:\n        words.append(act())\n    except OSError as error:\n        words.append(error.errno)\nprint(*words)\n";
+    script_answers("python3", &[("main.py", python)], "/empty [] 30 30\n");
+    let node =
+        "const fs = require('node:fs');\nconsole.log(process.cwd(), fs.readdirSync('.').length);\n";
+    script_answers("node", &[("main.js", node)], "/empty 0\n");
+    if !enforced(crate::Layer::Landlock) {
+        return skip::skip("without Landlock every folder of the private root can be listed");
+    }
+    let above = "import os\nfor name in ['/', '..', '/empty/..']:\n    try:\n        print(os.listdir(name))\n    except PermissionError:\n        pass\nprint('none')\n";
+    script_answers("python3", &[("main.py", above)], "none\n");
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub(crate) fn run(
         class: plan.class,
         asks_name_service: plan.asks_name_service,
         asks_for_terminal: plan.asks_for_terminal,
+        pretended_folder: plan.pretended_folder,
+        reads_own_map: plan.reads_own_map,
     };
     let view = plan.names_reads.then(|| {
         let package = package_folder(job.package, means.private_root());

@@ -15,9 +15,11 @@ use super::search::Search;
 use super::{Runtime, Seeds};
 
 /// The usual runtimes and what is known of each.
-const USUAL: [(&str, &str); 12] = [
+const USUAL: [(&str, &str); 14] = [
+    ("R", include_str!("R.toml")),
     ("awk", include_str!("awk.toml")),
     ("bash", include_str!("bash.toml")),
+    ("bun", include_str!("bun.toml")),
     ("deno", include_str!("deno.toml")),
     ("java", include_str!("java.toml")),
     ("jq", include_str!("jq.toml")),
@@ -62,6 +64,11 @@ struct Kind {
     opens_twice: bool,
     /// Arguments before the script.
     args: Vec<String>,
+    /// Words after the script and before the plugin's own arguments, where there are any.
+    before_arguments: Vec<String>,
+    /// Variables without which it does not start, as `NAME=VALUE`; `{folder}` stands for its real folder. Nothing else goes here: a plugin's
+    /// environment is empty but for these.
+    environment: Vec<String>,
     /// What a plugin is started with besides whose manifest says that it is deterministic.
     deterministic: Option<Deterministic>,
     /// Further calls, each with its reason.
@@ -70,6 +77,11 @@ struct Kind {
     asks_name_service: bool,
     /// Whether it opens its terminal at start.
     asks_for_terminal: bool,
+    /// How the path begins of the folder for temporary files that it makes at its start, and without which it ends. It is told that it has made
+    /// one, and there is none: whatever it puts there fails.
+    pretended_folder: Option<String>,
+    /// Whether it ends at its start unless it can read the map of its own memory (`/proc/self/maps`).
+    reads_own_map: bool,
     memory: Memory,
 }
 
@@ -131,6 +143,9 @@ static KINDS: LazyLock<Vec<(&str, Kind)>> = LazyLock::new(|| {
     };
     USUAL.into_iter().filter_map(read).collect()
 });
+
+/// What is known of any other: nothing.
+static UNKNOWN: LazyLock<Kind> = LazyLock::new(Kind::default);
 
 /// What is known of the runtime of this name, and its usual name; of others, nothing.
 fn kind(name: &str) -> Option<(&'static str, &'static Kind)> {
@@ -206,8 +221,7 @@ pub(super) fn names() -> Vec<String> {
 /// # Errors
 /// With the reason, in words, when there is none.
 pub(super) fn describe(name: &str, candidate: &Path) -> Result<Runtime, String> {
-    let unknown = Kind::default();
-    let (usual, kind) = kind(name).unwrap_or(("", &unknown));
+    let (usual, kind) = kind(name).unwrap_or(("", &UNKNOWN));
     let mut answer = kind.ask(candidate)?;
     for asked_for in [usual, name].map(version_asked_for) {
         if !usual.is_empty() && !is_version(&answer.version, asked_for) {
@@ -239,12 +253,16 @@ pub(super) fn describe(name: &str, candidate: &Path) -> Result<Runtime, String> 
     };
     answer.trees.extend(beside(&kind.beside));
     let extra_calls = kind.extra_calls.iter();
+    let environment = kind.environment(folder)?;
+    let seeds = kind.deterministic.as_ref();
     Ok(Runtime {
         found_at: candidate.to_path_buf(),
         version: answer.version,
         passed_over: Vec::new(),
         args: kind.args.clone(),
-        seeds: kind.deterministic.as_ref().and_then(Deterministic::seeds),
+        before_arguments: kind.before_arguments.clone(),
+        seeds: seeds.and_then(|seeds| seeds.seeds(&environment)),
+        environment,
         search: Search {
             modules: missing(&answer.trees),
             above: kind.looks_for.clone(),
@@ -258,6 +276,8 @@ pub(super) fn describe(name: &str, candidate: &Path) -> Result<Runtime, String> 
         extra_calls: extra_calls.map(|extra| extra.call.clone()).collect(),
         asks_name_service: kind.asks_name_service,
         asks_for_terminal: kind.asks_for_terminal,
+        pretended_folder: kind.pretended_folder.as_deref(),
+        reads_own_map: kind.reads_own_map,
         overhead_bytes: u64::from(kind.memory.overhead_mib) << 20,
         makes_code: kind.memory.makes_code,
         name,
@@ -266,6 +286,18 @@ pub(super) fn describe(name: &str, candidate: &Path) -> Result<Runtime, String> 
 }
 
 impl Kind {
+    /// What an interpreter that lies in this folder has in its environment.
+    fn environment(&self, folder: &Path) -> Result<Environment, String> {
+        let folder = folder.to_str().ok_or("its folder's name is no text")?;
+        let lines: Vec<String> = self
+            .environment
+            .iter()
+            .map(|line| line.replace("{folder}", folder))
+            .collect();
+        Environment::of_data_file(&lines)
+            .ok_or_else(|| "its data file names variables that cannot be set".to_owned())
+    }
+
     fn ask(&self, candidate: &Path) -> Result<Answer, String> {
         if self.question.is_empty() {
             return Ok(Answer {
@@ -296,8 +328,10 @@ impl Kind {
 }
 
 impl Deterministic {
-    fn seeds(&self) -> Option<Seeds> {
-        let environment = Environment::of_data_file(&self.environment);
+    /// With what the interpreter has in its environment in any case.
+    fn seeds(&self, always: &Environment) -> Option<Seeds> {
+        let own = Environment::of_data_file(&self.environment);
+        let environment = own.and_then(|own| always.and(&own));
         debug_assert!(environment.is_some(), "a test reads every data file");
         Some(Seeds {
             args: self.args.clone(),
@@ -375,9 +409,10 @@ mod tests {
             let kind: Kind = toml::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(kind.memory.overhead_mib > 0, "{name}");
             assert!(!kind.question.is_empty(), "{name}");
+            let always = kind.environment(Path::new("/x")).unwrap();
             if let Some(deterministic) = kind.deterministic {
-                let seeds = deterministic.seeds().unwrap();
-                assert!(!seeds.args.is_empty() || !seeds.environment.variables().is_empty());
+                let seeds = deterministic.seeds(&always).unwrap();
+                assert!(!seeds.args.is_empty() || seeds.environment != always);
             }
         }
         assert!(USUAL.is_sorted());

@@ -31,6 +31,12 @@ impl Environment {
         (variables.len() <= ENVIRONMENT_MAX).then_some(Self { variables })
     }
 
+    /// These variables and those; none where there would be too many.
+    pub(super) fn and(&self, others: &Self) -> Option<Self> {
+        let variables: Vec<CString> = [&self.variables[..], &others.variables].concat();
+        (variables.len() <= ENVIRONMENT_MAX).then_some(Self { variables })
+    }
+
     /// The variables as the kernel takes them.
     pub(crate) fn variables(&self) -> &[CString] {
         &self.variables

@@ -65,6 +65,10 @@ pub(crate) struct Runtime {
     pub(crate) passed_over: Vec<String>,
     /// Arguments before the script; `{mib}` stands for the plugin's memory limit.
     pub(crate) args: Vec<String>,
+    /// Words after the script and before the plugin's own arguments, where there are any.
+    pub(crate) before_arguments: Vec<String>,
+    /// The variables without which it does not start.
+    pub(crate) environment: Environment,
     /// What a deterministic plugin is started with besides; none where nothing is to be said.
     pub(crate) seeds: Option<Seeds>,
     /// Folders and files that it may read; those that do not exist are left out.
@@ -85,6 +89,10 @@ pub(crate) struct Runtime {
     pub(crate) asks_name_service: bool,
     /// Whether it opens its terminal at start, which is then a probe.
     pub(crate) asks_for_terminal: bool,
+    /// How the folder's path begins that it makes at its start, and is told to have made.
+    pub(crate) pretended_folder: Option<&'static str>,
+    /// Whether it cannot start without the map of its own memory.
+    pub(crate) reads_own_map: bool,
     /// Memory in bytes that the interpreter takes for itself, beside the plugin's own.
     pub(crate) overhead_bytes: u64,
     /// Whether the interpreter makes code at run time and so needs executable memory.
@@ -96,7 +104,8 @@ pub(crate) struct Runtime {
 pub(crate) struct Seeds {
     /// Arguments before all others.
     pub(crate) args: Vec<String>,
-    /// What the interpreter takes in no other way. The arguments remove it again before the plugin's first line.
+    /// What stands in the environment then: what the interpreter always has there, and what it takes in no other way. The arguments remove
+    /// the latter again before the plugin's first line.
     pub(crate) environment: Environment,
 }
 

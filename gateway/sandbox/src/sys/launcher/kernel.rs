@@ -63,6 +63,7 @@ numbers! {
     SYS_CLONE3 = 435;
     SYS_CLOSE_RANGE = 436;
     SYS_MOUNT_SETATTR = 442;
+    SYS_LANDLOCK_ADD_RULE = 445;
     SYS_LANDLOCK_RESTRICT_SELF = 446;
 }
 
@@ -82,6 +83,7 @@ pub(crate) const O_RDONLY: i32 = 0;
 pub(crate) const O_WRONLY: i32 = 1;
 pub(crate) const O_CREAT: i32 = 0o100;
 pub(crate) const O_EXCL: i32 = 0o200;
+pub(crate) const O_DIRECTORY: i32 = 0o200_000;
 pub(crate) const O_CLOEXEC: i32 = 0o2_000_000;
 pub(crate) const AT_FDCWD: i32 = -100;
 pub(crate) const AT_EMPTY_PATH: i32 = 0x1000;
@@ -144,6 +146,7 @@ mod tests {
             (O_WRONLY, libc::O_WRONLY),
             (O_CREAT, libc::O_CREAT),
             (O_EXCL, libc::O_EXCL),
+            (O_DIRECTORY, libc::O_DIRECTORY),
             (O_CLOEXEC, libc::O_CLOEXEC),
             (AT_FDCWD, libc::AT_FDCWD),
             (AT_EMPTY_PATH, libc::AT_EMPTY_PATH),

@@ -252,6 +252,33 @@ pub(crate) fn has_ended(pidfd: RawFd) -> Result<bool> {
     unsafe { call(k::SYS_POLL, [&raw mut polled as usize, 1, 0, 0, 0]) }.map(|ready| ready > 0)
 }
 
+/// Adds the rule to a Landlock ruleset that the names in this folder may be listed, and nothing else of it.
+pub(crate) fn let_list(ruleset: RawFd, folder: RawFd) -> Result<()> {
+    /// `LANDLOCK_RULE_PATH_BENEATH`.
+    const PATH_BENEATH: usize = 1;
+    /// `LANDLOCK_ACCESS_FS_READ_DIR`.
+    const READ_DIR: u64 = 1 << 3;
+    /// `struct landlock_path_beneath_attr`.
+    #[repr(C, packed)]
+    struct Rule {
+        allowed: u64,
+        folder: RawFd,
+    }
+    let rule = Rule {
+        allowed: READ_DIR,
+        folder,
+    };
+    let args = [
+        register(ruleset),
+        PATH_BENEATH,
+        &raw const rule as usize,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel reads one structure of this kind, which lives through the call.
+    unsafe { call(k::SYS_LANDLOCK_ADD_RULE, args) }.map(drop)
+}
+
 /// Puts the calling thread under a Landlock ruleset for good.
 pub(crate) fn restrict(ruleset: RawFd) -> Result<()> {
     // SAFETY: landlock_restrict_self takes numbers only.

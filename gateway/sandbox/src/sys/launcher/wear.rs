@@ -6,7 +6,7 @@ use super::bare::{self, Errno, RawFd, Result};
 use super::clone::{reset_handlers, swap_signal_mask};
 use super::kernel as k;
 use super::message::{self, Descriptors, Limits, Reader};
-use super::wire::{CONTROL, Reply, Step, operation};
+use super::wire::{CONTROL, EMPTY_FOLDER, Reply, Step, operation};
 use super::{file, mount, process};
 
 /// Size of a private root's own memory: it holds names of folders and links only.
@@ -164,7 +164,10 @@ fn put_on(buffer: &mut [u8]) -> core::result::Result<(Worn, Option<RawFd>), Fail
         process::hide_host_name().at(Step::HostName)?;
     }
     match wanted.root {
-        Some((operations, reader)) => build_root(operations, reader).at(Step::PrivateRoot)?,
+        Some((operations, reader)) => {
+            build_root(operations, reader).at(Step::PrivateRoot)?;
+            enter_empty_folder(wanted.ruleset).at(Step::WorkingDirectory)?;
+        }
         None => mount::change_folder(wanted.folder).at(Step::WorkingDirectory)?,
     }
     file::close(wanted.folder);
@@ -253,10 +256,23 @@ fn build_root(operations: usize, mut reader: Reader<'_>) -> Result<()> {
     for _ in 0..operations {
         build(tree, &mut reader)?;
     }
+    mount::make_folder_at(tree, EMPTY_FOLDER, 0o755)?;
     mount::restrict_mount(tree, mount::READ_ONLY, false)?;
     mount::change_folder(tree)?;
     mount::pivot_here()?;
     file::close(tree);
+    Ok(())
+}
+
+/// Goes to the folder in which children start. They may list it, which some interpreters do before anything else; the rule for that is made
+/// here, because the folder is in a file system that nobody else sees.
+fn enter_empty_folder(ruleset: RawFd) -> Result<()> {
+    let folder = mount::open_at(k::AT_FDCWD, EMPTY_FOLDER, k::O_DIRECTORY, 0)?;
+    if ruleset >= 0 {
+        process::let_list(ruleset, folder)?;
+    }
+    mount::change_folder(folder)?;
+    file::close(folder);
     Ok(())
 }
 

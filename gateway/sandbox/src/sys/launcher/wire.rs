@@ -47,6 +47,9 @@ pub(crate) struct Reply {
 /// The size of a reply in bytes.
 pub(crate) const REPLY_BYTES: usize = size_of::<Reply>();
 
+/// The name of the empty folder in a private root in which a program starts.
+pub(crate) const EMPTY_FOLDER: &core::ffi::CStr = c"empty";
+
 /// Kinds of operation that build a private root.
 pub(crate) mod operation {
     /// Make a folder: path.
