@@ -307,7 +307,11 @@ impl Gateway {
         // A large package takes a while to keep; nobody waits for the registry meanwhile.
         let judged = self.read().judge_registration(facts);
         if matches!(judged, RegistrationDecision::Registered { .. }) {
-            self.store.put_package_telling(&package, tell)?;
+            match self.store.put_package_telling(&package, tell) {
+                // Where another plugin with the same package was removed in between, it is put in again below.
+                Ok(_) | Err(registry::Error::PackageMissing(_) | registry::Error::Changed { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         let mut registry = self.write();
         let (meta, rejection) = match registry.judge_registration(facts) {

@@ -35,6 +35,7 @@ mod copy;
 mod decision;
 mod error;
 mod inventory;
+mod kept;
 mod keyfile;
 mod list;
 mod package;

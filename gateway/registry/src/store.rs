@@ -4,6 +4,7 @@
 //! store/manifests/<manifest hash>.json   canonical manifests
 //! store/lists/<package digest>.json      the list whose SHA-256 is the digest
 //! store/packages/<package digest>/…      the files, read-only
+//! store/stamps/<package digest>          what its files' stamps were when they were verified; it only saves work
 //! ```
 //! Happy path of a package: `mkdir` beside its place, per file `open`, `write`, `fsync`, then folders `fsync`,
 //! list `write` + `fsync` + `rename`, package `rename`, `fsync` of the parent. A crash before the last rename
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use plugin_protocol::digest::{ManifestHash, PackageDigest};
 
 use super::copy::{copy, seal, unseal};
+use super::kept::Kept;
 use super::list::{List, Mode};
 use super::progress::{Step, Tell, untold};
 use super::tree::{self, Kind};
@@ -33,6 +35,8 @@ const MAX_REMEMBERED: usize = 16_384;
 const MAX_LIST_BYTES: u64 = 32 * 1024 * 1024;
 /// The most files and links of a package that is walked at each call: that takes a fraction of a millisecond, and sees more than a watch.
 const MAX_WALKED: usize = 256;
+/// How many bytes of a package are hashed before it is worth a file to have its stamps kept: some milliseconds of work.
+const LARGE_BYTES: u64 = 4 * 1024 * 1024;
 /// The most files that are made durable one by one; for more, the file system is asked once for all that it holds.
 const MAX_SYNCED_EACH: usize = 64;
 
@@ -41,6 +45,9 @@ const MAX_SYNCED_EACH: usize = 64;
 pub struct Store {
     root: PathBuf,
     seen: Mutex<HashMap<PackageDigest, Seen>>,
+    /// Held while a package and its list are put in their places or taken out, so that neither is ever there without the other.
+    places: Mutex<()>,
+    kept: Kept,
     watch: Watch,
     is_open_for_writing: fn(&File) -> bool,
 }
@@ -104,8 +111,10 @@ impl Store {
         }
         sync_folder(&root)?;
         Ok(Self {
+            kept: Kept::below(&root),
             root,
             seen: Mutex::default(),
+            places: Mutex::default(),
             watch: Watch::new(),
             is_open_for_writing: |_| false,
         })
@@ -179,18 +188,36 @@ impl Store {
         let syncs_each = package.list().files().len() <= MAX_SYNCED_EACH;
         copy(package, &building.path, syncs_each, tell)?;
         seal(&building.path, syncs_each)?;
+        let damaged = self.put_in_place(package, &building)?;
+        // Nobody waits for the places while the files of a damaged copy are removed.
+        drop(damaged);
+        self.open_telling(digest, tell)
+    }
+
+    /// Puts a copied package and its list in their places; what was there is a damaged copy, and goes away with what is returned.
+    fn put_in_place(
+        &self,
+        package: &Package,
+        building: &Building,
+    ) -> Result<Option<Building>, Error> {
+        let digest = package.digest();
+        let _places = self.places();
+        // Somebody else may have put the same package in meanwhile.
+        if self.place(digest).exists() && self.open_package(digest).is_ok() {
+            return Ok(None);
+        }
+        let packages = self.root.join("packages");
         self.put_file(
             &self.root.join("lists"),
             &format!("{digest}.json"),
             &package.list().bytes(),
         )?;
-        let place = packages.join(digest.to_string());
-        // What is there is a damaged copy.
-        let _damaged = self.take_out(digest)?;
+        let place = self.place(digest);
+        let damaged = self.take_out(digest)?;
         fs::rename(&building.path, &place).map_err(Error::io("place package", &place))?;
         sync_folder(&packages)?;
         self.forget(digest);
-        self.open_telling(digest, tell)
+        Ok(Some(damaged))
     }
 
     /// Copies every manifest and package to another store, hashing each again, and says how many packages there are. A package that is
@@ -229,7 +256,9 @@ impl Store {
     /// # Errors
     /// When the system refuses.
     pub fn remove_package(&self, digest: PackageDigest) -> Result<Option<TakenOut>, Error> {
+        let _places = self.places();
         self.forget(digest);
+        self.kept.forget(digest);
         let is_there = self.place(digest).exists();
         let out = self.take_out(digest)?;
         let list = self.root.join(format!("lists/{digest}.json"));
@@ -255,7 +284,8 @@ impl Store {
     }
 
     /// Opens a package and verifies it: every file is hashed again unless device, inode, size and both
-    /// times are those that this process verified before. A large package that is watched, and of which nothing was heard, is as it was.
+    /// times are those that this process verified before, or a large package's those that another kept in this boot of the system. A large
+    /// package that is watched, and of which nothing was heard, is as it was.
     ///
     /// # Errors
     /// [`Error::Changed`] for a changed, missing or additional file; [`Error::PackageMissing`] where there is none.
@@ -330,7 +360,10 @@ impl Store {
                 Error::PackageMissing(digest)
             }
         })?;
-        let stamps = known.map(|seen| seen.stamps).unwrap_or_default();
+        let stamps = match known {
+            Some(seen) => seen.stamps,
+            None => Arc::new(self.kept.stamps(digest, &folder, &list)),
+        };
         let mut watched = self.begin_watch(digest, root, &folder, &list);
         let begun = glance_at(&folder, root)?;
         let mut seen = 0;
@@ -345,6 +378,11 @@ impl Store {
         })
         .map_err(as_changed)?;
         let checked = files.finish()?;
+        if let Some(fresh) = &checked.fresh
+            && (checked.hashed_bytes >= LARGE_BYTES || fresh.len() > MAX_WALKED)
+        {
+            self.kept.keep(digest, &list, fresh);
+        }
         let seen = Seen {
             list: list.with_links(checked.links),
             stamps: checked.fresh.map_or(stamps, Arc::new),
@@ -371,6 +409,14 @@ impl Store {
         self.watch
             .add(digest, root)
             .then_some(Watched { mark, folder })
+    }
+
+    /// What a new process would believe of a package that it never opened.
+    #[cfg(test)]
+    pub(super) fn kept_stamps(&self, digest: PackageDigest) -> Stamps {
+        let folder = tree::open_root(&self.place(digest)).unwrap();
+        self.kept
+            .stamps(digest, &folder, &self.list(digest).unwrap())
     }
 
     fn list(&self, digest: PackageDigest) -> Result<List, Error> {
@@ -412,6 +458,11 @@ impl Store {
 
     fn forget(&self, digest: PackageDigest) {
         self.seen().remove(&digest);
+    }
+
+    fn places(&self) -> MutexGuard<'_, ()> {
+        // What a panic elsewhere leaves half done is what a crash leaves, and is put right by the next that puts the package in.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn seen(&self) -> MutexGuard<'_, HashMap<PackageDigest, Seen>> {
@@ -546,6 +597,45 @@ mod tests {
         store.open_package(package.digest()).unwrap();
         let second = store.recall(package.digest()).unwrap().stamps;
         assert!(Arc::ptr_eq(&first, &second), "nothing was hashed again");
+    }
+
+    /// Each round both at once; whichever comes last, the package and its list are both there, or neither.
+    #[test]
+    fn a_package_that_is_put_in_and_taken_out_at_once_is_whole_or_gone() {
+        const ROUNDS: usize = 150;
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("package");
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("plugin.json"), b"{}").unwrap();
+        let package = Package::read(&root).unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        for round in 0..ROUNDS {
+            let start = std::sync::Barrier::new(3);
+            std::thread::scope(|scope| {
+                let put = || {
+                    start.wait();
+                    match store.put_package(&package) {
+                        // Taken out again before it was opened.
+                        Ok(_) | Err(Error::PackageMissing(_) | Error::Changed { .. }) => {}
+                        Err(other) => panic!("{other:?}"),
+                    }
+                };
+                scope.spawn(put);
+                scope.spawn(put);
+                start.wait();
+                drop(store.remove_package(package.digest()).unwrap());
+            });
+            let list = dir
+                .path()
+                .join(format!("store/lists/{}.json", package.digest()));
+            let is_there = store.place(package.digest()).exists();
+            assert_eq!(is_there, list.exists(), "round {round}");
+            // As the next process sees it.
+            let opened = Store::open(dir.path())
+                .unwrap()
+                .open_package(package.digest());
+            assert_eq!(opened.is_ok(), is_there, "round {round}: {opened:?}");
+        }
     }
 
     #[test]
