@@ -309,7 +309,8 @@ impl Gateway {
         if matches!(judged, RegistrationDecision::Registered { .. }) {
             match self.store.put_package_telling(&package, tell) {
                 // Where another plugin with the same package was removed in between, it is put in again below.
-                Ok(_) | Err(registry::Error::PackageMissing(_) | registry::Error::Changed { .. }) => {}
+                Ok(_)
+                | Err(registry::Error::PackageMissing(_) | registry::Error::Changed { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -269,7 +269,10 @@ mod tests {
         ] {
             write(&text, mode);
             let refused = place.open();
-            assert!(matches!(refused, Err(Error::Changed { .. })), "{mode:o} {text}");
+            assert!(
+                matches!(refused, Err(Error::Changed { .. })),
+                "{mode:o} {text}"
+            );
         }
         let aside = place.dir.path().join("aside");
         write(&text, 0o600);

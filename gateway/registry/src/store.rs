@@ -11,19 +11,20 @@
 //! leaves a `.new-*` folder that no digest names; after it, a whole package.
 
 use std::collections::HashMap;
-use std::fs::{self, File, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{self, File};
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use plugin_protocol::digest::{ManifestHash, PackageDigest};
 
-use super::copy::{copy, seal, unseal};
+use super::copy::{copy, seal};
+use super::disk::{Building, TakenOut, read_bounded, sync_folder, write_beside};
 use super::kept::Kept;
-use super::list::{List, Mode};
+use super::list::List;
 use super::progress::{Step, Tell, untold};
+use super::stored::StoredPackage;
 use super::tree::{self, Kind};
 use super::verified::{Files, Glance, Stamps};
 use super::watch::{Mark, Watch};
@@ -31,8 +32,6 @@ use super::{Error, Package};
 
 /// The most packages whose verification is remembered. When there are more, all are forgotten and verified again when they are opened.
 const MAX_REMEMBERED: usize = 16_384;
-/// The largest list in bytes: the most files with the longest paths.
-const MAX_LIST_BYTES: u64 = 32 * 1024 * 1024;
 /// The most files and links of a package that is walked at each call: that takes a fraction of a millisecond, and sees more than a watch.
 const MAX_WALKED: usize = 256;
 /// How many bytes of a package are hashed before it is worth a file to have its stamps kept: some milliseconds of work.
@@ -68,15 +67,6 @@ struct Watched {
     mark: Mark,
     /// Device and inode of its folder, in whose place another could be put with the folders above it.
     folder: (u64, u64),
-}
-
-/// A package in the store, verified when it was opened.
-#[derive(Debug, Clone)]
-pub struct StoredPackage {
-    digest: PackageDigest,
-    root: PathBuf,
-    list: List,
-    glance: Glance,
 }
 
 /// The names in a folder that are text, as all of the store's own are.
@@ -471,105 +461,6 @@ impl Store {
     }
 }
 
-impl StoredPackage {
-    /// The package's digest.
-    #[must_use]
-    pub fn digest(&self) -> PackageDigest {
-        self.digest
-    }
-
-    /// The glance at the folder when its files were compared with the signed list.
-    #[must_use]
-    pub fn glance(&self) -> Glance {
-        self.glance
-    }
-
-    /// The folder, which is read-only.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Whether the package has the file `path`, or a link there that leads to a file.
-    #[must_use]
-    pub fn contains(&self, path: &str) -> bool {
-        self.list.resolve(path).is_some()
-    }
-
-    /// Whether the file `path` is there and executable.
-    #[must_use]
-    pub fn executable(&self, path: &str) -> bool {
-        let file = self.list.resolve(path);
-        file.is_some_and(|file| file.mode == Mode::Executable)
-    }
-
-    /// The bytes of the file `path`, whose hash is the signed one.
-    ///
-    /// # Errors
-    /// [`Error::Changed`] when the file is missing or differs.
-    pub fn file(&self, path: &str) -> Result<Vec<u8>, Error> {
-        tree::listed_bytes(&self.root, &self.list, path)
-    }
-}
-
-/// A package that is out of the store already; its files are removed when this is dropped.
-#[derive(Debug)]
-pub struct TakenOut {
-    _files: Building,
-}
-
-/// A folder below the store that is removed again unless it was renamed away.
-#[derive(Debug)]
-struct Building {
-    path: PathBuf,
-}
-
-impl Building {
-    fn new(parent: &Path) -> Result<Self, Error> {
-        tempfile::Builder::new()
-            .prefix(".new-")
-            .tempdir_in(parent)
-            .map(|folder| Self {
-                path: folder.keep(),
-            })
-            .map_err(Error::io("create folder in", parent))
-    }
-}
-
-impl Drop for Building {
-    fn drop(&mut self) {
-        // If it cannot be removed, it stays as a leftover that no digest names.
-        drop(unseal(&self.path));
-        drop(fs::remove_dir_all(&self.path));
-    }
-}
-
-fn write_beside(folder: &Path, place: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::Builder::new()
-        .prefix(".new-")
-        .tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file()
-        .set_permissions(Permissions::from_mode(0o444))?;
-    file.as_file().sync_all()?;
-    file.persist(place).map_err(|error| error.error)?;
-    Ok(())
-}
-
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(MAX_LIST_BYTES)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn sync_folder(folder: &Path) -> Result<(), Error> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(Error::io("sync folder", folder))
-}
-
 /// What a package may not hold was refused before it was signed, so in the store it is a change.
 fn as_changed(error: Error) -> Error {
     if let Error::Entry { path, .. } = error {
@@ -579,83 +470,4 @@ fn as_changed(error: Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn settled_files_are_remembered_and_fresh_ones_are_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("package");
-        fs::create_dir(&root).unwrap();
-        fs::write(root.join("plugin.json"), b"{}").unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let package = store.put_package(&Package::read(&root).unwrap()).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(150));
-        store.open_package(package.digest()).unwrap();
-        let first = store.recall(package.digest()).unwrap().stamps;
-        assert!(first.contains_key("plugin.json"));
-        store.open_package(package.digest()).unwrap();
-        let second = store.recall(package.digest()).unwrap().stamps;
-        assert!(Arc::ptr_eq(&first, &second), "nothing was hashed again");
-    }
-
-    /// Each round both at once; whichever comes last, the package and its list are both there, or neither.
-    #[test]
-    fn a_package_that_is_put_in_and_taken_out_at_once_is_whole_or_gone() {
-        const ROUNDS: usize = 150;
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("package");
-        fs::create_dir(&root).unwrap();
-        fs::write(root.join("plugin.json"), b"{}").unwrap();
-        let package = Package::read(&root).unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        for round in 0..ROUNDS {
-            let start = std::sync::Barrier::new(3);
-            std::thread::scope(|scope| {
-                let put = || {
-                    start.wait();
-                    match store.put_package(&package) {
-                        // Taken out again before it was opened.
-                        Ok(_) | Err(Error::PackageMissing(_) | Error::Changed { .. }) => {}
-                        Err(other) => panic!("{other:?}"),
-                    }
-                };
-                scope.spawn(put);
-                scope.spawn(put);
-                start.wait();
-                drop(store.remove_package(package.digest()).unwrap());
-            });
-            let list = dir
-                .path()
-                .join(format!("store/lists/{}.json", package.digest()));
-            let is_there = store.place(package.digest()).exists();
-            assert_eq!(is_there, list.exists(), "round {round}");
-            // As the next process sees it.
-            let opened = Store::open(dir.path())
-                .unwrap()
-                .open_package(package.digest());
-            assert_eq!(opened.is_ok(), is_there, "round {round}: {opened:?}");
-        }
-    }
-
-    #[test]
-    fn a_large_package_that_nobody_touched_is_not_walked() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("package");
-        fs::create_dir(&root).unwrap();
-        fs::write(root.join("plugin.json"), b"{}").unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        for (files, walked) in [(MAX_WALKED - 1, true), (MAX_WALKED, false)] {
-            for at in 0..files {
-                fs::write(root.join(at.to_string()), b"").unwrap();
-            }
-            let package = store.put_package(&Package::read(&root).unwrap()).unwrap();
-            // What no walk can find.
-            let mut seen = store.recall(package.digest()).unwrap();
-            seen.glance = Glance::default();
-            store.remember(package.digest(), seen);
-            let glance = store.open_package(package.digest()).unwrap().glance();
-            assert_eq!(glance != Glance::default(), walked, "{files}");
-        }
-    }
-}
+mod tests;
