@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -178,6 +179,17 @@ fn files() -> Vec<Row> {
             |host| sign(host, &host.lay_out(&to_sign()), &host.public_key()),
             "it is a public key",
             "sign with the private one beside it",
+        ),
+        Row::verbs(
+            "a private key that others may read",
+            0,
+            |host| {
+                let key = foreign_key(host);
+                fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+                sign(host, &host.lay_out(&to_sign()), &key)
+            },
+            "others on this host may read or change the private key",
+            "`chmod 600`",
         ),
         Row::verbs(
             "the private key to trust",
