@@ -432,7 +432,7 @@ const PROMISES: [Promise; 36] = [
     ),
 ];
 
-/// The body of a test of this name in `text`; none where there is no such test.
+/// Whether `text` has a test of this name.
 fn is_test(text: &str, name: &str) -> bool {
     let head = format!("fn {name}()");
     let mut lines = text.lines().scan(false, |marked, line| {

@@ -205,7 +205,7 @@ fn files() -> Vec<Row> {
                 let key = made(host, "openssl", &["genpkey", "-algorithm", "RSA", "-out"]);
                 sign(host, &host.lay_out(&to_sign()), &key)
             },
-            "a key of another kind (RSA, EC, X25519)",
+            "it is an RSA key",
             "`plugin-gateway keygen --out FILE` writes one",
         )
         .needs("openssl"),
