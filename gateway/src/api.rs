@@ -18,7 +18,7 @@ use crate::router::{
 };
 use ledger::{self, Checkpoint, Erased, Ledger, Opening, ProofBundle, Recorded};
 use registry::{Change, Package, PublicKey, RegistrationDecision, Registry, Store, Tell};
-use sandbox::{Cancel, Layer};
+use sandbox::{Cancel, Layer, Runtimes};
 
 /// A state folder that is open for writing. There is one at a time for each folder.
 ///
@@ -30,6 +30,7 @@ pub struct Gateway {
     store: Arc<Store>,
     ledger: Ledger,
     router: Router,
+    runtimes: Runtimes,
     opening: Opening,
     /// The anchor's folder; none when it lies inside the state.
     anchor: Option<PathBuf>,
@@ -75,6 +76,7 @@ impl Gateway {
         let registry = Arc::new(RwLock::new(registry));
         let store = Arc::new(Store::open(state)?.asking(sandbox::is_open_for_writing));
         let settings = sandbox_settings(&config)?;
+        let runtimes = settings.runtimes.clone();
         let router = Router::new(
             Arc::clone(&registry),
             Arc::clone(&store),
@@ -88,6 +90,7 @@ impl Gateway {
             store,
             ledger,
             router,
+            runtimes,
             opening,
             anchor: config.ledger.anchor_folder().map(Path::to_owned),
         })
@@ -234,6 +237,11 @@ impl Gateway {
         self.router.isolation()
     }
 
+    /// The runtimes as plugins are run by them, each found where it was first asked for.
+    pub(crate) fn runtimes(&self) -> &Runtimes {
+        &self.runtimes
+    }
+
     /// The folder of the ledger's anchor; none for the one inside the state.
     pub(crate) fn anchor(&self) -> Option<&Path> {
         self.anchor.as_deref()
@@ -307,7 +315,12 @@ impl Gateway {
         // A large package takes a while to keep; nobody waits for the registry meanwhile.
         let judged = self.read().judge_registration(facts);
         if matches!(judged, RegistrationDecision::Registered { .. }) {
-            self.store.put_package_telling(&package, tell)?;
+            match self.store.put_package_telling(&package, tell) {
+                // Where another plugin with the same package was removed in between, it is put in again below.
+                Ok(_)
+                | Err(registry::Error::PackageMissing(_) | registry::Error::Changed { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         let mut registry = self.write();
         let (meta, rejection) = match registry.judge_registration(facts) {

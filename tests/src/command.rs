@@ -230,6 +230,11 @@ impl Host {
         self.folder.path()
     }
 
+    /// Words without the option that names this state, which the commands in them repeat.
+    pub fn without_state(&self, words: &str) -> String {
+        words.replace(&format!(" --state {}", self.state().display()), "")
+    }
+
     /// The command with this state, ready for arguments.
     pub fn command(&self) -> Command {
         let mut command = Command::new(binary());

@@ -1,4 +1,7 @@
-//! The way imports go, read from the source: a room uses only rooms below it, and siblings never meet.
+//! What is read from the source: the way imports go (a room uses only rooms below it, and siblings never meet), and which tests hold what.
+
+#[path = "architecture/promises.rs"]
+mod promises;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use campaigns::answers::{looking, prompt, slow};
 use campaigns::channel::{Channel, invoke, request};
 use campaigns::command::Host;
-use campaigns::{Said, skip};
+use campaigns::{Package, Said, skip};
 use serde_json::{Value, json};
 
 fn key_id(host: &Host) -> String {
@@ -105,6 +105,37 @@ fn all_verbs(host: &Host) -> Vec<(i32, String, String)> {
             (code, own(stdout), own(stderr))
         })
         .collect()
+}
+
+/// What the host of the gateway cannot run is a warning through it, too: in the report, to the operator, and in the log.
+#[test]
+fn inv_pnp_01_a_missing_runtime_is_a_warning_through_a_gateway_at_work() {
+    let host = Host::new();
+    host.alone();
+    let folder = host.signed(&Package::script(
+        "p.test.elsewhere",
+        "rubby",
+        "read -r line",
+    ));
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(folder.join("plugin.json")).unwrap()).unwrap();
+    let mut channel = Channel::open(&host);
+    let report = channel.call("validateManifest", json!({ "manifest": manifest }));
+    let issues = report["issues"].as_array().unwrap();
+    let warning = issues
+        .iter()
+        .find(|issue| issue["field"] == "/entrypoint/command/0")
+        .unwrap_or_else(|| panic!("{report}"));
+    assert_eq!(warning["severity"], "warning", "{warning}");
+    assert_eq!(report["valid"], true, "{report}");
+    let said = host.say(["register", folder.to_str().unwrap()]).expect(0);
+    assert!(
+        said.stderr.contains("warning: /entrypoint/command/0") && said.stderr.contains("'rubby'"),
+        "{said:?}"
+    );
+    channel.close();
+    let ended = channel.ended();
+    assert!(ended.log.contains("cannot run here"), "{ended:?}");
 }
 
 /// "The call is named: … in the closing event's `meta.denied`, in `invoke -v`": of a program with libraries, a read is where somebody looks, with

@@ -195,7 +195,14 @@ impl Row {
                 prompt("p.test.mistake").with(spoil).write(folder.path());
                 command(&["validate"], folder.path(), &[])
             }
-            Made::Verbs(made) => made(host),
+            Made::Verbs(made) => {
+                let said = made(host);
+                Said {
+                    stdout: host.without_state(&said.stdout),
+                    stderr: host.without_state(&said.stderr),
+                    ..said
+                }
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! Reads the key files that people have; whatever is no Ed25519 key is named for what it is, with the way to one.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::VerifyingKey;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _};
 use plugin_protocol::shown;
@@ -18,7 +20,7 @@ pub(super) fn public(what: &str, bytes: &[u8]) -> Result<PublicKey, Error> {
     }
     if text.starts_with("-----BEGIN PUBLIC KEY-----") {
         let key = VerifyingKey::from_public_key_pem(text);
-        let key = key.map_err(|_| invalid(what, NOT_ED25519))?;
+        let key = key.map_err(|_| invalid(what, &not_ed25519(text)))?;
         return PublicKey::checked(what, key);
     }
     if let Some(why) = foreign(text) {
@@ -58,7 +60,7 @@ pub(super) fn private(what: &str, bytes: &[u8]) -> Result<SigningKey, Error> {
         let key = ed25519_dalek::SigningKey::from_pkcs8_pem(text);
         return key
             .map(SigningKey::from_key)
-            .map_err(|_| invalid(what, NOT_ED25519));
+            .map_err(|_| invalid(what, &not_ed25519(text)));
     }
     if text.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----") {
         return private_ssh(what, text);
@@ -106,8 +108,48 @@ fn is_openssh_type(text: &str) -> bool {
         .any(|begin| text.starts_with(begin))
 }
 
-/// What PKCS#8 and SPKI keys of other kinds are told.
-const NOT_ED25519: &str = "it is damaged, or a key of another kind (RSA, EC, X25519); only Ed25519 keys are taken, and `plugin-gateway keygen --out FILE` writes one";
+/// What a PKCS#8 or SPKI key that is none of Ed25519 is, by the object identifier of its algorithm (RFC 5280, 8410).
+fn not_ed25519(pem: &str) -> String {
+    /// In DER, each with its name.
+    const ALGORITHMS: [(&[u8], &str); 8] = [
+        (
+            b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01",
+            "it is an RSA key",
+        ),
+        (
+            b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a",
+            "it is an RSA key",
+        ),
+        (b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01", "it is an EC key"),
+        (b"\x06\x07\x2a\x86\x48\xce\x38\x04\x01", "it is a DSA key"),
+        (
+            b"\x06\x03\x2b\x65\x6e",
+            "it is an X25519 key, which cannot sign",
+        ),
+        (
+            b"\x06\x03\x2b\x65\x6f",
+            "it is an X448 key, which cannot sign",
+        ),
+        (b"\x06\x03\x2b\x65\x71", "it is an Ed448 key"),
+        (b"\x06\x03\x2b\x65\x70", "it is an Ed25519 key, but damaged"),
+    ];
+    /// The identifier stands among the first bytes.
+    const HEAD_BYTES: usize = 48;
+    let body: String = pem
+        .lines()
+        .take_while(|line| !line.starts_with("-----END"))
+        .filter(|line| !line.starts_with("-----"))
+        .map(str::trim)
+        .collect();
+    let der = STANDARD.decode(body).unwrap_or_default();
+    let head = der.get(..HEAD_BYTES).unwrap_or(&der);
+    let has = |id: &[u8]| head.windows(id.len()).any(|part| part == id);
+    let known = ALGORITHMS.iter().find(|(id, _)| has(id));
+    let what = known.map_or("it is damaged", |(_, what)| what);
+    format!(
+        "{what}; only Ed25519 keys are taken, and `plugin-gateway keygen --out FILE` writes one"
+    )
+}
 
 fn ssh_type(what: &str, name: &str) -> Error {
     let name = shown::cut(name, NAME_CHARS);

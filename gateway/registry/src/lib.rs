@@ -33,8 +33,10 @@
 
 mod copy;
 mod decision;
+mod disk;
 mod error;
 mod inventory;
+mod kept;
 mod keyfile;
 mod list;
 mod package;
@@ -42,19 +44,22 @@ mod progress;
 mod record;
 mod signature;
 mod store;
+mod stored;
 mod tree;
 mod trust;
 mod verified;
 mod watch;
 
 pub use decision::{Change, RegistrationDecision, RegistrationFacts};
+pub use disk::TakenOut;
 pub use error::Error;
 pub use inventory::{Plugin, Registry, TrustedKey};
 pub use package::{MANIFEST_FILE, Package, SIGNATURE_FILE};
 pub use progress::{Step, Tell, untold};
 pub use record::plugin_info;
 pub use signature::{Signature, SignatureFault};
-pub use store::{Store, StoredPackage, TakenOut};
+pub use store::Store;
+pub use stored::StoredPackage;
 pub use trust::{PublicKey, SigningKey, keygen};
 pub use verified::{Glance, TICK};
 

@@ -4,24 +4,27 @@
 //! store/manifests/<manifest hash>.json   canonical manifests
 //! store/lists/<package digest>.json      the list whose SHA-256 is the digest
 //! store/packages/<package digest>/…      the files, read-only
+//! store/stamps/<package digest>          what its files' stamps were when they were verified; it only saves work
 //! ```
 //! Happy path of a package: `mkdir` beside its place, per file `open`, `write`, `fsync`, then folders `fsync`,
 //! list `write` + `fsync` + `rename`, package `rename`, `fsync` of the parent. A crash before the last rename
 //! leaves a `.new-*` folder that no digest names; after it, a whole package.
 
 use std::collections::HashMap;
-use std::fs::{self, File, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{self, File};
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use plugin_protocol::digest::{ManifestHash, PackageDigest};
 
-use super::copy::{copy, seal, unseal};
-use super::list::{List, Mode};
+use super::copy::{copy, seal};
+use super::disk::{Building, TakenOut, read_bounded, sync_folder, write_beside};
+use super::kept::Kept;
+use super::list::List;
 use super::progress::{Step, Tell, untold};
+use super::stored::StoredPackage;
 use super::tree::{self, Kind};
 use super::verified::{Files, Glance, Stamps};
 use super::watch::{Mark, Watch};
@@ -29,10 +32,10 @@ use super::{Error, Package};
 
 /// The most packages whose verification is remembered. When there are more, all are forgotten and verified again when they are opened.
 const MAX_REMEMBERED: usize = 16_384;
-/// The largest list in bytes: the most files with the longest paths.
-const MAX_LIST_BYTES: u64 = 32 * 1024 * 1024;
 /// The most files and links of a package that is walked at each call: that takes a fraction of a millisecond, and sees more than a watch.
 const MAX_WALKED: usize = 256;
+/// How many bytes of a package are hashed before it is worth a file to have its stamps kept: some milliseconds of work.
+const LARGE_BYTES: u64 = 4 * 1024 * 1024;
 /// The most files that are made durable one by one; for more, the file system is asked once for all that it holds.
 const MAX_SYNCED_EACH: usize = 64;
 
@@ -41,6 +44,9 @@ const MAX_SYNCED_EACH: usize = 64;
 pub struct Store {
     root: PathBuf,
     seen: Mutex<HashMap<PackageDigest, Seen>>,
+    /// Held while a package and its list are put in their places or taken out, so that neither is ever there without the other.
+    places: Mutex<()>,
+    kept: Kept,
     watch: Watch,
     is_open_for_writing: fn(&File) -> bool,
 }
@@ -61,15 +67,6 @@ struct Watched {
     mark: Mark,
     /// Device and inode of its folder, in whose place another could be put with the folders above it.
     folder: (u64, u64),
-}
-
-/// A package in the store, verified when it was opened.
-#[derive(Debug, Clone)]
-pub struct StoredPackage {
-    digest: PackageDigest,
-    root: PathBuf,
-    list: List,
-    glance: Glance,
 }
 
 /// The names in a folder that are text, as all of the store's own are.
@@ -104,8 +101,10 @@ impl Store {
         }
         sync_folder(&root)?;
         Ok(Self {
+            kept: Kept::below(&root),
             root,
             seen: Mutex::default(),
+            places: Mutex::default(),
             watch: Watch::new(),
             is_open_for_writing: |_| false,
         })
@@ -179,18 +178,36 @@ impl Store {
         let syncs_each = package.list().files().len() <= MAX_SYNCED_EACH;
         copy(package, &building.path, syncs_each, tell)?;
         seal(&building.path, syncs_each)?;
+        let damaged = self.put_in_place(package, &building)?;
+        // Nobody waits for the places while the files of a damaged copy are removed.
+        drop(damaged);
+        self.open_telling(digest, tell)
+    }
+
+    /// Puts a copied package and its list in their places; what was there is a damaged copy, and goes away with what is returned.
+    fn put_in_place(
+        &self,
+        package: &Package,
+        building: &Building,
+    ) -> Result<Option<Building>, Error> {
+        let digest = package.digest();
+        let _places = self.places();
+        // Somebody else may have put the same package in meanwhile.
+        if self.place(digest).exists() && self.open_package(digest).is_ok() {
+            return Ok(None);
+        }
+        let packages = self.root.join("packages");
         self.put_file(
             &self.root.join("lists"),
             &format!("{digest}.json"),
             &package.list().bytes(),
         )?;
-        let place = packages.join(digest.to_string());
-        // What is there is a damaged copy.
-        let _damaged = self.take_out(digest)?;
+        let place = self.place(digest);
+        let damaged = self.take_out(digest)?;
         fs::rename(&building.path, &place).map_err(Error::io("place package", &place))?;
         sync_folder(&packages)?;
         self.forget(digest);
-        self.open_telling(digest, tell)
+        Ok(Some(damaged))
     }
 
     /// Copies every manifest and package to another store, hashing each again, and says how many packages there are. A package that is
@@ -229,7 +246,9 @@ impl Store {
     /// # Errors
     /// When the system refuses.
     pub fn remove_package(&self, digest: PackageDigest) -> Result<Option<TakenOut>, Error> {
+        let _places = self.places();
         self.forget(digest);
+        self.kept.forget(digest);
         let is_there = self.place(digest).exists();
         let out = self.take_out(digest)?;
         let list = self.root.join(format!("lists/{digest}.json"));
@@ -255,7 +274,8 @@ impl Store {
     }
 
     /// Opens a package and verifies it: every file is hashed again unless device, inode, size and both
-    /// times are those that this process verified before. A large package that is watched, and of which nothing was heard, is as it was.
+    /// times are those that this process verified before, or a large package's those that another kept in this boot of the system. A large
+    /// package that is watched, and of which nothing was heard, is as it was.
     ///
     /// # Errors
     /// [`Error::Changed`] for a changed, missing or additional file; [`Error::PackageMissing`] where there is none.
@@ -330,7 +350,10 @@ impl Store {
                 Error::PackageMissing(digest)
             }
         })?;
-        let stamps = known.map(|seen| seen.stamps).unwrap_or_default();
+        let stamps = match known {
+            Some(seen) => seen.stamps,
+            None => Arc::new(self.kept.stamps(digest, &folder, &list)),
+        };
         let mut watched = self.begin_watch(digest, root, &folder, &list);
         let begun = glance_at(&folder, root)?;
         let mut seen = 0;
@@ -345,6 +368,11 @@ impl Store {
         })
         .map_err(as_changed)?;
         let checked = files.finish()?;
+        if let Some(fresh) = &checked.fresh
+            && (checked.hashed_bytes >= LARGE_BYTES || fresh.len() > MAX_WALKED)
+        {
+            self.kept.keep(digest, &list, fresh);
+        }
         let seen = Seen {
             list: list.with_links(checked.links),
             stamps: checked.fresh.map_or(stamps, Arc::new),
@@ -371,6 +399,14 @@ impl Store {
         self.watch
             .add(digest, root)
             .then_some(Watched { mark, folder })
+    }
+
+    /// What a new process would believe of a package that it never opened.
+    #[cfg(test)]
+    pub(super) fn kept_stamps(&self, digest: PackageDigest) -> Stamps {
+        let folder = tree::open_root(&self.place(digest)).unwrap();
+        self.kept
+            .stamps(digest, &folder, &self.list(digest).unwrap())
     }
 
     fn list(&self, digest: PackageDigest) -> Result<List, Error> {
@@ -414,109 +450,15 @@ impl Store {
         self.seen().remove(&digest);
     }
 
+    fn places(&self) -> MutexGuard<'_, ()> {
+        // What a panic elsewhere leaves half done is what a crash leaves, and is put right by the next that puts the package in.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn seen(&self) -> MutexGuard<'_, HashMap<PackageDigest, Seen>> {
         // Each entry is put in whole, so a panic elsewhere leaves nothing half done.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl StoredPackage {
-    /// The package's digest.
-    #[must_use]
-    pub fn digest(&self) -> PackageDigest {
-        self.digest
-    }
-
-    /// The glance at the folder when its files were compared with the signed list.
-    #[must_use]
-    pub fn glance(&self) -> Glance {
-        self.glance
-    }
-
-    /// The folder, which is read-only.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Whether the package has the file `path`, or a link there that leads to a file.
-    #[must_use]
-    pub fn contains(&self, path: &str) -> bool {
-        self.list.resolve(path).is_some()
-    }
-
-    /// Whether the file `path` is there and executable.
-    #[must_use]
-    pub fn executable(&self, path: &str) -> bool {
-        let file = self.list.resolve(path);
-        file.is_some_and(|file| file.mode == Mode::Executable)
-    }
-
-    /// The bytes of the file `path`, whose hash is the signed one.
-    ///
-    /// # Errors
-    /// [`Error::Changed`] when the file is missing or differs.
-    pub fn file(&self, path: &str) -> Result<Vec<u8>, Error> {
-        tree::listed_bytes(&self.root, &self.list, path)
-    }
-}
-
-/// A package that is out of the store already; its files are removed when this is dropped.
-#[derive(Debug)]
-pub struct TakenOut {
-    _files: Building,
-}
-
-/// A folder below the store that is removed again unless it was renamed away.
-#[derive(Debug)]
-struct Building {
-    path: PathBuf,
-}
-
-impl Building {
-    fn new(parent: &Path) -> Result<Self, Error> {
-        tempfile::Builder::new()
-            .prefix(".new-")
-            .tempdir_in(parent)
-            .map(|folder| Self {
-                path: folder.keep(),
-            })
-            .map_err(Error::io("create folder in", parent))
-    }
-}
-
-impl Drop for Building {
-    fn drop(&mut self) {
-        // If it cannot be removed, it stays as a leftover that no digest names.
-        drop(unseal(&self.path));
-        drop(fs::remove_dir_all(&self.path));
-    }
-}
-
-fn write_beside(folder: &Path, place: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::Builder::new()
-        .prefix(".new-")
-        .tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file()
-        .set_permissions(Permissions::from_mode(0o444))?;
-    file.as_file().sync_all()?;
-    file.persist(place).map_err(|error| error.error)?;
-    Ok(())
-}
-
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(MAX_LIST_BYTES)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn sync_folder(folder: &Path) -> Result<(), Error> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(Error::io("sync folder", folder))
 }
 
 /// What a package may not hold was refused before it was signed, so in the store it is a change.
@@ -528,44 +470,4 @@ fn as_changed(error: Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn settled_files_are_remembered_and_fresh_ones_are_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("package");
-        fs::create_dir(&root).unwrap();
-        fs::write(root.join("plugin.json"), b"{}").unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let package = store.put_package(&Package::read(&root).unwrap()).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(150));
-        store.open_package(package.digest()).unwrap();
-        let first = store.recall(package.digest()).unwrap().stamps;
-        assert!(first.contains_key("plugin.json"));
-        store.open_package(package.digest()).unwrap();
-        let second = store.recall(package.digest()).unwrap().stamps;
-        assert!(Arc::ptr_eq(&first, &second), "nothing was hashed again");
-    }
-
-    #[test]
-    fn a_large_package_that_nobody_touched_is_not_walked() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("package");
-        fs::create_dir(&root).unwrap();
-        fs::write(root.join("plugin.json"), b"{}").unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        for (files, walked) in [(MAX_WALKED - 1, true), (MAX_WALKED, false)] {
-            for at in 0..files {
-                fs::write(root.join(at.to_string()), b"").unwrap();
-            }
-            let package = store.put_package(&Package::read(&root).unwrap()).unwrap();
-            // What no walk can find.
-            let mut seen = store.recall(package.digest()).unwrap();
-            seen.glance = Glance::default();
-            store.remember(package.digest(), seen);
-            let glance = store.open_package(package.digest()).unwrap().glance();
-            assert_eq!(glance != Glance::default(), walked, "{files}");
-        }
-    }
-}
+mod tests;

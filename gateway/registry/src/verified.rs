@@ -1,4 +1,4 @@
-//! Compares a stored package's folder with its list, hashing only files that changed since this process verified them.
+//! Compares a stored package's folder with its list, hashing only files that changed since they were verified.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,11 +16,11 @@ use super::tree::{self, Entry, Kind, MAX_TOTAL_BYTES};
 /// What identifies an untouched file: the kernel updates ctime with every change of content or mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Stamp {
-    dev: u64,
-    ino: u64,
-    size: i64,
-    mtime_ns: i128,
-    ctime_ns: i128,
+    pub(super) dev: u64,
+    pub(super) ino: u64,
+    pub(super) size: i64,
+    pub(super) mtime_ns: i128,
+    pub(super) ctime_ns: i128,
 }
 
 /// How old a change must be before its stamp is trusted, in nanoseconds: two changes within one tick of
@@ -66,6 +66,8 @@ pub(super) type Stamps = HashMap<String, Stamp>;
 pub(super) struct Checked {
     /// New stamps, where something was hashed.
     pub(super) fresh: Option<Stamps>,
+    /// How many bytes were hashed for that.
+    pub(super) hashed_bytes: u64,
     /// The texts of the links.
     pub(super) links: Links,
     /// What the folder looked like.
@@ -179,6 +181,7 @@ impl<'a> Files<'a> {
             }),
             None => Ok(Checked {
                 fresh: self.fresh,
+                hashed_bytes: MAX_TOTAL_BYTES.saturating_sub(self.budget),
                 links: self.links,
                 glance: self.glance,
             }),

@@ -39,6 +39,13 @@ const LOCAL: [u64; 7] = [
     0xca45_1a4e,
 ];
 
+/// Whether every change in a folder is made through this kernel.
+pub(super) fn is_local(folder: &OwnedFd) -> bool {
+    let of = rustix::fs::fstatfs(folder);
+    // The type's width differs by architecture; the magic numbers have 32 bits.
+    of.is_ok_and(|of| u64::try_from(of.f_type).is_ok_and(|magic| LOCAL.contains(&magic)))
+}
+
 /// The folders under watch.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -71,13 +78,7 @@ impl Watch {
 
     /// Begins to watch a package, whose folders are to be added before they are opened; none where changes could be missed.
     pub(super) fn begin(&self, digest: PackageDigest, folder: &OwnedFd) -> Option<Mark> {
-        let of = rustix::fs::fstatfs(folder).ok()?;
-        // The type's width differs by architecture; the magic numbers have 32 bits.
-        let is_local = u64::try_from(of.f_type).is_ok_and(|magic| LOCAL.contains(&magic));
-        if !is_local {
-            return None;
-        }
-        self.mark(digest)
+        is_local(folder).then(|| self.mark(digest)).flatten()
     }
 
     /// Watches one folder; false where it cannot.

@@ -17,11 +17,14 @@ pub(super) struct Cli {
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 the answer is no (rejected, error, timeout, invalid, verification failed); \
 2 wrong usage; 3 refused by policy or trust; 4 the gateway itself failed (I/O, ledger).";
 
+/// The environment's variable for the state folder.
+pub(super) const STATE_VARIABLE: &str = "PLUGIN_GATEWAY_STATE";
+
 /// Options of every verb.
 #[derive(Debug, Args)]
 pub(super) struct Global {
     /// The state folder: ledger, store and keys [default: the XDG state folder]
-    #[arg(long, global = true, env = "PLUGIN_GATEWAY_STATE", value_name = "DIR")]
+    #[arg(long, global = true, env = STATE_VARIABLE, value_name = "DIR")]
     pub(super) state: Option<PathBuf>,
     /// The folder, best on another volume, where the ledger's last checkpoint is kept too: an old copy of the whole state is
     /// then refused. `init` writes it into the settings [default: what the settings say, else inside the state folder]

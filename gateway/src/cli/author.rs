@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use plugin_protocol::message::Status;
 use serde_json::Value;
 
 use super::args::{Call, Language};
@@ -85,8 +86,12 @@ pub(super) fn run(package: &Path, call: &Call, watch: bool, out: Output) -> Resu
 }
 
 fn run_once(package: &Path, request: &Value, out: Output) -> Result<Answer, Error> {
-    let (outcome, likely) = match operator::trial(package, request)? {
-        Trial::Ran { outcome, likely } => (outcome, likely),
+    let (outcome, likely, nearly_full) = match operator::trial(package, request)? {
+        Trial::Ran {
+            outcome,
+            likely,
+            nearly_full,
+        } => (outcome, likely, nearly_full),
         Trial::Refused { reason } => {
             return Err(Error::Invalid {
                 message: format!("the package cannot be run: {reason}"),
@@ -94,11 +99,17 @@ fn run_once(package: &Path, request: &Value, out: Output) -> Result<Answer, Erro
         }
     };
     let used = outcome.report.as_ref().map(resources);
+    let succeeded = outcome.response.status == Status::Ok;
     let told = Told::of(outcome.into_inner());
     // The state is gone, and with it the run.
     let answer = calls::answer(&told, None, out)?;
     if let Some(used) = used {
         out.note(&used);
+    }
+    if let Some(bytes) = nearly_full.filter(|_| succeeded) {
+        out.note(&format!(
+            "to do:  raise limits.max_memory_bytes ({bytes}), or hold less: that is nearly all of it, and a larger payload needs more"
+        ));
     }
     if !told.denied.is_empty() && !out.verbose {
         out.note(&calls::refused(&told));

@@ -51,7 +51,7 @@ pub(super) fn pipeline(
     let response = open(state, out)?.pipeline(&policy, &request)?;
     out.answer(&response, || {
         with_run(
-            describe_steps(&response),
+            describe_steps(&response, out),
             Some(response.run_id.as_str()),
             out,
         )
@@ -59,14 +59,14 @@ pub(super) fn pipeline(
     Ok((response.overall_status == Status::Ok).into())
 }
 
-fn describe_steps(pipeline: &PipelineResponse) -> String {
+fn describe_steps(pipeline: &PipelineResponse, out: Output) -> String {
     let mut lines = Vec::new();
     for step in &pipeline.steps {
         lines.push(format!(
             "{}. {}: {}",
             step.step_index + 1,
             printable(&step.plugin_id),
-            describe(&step.response)
+            describe(&step.response, out)
         ));
     }
     lines.push(format!(
@@ -114,7 +114,7 @@ fn describe_replay(replay: &Replay) -> String {
 /// The answer first, then what there is beside it.
 pub(super) fn answer(told: &Told, run: Option<&str>, out: Output) -> Result<Answer, Error> {
     out.answer(&told.response, || {
-        with_run(describe(&told.response), run, out)
+        with_run(describe(&told.response, out), run, out)
     })?;
     show_stderr(told, out);
     if !told.denied.is_empty() {
@@ -134,7 +134,7 @@ fn with_run(words: String, run: Option<&str>, out: Output) -> String {
     }
 }
 
-fn describe(response: &Response) -> String {
+fn describe(response: &Response, out: Output) -> String {
     let mut lines = vec![format!(
         "{} in {} ms",
         response.status, response.duration_ms
@@ -145,7 +145,7 @@ fn describe(response: &Response) -> String {
         ));
     }
     if !response.notes.is_empty() {
-        lines.push(printable(&response.notes));
+        lines.push(printable(&out.naming_state(&response.notes)));
     }
     lines.join("\n")
 }

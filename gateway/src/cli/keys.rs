@@ -6,7 +6,7 @@ use plugin_protocol::digest::KeyId;
 use serde_json::json;
 
 use super::output::Output;
-use super::words::table;
+use super::words::{printable, table};
 use super::{Answer, StateFolder, existing, open};
 use crate::error::Error;
 use crate::operator;
@@ -48,6 +48,12 @@ pub(super) fn sign(package: &Path, key: &Path, out: Output) -> Result<Answer, Er
     out.done(&document, || {
         format!("signed {} with key {}", signed.digest, signed.key_id)
     })?;
+    if signed.is_open {
+        let key = printable(&key.display().to_string());
+        out.note(&format!(
+            "warning: others on this host may read or change the private key '{key}': `chmod 600` it, and if somebody did, make another"
+        ));
+    }
     Ok(Answer::Yes)
 }
 
@@ -104,7 +110,7 @@ pub(super) fn trust_list(state: &Path, out: Output) -> Result<Answer, Error> {
             ]
         });
         if document.is_empty() {
-            "no key is trusted: add one with `plugin-gateway trust add FILE.pub`".to_owned()
+            out.naming_state("no key is trusted: add one with `plugin-gateway trust add FILE.pub`")
         } else {
             table(&["KEY", "TRUST", "SINCE", "LABEL"], rows)
         }

@@ -7,6 +7,7 @@ mod file;
 mod health;
 mod keys;
 mod manual;
+mod next;
 mod output;
 mod plugins;
 mod progress;
@@ -26,7 +27,7 @@ use std::time::SystemTime;
 use clap::{CommandFactory as _, Parser as _};
 use plugin_protocol::time::milliseconds;
 
-use self::args::{Cli, Global, Ledger, Proof, Trust, Verb};
+use self::args::{Cli, Global, Ledger, Proof, STATE_VARIABLE, Trust, Verb};
 use self::output::Output;
 use crate::config;
 use crate::error::{Error, Kind, chain};
@@ -65,10 +66,14 @@ pub(crate) fn main(serve: ServeFn) -> ExitCode {
         Ok(cli) => cli,
         Err(wrong) => return usage(&wrong),
     };
+    let in_environment = std::env::var_os(STATE_VARIABLE);
+    let state = next::state_option(cli.global.state.as_deref(), in_environment.as_deref());
     let out = Output {
         json: cli.global.json,
         quiet: cli.global.quiet,
         verbose: cli.global.verbose,
+        // It is needed as long as the command runs.
+        state: state.map(|state| &*state.leak()),
     };
     let code = match signals::outlive_large_files()
         .map_err(Error::Output)
@@ -212,6 +217,7 @@ fn usage(wrong: &clap::Error) -> ExitCode {
             json,
             quiet: false,
             verbose: false,
+            state: None,
         }
         .failure(Kind::Usage.as_str(), message, "see plugin-gateway --help");
         return ExitCode::from(Kind::Usage.exit_code());

@@ -5,12 +5,16 @@ use std::io::{self, IsTerminal as _, Write};
 use plugin_protocol::shown;
 use serde::Serialize;
 
+use super::next;
+
 /// How answers are printed: as JSON or as words, and how many words.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
     pub(super) json: bool,
     pub(super) quiet: bool,
     pub(super) verbose: bool,
+    /// The state folder where the command line names it, as it is to be written there again.
+    pub(super) state: Option<&'static str>,
 }
 
 impl Output {
@@ -91,9 +95,19 @@ impl Output {
                 return;
             }
         }
-        say(&shown::text(&format!("error: {message}")));
+        say(&shown::text(
+            &self.naming_state(&format!("error: {message}")),
+        ));
         if !hint.is_empty() {
-            say(&shown::text(&format!("hint: {hint}")));
+            say(&shown::text(&self.naming_state(&format!("hint: {hint}"))));
+        }
+    }
+
+    /// The words, where each command that they tell to run next names the state folder as this one did.
+    pub(super) fn naming_state(self, words: &str) -> String {
+        match self.state {
+            Some(state) => next::with_state(words, state),
+            None => words.to_owned(),
         }
     }
 }

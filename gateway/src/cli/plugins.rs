@@ -64,22 +64,27 @@ pub(super) fn register(
         progress.tell(step, done, of);
     });
     progress.end();
-    let Registered { info, rejection } = registered?;
+    let Registered {
+        info,
+        rejection,
+        warning,
+    } = registered?;
     let Some(rejection) = rejection else {
-        if let Some(warning) = operator::host_warning(package, &operator::settings(state)?)? {
+        if let Some(warning) = warning {
             out.note(&printable(&format!("warning: {warning}")));
         }
         out.done(&info, || {
             let id = &info.plugin_id;
-            format!(
+            out.naming_state(&format!(
                 "{}: `plugin-gateway enable {id}` lets it be called",
                 one_line(&info)
-            )
+            ))
         })?;
         return Ok(Answer::Yes);
     };
     out.answer(&info, || one_line(&info))?;
-    out.note(&printable(&format!("rejected: {}", rejection.reason)));
+    let reason = out.naming_state(&format!("rejected: {}", rejection.reason));
+    out.note(&printable(&reason));
     Ok(if rejection.trust {
         Answer::Refused
     } else {
@@ -140,7 +145,7 @@ pub(super) fn list(state: &Path, out: Output) -> Result<Answer, Error> {
             ]
         });
         if plugins.is_empty() {
-            "no plugin is registered: `plugin-gateway register PACKAGE` adds one".to_owned()
+            out.naming_state("no plugin is registered: `plugin-gateway register PACKAGE` adds one")
         } else {
             table(
                 &[

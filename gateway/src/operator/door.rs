@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use plugin_protocol::digest::KeyId;
 use plugin_protocol::ids::{PluginId, RunId};
 use plugin_protocol::message::Response;
-use plugin_protocol::report::{PipelinePolicy, PipelineResponse, PluginInfo};
+use plugin_protocol::report::{Issue, PipelinePolicy, PipelineResponse, PluginInfo};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::live::{Live, methods};
+use super::validation::host_warning_by;
 use crate::api::{Gateway, Registration};
 use crate::config::Config;
 use crate::error::Error;
@@ -60,6 +61,9 @@ pub(crate) enum Door {
 pub(crate) struct Registered {
     pub(crate) info: PluginInfo,
     pub(crate) rejection: Option<Rejection>,
+    /// Why the host that the gateway is on has nothing to run it with.
+    #[serde(default)]
+    pub(crate) warning: Option<Issue>,
 }
 
 /// A call's outcome, and what a person wants to see with it.
@@ -99,8 +103,25 @@ pub(crate) struct Removed {
 }
 
 impl Registered {
-    pub(crate) fn of((info, rejection): (PluginInfo, Option<Rejection>)) -> Self {
-        Self { info, rejection }
+    /// Registers a package here.
+    ///
+    /// # Errors
+    /// As [`Gateway::register_plugin`].
+    pub(crate) fn here(
+        gateway: &Gateway,
+        registration: Registration<'_>,
+        tell: &Tell<'_>,
+    ) -> Result<Self, Error> {
+        let (info, rejection) = gateway.register_telling(registration, tell)?;
+        let warning = match rejection {
+            None => host_warning_by(registration.package, gateway.runtimes()),
+            Some(_) => None,
+        };
+        Ok(Self {
+            info,
+            rejection,
+            warning,
+        })
     }
 }
 
@@ -160,9 +181,7 @@ impl Door {
                     signature: None,
                     replace,
                 };
-                gateway
-                    .register_telling(registration, tell)
-                    .map(Registered::of)
+                Registered::here(gateway, registration, tell)
             }
             Self::Live(live) => {
                 // The other process has a working folder of its own.

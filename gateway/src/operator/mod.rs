@@ -30,5 +30,5 @@ pub(crate) use proofs::{read_proof, verify_proof};
 pub(crate) use replay::{Comparison, Replay, replay};
 pub(crate) use scaffold::{Language, Made, scaffold};
 pub(crate) use trial::{Trial, trial};
-pub(crate) use validation::{Validated, host_warning, validate};
+pub(crate) use validation::{Validated, host_warning, host_warning_of, validate};
 pub(crate) use watch::Look;

@@ -5,8 +5,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::harness::Harness;
+use super::validation::manifest_of;
 use crate::error::Error;
-use crate::router::{Diagnosis, Outcome, likely};
+use crate::router::{Diagnosis, Outcome, is_nearly_full, likely};
 use ledger::Recorded;
 
 /// The result.
@@ -19,6 +20,8 @@ pub(crate) enum Trial {
         outcome: Box<Recorded<Outcome>>,
         /// The likely mistake behind an end that is not `ok`, where one is known.
         likely: Option<Diagnosis>,
+        /// The memory that it nearly filled, in bytes.
+        nearly_full: Option<u64>,
     },
 }
 
@@ -28,8 +31,17 @@ pub(crate) fn trial(folder: &Path, request: &Value) -> Result<Trial, Error> {
     match harness.try_install(folder)? {
         Ok(id) => {
             let outcome = Box::new(harness.invoke_naming_reads(id.as_str(), request, None)?);
-            let likely = likely(&outcome);
-            Ok(Trial::Ran { outcome, likely })
+            let memory_bytes = manifest_of(folder).map(|manifest| manifest.limits.memory_bytes());
+            let nearly_full = memory_bytes.filter(|bytes| {
+                let report = outcome.report.as_ref();
+                report.is_some_and(|report| is_nearly_full(report, *bytes))
+            });
+            let likely = likely(&outcome, nearly_full);
+            Ok(Trial::Ran {
+                outcome,
+                likely,
+                nearly_full,
+            })
         }
         Err(reason) => Ok(Trial::Refused { reason }),
     }

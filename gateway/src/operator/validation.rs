@@ -11,7 +11,8 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::router::{findings, sandbox_settings};
 use registry::{MANIFEST_FILE, Package};
-use validator::Entry;
+use sandbox::Runtimes;
+use validator::{CheckedManifest, Entry};
 
 /// The largest manifest file that is read, in bytes; the validator refuses much smaller ones.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -40,16 +41,23 @@ pub(crate) fn validate(path: &Path) -> Result<Validated, Error> {
 /// Why this host, with the operator's settings, has nothing to run the package in `folder` with: a warning, since another host may have it.
 /// None for a program, and where the manifest cannot be read, which others say.
 pub(crate) fn host_warning(folder: &Path, config: &Config) -> Result<Option<Issue>, Error> {
-    let Ok(bytes) = manifest_bytes(&folder.join(MANIFEST_FILE)) else {
-        return Ok(None);
-    };
-    let (_, manifest) = validator::check_manifest(&bytes);
-    let Some(Entry::Runtime { name, .. }) = manifest.as_ref().map(|manifest| manifest.entry())
-    else {
-        return Ok(None);
-    };
     let runtimes = sandbox_settings(config)?.runtimes;
-    Ok(runtimes.obstacle(name).map(|obstacle| {
+    Ok(host_warning_by(folder, &runtimes))
+}
+
+/// The same, where the runtimes are known.
+pub(crate) fn host_warning_by(folder: &Path, runtimes: &Runtimes) -> Option<Issue> {
+    let bytes = manifest_bytes(&folder.join(MANIFEST_FILE)).ok()?;
+    host_warning_of(&bytes, runtimes)
+}
+
+/// The same of a manifest's bytes.
+pub(crate) fn host_warning_of(manifest: &[u8], runtimes: &Runtimes) -> Option<Issue> {
+    let (_, manifest) = validator::check_manifest(manifest);
+    let Entry::Runtime { name, .. } = manifest.as_ref()?.entry() else {
+        return None;
+    };
+    runtimes.obstacle(name).map(|obstacle| {
         let names = runtimes.names();
         let near = validator::nearest(name, names.iter().map(String::as_str).filter(|near| near != name));
         let meant = near.map_or(String::new(), |near| format!("if '{near}' is meant, write that; "));
@@ -61,7 +69,13 @@ pub(crate) fn host_warning(folder: &Path, config: &Config) -> Result<Option<Issu
             ),
             severity: Severity::Warning,
         }
-    }))
+    })
+}
+
+/// The manifest of the package in `folder`; none where it is not valid, which others say.
+pub(crate) fn manifest_of(folder: &Path) -> Option<CheckedManifest> {
+    let bytes = manifest_bytes(&folder.join(MANIFEST_FILE)).ok()?;
+    validator::check_manifest(&bytes).1
 }
 
 fn package(path: &Path) -> Result<Validated, Error> {

@@ -24,7 +24,7 @@ pub use cause::Cause;
 pub use record::{Invoke, Outcome};
 
 pub(crate) use denial::{changes_files, told as told_denials};
-pub(crate) use diagnosis::{Diagnosis, likely};
+pub(crate) use diagnosis::{Diagnosis, is_nearly_full, likely};
 pub(crate) use exchange::Call;
 pub(crate) use export::proof_extras;
 pub(crate) use files::findings;

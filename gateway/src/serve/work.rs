@@ -4,6 +4,7 @@ use std::path::Path;
 
 use plugin_protocol::canonical;
 use plugin_protocol::message::Response;
+use plugin_protocol::report::ValidationReport;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use super::message::{Fault, Id, answer};
 use super::task::{Invoke, Long, OperatorInvoke, Pipeline, Register, registered_id};
 use crate::api::{Gateway, Registration};
 use crate::error::Error;
-use crate::operator::{Registered, Removed, Told, TrustChange};
+use crate::operator::{Registered, Removed, Told, TrustChange, host_warning_of};
 use registry::{MANIFEST_FILE, PublicKey};
 use sandbox::{Cancel, ThrowAwayFolder};
 
@@ -26,9 +27,7 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
         &hub.gateway,
     );
     match task {
-        Long::ValidateManifest(manifest) => line.of(Ok::<_, Fault>(Gateway::validate_manifest(
-            &canonical::bytes(manifest),
-        ))),
+        Long::ValidateManifest(manifest) => line.of(Ok::<_, Fault>(validate(gateway, manifest))),
         Long::Register(asked) => {
             line.of(register(gateway, asked).map(|registered| registered.info))
         }
@@ -166,6 +165,15 @@ fn log(request: &Value, response: &Response) {
     );
 }
 
+/// The report, with a warning where this host has nothing to run the plugin with.
+fn validate(gateway: &Gateway, manifest: &Value) -> ValidationReport {
+    let bytes = canonical::bytes(manifest);
+    let mut report = Gateway::validate_manifest(&bytes);
+    let warning = host_warning_of(&bytes, gateway.runtimes());
+    report.issues.extend(warning);
+    report
+}
+
 fn register(gateway: &Gateway, asked: &Register) -> Result<Registered, Fault> {
     let signature = match &asked.signature {
         None | Some(Value::Null) => None,
@@ -190,14 +198,20 @@ fn register(gateway: &Gateway, asked: &Register) -> Result<Registered, Fault> {
             ));
         }
     };
-    let registered = Registered::of(gateway.register(Registration {
+    let registration = Registration {
         package,
         signature: signature.as_deref(),
         replace: asked.replace,
-    })?);
+    };
+    let registered = Registered::here(gateway, registration, &registry::untold)?;
+    let plugin_id = registered.info.plugin_id.as_str();
     if let Some(rejection) = &registered.rejection {
-        let plugin_id = registered.info.plugin_id.as_str();
         tracing::warn!(plugin_id, reason = rejection.reason, "package rejected");
+    }
+    // A host sees it in the log alone: what it gets is a PluginInfo.
+    if let Some(warning) = &registered.warning {
+        let reason = warning.to_string();
+        tracing::warn!(plugin_id, reason, "cannot run here");
     }
     Ok(registered)
 }

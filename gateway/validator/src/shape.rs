@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use jsonschema::error::ValidationErrorKind;
+use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::paths::Location;
 use jsonschema::{Draft, ValidationError, Validator};
 use plugin_protocol::report::Issue;
@@ -85,11 +85,55 @@ impl Shape {
                 })
                 .collect();
         }
+        if let Some(nearest) = self.describe_nearest(found) {
+            return nearest;
+        }
         let message = match description(keyword.parent) {
             Some(rule) => format!("must be {rule}; it is {}", shown(found.instance())),
             None => cut(&found.masked().to_string(), MAX_FOREIGN_CHARS),
         };
         vec![error(field, message)]
+    }
+
+    /// What none of the alternatives of `anyOf` or `oneOf` takes, by the one that it is nearest to; none for other keywords, and where the
+    /// schema says in its own words what is right.
+    fn describe_nearest(&self, found: &ValidationError<'_>) -> Option<Vec<Issue>> {
+        let (ValidationErrorKind::AnyOf { context }
+        | ValidationErrorKind::OneOfNotValid { context }) = found.kind()
+        else {
+            return None;
+        };
+        if description(self.node(found.schema_path()).parent).is_some() {
+            return None;
+        }
+        let field = found.instance_path().as_str();
+        let types: Option<Vec<&str>> = context
+            .iter()
+            .map(|faults| only_type(field, faults))
+            .collect();
+        if let Some(types) = types.filter(|types| !types.is_empty()) {
+            let words = format!(
+                "must be of type {}; it is {}",
+                types.join(" or "),
+                shown(found.instance())
+            );
+            return Some(vec![error(field, words)]);
+        }
+        let nearest = context
+            .iter()
+            .min_by_key(|faults| distance(field, faults))?;
+        let of = context.len();
+        let mut issues: Vec<Issue> = nearest
+            .iter()
+            .flat_map(|fault| self.describe(fault))
+            .collect();
+        for issue in &mut issues {
+            // Of alternatives inside of an alternative, the innermost says it.
+            if !issue.message.ends_with(NEAREST_END) {
+                issue.message = format!("{} (the nearest of {of}{NEAREST_END}", issue.message);
+            }
+        }
+        Some(issues)
     }
 
     /// The schema object whose keyword `path` names, following references.
@@ -123,6 +167,36 @@ impl Shape {
 
 /// The longest message of the schema library that is passed on, in characters.
 const MAX_FOREIGN_CHARS: usize = 200;
+
+/// How a finding ends that is about one alternative of several.
+const NEAREST_END: &str = " alternatives asks for that)";
+
+/// The type that an alternative asks for, where that is all that it is not content with.
+fn only_type<'a>(field: &str, faults: &'a [ValidationError<'_>]) -> Option<&'a str> {
+    let [fault] = faults else { return None };
+    match fault.kind() {
+        ValidationErrorKind::Type {
+            kind: TypeKind::Single(kind),
+        } if fault.instance_path().as_str() == field => Some(kind.as_str()),
+        _ => None,
+    }
+}
+
+/// How far a value is from an alternative. Another type altogether is farthest; then a wrong constant, by which most tell their
+/// alternatives apart; then the number of faults.
+fn distance(field: &str, faults: &[ValidationError<'_>]) -> (bool, usize, usize) {
+    let is_another = faults.iter().any(|fault| {
+        matches!(fault.kind(), ValidationErrorKind::Type { .. })
+            && fault.instance_path().as_str() == field
+    });
+    let constants = faults.iter().filter(|fault| {
+        matches!(
+            fault.kind(),
+            ValidationErrorKind::Constant { .. } | ValidationErrorKind::Enum { .. }
+        )
+    });
+    (is_another, constants.count(), faults.len())
+}
 
 /// Where a keyword stands.
 struct Keyword<'a> {
@@ -183,6 +257,8 @@ fn unknown<'a>(object: &'a Value, instance: &Value, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -192,6 +268,59 @@ mod tests {
         assert!(unknown(&schema, &there, "c").contains("write 'b'"));
         let all = serde_json::json!({ "a": 1, "b": 1, "c": 1 });
         assert!(unknown(&schema, &all, "c").contains("write 'a'"));
+    }
+
+    #[test]
+    fn a_value_that_no_alternative_takes_is_told_by_the_nearest() {
+        let schema = json!({ "properties": {
+            "shape": { "oneOf": [
+                { "type": "object", "required": ["kind", "radius"], "properties": { "kind": { "const": "circle" }, "radius": { "type": "number" } } },
+                { "type": "object", "required": ["kind", "side"], "properties": { "kind": { "const": "square" }, "side": { "$ref": "#/$defs/side" } } },
+                { "type": "null" },
+            ] },
+            "plain": { "anyOf": [{ "type": "string" }, { "type": "integer" }] },
+            "told": { "description": "a colour", "anyOf": [{ "type": "string" }, { "type": "integer" }] },
+            "deep": { "anyOf": [{ "type": "array" }, { "anyOf": [{ "required": ["a"] }, { "minProperties": 9, "required": ["a", "b"] }] }] },
+        }, "$defs": { "side": { "anyOf": [{ "minimum": 1 }, { "minimum": 2 }] } } });
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let shape = Shape::new(schema, validator);
+        for (value, field, words) in [
+            (
+                json!({ "shape": { "kind": "circle" } }),
+                "/shape/radius",
+                "is missing: add 'radius' (the nearest of 3 alternatives asks for that)",
+            ),
+            (
+                json!({ "shape": { "kind": "square", "side": 0 } }),
+                "/shape/side",
+                "value is less than the minimum of 1 (the nearest of 2 alternatives asks for that)",
+            ),
+            (
+                json!({ "plain": true }),
+                "/plain",
+                "must be of type string or integer; it is true",
+            ),
+            (
+                json!({ "told": true }),
+                "/told",
+                "must be a colour; it is true",
+            ),
+            (
+                json!({ "deep": {} }),
+                "/deep/a",
+                "is missing: add 'a' (the nearest of 2 alternatives asks for that)",
+            ),
+        ] {
+            let issues = shape.issues(&value);
+            let [issue] = issues.as_slice() else {
+                panic!("{value}: {issues:?}");
+            };
+            assert_eq!(
+                (issue.field.as_str(), issue.message.as_str()),
+                (field, words),
+                "{value}"
+            );
+        }
     }
 
     #[test]

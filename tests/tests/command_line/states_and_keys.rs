@@ -40,6 +40,38 @@ fn inv_pnp_01_init_makes_a_state_once() {
     assert_eq!(mode & 0o077, 0, "the state is its owner's alone");
 }
 
+/// The next command works on the same state: it names the folder where the command line did, and only there.
+#[test]
+fn inv_pnp_01_the_next_command_names_the_state() {
+    let folder = TempDir::new().unwrap();
+    let state = folder.path().join("my state");
+    let say = |by_option: bool, words: &[&str]| {
+        let mut command = Command::new(binary());
+        if by_option {
+            command.arg("--state").arg(&state);
+        } else {
+            command.env("PLUGIN_GATEWAY_STATE", &state);
+        }
+        command.args(words);
+        let said = finish(command, b"");
+        format!("{}{}", said.stdout, said.stderr)
+    };
+    say(true, &["init"]);
+    for (words, next) in [
+        (vec!["list"], "register PACKAGE"),
+        (vec!["trust", "list"], "trust add FILE.pub"),
+        (vec!["enable", "p.none"], "list"),
+        (vec!["invoke", "p.none", "--text", "x"], "enable p.none"),
+    ] {
+        let said = say(true, &words);
+        let named = format!("`plugin-gateway {next} --state '{}'`", state.display());
+        assert!(said.contains(&named), "{named}: {said}");
+        let said = say(false, &words);
+        let plain = format!("`plugin-gateway {next}`");
+        assert!(said.contains(&plain), "{plain}: {said}");
+    }
+}
+
 /// "`--state DIR` (default `$PLUGIN_GATEWAY_STATE`, else the XDG state folder)"
 #[test]
 fn inv_pnp_01_the_state_is_found_where_it_is_said_to_be() {

@@ -67,6 +67,12 @@ fn programs() -> Vec<Row> {
             "process",
             "threads",
         ),
+        Row::python(
+            "a pool of threads that is one of multiprocessing's",
+            "from multiprocessing.pool import ThreadPool\nThreadPool(2).map(abs, [1])",
+            "needs a semaphore",
+            "concurrent.futures.ThreadPoolExecutor",
+        ),
         Row::node(
             "a child of Node",
             "require('child_process').execSync('ls');",

@@ -161,6 +161,20 @@ fn node() -> Vec<Row> {
             "`require`",
             ".cjs",
         ),
+        Row::script(
+            "TypeScript in a file for JavaScript",
+            ("node", "main.js"),
+            "function greet(name: string): string { return name; }\ngreet('x');\n",
+            "it is TypeScript",
+            "--lang ts",
+        ),
+        Row::script(
+            "a declaration of TypeScript's in a module",
+            module,
+            "interface A { x: number }\n",
+            "it is TypeScript",
+            "`tsc`",
+        ),
         Row::node(
             "a function that this version does not have",
             "[1].noSuchMethod();",

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -180,6 +181,17 @@ fn files() -> Vec<Row> {
             "sign with the private one beside it",
         ),
         Row::verbs(
+            "a private key that others may read",
+            0,
+            |host| {
+                let key = foreign_key(host);
+                fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+                sign(host, &host.lay_out(&to_sign()), &key)
+            },
+            "others on this host may read or change the private key",
+            "`chmod 600`",
+        ),
+        Row::verbs(
             "the private key to trust",
             1,
             |host| on(host, &["trust", "add"], &host.key(), &[]),
@@ -193,7 +205,7 @@ fn files() -> Vec<Row> {
                 let key = made(host, "openssl", &["genpkey", "-algorithm", "RSA", "-out"]);
                 sign(host, &host.lay_out(&to_sign()), &key)
             },
-            "a key of another kind (RSA, EC, X25519)",
+            "it is an RSA key",
             "`plugin-gateway keygen --out FILE` writes one",
         )
         .needs("openssl"),

@@ -146,6 +146,17 @@ fn memory() -> Vec<Row> {
 
 fn crashes() -> Vec<Row> {
     vec![
+        Row::package(
+            "memory that ended without a word",
+            || {
+                let body = "int main(void) { read_line(); char *held; long used = 0; \
+                            while ((held = malloc(1 << 20))) { memset(held, 1, 1 << 20); used++; } _exit(used ? 3 : 4); }";
+                Package::native("p.test.mistake", &c(body, Link::Static))
+                    .with(|manifest| manifest["limits"]["max_memory_bytes"] = json!(64 << 20))
+            },
+            "memory",
+            "raise limits.max_memory_bytes",
+        ),
         Row::c(
             "a wild pointer",
             "int main(void) { read_line(); *(volatile int *)8 = 1; }",

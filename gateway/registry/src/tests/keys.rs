@@ -329,13 +329,23 @@ fn foreign_key_files_are_named() {
         return skip::skip("openssl is not installed");
     }
     make("genpkey -algorithm rsa -out rsa");
+    make("genpkey -algorithm ec -pkeyopt ec_paramgen_curve:P-256 -out ec");
+    make("genpkey -algorithm x25519 -out x25519");
+    make("genpkey -algorithm ed448 -out ed448");
+    make("pkey -in rsa -pubout -out rsa.pub");
+    let torn = "-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n";
+    fs::write(at("torn"), torn).unwrap();
     make("rsa -traditional -in rsa -out rsa1");
     make("pkey -in ed -outform DER -out der");
     make("pkcs8 -topk8 -passout pass:x -in ed -out encrypted");
     fs::write(at("empty"), "\n").unwrap();
     fs::write(at("putty"), "PuTTY-User-Key-File-3: ssh-ed25519\n").unwrap();
     let rows = [
-        ("rsa", "another kind (RSA, EC, X25519)"),
+        ("rsa", "it is an RSA key; only Ed25519"),
+        ("ec", "it is an EC key; only Ed25519"),
+        ("x25519", "it is an X25519 key, which cannot sign"),
+        ("ed448", "it is an Ed448 key"),
+        ("torn", "it is damaged"),
         ("rsa1", "it is an RSA key"),
         ("der", "-inform DER"),
         ("encrypted", "it is encrypted; decrypt a copy"),
@@ -350,6 +360,8 @@ fn foreign_key_files_are_named() {
         let said = PublicKey::read(&at(name)).unwrap_err().to_string();
         assert!(said.contains("it is a private key"), "{name}: {said}");
     }
+    let said = PublicKey::read(&at("rsa.pub")).unwrap_err().to_string();
+    assert!(said.contains("it is an RSA key"), "{said}");
     let private = fs::read_to_string(at("ed")).unwrap();
     fs::write(at("edited"), format!("\u{feff}{private}\n\n")).unwrap();
     assert!(SigningKey::read(&at("edited")).is_ok());

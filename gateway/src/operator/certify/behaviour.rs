@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::checks::{Judged, not_asked, unanswered};
 use super::evidence::{Evidence, Seen};
-use crate::router::{changes_files, told_denials};
+use super::order;
+use crate::router::{changes_files, is_nearly_full, told_denials};
 use sandbox::{End, Layer, Report};
 
 /// What is said of a plugin that asked for something in vain, where that is not let pass.
@@ -51,10 +52,18 @@ pub(super) fn deterministic(evidence: &Evidence) -> Judged {
     match hashes.len() {
         1 => (true, format!("{runs} runs in new processes, one result")),
         count => {
-            let words = format!(
-                "{count} different results in {runs} runs: leave out times, addresses and random numbers, or say `probabilistic`"
-            );
-            (false, words)
+            let results = again().chain([first]);
+            let results = results.filter_map(|seen| seen.outcome.response.result.as_ref());
+            let results: Vec<Value> = results
+                .filter_map(|result| serde_json::to_value(result).ok())
+                .collect();
+            (
+                false,
+                format!(
+                    "{count} different results in {runs} runs{}",
+                    order::what_differs(&results)
+                ),
+            )
         }
     }
 }
@@ -166,9 +175,23 @@ pub(super) fn bounded(evidence: &Evidence) -> Judged {
         (Some(time), Some(memory)) => {
             const KIB: u64 = 1024;
             let (at_once, memory_kib) = (evidence.crowd.len(), memory / KIB);
+            let limit = evidence
+                .manifest
+                .as_ref()
+                .map(|manifest| manifest.limits.memory_bytes());
+            let is_near = limit.is_some_and(|limit| {
+                evidence
+                    .reports()
+                    .any(|(_, report)| is_nearly_full(report, limit))
+            });
+            let near = if is_near {
+                "; that is nearly all of limits.max_memory_bytes: raise it, or hold less"
+            } else {
+                ""
+            };
             (
                 true,
-                format!("at most {time} ms and {memory_kib} KiB; {at_once} at once"),
+                format!("at most {time} ms and {memory_kib} KiB; {at_once} at once{near}"),
             )
         }
         (None, _) | (_, None) => not_asked(),

@@ -92,6 +92,12 @@ impl Seen {
         self.outcome.cause == Cause::Answer && matches!(status, Status::Ok | Status::Rejected)
     }
 
+    /// Whether this host did not get so far as to start the plugin.
+    pub(super) fn never_started(&self) -> bool {
+        let report = self.outcome.report.as_ref();
+        report.is_some_and(|report| report.end == End::NeverStarted)
+    }
+
     /// What the plugin was ended for.
     pub(super) fn hostile(&self) -> Option<&Denial> {
         match &self.outcome.report.as_ref()?.end {

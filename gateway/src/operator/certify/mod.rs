@@ -5,6 +5,7 @@ mod behaviour;
 mod calls;
 mod checks;
 mod evidence;
+mod order;
 mod own;
 mod samples;
 mod sarif;

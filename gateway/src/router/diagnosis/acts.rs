@@ -38,8 +38,8 @@ pub(super) const ROWS: &[Row] = &[
     command(": command not found\n"),
     plain(
         "_multiprocessing.SemLock",
-        "a pool of processes starts other processes, which no plugin may",
-        "use threads: `concurrent.futures.ThreadPoolExecutor`",
+        "multiprocessing needs a semaphore that other processes see, for a pool of threads too, and no plugin may make one",
+        "use threads of another kind: `concurrent.futures.ThreadPoolExecutor`, with the locks of `threading`",
     ),
     plain(
         "unable to open database file",

@@ -1,5 +1,6 @@
 //! What a plugin has only so much of: memory, stack, descriptors, threads.
 
+use super::Diagnosis;
 use super::rows::{LINE, Name, Row, Spelling, named, plain};
 
 const JAVASCRIPT_HEAP: &str =
@@ -89,3 +90,13 @@ pub(super) const ROWS: &[Row] = &[
     )
     .beside("goroutine "),
 ];
+
+/// It ended without words when nearly all of its memory, of so many bytes, was used.
+pub(super) fn nearly_full(memory_bytes: u64) -> Diagnosis {
+    Diagnosis {
+        cause: format!(
+            "nearly all of its memory was used ({memory_bytes} bytes), and what it asked for next did not fit"
+        ),
+        fix: MORE_MEMORY.to_owned(),
+    }
+}

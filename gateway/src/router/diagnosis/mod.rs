@@ -50,8 +50,15 @@ pub(super) fn of_stderr(report: &Report) -> Option<Diagnosis> {
     read(&stderr).or_else(|| output::went_astray(&stderr))
 }
 
-/// The likely mistake behind a call that is not `ok`, for its author.
-pub(crate) fn likely(outcome: &Outcome) -> Option<Diagnosis> {
+/// Whether a plugin's peak of memory was so near to what it may have that what comes next may not fit.
+pub(crate) fn is_nearly_full(report: &Report, memory_bytes: u64) -> bool {
+    /// In tenths: a language's run-time system takes memory in pieces, and fails before the last byte is used.
+    const NEAR: u64 = 9;
+    report.usage.peak_memory_bytes >= memory_bytes / 10 * NEAR
+}
+
+/// The likely mistake behind a call that is not `ok`, for its author; with its memory in bytes where it nearly filled it.
+pub(crate) fn likely(outcome: &Outcome, nearly_full: Option<u64>) -> Option<Diagnosis> {
     if outcome.cause == Cause::Gateway {
         return missing::NOT_STARTED
             .iter()
@@ -69,9 +76,11 @@ pub(crate) fn likely(outcome: &Outcome) -> Option<Diagnosis> {
         }
         Cause::Exit | Cause::Memory => of_stderr(report)
             .or_else(|| acts::after_refusal(report))
-            .or_else(|| uncaught(report)),
+            .or_else(|| uncaught(report))
+            .or_else(|| nearly_full.map(limits::nearly_full)),
         Cause::Signal => of_stderr(report)
             .or_else(|| acts::after_refusal(report))
+            .or_else(|| nearly_full.map(limits::nearly_full))
             .or_else(|| crashed(report)),
         // Some end only after they said why they cannot go on.
         Cause::Timeout => of_stderr(report).or_else(|| too_long(report)),

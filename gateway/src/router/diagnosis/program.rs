@@ -21,6 +21,23 @@ const SHADOWED_FIX: &str =
 const LINE_ENDS: &str = "its script has Windows line ends";
 const LINE_ENDS_FIX: &str = "take them off: `sed -i 's/\\r$//' FILE`";
 
+const TYPESCRIPT: &str = "Node reads the file as JavaScript, and it is TypeScript";
+const TYPESCRIPT_FIX: &str = "compile it into the package first (`tsc`, or as `plugin-gateway new NAME --lang ts` does), and let the manifest and the \
+                              imports name what comes out; if it is JavaScript, mend the line that stderr names";
+
+/// What Node says of TypeScript in a file that it reads as JavaScript, beside the beginning of a line that it shows.
+const fn typescript(said: &'static str, beside: &'static str) -> Row {
+    plain(said, TYPESCRIPT, TYPESCRIPT_FIX).beside(beside)
+}
+
+const fn typescript_file(said: &'static str) -> Row {
+    plain(
+        said,
+        "this Node does not read TypeScript",
+        "compile it into the package first (`tsc`, or as `plugin-gateway new NAME --lang ts` does), and let the manifest and the imports name the .js files that come out",
+    )
+}
+
 const fn request(said: &'static str, member: &'static str) -> Row {
     named(
         said,
@@ -92,6 +109,31 @@ pub(super) const ROWS: &[Row] = &[
         "a file that is a module has a `require`, which only CommonJS has",
         "write `import`, or name the file .cjs",
     ),
+    typescript_file("Unknown file extension \".ts\""),
+    typescript_file("Unknown file extension \".tsx\""),
+    typescript_file("Unknown file extension \".mts\""),
+    typescript_file("Unknown file extension \".cts\""),
+    named(
+        "Unknown file extension \"",
+        Name::Until(&['"', '\n']),
+        Spelling::AsItIs,
+        "Node does not run files that end in '{}'",
+        "name it .mjs, .cjs or .js; what a bundler takes beside them has to be compiled into the package first",
+    ),
+    plain(
+        "[ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX]",
+        "this Node only leaves types out, and the file has TypeScript that has to be compiled (an enum, a namespace, a parameter property)",
+        TYPESCRIPT_FIX,
+    ),
+    typescript("SyntaxError: Unexpected token ':'", ""),
+    typescript("SyntaxError: Missing initializer in const declaration", ""),
+    typescript("SyntaxError: Unexpected identifier 'as'", ""),
+    typescript("SyntaxError: Unexpected token '{'", "\nimport type "),
+    typescript("SyntaxError: Unexpected identifier '", "interface "),
+    typescript("SyntaxError: Unexpected identifier '", "\ntype "),
+    typescript("SyntaxError: Unexpected identifier '", "private "),
+    typescript("SyntaxError: Unexpected strict mode reserved word", "interface "),
+    typescript("SyntaxError: Unexpected reserved word", "\nenum "),
     named("SyntaxError: ", Name::Until(LINE), Spelling::AsItIs, SYNTAX, SYNTAX_FIX),
     named("IndentationError: ", Name::Until(LINE), Spelling::AsItIs, SYNTAX, SYNTAX_FIX),
     named("TabError: ", Name::Until(LINE), Spelling::AsItIs, SYNTAX, SYNTAX_FIX),
@@ -131,6 +173,60 @@ fn is_error(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As Node 20 and 22 write it.
+    #[test]
+    fn typescript_that_node_reads_is_told_apart_from_a_slip() {
+        for (stderr, cause) in [
+            (
+                "TypeError [ERR_UNKNOWN_FILE_EXTENSION]: Unknown file extension \".ts\" for /package/main.ts\n",
+                "this Node does not read TypeScript",
+            ),
+            (
+                "TypeError [ERR_UNKNOWN_FILE_EXTENSION]: Unknown file extension \".vue\" for /package/a.vue\n",
+                "files that end in '.vue'",
+            ),
+            (
+                "SyntaxError [ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX]: TypeScript enum is not supported in strip-only mode\n",
+                "has to be compiled",
+            ),
+            (
+                "/package/main.js:1\nfunction f(a: string): void {}\n            ^\n\nSyntaxError: Unexpected token ':'\n",
+                TYPESCRIPT,
+            ),
+            (
+                "/package/main.js:1\nconst x: number = 1;\n      ^\n\nSyntaxError: Missing initializer in const declaration\n",
+                TYPESCRIPT,
+            ),
+            (
+                "/package/main.js:1\ninterface A { x: number }\n          ^\n\nSyntaxError: Unexpected identifier 'A'\n",
+                TYPESCRIPT,
+            ),
+            (
+                "file:///package/main.mjs:1\ninterface A { x: number }\n^^^^^^^^^\n\nSyntaxError: Unexpected strict mode reserved word\n",
+                TYPESCRIPT,
+            ),
+            (
+                "file:///package/main.mjs:1\nimport type { A } from \"./x\";\n            ^\n\nSyntaxError: Unexpected token '{'\n",
+                TYPESCRIPT,
+            ),
+            (
+                "/package/main.js:1\nconst y = x as string;\n            ^^\n\nSyntaxError: Unexpected identifier 'as'\n",
+                TYPESCRIPT,
+            ),
+            (
+                "/package/main.js:1\nenum A { B }\n^^^^\n\nSyntaxError: Unexpected reserved word\n",
+                TYPESCRIPT,
+            ),
+            (
+                "/package/main.js:1\nlet a b = 1;\n      ^\n\nSyntaxError: Unexpected identifier 'b'\n",
+                "it has a syntax error",
+            ),
+        ] {
+            let found = super::super::read(stderr).unwrap_or_else(|| panic!("{stderr}"));
+            assert!(found.cause.contains(cause), "{stderr}: {found:?}");
+        }
+    }
 
     #[test]
     fn an_exception_is_told_by_its_own_line() {
