@@ -75,6 +75,14 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// Others may write to the state, so that nothing in it can be relied on.
+    #[error("{message}")]
+    Exposed {
+        /// What others may do, and to what.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
     /// The running gateway that holds the state answered with this error.
     #[error("{message}")]
     Live {
@@ -110,6 +118,7 @@ impl Error {
             Self::Sandbox(sandbox::Error::Missing { .. } | sandbox::Error::Unanswered { .. }) => {
                 Kind::Refused
             }
+            Self::Exposed { .. } => Kind::Refused,
             Self::Config(config::Error::Write { .. }) => Kind::Internal,
             Self::Config(_) | Self::Usage { .. } | Self::NoState { .. } => Kind::Usage,
             Self::InvalidManifest { .. } | Self::InvalidPackage { .. } | Self::Invalid { .. } => {
@@ -125,7 +134,9 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Usage { hint, .. } | Self::Live { hint, .. } => hint.clone(),
+            Self::Usage { hint, .. } | Self::Live { hint, .. } | Self::Exposed { hint, .. } => {
+                hint.clone()
+            }
             Self::NoState { path } => format!("make one with `plugin-gateway --state {} init`", path.display()),
             Self::Ledger(ledger::Error::Broken { .. }) | Self::NotRecorded { source: ledger::Error::Broken { .. }, .. } => {
                 "nothing was changed; compare with a copy or an anchor, and run `plugin-gateway ledger verify`".to_owned()

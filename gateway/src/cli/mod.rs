@@ -21,16 +21,18 @@ use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::{CommandFactory as _, Parser as _};
 use plugin_protocol::time::milliseconds;
 
 use self::args::{Cli, Global, Ledger, Proof, Trust, Verb};
 use self::output::Output;
+use self::words::printable;
+use crate::access::Exposure;
 use crate::config;
 use crate::error::{Error, Kind, chain};
-use crate::operator::{Door, Serve};
+use crate::operator::{self, Door, Serve};
 
 /// How a verb that worked ends: the answer is yes, or the answer is no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +88,11 @@ pub(crate) fn main(serve: ServeFn) -> ExitCode {
 }
 
 fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
-    let state = || StateFolder::of(&cli.global);
+    let state = || {
+        let state = StateFolder::of(&cli.global)?;
+        warn_of_others(&state, out);
+        Ok::<_, Error>(state)
+    };
     // Everything that is written down has a time. An unusable clock is reported once here, and not once for each file.
     milliseconds(SystemTime::now())?;
     if makes_throw_away_folders(&cli.verb) {
@@ -225,11 +231,12 @@ fn usage(wrong: &clap::Error) -> ExitCode {
     })
 }
 
-/// The state folder, and where its ledger is anchored if the command says so.
+/// The state folder, where its ledger is anchored if the command says so, and how long to wait for it.
 #[derive(Debug)]
 struct StateFolder {
     state: PathBuf,
     anchor: Option<PathBuf>,
+    wait: Duration,
 }
 
 impl StateFolder {
@@ -246,6 +253,7 @@ impl StateFolder {
         Ok(Self {
             state: state.map_or_else(config::default_state, Ok)?,
             anchor: anchor.transpose()?,
+            wait: Duration::from_millis(global.wait_ms),
         })
     }
 }
@@ -269,9 +277,29 @@ fn existing(state: &Path) -> Result<&Path, Error> {
     }
 }
 
-/// Opens the state for changes, and reports what was repaired after a crash.
+/// A state that is there and has the events that its anchor was signed for: what is read there is what is so.
+fn readable(state: &StateFolder) -> Result<&Path, Error> {
+    operator::check_anchor(existing(state)?, state.anchor.as_deref())?;
+    Ok(state)
+}
+
+/// Says once who else may read the state; where others may write, opening it refuses.
+fn warn_of_others(state: &Path, out: Output) {
+    let exposure = Exposure::of(state);
+    if let Some(words) = exposure.words().filter(|_| existing(state).is_ok()) {
+        let words = format!("warning: {words}: {}", exposure.remedy());
+        out.note(&printable(&words));
+    }
+}
+
+/// Opens the state for changes, waits for another command that holds it, and reports what was repaired after a crash.
 fn open(state: &StateFolder, out: Output) -> Result<Door, Error> {
-    let door = Door::open(existing(state)?, state.anchor.as_deref())?;
+    let waiting = |holder: &str| {
+        let words = format!("note: waiting for {holder}, which holds this state");
+        out.note(&printable(&words));
+    };
+    let anchor = state.anchor.as_deref();
+    let door = Door::open(existing(state)?, anchor, state.wait, &waiting)?;
     let Door::Own(gateway) = &door else {
         out.detail("through the running gateway of this state");
         return Ok(door);
