@@ -222,20 +222,14 @@ impl Config {
     /// When the file cannot be read, is too large, or names a setting that does not exist.
     pub(crate) fn load(state: &Path) -> Result<Self, Error> {
         let path = state.join(FILE);
-        let text = match fs::metadata(&path).and_then(|found| {
-            if found.len() > MAX_BYTES {
-                Err(too_large())
-            } else {
-                fs::read_to_string(&path)
-            }
-        }) {
-            Ok(text) => text,
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+        let text = match read(&path) {
+            Ok(Some(text)) => text,
+            Ok(None) => return Ok(Self::default()),
             Err(source) => return Err(Error::Read { path, source }),
         };
         let config: Self = toml::from_str(&text).map_err(|error| Error::Invalid {
             path: path.clone(),
-            reason: error.to_string(),
+            reason: in_plain_words(&error.to_string()),
         })?;
         match config.fault() {
             Some(reason) => Err(Error::Invalid { path, reason }),
@@ -306,6 +300,11 @@ impl Config {
             Some("calls_at_once must be at least 1".to_owned())
         } else if self.circuit.failures == 0 {
             Some("circuit.failures must be at least 1".to_owned())
+        } else if self.circuit.longest_wait_ms < self.circuit.first_wait_ms {
+            Some("circuit.longest_wait_ms must be at least circuit.first_wait_ms".to_owned())
+        } else if self.ledger.anchor_folder().is_some_and(Path::is_relative) {
+            // It would be another folder for whoever starts elsewhere, and each of them would look like a new anchor.
+            Some("ledger.anchor must be an absolute path".to_owned())
         } else if max_line_bytes < LEAST_LINE_BYTES {
             Some(format!(
                 "channel.max_line_bytes must be at least {LEAST_LINE_BYTES}"
@@ -328,11 +327,36 @@ pub(crate) fn leaves_some(held: usize, free: usize) -> bool {
     free > 0 && held < free.saturating_mul(TIMES_WHAT_IS_FREE)
 }
 
-fn too_large() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::FileTooLarge,
-        format!("larger than {MAX_BYTES} bytes"),
-    )
+/// The file's text; none where there is no file. A link that leads nowhere is no such case: what it led to said something.
+fn read(path: &Path) -> io::Result<Option<String>> {
+    let wrong = |kind, why: &str| Err(io::Error::new(kind, why));
+    let found = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
+            return Ok(None);
+        }
+        found => found?,
+    };
+    // A pipe would be waited for, and a device be read without end.
+    if !found.is_file() {
+        return wrong(io::ErrorKind::InvalidInput, "it is not a regular file");
+    }
+    if found.len() > MAX_BYTES {
+        let why = format!("it is larger than {MAX_BYTES} bytes");
+        return wrong(io::ErrorKind::FileTooLarge, &why);
+    }
+    let bytes = fs::read(path)?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(text)),
+        Err(_) => wrong(io::ErrorKind::InvalidData, "it is not text in UTF-8"),
+    }
+}
+
+/// The reader's words without the names of Rust's types.
+fn in_plain_words(reason: &str) -> String {
+    const NUMBERS: [&str; 3] = ["expected usize", "expected u64", "expected u32"];
+    NUMBERS.iter().fold(reason.trim_end().to_owned(), |reason, number| {
+        reason.replace(number, "expected a whole number that is not negative")
+    })
 }
 
 /// The state folder where none was named: `plugin-gateway` in the XDG state folder.
@@ -409,6 +433,11 @@ mod tests {
                 "[channel]\nmax_held_bytes = 5000\n",
                 "channel.max_held_bytes",
             ),
+            (
+                "[circuit]\nfirst_wait_ms = 9\nlongest_wait_ms = 8\n",
+                "circuit.longest_wait_ms",
+            ),
+            ("[ledger]\nanchor = \"here\"\n", "ledger.anchor"),
         ] {
             fs::write(state.path().join(FILE), text).unwrap();
             let error = Config::load(state.path()).unwrap_err().to_string();

@@ -145,9 +145,12 @@ impl Error {
             Self::Sandbox(_) => "`plugin-gateway doctor` shows what this host can enforce".to_owned(),
             Self::Ledger(ledger::Error::NoSuchRun { .. }) => "`plugin-gateway ledger tail` shows the runs".to_owned(),
             Self::Registry(registry::Error::Io { action, source, .. }) | Self::File { action, source, .. }
-                if source.kind() == io::ErrorKind::NotFound =>
+                if file_kind(source) == Kind::Usage =>
             {
                 where_to_look(action).to_owned()
+            }
+            Self::Config(config::Error::Read { .. } | config::Error::Invalid { .. }) => {
+                "mend the file, or move it away for the defaults; `plugin-gateway config --help` lists every setting".to_owned()
             }
             Self::Ledger(_) | Self::NotRecorded { .. } | Self::Registry(_) | Self::Config(_) => String::new(),
             Self::Invalid { .. } | Self::File { .. } | Self::Output(_) | Self::Clock(_) => String::new(),
@@ -179,9 +182,10 @@ fn where_to_look(action: &str) -> &'static str {
     known.map_or("", |(_, hint)| hint)
 }
 
-/// A file that is not there is a wrong name; anything else that the system refuses is a failure.
+/// A file that is not there, or a folder in the place of one, is a wrong name; anything else that the system refuses is a failure.
 fn file_kind(source: &io::Error) -> Kind {
-    if source.kind() == io::ErrorKind::NotFound {
+    let wrong_name = [io::ErrorKind::NotFound, io::ErrorKind::IsADirectory];
+    if wrong_name.contains(&source.kind()) {
         Kind::Usage
     } else {
         Kind::Internal

@@ -15,7 +15,7 @@ use registry::{self, PublicKey};
 pub(super) fn init(state: &StateFolder, out: Output) -> Result<Answer, Error> {
     let created = operator::init(state, state.anchor.as_deref())?;
     if created {
-        warn_of_others(state, out);
+        warn_of_others(state, false, out);
     }
     let document = json!({ "state": state.state, "created": created });
     out.done(&document, || {

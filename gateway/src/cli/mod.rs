@@ -88,11 +88,8 @@ pub(crate) fn main(serve: ServeFn) -> ExitCode {
 }
 
 fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
-    let state = || {
-        let state = StateFolder::of(&cli.global)?;
-        warn_of_others(&state, out);
-        Ok::<_, Error>(state)
-    };
+    let opens = opens(&cli.verb);
+    let state = || StateFolder::looked_at(&cli.global, opens, out);
     // Everything that is written down has a time. An unusable clock is reported once here, and not once for each file.
     milliseconds(SystemTime::now())?;
     if makes_throw_away_folders(&cli.verb) {
@@ -181,6 +178,41 @@ fn makes_throw_away_folders(verb: &Verb) -> bool {
     )
 }
 
+/// Whether a verb opens the state, or asks the gateway that has it open; the others only read.
+fn opens(verb: &Verb) -> bool {
+    match verb {
+        Verb::Trust(Trust::Add { .. } | Trust::Remove { .. })
+        | Verb::Register { .. }
+        | Verb::Enable { .. }
+        | Verb::Disable { .. }
+        | Verb::Remove { .. }
+        | Verb::Invoke { .. }
+        | Verb::Pipeline(_)
+        | Verb::Serve { .. }
+        | Verb::Backup { .. }
+        | Verb::Proof(Proof::Export { .. })
+        | Verb::Ledger(Ledger::Checkpoint | Ledger::Erase { .. }) => true,
+        Verb::Init
+        | Verb::Doctor
+        | Verb::Keygen { .. }
+        | Verb::Sign { .. }
+        | Verb::Trust(Trust::List)
+        | Verb::Validate { .. }
+        | Verb::List
+        | Verb::Show { .. }
+        | Verb::Run { .. }
+        | Verb::Replay { .. }
+        | Verb::Certify { .. }
+        | Verb::New { .. }
+        | Verb::Metrics
+        | Verb::Config { .. }
+        | Verb::Completions { .. }
+        | Verb::Man { .. }
+        | Verb::Proof(Proof::Verify { .. } | Proof::Show { .. })
+        | Verb::Ledger(Ledger::Verify | Ledger::Tail { .. } | Ledger::Query(_)) => false,
+    }
+}
+
 /// Names of files stand in answers and in the ledger, which are UTF-8; so one that is not is refused before anything is done.
 fn in_utf8(cli: Cli) -> Result<Cli, clap::Error> {
     let folders = [cli.global.state.as_ref(), cli.global.anchor.as_ref()];
@@ -240,6 +272,13 @@ struct StateFolder {
 }
 
 impl StateFolder {
+    /// The state folder of a verb that opens it, or only reads; who else may read or write it is said.
+    fn looked_at(global: &Global, opens: bool, out: Output) -> Result<Self, Error> {
+        let state = Self::of(global)?;
+        warn_of_others(&state, opens, out);
+        Ok(state)
+    }
+
     fn of(global: &Global) -> Result<Self, Error> {
         let state = global.state.clone();
         let anchor = global.anchor.as_ref().map(|folder| {
@@ -283,10 +322,14 @@ fn readable(state: &StateFolder) -> Result<&Path, Error> {
     Ok(state)
 }
 
-/// Says once who else may read the state; where others may write, opening it refuses.
-fn warn_of_others(state: &Path, out: Output) {
+/// Says once who else may read or write the state, unless it is to be opened and opening it will refuse with the same words.
+fn warn_of_others(state: &Path, opens: bool, out: Output) {
     let exposure = Exposure::of(state);
-    if let Some(words) = exposure.words().filter(|_| existing(state).is_ok()) {
+    let told_anyway = opens && exposure.is_open_to_change();
+    if let Some(words) = exposure
+        .words()
+        .filter(|_| !told_anyway && existing(state).is_ok())
+    {
         let words = format!("warning: {words}: {}", exposure.remedy());
         out.note(&printable(&words));
     }

@@ -40,7 +40,7 @@ impl Reserve {
 
     /// Whether a line that ends at `end` leaves the space of `open_calls` closing events untouched, and `others` bytes more.
     pub(crate) fn has_room(&self, end: u64, open_calls: usize, others: u64) -> bool {
-        !self.low || end + open_calls as u64 * CLOSING_BYTES + others <= self.to
+        !self.low || end + open_calls as u64 * CLOSING_BYTES + others < self.to
     }
 
     pub(crate) fn set_low(&mut self) {
