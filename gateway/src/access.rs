@@ -267,6 +267,9 @@ mod tests {
         };
         let path = state.display();
         assert_eq!(message, format!("others than its user can write '{path}'"));
-        assert!(hint.starts_with(&format!("chmod go-rwx '{path}'; ")), "{hint}");
+        assert!(
+            hint.starts_with(&format!("chmod go-rwx '{path}'; ")),
+            "{hint}"
+        );
     }
 }

@@ -354,9 +354,11 @@ fn read(path: &Path) -> io::Result<Option<String>> {
 /// The reader's words without the names of Rust's types.
 fn in_plain_words(reason: &str) -> String {
     const NUMBERS: [&str; 3] = ["expected usize", "expected u64", "expected u32"];
-    NUMBERS.iter().fold(reason.trim_end().to_owned(), |reason, number| {
-        reason.replace(number, "expected a whole number that is not negative")
-    })
+    NUMBERS
+        .iter()
+        .fold(reason.trim_end().to_owned(), |reason, number| {
+            reason.replace(number, "expected a whole number that is not negative")
+        })
 }
 
 /// The state folder where none was named: `plugin-gateway` in the XDG state folder.

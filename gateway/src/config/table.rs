@@ -101,7 +101,11 @@ pub(crate) fn table() -> Vec<[String; 3]> {
     let settings = Config::default().explained();
     let row = |setting: Setting| {
         let sentence = first_sentence(setting.explanation).to_owned();
-        [setting.name.to_owned(), setting.default.to_string(), sentence]
+        [
+            setting.name.to_owned(),
+            setting.default.to_string(),
+            sentence,
+        ]
     };
     settings.into_iter().map(row).collect()
 }
@@ -153,7 +157,9 @@ mod tests {
     fn the_front_page_names_each_setting_with_its_default() {
         let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
         let page = std::fs::read_to_string(page).unwrap();
-        let row = |[name, default, sentence]: [String; 3]| format!("| `{name}` | `{default}` | {sentence} |");
+        let row = |[name, default, sentence]: [String; 3]| {
+            format!("| `{name}` | `{default}` | {sentence} |")
+        };
         let rows: Vec<String> = table().into_iter().map(row).collect();
         let rows = rows.join("\n");
         assert!(page.contains(&rows), "README.md lacks the table\n{rows}");

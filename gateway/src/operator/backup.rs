@@ -48,7 +48,10 @@ pub(crate) fn backup(
     }
     if inside(state, to).map_err(Error::file("find", to))? {
         return Err(Error::Usage {
-            message: format!("'{}' is inside the state that is to be copied", to.display()),
+            message: format!(
+                "'{}' is inside the state that is to be copied",
+                to.display()
+            ),
             hint: "name a folder outside of it, best on another volume".to_owned(),
         });
     }
@@ -89,7 +92,10 @@ pub(crate) fn backup(
 fn inside(state: &Path, to: &Path) -> io::Result<bool> {
     let state = fs::canonicalize(state)?;
     let to = std::path::absolute(to)?;
-    let above = to.ancestors().skip(1).find_map(|above| fs::canonicalize(above).ok());
+    let above = to
+        .ancestors()
+        .skip(1)
+        .find_map(|above| fs::canonicalize(above).ok());
     Ok(above.is_some_and(|above| above.starts_with(state)))
 }
 

@@ -89,3 +89,28 @@ impl From<Protection> for ProtectionCheck {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, create_dir, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_state_is_its_users_alone_or_there_is_a_row_that_says_so() {
+        let state = tempfile::tempdir().unwrap();
+        assert!(privacy(state.path()).is_none(), "there is no state yet");
+        create_dir(state.path().join("ledger")).unwrap();
+        for (mode, required, enforced) in [
+            (0o700, false, true),
+            (0o755, false, false),
+            (0o777, true, false),
+        ] {
+            set_permissions(state.path(), Permissions::from_mode(mode)).unwrap();
+            let row = privacy(state.path()).unwrap();
+            assert_eq!((row.required, row.enforced), (required, enforced));
+            assert_eq!(row.remedy.is_empty(), enforced);
+        }
+    }
+}

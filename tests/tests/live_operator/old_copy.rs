@@ -42,7 +42,11 @@ fn inv_pnp_07_an_old_copy_is_told_by_every_verb_that_reads() {
             command.arg("--state").arg(&old);
             command.args(json.then_some("--json")).args(verb);
             let said = finish(command, b"").expect(4);
-            let words = if json { said.json()["error"].to_string() } else { said.stderr };
+            let words = if json {
+                said.json()["error"].to_string()
+            } else {
+                said.stderr
+            };
             for expected in ["was signed for", "old copy was put back", "ledger verify"] {
                 assert!(words.contains(expected), "{verb:?}: {words}");
             }

@@ -37,7 +37,10 @@ fn inv_pnp_10_commands_that_come_at_once_wait_for_each_other() {
     verbs.push(vec!["ledger", "checkpoint"]);
     verbs.push(vec!["enable", &plugin]);
     verbs.push(vec!["backup", &copy]);
-    let children: Vec<_> = verbs.iter().map(|verb| start(host.command(), verb)).collect();
+    let children: Vec<_> = verbs
+        .iter()
+        .map(|verb| start(host.command(), verb))
+        .collect();
     for (verb, child) in verbs.iter().zip(children) {
         let said = said(child);
         assert_eq!(said.code, 0, "{verb:?}: {said:?}");

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -82,7 +81,8 @@ impl<'a> Operator<'a> {
         let second_id = made.expect(0).json()["key_id"].as_str().unwrap().to_owned();
         let visitor = host.lay_out(&prompt(VISITOR)).display().to_string();
         host.say(["sign", &visitor, "--key", &second_key]).expect(0);
-        let guest = prompt(GUEST).with(|manifest| manifest["evidence"]["log_level"] = json!("full"));
+        let guest =
+            prompt(GUEST).with(|manifest| manifest["evidence"]["log_level"] = json!("full"));
         host.install(&guest);
         Self {
             host,
@@ -138,31 +138,42 @@ impl<'a> Operator<'a> {
     }
 }
 
-/// Follows the ledger over the control socket until `stop`, and counts the events, each of which must be the next.
-fn follow(host: &Host, stop: &AtomicBool) -> usize {
-    let mut socket = UnixStream::connect(host.state().join("control.sock")).unwrap();
-    let mut lines = BufReader::new(socket.try_clone().unwrap()).lines();
-    let mut say = |method: &str, id: u64| {
+/// Somebody who follows the ledger over the control socket.
+struct Follower(UnixStream);
+
+impl Follower {
+    fn start(host: &Host) -> Self {
+        let follower = Self(UnixStream::connect(host.state().join("control.sock")).unwrap());
+        follower.say("subscribe", 1);
+        follower
+    }
+
+    fn say(&self, method: &str, id: u64) {
         let message = json!({ "jsonrpc": "2.0", "id": id, "method": method });
-        writeln!(socket, "{message}").unwrap();
-    };
-    say("subscribe", 1);
-    let (mut next, mut events, mut asked) = (None, 0, false);
-    loop {
-        if stop.load(Ordering::Relaxed) && !std::mem::replace(&mut asked, true) {
-            say("unsubscribe", 2);
-        }
-        let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-        match line["method"].as_str() {
-            Some("event") => {
-                let index = line["params"]["index"].as_u64();
-                assert!(next.is_none() || index == next, "{index:?} after {next:?}");
-                next = index.map(|index| index + 1);
-                events += 1;
+        writeln!(&self.0, "{message}").unwrap();
+    }
+
+    /// Reads to the end that [`Self::stop`] brings about, and counts the events, each of which must be the next.
+    fn read(&self) -> usize {
+        let (mut next, mut events) = (None, 0);
+        for line in BufReader::new(&self.0).lines() {
+            let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            match line["method"].as_str() {
+                Some("event") => {
+                    let index = line["params"]["index"].as_u64();
+                    assert!(next.is_none() || index == next, "{index:?} after {next:?}");
+                    next = index.map(|index| index + 1);
+                    events += 1;
+                }
+                Some("eventsEnd") => return events,
+                Some(_) | None => {}
             }
-            Some("eventsEnd") => return events,
-            Some(_) | None => {}
         }
+        panic!("the gateway hung up after {events} events");
+    }
+
+    fn stop(&self) {
+        self.say("unsubscribe", 2);
     }
 }
 
@@ -226,14 +237,14 @@ fn inv_pnp_10_a_week_of_calls_and_operators_leaves_the_gateway_as_it_was() {
     let told = AtomicUsize::new(0);
     // What is opened and filled once is opened and filled by the first part.
     let samples = [calls / 10, calls * 55 / 100, calls].map(|until| {
-        let (stop, followed) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (stop, follower) = (AtomicBool::new(false), Follower::start(&host));
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                told.fetch_add(follow(&host, &followed), Ordering::Relaxed);
+                told.fetch_add(follower.read(), Ordering::Relaxed);
             });
             scope.spawn(|| {
                 // However the rounds end, nobody waits for them in vain.
-                let _end = OnDrop(|| followed.store(true, Ordering::Relaxed));
+                let _end = OnDrop(|| follower.stop());
                 loop {
                     operator.round();
                     if stop.load(Ordering::Relaxed) {
@@ -244,6 +255,7 @@ fn inv_pnp_10_a_week_of_calls_and_operators_leaves_the_gateway_as_it_was() {
             let _end = OnDrop(|| stop.store(true, Ordering::Relaxed));
             caller.call(until);
         });
+        drop(follower);
         Sample::of(gateway)
     });
     let seconds = begun.elapsed().as_secs_f64();
@@ -263,8 +275,14 @@ fn inv_pnp_10_a_week_of_calls_and_operators_leaves_the_gateway_as_it_was() {
     assert_eq!(caller.statuses.values().sum::<usize>(), calls);
     let [start, middle, end] = samples;
     for later in [middle, end] {
-        assert!(later.memory_kib <= start.memory_kib + MEMORY_SLACK_KIB, "{samples:?}");
-        assert!(later.descriptors <= start.descriptors + DESCRIPTOR_SLACK, "{samples:?}");
+        assert!(
+            later.memory_kib <= start.memory_kib + MEMORY_SLACK_KIB,
+            "{samples:?}"
+        );
+        assert!(
+            later.descriptors <= start.descriptors + DESCRIPTOR_SLACK,
+            "{samples:?}"
+        );
     }
 }
 

@@ -12,6 +12,9 @@ use crate::tree::{Anchor, Checkpoint, load_key};
 /// How often the anchor is looked at: a running writer removes the hashes of the checkpoint before the newest.
 const LOOKS: usize = 2;
 
+/// What the words of [`verify`] mean to somebody who only wanted to look.
+const MEANS: &str = "an old copy was put back, or events were cut off or changed: what it shows is not what happened";
+
 /// Checks that the ledger below `state` has the events that the anchor in the folder `anchor` was signed for; with none, the one inside the
 /// state. It costs a small part of what reading all costs, unless something is wrong: then all is read to say what.
 ///
@@ -33,7 +36,7 @@ pub fn check_anchor(state: &Path, anchor: Option<&Path>) -> Result<(), Error> {
     }
     Err(Error::Broken {
         index: found.broken_at.unwrap_or(found.events),
-        reason: found.reason,
+        reason: format!("{} ({MEANS})", found.reason),
     })
 }
 
