@@ -82,16 +82,13 @@ fn inv_pnp_10_a_full_disk_refuses_what_is_new_and_loses_nothing() {
         );
     }
 
-    // The way back to safety has room.
-    for verb in [
-        ["disable", &spare, ""],
-        ["remove", &spare, ""],
-        ["trust", "remove", &second],
-    ] {
-        host.say(verb.iter().filter(|word| !word.is_empty()))
-            .expect(0);
+    // The way back to safety has room, and what leads out of it still has none.
+    for verb in [&["disable", &spare][..], &["trust", "remove", &second]] {
+        host.say(verb).expect(0);
         host.say(["trust", "add", public]).expect(4);
     }
+    // With its package goes what takes room.
+    host.say(["remove", &spare]).expect(0);
     assert_eq!(host.row(&spare), Value::Null);
 
     let events = host.events();

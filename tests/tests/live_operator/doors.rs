@@ -255,3 +255,45 @@ fn inv_pnp_10_a_state_that_others_may_write_is_not_opened() {
     let now = fs::metadata(&made).unwrap().permissions().mode();
     assert_eq!(now & 0o777, 0o700);
 }
+
+/// `ledger tail` and `query` show what the operator did; the stored events keep the ledger's eight kinds.
+#[test]
+fn contract_11_operators_events_are_shown_as_what_they_are() {
+    let host = Host::new();
+    let keeping = prompt("p.test.fast");
+    let keeping = keeping.with(|manifest| manifest["evidence"]["log_level"] = json!("full"));
+    let plugin = host.install(&keeping);
+    host.say(["invoke", &plugin, "--text", "x", "--run", "audit"])
+        .expect(0);
+    host.say(["ledger", "erase", "audit"]).expect(0);
+    host.say(["remove", &plugin]).expect(0);
+    let keys = host.say(["--json", "trust", "list"]).expect(0).json();
+    let key = keys[0]["key_id"].as_str().unwrap();
+    host.say(["trust", "remove", key]).expect(0);
+    let (key, erased) = (format!("key {key}"), "2 kept requests and results");
+    for verb in [&["tail"][..], &["query", "--run", "system"]] {
+        let said = host.say([&["ledger"], verb].concat()).expect(0).stdout;
+        for shown in [
+            &["TRUST", &key][..],
+            &["REVOKE", &key],
+            &["ERASE", "run audit", erased],
+            &["REMOVE", "p.test.fast"],
+            &["ENABLE", "p.test.fast"],
+        ] {
+            let shows = |line: &&str| {
+                line.split_whitespace().nth(2) == Some(shown[0])
+                    && shown.iter().all(|word| line.contains(word))
+            };
+            assert_eq!(said.lines().filter(shows).count(), 1, "{shown:?}\n{said}");
+        }
+    }
+    let kinds: Vec<_> = host
+        .events()
+        .iter()
+        .map(|event| event["kind"].clone())
+        .collect();
+    let expected = [
+        "ENABLE", "REGISTER", "ENABLE", "INVOKE", "RESULT", "DISABLE", "DISABLE", "DISABLE",
+    ];
+    assert_eq!(kinds, expected);
+}
