@@ -10,6 +10,7 @@ use plugin_protocol::report::{PipelinePolicy, PipelineResponse, PluginInfo, Vali
 use plugin_protocol::shown;
 use serde_json::Value;
 
+use crate::access::Exposure;
 use crate::config::{Config, Durability};
 use crate::error::Error;
 use crate::router::{
@@ -54,7 +55,7 @@ impl Gateway {
     /// does: a write beyond the limit then fails like one on a full disk, and does not end the host.
     ///
     /// # Errors
-    /// When the folder is not a state, another process holds it, its settings cannot be used, or
+    /// When the folder is not a state, others than its user may write to it, another process holds it, its settings cannot be used, or
     /// its ledger is damaged.
     pub fn open(state: &Path) -> Result<Self, Error> {
         Self::open_anchored(state, None)
@@ -62,6 +63,7 @@ impl Gateway {
 
     /// The same, with the ledger anchored in `anchor` whatever the settings say.
     pub(crate) fn open_anchored(state: &Path, anchor: Option<&Path>) -> Result<Self, Error> {
+        Exposure::of(state).refuse_change()?;
         let config = Config::load(state)?.anchored(anchor);
         let mut registry = Registry::new();
         let mut fault = None;

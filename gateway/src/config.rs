@@ -1,5 +1,7 @@
 //! The state folder and what an operator can set in its `config.toml`; every setting has a default.
 
+mod table;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
@@ -9,13 +11,15 @@ use std::time::Duration;
 use sandbox::RuntimeChoice;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::table::{Setting, table};
+
 /// The settings file inside the state folder.
 pub(crate) const FILE: &str = "config.toml";
 
 /// The largest settings file that is read, in bytes: far above any honest one.
 const MAX_BYTES: u64 = 256 * 1024;
 
-/// What an operator can set. [`SETTINGS`] says what each is for.
+/// What an operator can set. [`table::SETTINGS`] says what each is for.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
@@ -211,79 +215,6 @@ impl Default for Channel {
     }
 }
 
-/// One setting, for people.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Setting {
-    /// Its name, with its table before a dot.
-    pub name: &'static str,
-    /// What it is for.
-    pub explanation: &'static str,
-    /// What holds now.
-    pub value: toml::Value,
-    /// What holds where nothing is set.
-    pub default: toml::Value,
-}
-
-/// Every setting and what it is for, tables after plain values as TOML wants it.
-pub(crate) const SETTINGS: [(&str, &str); 14] = [
-    (
-        "calls_at_once",
-        "How many calls run at once, over all plugins. One plugin's own bound is its manifest's max_concurrency, and three times what is left free.",
-    ),
-    (
-        "calls_waiting",
-        "How many calls may wait for a place, over all plugins, and one plugin's three times what is left free; one more is answered `overloaded`.",
-    ),
-    (
-        "allow_missing_layers",
-        "Required layers of the sandbox that may be missing on this host, by the names that `doctor` shows. Plugins then run with less protection.",
-    ),
-    (
-        "denials",
-        "What a plugin's call comes to that ordinary libraries try and go on without (a socket, a file to write, a process): `refuse`, it fails and is named in the event, or `end`, it also ends the plugin. What no honest plugin does always ends it. For one plugin: [plugins.\"p.x.y\"] denials = \"end\".",
-    ),
-    (
-        "ledger.durability",
-        "When an event counts as recorded: `full`, when it is on the disk, or `relaxed`, when it is written and synced within 10 ms. Events recorded relaxed say so.",
-    ),
-    (
-        "ledger.anchor",
-        "A folder, best on another volume, where the last checkpoint is kept beside the state, so that an old copy of the state put back is noticed and refused. Empty: inside the state folder, which does not notice that. `--anchor DIR` names another for one command, and `init --anchor DIR` sets it.",
-    ),
-    (
-        "circuit.failures",
-        "How many calls of a plugin must end as `error` or `timeout` in a row before it is refused for a while.",
-    ),
-    (
-        "circuit.first_wait_ms",
-        "How long it is refused then, in milliseconds. After that one call is let through; if it fails the time doubles.",
-    ),
-    (
-        "circuit.longest_wait_ms",
-        "The longest that it is refused, in milliseconds.",
-    ),
-    (
-        "channel.max_line_bytes",
-        "The longest message on the supervisor channel, in bytes; a longer one is refused unread.",
-    ),
-    (
-        "channel.max_held_bytes",
-        "The most bytes of requests and unread answers held for one host; calls beyond it are answered `overloaded`.",
-    ),
-    (
-        "channel.drain_ms",
-        "How long calls in flight may go on after SIGTERM, in milliseconds; then they are cancelled.",
-    ),
-    (
-        "runtimes",
-        "Interpreters that plugins may name, beside those that are found by themselves: runtimes.NAME = { interpreter = PATH, args = [], trees = [], libraries = [], extra_calls = [], asks_name_service = false, overhead_mib = 0, makes_code = false }; what is left out is as for the usual runtime of that name.",
-    ),
-    (
-        "plugins",
-        "What differs for single plugins, by id, in a table of its own: a line [plugins.\"p.x.y\"] and below it denials = \"end\" (or \"refuse\").",
-    ),
-];
-
 impl Config {
     /// Reads the settings of `state`, or the defaults where there is no file.
     ///
@@ -291,20 +222,14 @@ impl Config {
     /// When the file cannot be read, is too large, or names a setting that does not exist.
     pub(crate) fn load(state: &Path) -> Result<Self, Error> {
         let path = state.join(FILE);
-        let text = match fs::metadata(&path).and_then(|found| {
-            if found.len() > MAX_BYTES {
-                Err(too_large())
-            } else {
-                fs::read_to_string(&path)
-            }
-        }) {
-            Ok(text) => text,
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+        let text = match read(&path) {
+            Ok(Some(text)) => text,
+            Ok(None) => return Ok(Self::default()),
             Err(source) => return Err(Error::Read { path, source }),
         };
         let config: Self = toml::from_str(&text).map_err(|error| Error::Invalid {
             path: path.clone(),
-            reason: error.to_string(),
+            reason: in_plain_words(&error.to_string()),
         })?;
         match config.fault() {
             Some(reason) => Err(Error::Invalid { path, reason }),
@@ -363,23 +288,6 @@ impl Config {
         written.map_err(|source| Error::Write { path, source })
     }
 
-    /// Every setting with what holds and what would hold by default.
-    #[must_use]
-    pub(crate) fn explained(&self) -> Vec<Setting> {
-        let table =
-            |config: &Self| toml::Value::try_from(config).unwrap_or(toml::Value::Boolean(false));
-        let (own, default) = (table(self), table(&Self::default()));
-        SETTINGS
-            .into_iter()
-            .map(|(name, explanation)| Setting {
-                name,
-                explanation,
-                value: member(&own, name),
-                default: member(&default, name),
-            })
-            .collect()
-    }
-
     fn fault(&self) -> Option<String> {
         /// Room for a request of some use with its frame around it.
         const LEAST_LINE_BYTES: usize = 4 * 1024;
@@ -392,6 +300,11 @@ impl Config {
             Some("calls_at_once must be at least 1".to_owned())
         } else if self.circuit.failures == 0 {
             Some("circuit.failures must be at least 1".to_owned())
+        } else if self.circuit.longest_wait_ms < self.circuit.first_wait_ms {
+            Some("circuit.longest_wait_ms must be at least circuit.first_wait_ms".to_owned())
+        } else if self.ledger.anchor_folder().is_some_and(Path::is_relative) {
+            // It would be another folder for whoever starts elsewhere, and each of them would look like a new anchor.
+            Some("ledger.anchor must be an absolute path".to_owned())
         } else if max_line_bytes < LEAST_LINE_BYTES {
             Some(format!(
                 "channel.max_line_bytes must be at least {LEAST_LINE_BYTES}"
@@ -414,21 +327,38 @@ pub(crate) fn leaves_some(held: usize, free: usize) -> bool {
     free > 0 && held < free.saturating_mul(TIMES_WHAT_IS_FREE)
 }
 
-/// The value at a dotted name; an empty table where nothing is set.
-fn member(table: &toml::Value, name: &str) -> toml::Value {
-    let found = name
-        .split('.')
-        .try_fold(table, |table, part| table.get(part));
-    found
-        .cloned()
-        .unwrap_or_else(|| toml::Value::Table(toml::Table::new()))
+/// The file's text; none where there is no file. A link that leads nowhere is no such case: what it led to said something.
+fn read(path: &Path) -> io::Result<Option<String>> {
+    let wrong = |kind, why: &str| Err(io::Error::new(kind, why));
+    let found = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
+            return Ok(None);
+        }
+        found => found?,
+    };
+    // A pipe would be waited for, and a device be read without end.
+    if !found.is_file() {
+        return wrong(io::ErrorKind::InvalidInput, "it is not a regular file");
+    }
+    if found.len() > MAX_BYTES {
+        let why = format!("it is larger than {MAX_BYTES} bytes");
+        return wrong(io::ErrorKind::FileTooLarge, &why);
+    }
+    let bytes = fs::read(path)?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(text)),
+        Err(_) => wrong(io::ErrorKind::InvalidData, "it is not text in UTF-8"),
+    }
 }
 
-fn too_large() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::FileTooLarge,
-        format!("larger than {MAX_BYTES} bytes"),
-    )
+/// The reader's words without the names of Rust's types.
+fn in_plain_words(reason: &str) -> String {
+    const NUMBERS: [&str; 3] = ["expected usize", "expected u64", "expected u32"];
+    NUMBERS
+        .iter()
+        .fold(reason.trim_end().to_owned(), |reason, number| {
+            reason.replace(number, "expected a whole number that is not negative")
+        })
 }
 
 /// The state folder where none was named: `plugin-gateway` in the XDG state folder.
@@ -480,27 +410,6 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_is_explained_and_only_those() {
-        let table = toml::Table::try_from(Config::default()).unwrap();
-        let mut names = Vec::new();
-        for (name, value) in &table {
-            match value.as_table() {
-                Some(inner) if name != "runtimes" && name != "plugins" => {
-                    names.extend(inner.keys().map(|key| format!("{name}.{key}")));
-                }
-                Some(_) | None => names.push(name.clone()),
-            }
-        }
-        let mut explained: Vec<String> = SETTINGS.map(|(name, _)| name.to_owned()).into();
-        names.sort();
-        explained.sort();
-        assert_eq!(names, explained);
-        for setting in Config::default().explained() {
-            assert_eq!(setting.value, setting.default, "{}", setting.name);
-        }
-    }
-
-    #[test]
     fn denials_are_chosen_for_all_and_for_one() {
         let state = tempfile::tempdir().unwrap();
         let text = "denials = \"end\"\n[plugins.\"p.a.b\"]\ndenials = \"refuse\"\n";
@@ -526,6 +435,11 @@ mod tests {
                 "[channel]\nmax_held_bytes = 5000\n",
                 "channel.max_held_bytes",
             ),
+            (
+                "[circuit]\nfirst_wait_ms = 9\nlongest_wait_ms = 8\n",
+                "circuit.longest_wait_ms",
+            ),
+            ("[ledger]\nanchor = \"here\"\n", "ledger.anchor"),
         ] {
             fs::write(state.path().join(FILE), text).unwrap();
             let error = Config::load(state.path()).unwrap_err().to_string();

@@ -75,6 +75,14 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// Others may write to the state, so that nothing in it can be relied on.
+    #[error("{message}")]
+    Exposed {
+        /// What others may do, and to what.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
     /// The running gateway that holds the state answered with this error.
     #[error("{message}")]
     Live {
@@ -110,6 +118,7 @@ impl Error {
             Self::Sandbox(sandbox::Error::Missing { .. } | sandbox::Error::Unanswered { .. }) => {
                 Kind::Refused
             }
+            Self::Exposed { .. } => Kind::Refused,
             Self::Config(config::Error::Write { .. }) => Kind::Internal,
             Self::Config(_) | Self::Usage { .. } | Self::NoState { .. } => Kind::Usage,
             Self::InvalidManifest { .. } | Self::InvalidPackage { .. } | Self::Invalid { .. } => {
@@ -125,7 +134,9 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Usage { hint, .. } | Self::Live { hint, .. } => hint.clone(),
+            Self::Usage { hint, .. } | Self::Live { hint, .. } | Self::Exposed { hint, .. } => {
+                hint.clone()
+            }
             Self::NoState { path } => format!("make one with `plugin-gateway --state {} init`", path.display()),
             Self::Ledger(ledger::Error::Broken { .. }) | Self::NotRecorded { source: ledger::Error::Broken { .. }, .. } => {
                 "nothing was changed; compare with a copy or an anchor, and run `plugin-gateway ledger verify`".to_owned()
@@ -134,9 +145,12 @@ impl Error {
             Self::Sandbox(_) => "`plugin-gateway doctor` shows what this host can enforce".to_owned(),
             Self::Ledger(ledger::Error::NoSuchRun { .. }) => "`plugin-gateway ledger tail` shows the runs".to_owned(),
             Self::Registry(registry::Error::Io { action, source, .. }) | Self::File { action, source, .. }
-                if source.kind() == io::ErrorKind::NotFound =>
+                if file_kind(source) == Kind::Usage =>
             {
                 where_to_look(action).to_owned()
+            }
+            Self::Config(config::Error::Read { .. } | config::Error::Invalid { .. }) => {
+                "mend the file, or move it away for the defaults; `plugin-gateway config --help` lists every setting".to_owned()
             }
             Self::Ledger(_) | Self::NotRecorded { .. } | Self::Registry(_) | Self::Config(_) => String::new(),
             Self::Invalid { .. } | Self::File { .. } | Self::Output(_) | Self::Clock(_) => String::new(),
@@ -168,9 +182,10 @@ fn where_to_look(action: &str) -> &'static str {
     known.map_or("", |(_, hint)| hint)
 }
 
-/// A file that is not there is a wrong name; anything else that the system refuses is a failure.
+/// A file that is not there, or a folder in the place of one, is a wrong name; anything else that the system refuses is a failure.
 fn file_kind(source: &io::Error) -> Kind {
-    if source.kind() == io::ErrorKind::NotFound {
+    let wrong_name = [io::ErrorKind::NotFound, io::ErrorKind::IsADirectory];
+    if wrong_name.contains(&source.kind()) {
         Kind::Usage
     } else {
         Kind::Internal

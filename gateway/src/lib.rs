@@ -47,6 +47,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod api;
 mod cli;
 mod config;

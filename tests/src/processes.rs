@@ -7,6 +7,11 @@ pub fn open_descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+/// How many descriptors a process of this user has open.
+pub fn descriptors_of(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
 /// The processes whose parent is `parent`, zombies included.
 pub fn children_of(parent: u32) -> Vec<u32> {
     processes()

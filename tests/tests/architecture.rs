@@ -12,7 +12,7 @@ const HEIGHTS: [(u8, &[&str]); 6] = [
     (6, &["cli", "serve"]),
     (5, &["operator"]),
     (4, &["api"]),
-    (3, &["router"]),
+    (3, &["access", "router"]),
     (2, &["error"]),
     (1, &["config"]),
 ];

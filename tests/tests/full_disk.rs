@@ -45,6 +45,9 @@ fn inv_pnp_10_a_full_disk_refuses_what_is_new_and_loses_nothing() {
     let host = Host::new_in(folder.path());
     host.alone();
     let id = host.install(&prompt("p.test.prompt"));
+    let spare = host.install(&prompt("p.test.spare"));
+    let other = TempDir::new().unwrap();
+    let second = second_key(&host, &other.path().join("second"));
     let filler = folder.path().join("filler");
     let mut answered = 0;
     let refused = loop {
@@ -60,7 +63,6 @@ fn inv_pnp_10_a_full_disk_refuses_what_is_new_and_loses_nothing() {
     assert!(answered > 0, "with room it answers");
     assert_eq!(refused.json()["error"]["kind"], "ledger", "{refused:?}");
     // What could not be done is said, and not only why.
-    let other = TempDir::new().unwrap();
     let (key, public) = (other.path().join("key"), other.path().join("key.pub"));
     host.say(["keygen", "--out", key.to_str().unwrap()])
         .expect(0);
@@ -80,6 +82,15 @@ fn inv_pnp_10_a_full_disk_refuses_what_is_new_and_loses_nothing() {
         );
     }
 
+    // The way back to safety has room, and what leads out of it still has none.
+    for verb in [&["disable", &spare][..], &["trust", "remove", &second]] {
+        host.say(verb).expect(0);
+        host.say(["trust", "add", public]).expect(4);
+    }
+    // With its package goes what takes room.
+    host.say(["remove", &spare]).expect(0);
+    assert_eq!(host.row(&spare), Value::Null);
+
     let events = host.events();
     let count = |kind: &str| events.iter().filter(|event| event["kind"] == kind).count();
     assert_eq!(count("RESULT"), answered, "each answer is recorded");
@@ -90,6 +101,14 @@ fn inv_pnp_10_a_full_disk_refuses_what_is_new_and_loses_nothing() {
     let told: Value = host.ask(&id, "again");
     assert_eq!(told["status"], json!("ok"), "with room it goes on: {told}");
     host.verified();
+}
+
+/// Makes and trusts a key, and gives its id.
+fn second_key(host: &Host, file: &Path) -> String {
+    let made = host.say(["--json", "keygen", "--out", file.to_str().unwrap()]);
+    let public = format!("{}.pub", file.display());
+    host.say(["trust", "add", &public]).expect(0);
+    made.expect(0).json()["key_id"].as_str().unwrap().to_owned()
 }
 
 /// Takes a step's worth of the disk, or all that is left of it.

@@ -1,5 +1,12 @@
 //! An operator beside a gateway that is at work: the same verbs, by way of the control socket (contract, section 12).
 
+#[path = "live_operator/doors.rs"]
+mod doors;
+#[path = "live_operator/old_copy.rs"]
+mod old_copy;
+#[path = "live_operator/turns.rs"]
+mod turns;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;

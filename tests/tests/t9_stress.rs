@@ -1,5 +1,8 @@
 //! T9: hundreds of calls, good, hostile, crashing and slow, one after another and at once, leave nothing but their events.
 
+#[path = "t9_stress/week.rs"]
+mod week;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};

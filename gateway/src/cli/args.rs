@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config;
+
 /// Runs untrusted native plugins in a sandbox, checks what goes in and out, and keeps a hash-chained ledger of it.
 #[derive(Debug, Parser)]
-#[command(name = "plugin-gateway", version, propagate_version = true, after_help = EXIT_CODES)]
+#[command(name = "plugin-gateway", version, propagate_version = true, after_help = AFTER_HELP)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: Global,
@@ -14,11 +16,28 @@ pub(super) struct Cli {
     pub(super) verb: Verb,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 the answer is no (rejected, error, timeout, invalid, verification failed); \
+const AFTER_HELP: &str = "Settings: config.toml in the state folder, which need not be there; `plugin-gateway config --help` lists \
+them with their defaults.
+
+Exit codes: 0 done; 1 the answer is no (rejected, error, timeout, invalid, verification failed); \
 2 wrong usage; 3 refused by policy or trust; 4 the gateway itself failed (I/O, ledger).";
 
 /// The environment's variable for the state folder.
 pub(super) const STATE_VARIABLE: &str = "PLUGIN_GATEWAY_STATE";
+
+/// Every setting, for those who look for one. Also on the manual page.
+fn settings_help() -> String {
+    let rows = config::table().into_iter();
+    let rows = rows.map(|[name, default, sentence]| format!("{name} = {default}\n    {sentence}."));
+    let head = "The settings, in config.toml in the state folder, with their defaults:";
+    std::iter::once(head.to_owned())
+        .chain(rows)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// As long as one call may take at most: a command's turn comes while others call their plugins.
+const WAIT_MS: u64 = plugin_protocol::manifest::MAX_CALL_MS;
 
 /// Options of every verb.
 #[derive(Debug, Args)]
@@ -30,6 +49,9 @@ pub(super) struct Global {
     /// then refused. `init` writes it into the settings [default: what the settings say, else inside the state folder]
     #[arg(long, global = true, env = "PLUGIN_GATEWAY_ANCHOR", value_name = "DIR")]
     pub(super) anchor: Option<PathBuf>,
+    /// How long to wait for another command that holds the state, in milliseconds. A gateway that serves it is asked instead
+    #[arg(long, global = true, default_value_t = WAIT_MS, value_name = "N")]
+    pub(super) wait_ms: u64,
     /// Print one JSON document on stdout and nothing else there
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -168,7 +190,8 @@ pub(super) enum Verb {
     },
     /// Print what the running gateway counted, or else what the ledger holds, as OpenMetrics text
     Metrics,
-    /// Print the settings in force
+    /// Print the settings in force, and name the file that they are in
+    #[command(after_help = settings_help())]
     Config {
         /// Say what each setting is for and what its default is; the text is a valid config.toml
         #[arg(long)]

@@ -7,13 +7,16 @@ use serde_json::json;
 
 use super::output::Output;
 use super::words::{printable, table};
-use super::{Answer, StateFolder, existing, open};
+use super::{Answer, StateFolder, open, readable, warn_of_others};
 use crate::error::Error;
 use crate::operator;
 use registry::{self, PublicKey};
 
 pub(super) fn init(state: &StateFolder, out: Output) -> Result<Answer, Error> {
     let created = operator::init(state, state.anchor.as_deref())?;
+    if created {
+        warn_of_others(state, false, out);
+    }
     let document = json!({ "state": state.state, "created": created });
     out.done(&document, || {
         if created {
@@ -93,8 +96,8 @@ fn say_trust(key_id: KeyId, trusted: bool, changed: bool, out: Output) -> Result
     Ok(Answer::Yes)
 }
 
-pub(super) fn trust_list(state: &Path, out: Output) -> Result<Answer, Error> {
-    let registry = operator::inventory(existing(state)?)?;
+pub(super) fn trust_list(state: &StateFolder, out: Output) -> Result<Answer, Error> {
+    let registry = operator::inventory(readable(state)?)?;
     let document: Vec<_> = registry
         .keys()
         .map(|key| json!({ "key_id": key.key.id(), "label": key.label, "trusted": key.trusted, "since": key.since }))

@@ -22,16 +22,18 @@ use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::{CommandFactory as _, Parser as _};
 use plugin_protocol::time::milliseconds;
 
 use self::args::{Cli, Global, Ledger, Proof, STATE_VARIABLE, Trust, Verb};
 use self::output::Output;
+use self::words::printable;
+use crate::access::Exposure;
 use crate::config;
 use crate::error::{Error, Kind, chain};
-use crate::operator::{Door, Serve};
+use crate::operator::{self, Door, Serve};
 
 /// How a verb that worked ends: the answer is yes, or the answer is no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +93,8 @@ pub(crate) fn main(serve: ServeFn) -> ExitCode {
 }
 
 fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
-    let state = || StateFolder::of(&cli.global);
+    let opens = opens(&cli.verb);
+    let state = || StateFolder::looked_at(&cli.global, opens, out);
     // Everything that is written down has a time. An unusable clock is reported once here, and not once for each file.
     milliseconds(SystemTime::now())?;
     if makes_throw_away_folders(&cli.verb) {
@@ -180,6 +183,41 @@ fn makes_throw_away_folders(verb: &Verb) -> bool {
     )
 }
 
+/// Whether a verb opens the state, or asks the gateway that has it open; the others only read.
+fn opens(verb: &Verb) -> bool {
+    match verb {
+        Verb::Trust(Trust::Add { .. } | Trust::Remove { .. })
+        | Verb::Register { .. }
+        | Verb::Enable { .. }
+        | Verb::Disable { .. }
+        | Verb::Remove { .. }
+        | Verb::Invoke { .. }
+        | Verb::Pipeline(_)
+        | Verb::Serve { .. }
+        | Verb::Backup { .. }
+        | Verb::Proof(Proof::Export { .. })
+        | Verb::Ledger(Ledger::Checkpoint | Ledger::Erase { .. }) => true,
+        Verb::Init
+        | Verb::Doctor
+        | Verb::Keygen { .. }
+        | Verb::Sign { .. }
+        | Verb::Trust(Trust::List)
+        | Verb::Validate { .. }
+        | Verb::List
+        | Verb::Show { .. }
+        | Verb::Run { .. }
+        | Verb::Replay { .. }
+        | Verb::Certify { .. }
+        | Verb::New { .. }
+        | Verb::Metrics
+        | Verb::Config { .. }
+        | Verb::Completions { .. }
+        | Verb::Man { .. }
+        | Verb::Proof(Proof::Verify { .. } | Proof::Show { .. })
+        | Verb::Ledger(Ledger::Verify | Ledger::Tail { .. } | Ledger::Query(_)) => false,
+    }
+}
+
 /// Names of files stand in answers and in the ledger, which are UTF-8; so one that is not is refused before anything is done.
 fn in_utf8(cli: Cli) -> Result<Cli, clap::Error> {
     let folders = [cli.global.state.as_ref(), cli.global.anchor.as_ref()];
@@ -231,14 +269,22 @@ fn usage(wrong: &clap::Error) -> ExitCode {
     })
 }
 
-/// The state folder, and where its ledger is anchored if the command says so.
+/// The state folder, where its ledger is anchored if the command says so, and how long to wait for it.
 #[derive(Debug)]
 struct StateFolder {
     state: PathBuf,
     anchor: Option<PathBuf>,
+    wait: Duration,
 }
 
 impl StateFolder {
+    /// The state folder of a verb that opens it, or only reads; who else may read or write it is said.
+    fn looked_at(global: &Global, opens: bool, out: Output) -> Result<Self, Error> {
+        let state = Self::of(global)?;
+        warn_of_others(&state, opens, out);
+        Ok(state)
+    }
+
     fn of(global: &Global) -> Result<Self, Error> {
         let state = global.state.clone();
         let anchor = global.anchor.as_ref().map(|folder| {
@@ -252,6 +298,7 @@ impl StateFolder {
         Ok(Self {
             state: state.map_or_else(config::default_state, Ok)?,
             anchor: anchor.transpose()?,
+            wait: Duration::from_millis(global.wait_ms),
         })
     }
 }
@@ -275,9 +322,33 @@ fn existing(state: &Path) -> Result<&Path, Error> {
     }
 }
 
-/// Opens the state for changes, and reports what was repaired after a crash.
+/// A state that is there and has the events that its anchor was signed for: what is read there is what is so.
+fn readable(state: &StateFolder) -> Result<&Path, Error> {
+    operator::check_anchor(existing(state)?, state.anchor.as_deref())?;
+    Ok(state)
+}
+
+/// Says once who else may read or write the state, unless it is to be opened and opening it will refuse with the same words.
+fn warn_of_others(state: &Path, opens: bool, out: Output) {
+    let exposure = Exposure::of(state);
+    let told_anyway = opens && exposure.is_open_to_change();
+    if let Some(words) = exposure
+        .words()
+        .filter(|_| !told_anyway && existing(state).is_ok())
+    {
+        let words = format!("warning: {words}: {}", exposure.remedy());
+        out.note(&printable(&words));
+    }
+}
+
+/// Opens the state for changes, waits for another command that holds it, and reports what was repaired after a crash.
 fn open(state: &StateFolder, out: Output) -> Result<Door, Error> {
-    let door = Door::open(existing(state)?, state.anchor.as_deref())?;
+    let waiting = |holder: &str| {
+        let words = format!("note: waiting for {holder}, which holds this state");
+        out.note(&printable(&words));
+    };
+    let anchor = state.anchor.as_deref();
+    let door = Door::open(existing(state)?, anchor, state.wait, &waiting)?;
     let Door::Own(gateway) = &door else {
         out.detail("through the running gateway of this state");
         return Ok(door);

@@ -7,7 +7,7 @@ use plugin_protocol::report::{PluginInfo, Severity};
 use super::output::Output;
 use super::progress::Packing;
 use super::words::{pairs, printable, table};
-use super::{Answer, StateFolder, existing, open};
+use super::{Answer, StateFolder, open, readable};
 use crate::config::Config;
 use crate::error::Error;
 use crate::operator::{self, Registered, Validated};
@@ -126,8 +126,8 @@ fn one_line(info: &PluginInfo) -> String {
     ))
 }
 
-pub(super) fn list(state: &Path, out: Output) -> Result<Answer, Error> {
-    let plugins = operator::inventory(existing(state)?)?.list();
+pub(super) fn list(state: &StateFolder, out: Output) -> Result<Answer, Error> {
+    let plugins = operator::inventory(readable(state)?)?.list();
     out.answer(&plugins, || {
         let rows = plugins.iter().map(|info| {
             let signed = if info.signature_valid {
@@ -163,8 +163,8 @@ pub(super) fn list(state: &Path, out: Output) -> Result<Answer, Error> {
     Ok(Answer::Yes)
 }
 
-pub(super) fn show(state: &Path, id: &str, out: Output) -> Result<Answer, Error> {
-    let details = operator::details(existing(state)?, id)?;
+pub(super) fn show(state: &StateFolder, id: &str, out: Output) -> Result<Answer, Error> {
+    let details = operator::details(readable(state)?, id)?;
     out.answer(&details, || {
         let info = &details.info;
         let rows = [

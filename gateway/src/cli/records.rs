@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use plugin_protocol::event::{EventKind, meta};
+use plugin_protocol::event::{Event, EventKind, meta};
 use plugin_protocol::ids::{PluginId, RequestId, RunId};
 use plugin_protocol::time::Timestamp;
 use serde_json::json;
@@ -11,7 +11,7 @@ use super::args::{Kind, Query};
 use super::output::Output;
 use super::progress::Progress;
 use super::words::{printable, row, width};
-use super::{Answer, StateFolder, existing, open};
+use super::{Answer, StateFolder, existing, open, readable};
 use crate::error::Error;
 use crate::operator;
 use ledger::{self, Filter, Stored};
@@ -82,8 +82,13 @@ pub(super) fn erase(state: &StateFolder, run: &str, out: Output) -> Result<Answe
     Ok(Answer::Yes)
 }
 
-pub(super) fn tail(state: &Path, lines: usize, follow: bool, out: Output) -> Result<Answer, Error> {
-    let state = existing(state)?;
+pub(super) fn tail(
+    state: &StateFolder,
+    lines: usize,
+    follow: bool,
+    out: Output,
+) -> Result<Answer, Error> {
+    let state = readable(state)?;
     if follow {
         // It goes on until the reader leaves or a signal ends it.
         for stored in ledger::follow(state, lines, &|| false)? {
@@ -97,8 +102,9 @@ pub(super) fn tail(state: &Path, lines: usize, follow: bool, out: Output) -> Res
     Ok(Answer::Yes)
 }
 
-pub(super) fn query(state: &Path, query: &Query, out: Output) -> Result<Answer, Error> {
-    for stored in ledger::query(existing(state)?, &filter(query)?)? {
+pub(super) fn query(state: &StateFolder, query: &Query, out: Output) -> Result<Answer, Error> {
+    let filter = filter(query)?;
+    for stored in ledger::query(readable(state)?, &filter)? {
         show(&stored?, out)?;
     }
     Ok(Answer::Yes)
@@ -149,22 +155,52 @@ fn show(stored: &Stored, out: Output) -> Result<(), Error> {
     }
     let event = &stored.event;
     let id = |id: Option<String>| id.unwrap_or_else(|| "-".to_owned());
-    let facts = [meta::STATUS, meta::CAUSE, meta::REASON, meta::SUBJECT];
-    let facts = facts.iter().filter_map(|name| event.meta.get(*name));
+    let (word, about) = happened(event);
     let parts = [
         format!("{:>6}  {}", stored.index, event.ts),
-        format!("{:<12}", event.kind.as_str()),
-        format!(
-            "{:<24}",
-            id(event.plugin_id.as_ref().map(ToString::to_string))
-        ),
+        format!("{word:<12}"),
+        format!("{about:<24}"),
         format!(
             "{:<24}",
             id(event.request_id.as_ref().map(ToString::to_string))
         ),
         format!("run {}", event.run_id),
-        facts.cloned().collect::<Vec<_>>().join(", "),
+        facts(event),
     ];
     let parts = parts.map(|part| printable(&part));
     Ok(out.raw(&row(&parts, width()))?)
+}
+
+/// What happened in a word, and to whom. The ledger has eight kinds of events, and some of them are about something else than a plugin:
+/// a key, or what was kept of a run. They are shown as what the operator did.
+fn happened(event: &Event) -> (&'static str, String) {
+    let meta = |name: &str| event.meta.get(name).map(String::as_str).unwrap_or_default();
+    let plugin = || {
+        let id = event.plugin_id.as_ref();
+        id.map_or_else(|| "-".to_owned(), ToString::to_string)
+    };
+    let key = || format!("key {}", meta(meta::KEY_ID));
+    match (event.kind, meta(meta::SUBJECT), meta(meta::REMOVED)) {
+        (EventKind::Enable, meta::SUBJECT_KEY, _) => ("TRUST", key()),
+        (EventKind::Disable, meta::SUBJECT_KEY, _) => ("REVOKE", key()),
+        (EventKind::Disable, meta::SUBJECT_EVIDENCE, _) => {
+            ("ERASE", format!("run {}", meta(meta::RUN)))
+        }
+        (EventKind::Disable, _, "true") => ("REMOVE", plugin()),
+        (kind, _, _) => (kind.as_str(), plugin()),
+    }
+}
+
+/// What a person wants to know of an event beside that.
+fn facts(event: &Event) -> String {
+    const FACTS: [&str; 4] = [meta::STATUS, meta::CAUSE, meta::REASON, meta::LABEL];
+    let facts = FACTS.iter().filter_map(|name| event.meta.get(*name));
+    let mut facts: Vec<_> = facts.filter(|fact| !fact.is_empty()).cloned().collect();
+    facts.extend(
+        event
+            .meta
+            .get(meta::FILES)
+            .map(|files| format!("{files} kept requests and results")),
+    );
+    facts.join(", ")
 }

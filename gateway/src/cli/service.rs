@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::args::LogFormat;
 use super::output::Output;
-use super::words::{at_spaces, width};
-use super::{Answer, ServeFn, StateFolder, existing};
-use crate::config::Setting;
+use super::words::{at_spaces, printable, width};
+use super::{Answer, ServeFn, StateFolder, existing, readable};
+use crate::config::{FILE, Setting};
 use crate::error::Error;
 use crate::operator::{self, LogLevel, Serve};
 
@@ -37,17 +37,24 @@ pub(super) fn serve(
     Ok(Answer::Yes)
 }
 
-pub(super) fn metrics(state: &Path, out: Output) -> Result<Answer, Error> {
-    let metrics = operator::metrics(existing(state)?)?;
+pub(super) fn metrics(state: &StateFolder, out: Output) -> Result<Answer, Error> {
+    let metrics = operator::metrics(readable(state)?)?;
     out.answer(&metrics, || metrics.text.trim_end().to_owned())?;
     Ok(Answer::Yes)
 }
 
-/// The settings as a `config.toml`, or as a document for programs.
+/// The settings as a `config.toml` that says where it lies, or as a document for programs.
 pub(super) fn config(state: &Path, explain: bool, out: Output) -> Result<Answer, Error> {
     let settings = operator::settings(state)?.explained();
+    let file = state.join(FILE);
+    let there = if file.exists() {
+        ""
+    } else {
+        ", which is not there: these are the defaults"
+    };
+    let head = format!("# {}{there}", printable(&file.display().to_string()));
     if explain {
-        out.answer(&settings, || explained(&settings))?;
+        out.answer(&settings, || format!("{head}\n\n{}", explained(&settings)))?;
     } else {
         let values: serde_json::Map<_, _> = settings
             .iter()
@@ -57,7 +64,10 @@ pub(super) fn config(state: &Path, explain: bool, out: Output) -> Result<Answer,
             let lines = settings
                 .iter()
                 .map(|setting| format!("{} = {}", setting.name, setting.value));
-            lines.collect::<Vec<_>>().join("\n")
+            std::iter::once(head)
+                .chain(lines)
+                .collect::<Vec<_>>()
+                .join("\n")
         })?;
     }
     Ok(Answer::Yes)

@@ -46,6 +46,15 @@ pub(crate) fn backup(
             });
         }
     }
+    if inside(state, to).map_err(Error::file("find", to))? {
+        return Err(Error::Usage {
+            message: format!(
+                "'{}' is inside the state that is to be copied",
+                to.display()
+            ),
+            hint: "name a folder outside of it, best on another volume".to_owned(),
+        });
+    }
     // Settings that cannot be read would be found out when the copy is needed.
     settings(state)?;
     let Some(checkpoint) = ledger::back_up(state, &partial)? else {
@@ -77,6 +86,17 @@ pub(crate) fn backup(
         head: found.head,
         packages,
     })
+}
+
+/// Whether `to`, which is not there yet, would lie below the state.
+fn inside(state: &Path, to: &Path) -> io::Result<bool> {
+    let state = fs::canonicalize(state)?;
+    let to = std::path::absolute(to)?;
+    let above = to
+        .ancestors()
+        .skip(1)
+        .find_map(|above| fs::canonicalize(above).ok());
+    Ok(above.is_some_and(|above| above.starts_with(state)))
 }
 
 /// Makes the copy durable, and then lets it be seen under its name.

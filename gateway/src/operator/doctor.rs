@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::access::Exposure;
 use crate::config::Config;
 use crate::error::Error;
 use crate::router::sandbox_settings;
@@ -38,9 +39,30 @@ pub(crate) fn examine(state: &Path) -> Result<Health, Error> {
         rows.extend(sandbox::try_acts(&settings)?);
     }
     rows.extend(sandbox::find_interpreters(&settings));
+    let mut checks: Vec<_> = rows.into_iter().map(ProtectionCheck::from).collect();
+    checks.extend(privacy(state));
     Ok(Health {
-        ok: rows.iter().all(holds),
-        checks: rows.into_iter().map(ProtectionCheck::from).collect(),
+        ok: checks.iter().all(|check| check.enforced || !check.required),
+        checks,
+    })
+}
+
+/// Whether the state is its user's alone, where there is one. A state that others may write is opened by nobody.
+fn privacy(state: &Path) -> Option<ProtectionCheck> {
+    if !state.join("ledger").is_dir() {
+        return None;
+    }
+    let exposure = Exposure::of(state);
+    let words = exposure.words();
+    Some(ProtectionCheck {
+        name: "state folder".into(),
+        layer: "permissions",
+        required: exposure.is_open_to_change(),
+        enforced: words.is_none(),
+        detail: words.unwrap_or_else(|| {
+            "folder, log key and settings are their user's alone to read and write".to_owned()
+        }),
+        remedy: exposure.remedy(),
     })
 }
 
@@ -64,6 +86,31 @@ impl From<Protection> for ProtectionCheck {
             enforced: row.enforced,
             detail: row.detail,
             remedy: row.remedy,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, create_dir, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_state_is_its_users_alone_or_there_is_a_row_that_says_so() {
+        let state = tempfile::tempdir().unwrap();
+        assert!(privacy(state.path()).is_none(), "there is no state yet");
+        create_dir(state.path().join("ledger")).unwrap();
+        for (mode, required, enforced) in [
+            (0o700, false, true),
+            (0o755, false, false),
+            (0o777, true, false),
+        ] {
+            set_permissions(state.path(), Permissions::from_mode(mode)).unwrap();
+            let row = privacy(state.path()).unwrap();
+            assert_eq!((row.required, row.enforced), (required, enforced));
+            assert_eq!(row.remedy.is_empty(), enforced);
         }
     }
 }

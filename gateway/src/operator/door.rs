@@ -1,8 +1,9 @@
 //! Access to a state for verbs that change it: a gateway of this process, or the running one that holds it. The verbs need not know which.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use plugin_protocol::digest::KeyId;
 use plugin_protocol::ids::{PluginId, RunId};
@@ -147,23 +148,39 @@ impl Told {
 }
 
 impl Door {
-    /// Opens the state, or reaches the gateway that holds it.
+    /// Opens the state, or reaches the gateway that holds it. Another command that holds it is waited for, `waiting` hears once which.
     ///
     /// # Errors
-    /// When the state cannot be opened; when it is held and its holder does not answer.
-    pub(crate) fn open(state: &Path, anchor: Option<&Path>) -> Result<Self, Error> {
-        // Tried first: a connection succeeds or fails at once, whereas opening waits for a lock that is held.
-        if let Ok(live) = Live::connect(state) {
-            return anchored(live, anchor).map(Self::Live);
-        }
-        match Gateway::open_anchored(state, anchor) {
-            Ok(gateway) => Ok(Self::Own(Box::new(gateway))),
-            // A gateway may have started in between.
-            Err(held @ Error::Ledger(ledger::Error::Locked { .. })) => {
-                let live = Live::connect(state).map_err(|_| held)?;
-                anchored(live, anchor).map(Self::Live)
+    /// When the state cannot be opened; when it is held for longer than `wait`, and its holder does not answer.
+    pub(crate) fn open(
+        state: &Path,
+        anchor: Option<&Path>,
+        wait: Duration,
+        waiting: &dyn Fn(&str),
+    ) -> Result<Self, Error> {
+        let deadline = Instant::now() + wait;
+        let mut told = false;
+        loop {
+            // Tried first: a connection succeeds or fails at once, whereas opening waits for a lock that is held, a while at a time. In
+            // between a gateway may have started.
+            if let Ok(live) = Live::connect(state) {
+                return anchored(live, anchor).map(Self::Live);
             }
-            Err(error) => Err(error),
+            match Gateway::open_anchored(state, anchor) {
+                Ok(gateway) => return Ok(Self::Own(Box::new(gateway))),
+                Err(Error::Ledger(ledger::Error::Locked { holder, .. }))
+                    if Instant::now() < deadline =>
+                {
+                    if !std::mem::replace(&mut told, true) {
+                        waiting(&holder);
+                    }
+                }
+                Err(held @ Error::Ledger(ledger::Error::Locked { .. })) => {
+                    let live = Live::connect(state).map_err(|_| held)?;
+                    return anchored(live, anchor).map(Self::Live);
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -330,11 +347,29 @@ fn anchored(mut live: Live, wanted: Option<&Path>) -> Result<Live, Error> {
     })
 }
 
+/// Checks that the state has the events that its anchor was signed for.
+///
+/// # Errors
+/// When it has not, the settings cannot be used, or the system refuses.
+pub(crate) fn check_anchor(state: &Path, anchor: Option<&Path>) -> Result<(), Error> {
+    let settings = Config::load(state)?.anchored(anchor);
+    Ok(ledger::check_anchor(
+        state,
+        settings.ledger.anchor_folder(),
+    )?)
+}
+
 /// Makes the state folder. If an anchor is given, it is written into the settings first. Returns whether the folder is new.
 ///
 /// # Errors
 /// When the system refuses, or there are settings already that an anchor would have to change.
 pub(crate) fn init(state: &Path, anchor: Option<&Path>) -> Result<bool, Error> {
+    // A folder that was made for it, with whatever mode the umask gave, becomes the user's alone. One that holds something is left as it is.
+    if fs::read_dir(state).is_ok_and(|mut entries| entries.next().is_none()) {
+        let own = fs::Permissions::from_mode(0o700);
+        // Of a folder that is somebody else's, the next verb says what is wrong.
+        fs::set_permissions(state, own).unwrap_or_default();
+    }
     if let Some(anchor) = anchor
         && !state.join("ledger/seg").is_dir()
     {

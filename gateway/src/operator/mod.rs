@@ -19,8 +19,8 @@ pub(crate) use backup::backup;
 pub(crate) use certify::{ComplianceReport, certify, sarif};
 pub(crate) use doctor::{examine, layers};
 pub(crate) use door::{
-    Door, LogFormat, LogLevel, Registered, Removed, Serve, Told, TrustChange, init, metrics,
-    metrics_of, settings, version,
+    Door, LogFormat, LogLevel, Registered, Removed, Serve, Told, TrustChange, check_anchor, init,
+    metrics, metrics_of, settings, version,
 };
 pub use harness::Harness;
 pub(crate) use inventory::{details, inventory, parse_id};

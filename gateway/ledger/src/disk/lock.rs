@@ -1,12 +1,13 @@
 //! The lock that lets only one process write.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use super::reserve::is_full;
 use crate::error::Error;
 
 /// The longest note about the holder that is read back, in bytes; ours are far shorter.
@@ -56,11 +57,19 @@ impl Lock {
         }
         // The note is for people only: what counts is the lock.
         let note = format!("process {} ({})\n", std::process::id(), program());
-        file.set_len(0)
-            .and_then(|()| file.write_all(note.as_bytes()))
-            .map_err(Error::io("write", path))?;
-        Ok(Self(file))
+        match write_note(&mut file, &note) {
+            // A full disk must not keep an operator from switching off and revoking.
+            Err(error) if !is_full(&error) => Err(Error::io("write", path)(error)),
+            Ok(()) | Err(_) => Ok(Self(file)),
+        }
     }
+}
+
+/// Over the one that was there, whose block is used again.
+fn write_note(file: &mut File, note: &str) -> std::io::Result<()> {
+    file.rewind()?;
+    file.write_all(note.as_bytes())?;
+    file.set_len(note.len() as u64)
 }
 
 fn holder(file: File) -> String {

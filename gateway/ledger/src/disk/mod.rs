@@ -13,5 +13,5 @@ pub(crate) use io::{Disk, DiskFile, RealDisk, write_all_at};
 pub(crate) use layout::{Layout, SEGMENT_DIGITS};
 pub(crate) use lock::Lock;
 pub(crate) use place::{Boundary, EventPlace};
-pub(crate) use reserve::{Reserve, is_full};
+pub(crate) use reserve::{RETREAT_BYTES, Reserve, is_full, keep};
 pub(crate) use segment::{Line, Lines, SEGMENT_BYTES, Segment, list_segments};

@@ -60,6 +60,7 @@ impl Begin {
     }
 }
 
-fn tree_at(tiles: &Path, size: u64) -> Option<Growing> {
+/// The tree over the first `size` events, as the hashes on disk give it.
+pub(super) fn tree_at(tiles: &Path, size: u64) -> Option<Growing> {
     Growing::resume(size, edge_peaks(&Tiles::load(tiles, size)?))
 }

@@ -1,5 +1,6 @@
 //! Reading and checking, without the lock: in order, by the index, from a mark, or all of it. It never writes.
 
+mod anchored;
 mod backup;
 mod begin;
 mod checked;
@@ -13,6 +14,7 @@ mod tally;
 mod verify;
 mod walk;
 
+pub use anchored::check_anchor;
 pub use backup::back_up;
 pub(crate) use begin::Begin;
 pub use checked::Stored;

@@ -117,11 +117,26 @@ fn an_old_copy_of_the_whole_state_is_refused_when_the_anchor_is_elsewhere() {
         matches!(&error, Error::Broken { index: 4, reason } if reason.contains("was signed for 5")),
         "{error}"
     );
+    // Whoever only reads is told the same.
+    let looked = |state: &Path| crate::check_anchor(state, Some(anchor.path()));
+    assert!(
+        matches!(looked(old.path()), Err(Error::Broken { index: 4, reason }) if reason.contains("was signed for 5"))
+    );
+    looked(state.path()).unwrap();
+    crate::check_anchor(old.path(), None).unwrap();
+    // Hashes that a crash lost say nothing against the events.
+    let tiles = crate::disk::Layout::new(state.path()).tiles();
+    std::fs::rename(&tiles, state.path().join("elsewhere")).unwrap();
+    looked(state.path()).unwrap();
+    std::fs::rename(state.path().join("elsewhere"), &tiles).unwrap();
     // Without the anchor it opens, and grows another history; with it, that one is refused too.
     for _ in 0..3 {
         let (ledger, _) = open(old.path());
         ledger.record(draft(EventKind::Result, "r", "q")).unwrap();
     }
+    assert!(
+        matches!(looked(old.path()), Err(Error::Broken { reason, .. }) if reason.contains("are not those that"))
+    );
     let error = open_with(old.path(), options.clone()).unwrap_err();
     assert!(
         matches!(&error, Error::Broken { reason, .. } if reason.contains("are not those that")),
@@ -151,6 +166,8 @@ fn an_anchor_elsewhere_that_is_gone_is_not_taken_for_a_new_one() {
     let error = open_with(state.path(), options.clone()).unwrap_err();
     assert!(matches!(error, Error::AnchorGone { .. }), "{error}");
     let looked = crate::verify(state.path(), Some(&anchor), &|_, _| {});
+    assert!(matches!(looked, Err(Error::AnchorGone { .. })));
+    let looked = crate::check_anchor(state.path(), Some(&anchor));
     assert!(matches!(looked, Err(Error::AnchorGone { .. })));
     std::fs::rename(&gone, &anchor).unwrap();
     open_with(state.path(), options).unwrap();

@@ -18,7 +18,8 @@ use plugin_protocol::time::Timestamp;
 
 use super::publish::Publisher;
 use crate::disk::{
-    Boundary, Disk, DiskFile, EventPlace, Layout, Reserve, Segment, is_full, write_all_at,
+    Boundary, Disk, DiskFile, EventPlace, Layout, RETREAT_BYTES, Reserve, Segment, is_full, keep,
+    write_all_at,
 };
 use crate::error::Error;
 use crate::line::{Clock, Draft, Head, Stamp, scan, seal};
@@ -184,14 +185,20 @@ impl Writer {
         self.publish_end(false)
     }
 
-    /// Gives back the space that was set aside.
+    /// Gives back the space that was set aside, but for what lets an operator switch off and revoke on a disk that is full by the next
+    /// opening. On a disk that is full now, and where nothing was written, all of it stays: whatever is given back, somebody else may take.
     ///
     /// # Errors
     /// When the system refuses; the events are safe all the same.
     pub(crate) fn release(&mut self) -> Result<(), Error> {
-        self.file
-            .truncate(self.segment.bytes)
-            .map_err(Error::io("give back the reserve of", &self.segment.path))
+        if self.reserve.is_low() || self.reserve.is_untouched() {
+            return Ok(());
+        }
+        keep(self.file.as_mut(), self.segment.bytes).map_err(self.not_given_back())
+    }
+
+    fn not_given_back(&self) -> impl FnOnce(std::io::Error) -> Error {
+        Error::io("give back the reserve of", &self.segment.path)
     }
 
     fn publish_end(&mut self, at_segment_end: bool) -> Result<Option<(Checkpoint, String)>, Error> {
@@ -262,9 +269,10 @@ impl Writer {
             | EventKind::Register
             | EventKind::Enable
             | EventKind::ProofExport => !self.reserve.is_low(),
-            EventKind::Result | EventKind::Reject | EventKind::Error | EventKind::Disable => {
+            EventKind::Disable => self.reserve.has_room(end, open, 0),
+            EventKind::Result | EventKind::Reject | EventKind::Error => {
                 let line = self.buffer.get(start..).unwrap_or_default();
-                self.reserve.has_room(end, open)
+                self.reserve.has_room(end, open, RETREAT_BYTES)
                     || scan(line).is_ok_and(|scanned| calls.is_open(&scanned))
             }
         };
@@ -343,7 +351,9 @@ impl Writer {
         self.disk
             .sync_dir(&self.layout.segments())
             .map_err(Error::io("sync", &self.layout.segments()))?;
-        self.release()?;
+        self.file
+            .truncate(self.segment.bytes)
+            .map_err(self.not_given_back())?;
         self.closed
             .push(std::mem::replace(&mut self.segment, segment));
         (self.file, self.reserve) = (file, reserve);
