@@ -1,5 +1,9 @@
 //! What a host and an operator are told meanwhile: log, subscription, metrics.
 
+use std::os::unix::net::UnixStream;
+
+use campaigns::canonical::canonical;
+
 use super::*;
 
 /// "logs go to stderr"; the first line says version, state and isolation, and each call's its request and run.
@@ -99,6 +103,43 @@ fn inv_pnp_07_a_response_names_the_event_that_closed_it() {
         assert_eq!(event["meta"]["status"], response["status"], "{event}");
         let covered = receipt["checkpoint_size"].as_u64().unwrap();
         assert!(covered == 0 || covered > index, "{receipt}");
+    }
+}
+
+/// "Every door writes bundles in canonical order (the channel too)", and what a host writes of it again verifies.
+#[test]
+fn inv_pnp_07_a_proof_over_the_channel_is_in_canonical_order_and_verifies_in_any() {
+    let host = Host::new();
+    let fast = host.install(&prompt("p.test.fast"));
+    let mut channel = Channel::open(&host);
+    channel.call("invoke", invoke(&fast, "proved", 5_000));
+    let mut socket = UnixStream::connect(host.state().join("control.sock")).unwrap();
+    let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "exportProof", "params": { "run_id": "run-of-the-test" } });
+    writeln!(socket, "{call}").unwrap();
+    let mut line = String::new();
+    BufReader::new(socket).read_line(&mut line).unwrap();
+    let bundle: Value = serde_json::from_str::<Value>(&line).unwrap()["result"].take();
+    let expected = canonical(&bundle);
+    assert_eq!(
+        line,
+        format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{expected}}}\n")
+    );
+    let file = host.folder().join("again.json");
+    let key = host.state().join("log.pub");
+    for (text, code) in [
+        (serde_json::to_string_pretty(&bundle).unwrap(), 0),
+        (expected.replace("RESULT", "RESUL\\u0054"), 0),
+        (expected.replace("RESULT", "ERROR"), 1),
+    ] {
+        fs::write(&file, text).unwrap();
+        let verify = [
+            "proof",
+            "verify",
+            file.to_str().unwrap(),
+            "--key",
+            key.to_str().unwrap(),
+        ];
+        host.say(verify).expect(code);
     }
 }
 
