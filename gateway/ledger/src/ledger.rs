@@ -14,6 +14,7 @@ use crate::line::Head;
 use crate::open::{Opening, recover};
 use crate::options::Options;
 use crate::proof::{ProofBundle, ProofExtras, RunSoFar, attachments_hash};
+use crate::read::Events;
 use crate::recorded::{self, Record, Recorded};
 use crate::tree::Checkpoint;
 use crate::write::WriterHandle;
@@ -89,6 +90,14 @@ impl Ledger {
     #[must_use]
     pub fn head(&self) -> Head {
         self.inner.writer.end().head
+    }
+
+    /// How many events there are, and those that follow, as they come: nothing of the past is read. An event may be given before it is
+    /// durable; it is once [`Self::head`] has come behind it.
+    #[must_use]
+    pub fn to_come(&self) -> (u64, Events) {
+        let end = self.inner.writer.end();
+        (end.head.size, Events::from(&self.inner.layout, end))
     }
 
     /// Signs a checkpoint over all events, durable when this returns; none for a ledger without events.

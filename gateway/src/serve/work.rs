@@ -13,7 +13,7 @@ use super::hub::Hub;
 use super::message::{Fault, Id, answer};
 use super::task::{Invoke, Long, OperatorInvoke, Pipeline, Register, registered_id};
 use crate::api::{Gateway, Registration};
-use crate::error::{Error, rpc};
+use crate::error::Error;
 use crate::operator::{Registered, Removed, Told, TrustChange};
 use registry::{MANIFEST_FILE, PublicKey};
 use sandbox::{Cancel, ThrowAwayFolder};
@@ -137,7 +137,7 @@ impl Reply<'_> {
 /// The bundle in canonical order, as every door writes it: a host may keep the text as it came.
 fn export_proof(gateway: &Gateway, run_id: &RunId) -> Result<Box<RawValue>, Fault> {
     let bundle = gateway.export_proof(run_id)?;
-    let unwritable = |error| Fault::new(rpc::INTERNAL, format!("cannot write the bundle: {error}"));
+    let unwritable = |error| Fault::internal(format!("cannot write the bundle: {error}"));
     RawValue::from_string(canonical::text(&bundle)).map_err(unwritable)
 }
 
