@@ -1,7 +1,7 @@
 //! Several plugins asked in one call: one after the other or all at once, inside one total time.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{Builder, Scope};
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,10 @@ use serde_json::Value;
 use super::cause::Cause;
 use super::exchange::{Call, whole_ms};
 use super::invocation::Router;
+use super::record::Outcome;
 use super::refusal::TurnedAway;
 use crate::error::Error;
+use ledger::Recorded;
 use sandbox::{self, Cancel};
 
 /// The most steps of one pipeline: a fan-out takes a thread for each.
@@ -69,6 +71,19 @@ struct Progress {
     stopped: Option<Status>,
 }
 
+/// What ends the steps of a fan-out that still run.
+struct Stop {
+    switch: Cancel,
+    /// Whether it was thrown because a step failed, and not by the host.
+    failed: AtomicBool,
+}
+
+impl Stop {
+    fn seen_by_step(&self) -> (Option<&Cancel>, Option<&AtomicBool>) {
+        (Some(&self.switch), Some(&self.failed))
+    }
+}
+
 type Ended = (usize, Result<Response, Error>);
 
 impl Router {
@@ -85,13 +100,7 @@ impl Router {
             Strategy::Sequential => self.in_sequence(pipeline, end)?,
             Strategy::FanOut => self.fan_out(pipeline, end)?,
         };
-        Ok(PipelineResponse {
-            run_id,
-            strategy: pipeline.policy.strategy,
-            overall_status: overall(&progress),
-            steps: progress.steps,
-            total_duration_ms: whole_ms(start.elapsed()),
-        })
+        Ok(self.whole(run_id, pipeline.policy.strategy, progress, start))
     }
 
     /// Answers every step of a pipeline as `overloaded`, and starts none.
@@ -108,19 +117,34 @@ impl Router {
         let mut progress = Progress::default();
         for plugin_id in &pipeline.policy.plugin_ids {
             let call = Call::new(plugin_id, pipeline.request, None);
-            let refused = self.refuse(call, overloaded(notes))?.into_inner().response;
+            let refused = answered(self.refuse(call, overloaded(notes))?);
             progress.take(progress.steps.len(), plugin_id, refused);
             if progress.stops_at_last(pipeline.policy) {
                 break;
             }
         }
-        Ok(PipelineResponse {
+        Ok(self.whole(run_id, pipeline.policy.strategy, progress, start))
+    }
+
+    fn whole(
+        &self,
+        run_id: RunId,
+        strategy: Strategy,
+        mut progress: Progress,
+        start: Instant,
+    ) -> PipelineResponse {
+        // A checkpoint may have been signed since the first steps were recorded.
+        for step in &mut progress.steps {
+            let receipt = step.response.receipt;
+            step.response.receipt = receipt.map(|receipt| self.renewed(receipt));
+        }
+        PipelineResponse {
             run_id,
-            strategy: pipeline.policy.strategy,
+            strategy,
             overall_status: overall(&progress),
             steps: progress.steps,
             total_duration_ms: whole_ms(start.elapsed()),
-        })
+        }
     }
 
     fn in_sequence(&self, pipeline: Pipeline<'_>, end: Instant) -> Result<Progress, Error> {
@@ -131,10 +155,10 @@ impl Router {
                 break;
             }
             let response = match input_of(pipeline, &progress) {
-                Some(request) => self.step(plugin_id, &request, pipeline.cancel, end)?,
+                Some(request) => self.step(plugin_id, &request, (pipeline.cancel, None), end)?,
                 None => {
                     let call = Call::new(plugin_id, pipeline.request, None);
-                    self.refuse(call, no_input())?.into_inner().response
+                    answered(self.refuse(call, no_input())?)
                 }
             };
             progress.take(index, plugin_id, response);
@@ -146,16 +170,19 @@ impl Router {
     }
 
     fn fan_out(&self, pipeline: Pipeline<'_>, end: Instant) -> Result<Progress, Error> {
-        let own = Cancel::new().map_err(|source| sandbox::Error::Io {
-            action: "make a switch for a pipeline",
-            source,
-        })?;
+        let stop = Stop {
+            switch: Cancel::new().map_err(|source| sandbox::Error::Io {
+                action: "make a switch for a pipeline",
+                source,
+            })?,
+            failed: AtomicBool::new(false),
+        };
         let plugin_ids = &pipeline.policy.plugin_ids;
         let (ended, endings) = bounded::<Ended>(plugin_ids.len());
         let mut results = std::thread::scope(|scope| {
             let mut open = plugin_ids.len();
             for index in 0..plugin_ids.len() {
-                self.start_step(scope, pipeline, index, &own, end, &ended);
+                self.start_step(scope, pipeline, index, &stop, end, &ended);
             }
             let mut results: Vec<Ended> = Vec::with_capacity(open);
             let nobody = never();
@@ -165,12 +192,13 @@ impl Router {
                     recv(endings) -> ending => if let Ok(ending) = ending {
                         open -= 1;
                         if pipeline.policy.stop_on_failure && !is_ok(&ending) {
-                            own.cancel();
+                            stop.failed.store(true, Ordering::SeqCst);
+                            stop.switch.cancel();
                         }
                         results.push(ending);
                     },
                     recv(given_up) -> _ => {
-                        own.cancel();
+                        stop.switch.cancel();
                         given_up = &nobody;
                     }
                 }
@@ -196,7 +224,7 @@ impl Router {
         scope: &'scope Scope<'scope, 'env>,
         pipeline: Pipeline<'env>,
         index: usize,
-        own: &'env Cancel,
+        stop: &'env Stop,
         end: Instant,
         ended: &Sender<Ended>,
     ) {
@@ -206,7 +234,7 @@ impl Router {
         let done = ended.clone();
         let started = self.step_threads().take().and_then(|counted| {
             let run = move || {
-                let result = self.step(plugin_id, pipeline.request, Some(own), end);
+                let result = self.step(plugin_id, pipeline.request, stop.seen_by_step(), end);
                 drop(counted);
                 // The channel has room for every step.
                 done.send((index, result)).unwrap_or_default();
@@ -219,8 +247,9 @@ impl Router {
         if started.is_none() {
             let call = Call::new(plugin_id, pipeline.request, None);
             let result = self.refuse(call, overloaded("no thread is left for this step"));
-            let response = result.map(|recorded| recorded.into_inner().response);
-            ended.send((index, response)).unwrap_or_default();
+            ended
+                .send((index, result.map(answered)))
+                .unwrap_or_default();
         }
     }
 
@@ -228,7 +257,7 @@ impl Router {
         &self,
         plugin_id: &str,
         request: &Value,
-        cancel: Option<&Cancel>,
+        (cancel, another_failed): (Option<&Cancel>, Option<&AtomicBool>),
         end: Instant,
     ) -> Result<Response, Error> {
         let call = Call {
@@ -237,8 +266,9 @@ impl Router {
             cancel,
             names_reads: false,
             within: Some(end),
+            another_failed,
         };
-        Ok(self.invoke(call)?.into_inner().response)
+        Ok(answered(self.invoke(call)?))
     }
 }
 
@@ -256,6 +286,15 @@ impl Progress {
         let last = self.steps.last().map(|step| step.response.status);
         self.stopped = last.filter(|status| policy.stop_on_failure && *status != Status::Ok);
         self.stopped.is_some()
+    }
+}
+
+/// A step's response, with the receipt of the event that closed it.
+fn answered(outcome: Recorded<Outcome>) -> Response {
+    let receipt = Some(outcome.receipt());
+    Response {
+        receipt,
+        ..outcome.into_inner().response
     }
 }
 

@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use plugin_protocol::canonical;
+use plugin_protocol::ids::RunId;
 use plugin_protocol::message::Response;
 use plugin_protocol::report::ValidationReport;
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::hub::Hub;
 use super::message::{Fault, Id, answer};
@@ -60,7 +62,7 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
             }
             line.of(response)
         }
-        Long::ExportProof(run_id) => line.of(gateway.export_proof(run_id)),
+        Long::ExportProof(run_id) => line.of(export_proof(gateway, run_id)),
         Long::VerifyLedger => {
             line.of(ledger::verify(&hub.state, gateway.anchor(), &|_, _| {}).map_err(Error::from))
         }
@@ -79,7 +81,7 @@ pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) 
     let told = |plugin_id: &str, request: &Value| -> Result<Told, Error> {
         let outcome = hub.gateway.overloaded(plugin_id, request, reason)?;
         log(request, &outcome.response);
-        Ok(Told::of(outcome.into_inner()))
+        Ok(Told::of(outcome))
     };
     let line = Reply { id, task };
     match task {
@@ -131,10 +133,17 @@ impl Reply<'_> {
     }
 }
 
+/// The bundle in canonical order, as every door writes it: a host may keep the text as it came.
+fn export_proof(gateway: &Gateway, run_id: &RunId) -> Result<Box<RawValue>, Fault> {
+    let bundle = gateway.export_proof(run_id)?;
+    let unwritable = |error| Fault::internal(format!("cannot write the bundle: {error}"));
+    RawValue::from_string(canonical::text(&bundle)).map_err(unwritable)
+}
+
 fn invoke(gateway: &Gateway, asked: &Invoke, cancel: &Cancel) -> Result<Told, Fault> {
     let outcome = gateway.invoke(&asked.plugin_id, &asked.request, Some(cancel))?;
     log(&asked.request, &outcome.response);
-    Ok(Told::of(outcome.into_inner()))
+    Ok(Told::of(outcome))
 }
 
 /// The same for the command's own verb, with what people want to see.
@@ -150,7 +159,7 @@ fn operator_invoke(
         gateway.invoke(plugin_id, request, Some(cancel))
     }?;
     log(request, &outcome.response);
-    Ok(Told::of(outcome.into_inner()))
+    Ok(Told::of(outcome))
 }
 
 fn log(request: &Value, response: &Response) {

@@ -1,7 +1,7 @@
 /** The shapes of the gateway's results. */
 
 import { ordered } from './canonical.js';
-import { anything, array, boolean, count, integer, map, nullable, object, string, tagged, word } from './shape.js';
+import { anything, array, boolean, count, integer, map, nullable, object, optional, string, tagged, word } from './shape.js';
 import type { Shape } from './shape.js';
 import { GatewayEventKind } from './constants.js';
 import type { PluginCapability } from './constants.js';
@@ -23,6 +23,7 @@ import type {
   PluginInfo,
   PluginResponse,
   ProofBundle,
+  Receipt,
   TextPayload,
   ValidationIssue,
   ValidationReport,
@@ -67,6 +68,7 @@ export const pluginResponse: Shape<PluginResponse> = object<PluginResponse>({
   evidence_hashes: object<PluginResponse['evidence_hashes']>({ input_hash: string, output_hash: string }),
   duration_ms: count,
   notes: string,
+  _receipt: optional(object<Receipt>({ event_hash: string, index: count, checkpoint_size: count })),
 });
 
 export const pipelineResponse: Shape<PipelineResponse> = object<PipelineResponse>({
@@ -161,6 +163,8 @@ export const ping: Shape<Ping> = object<Ping>({
 
 export const metrics: Shape<Metrics> = object<Metrics>({ content_type: string, text: string });
 
-export const subscribed: Shape<{ readonly from: number }> = object<{ readonly from: number }>({ from: count });
+type Subscribed = { readonly from: number; readonly subscription: number };
+
+export const subscribed: Shape<Subscribed> = object<Subscribed>({ from: count, subscription: count });
 
 export const stopped: Shape<{ readonly stopped: boolean }> = object<{ readonly stopped: boolean }>({ stopped: boolean });
