@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 /// Runs untrusted native plugins in a sandbox, checks what goes in and out, and keeps a hash-chained ledger of it.
 #[derive(Debug, Parser)]
@@ -220,15 +220,16 @@ pub(super) enum Language {
 
 /// What a new plugin is called, and what it is made from.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("origin").required(true)))]
 pub(super) struct Begin {
     /// The package's folder; its last part names the plugin
     pub(super) name: PathBuf,
     /// The language to write it in
-    #[arg(long, value_enum, required_unless_present = "from_omega")]
+    #[arg(long, value_enum, group = "origin")]
     pub(super) lang: Option<Language>,
     /// The folder of an old OMEGA plugin (its manifest, package.json, dist), which becomes a package and stays as it is. The plugin keeps
     /// its id, unless NAME is a whole one with dots
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["lang", "sdk"])]
+    #[arg(long, value_name = "FOLDER", group = "origin", conflicts_with = "sdk")]
     pub(super) from_omega: Option<PathBuf>,
     /// The folder of the Rust SDK, this project's `plugin-protocol` [default: the one in the checkout that this command was built in]
     #[arg(long, value_name = "DIR")]

@@ -38,8 +38,8 @@ pub(crate) fn from_omega(place: &Path, folder: &Path) -> Result<Made, Error> {
     let root = fs::canonicalize(folder).map_err(Error::file("open folder", folder))?;
     let (mut manifest, manifest_file) = manifest_of(folder)?;
     let npm = npm_of(folder)?;
-    let plugin_id = identify(place, &mut manifest)?;
     let file = point_at_built(&mut manifest, folder, &manifest_file, &npm)?;
+    let plugin_id = identify(place, &mut manifest)?;
     let text = serde_json::to_string_pretty(&Pretty(&manifest));
     let text =
         text.map_err(|error| Error::file("write", &place.join(MANIFEST_FILE))(error.into()))?;
