@@ -8,20 +8,14 @@ use std::fs;
 use std::path::PathBuf;
 
 use ledger::{LogKey, verify_proof};
-use plugin_gateway::testing::Harness;
-use serde_json::json;
+use plugin_gateway::{Payload, testing};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let package = env::args_os().nth(1).ok_or("usage: audit PACKAGE")?;
-    let gateway = Harness::new()?;
+    let gateway = testing::Gateway::new()?;
     let plugin = gateway.install(&PathBuf::from(package))?;
-    let request = json!({
-        "request_id": "r1", "run_id": "audit", "timestamp": "2026-01-31T12:00:00Z", "context": {},
-        "payload": {"kind": "text", "content": "hello there", "encoding": "utf-8", "metadata": {}},
-        "policy": {"deterministic_only": false, "timeout_ms": 5000, "max_retries": 0},
-    });
-    gateway.invoke(plugin.as_str(), &request, None)?;
-    let bundle = gateway.export_proof(&"audit".parse()?)?.to_bytes();
+    gateway.invoke(&plugin, Payload::text("hello there"))?;
+    let bundle = gateway.export_proof(&testing::RUN.parse()?)?.to_bytes();
 
     // From here on it is the auditor's side. The key comes from the operator by another way, never from the bundle.
     let key = LogKey::parse(&fs::read_to_string(gateway.state().join("log.pub"))?)?;

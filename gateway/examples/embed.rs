@@ -1,26 +1,20 @@
 //! A host with the gateway inside: a plugin is installed in a throw-away state and asked once.
 //!
 //! `cargo run --example embed -- PACKAGE TEXT`, where PACKAGE is a folder such as `target/packages/hello-sh`. A host that keeps
-//! its state opens one that `plugin-gateway init` made, with `Gateway::open`, in place of the harness.
+//! its state opens one that `plugin-gateway init` made, with `Gateway::open`, in place of the one for tests.
 
 use std::env;
 use std::error::Error;
 use std::path::PathBuf;
 
-use plugin_gateway::testing::Harness;
-use serde_json::json;
+use plugin_gateway::{Payload, testing};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let [package, text] = arguments()?;
-    let gateway = Harness::new()?;
+    let gateway = testing::Gateway::new()?;
     let plugin = gateway.install(&PathBuf::from(package))?;
-    let request = json!({
-        "request_id": "r1", "run_id": "embed", "timestamp": "2026-01-31T12:00:00Z", "context": {},
-        "payload": {"kind": "text", "content": text, "encoding": "utf-8", "metadata": {}},
-        "policy": {"deterministic_only": false, "timeout_ms": 5000, "max_retries": 0},
-    });
     // What comes back was written down before: there is no other way to an outcome.
-    let outcome = gateway.invoke(plugin.as_str(), &request, None)?;
+    let outcome = gateway.invoke(&plugin, Payload::text(text))?;
     let event = outcome.event().event_hash;
     let response = outcome.into_inner().response;
     print(&format!("{} {}", response.status, response.notes));

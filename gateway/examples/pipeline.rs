@@ -6,7 +6,7 @@ use std::env;
 use std::error::Error;
 use std::path::PathBuf;
 
-use plugin_gateway::testing::Harness;
+use plugin_gateway::{PipelineInput, PipelinePolicy, Strategy, testing};
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -14,13 +14,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     if packages.is_empty() {
         return Err("usage: pipeline PACKAGE…".into());
     }
-    let gateway = Harness::new()?;
+    let gateway = testing::Gateway::new()?;
     let plugins = packages.iter().map(|package| gateway.install(package));
     let plugins = plugins.collect::<Result<Vec<_>, _>>()?;
-    // `fan_out` in place of `sequential` runs them all at once.
-    let policy = serde_json::from_value(json!({
-        "strategy": "sequential", "plugin_ids": plugins, "timeout_ms": 20_000, "stop_on_failure": true,
-    }))?;
+    // `FanOut` in place of `Sequential` runs them all at once.
+    let policy = PipelinePolicy {
+        strategy: Strategy::Sequential,
+        plugin_ids: plugins.iter().map(ToString::to_string).collect(),
+        timeout_ms: 20_000,
+        stop_on_failure: true,
+        input: PipelineInput::Same,
+    };
     let request = json!({
         "request_id": "r1", "run_id": "pipeline", "timestamp": "2026-01-31T12:00:00Z", "context": {},
         "payload": {"kind": "text", "content": "hello there", "encoding": "utf-8", "metadata": {}},

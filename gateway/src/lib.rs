@@ -3,12 +3,31 @@
 //! [`Gateway`] holds the eight operations of the contract; everything else a host needs is a type
 //! that they take or give. The command `plugin-gateway` is built on the same operations.
 //!
-//! A test of a plugin needs a few lines: [`testing::Harness`] is a gateway in a throw-away state with a
-//! key of its own.
+//! A host opens a state that `plugin-gateway init` made, and asks a plugin that an operator enabled:
+//!
+//! ```no_run
+//! use plugin_gateway::Gateway;
+//! use serde_json::json;
+//!
+//! # fn main() -> Result<(), plugin_gateway::Error> {
+//! let gateway = Gateway::open("/var/lib/omega/plugins".as_ref())?;
+//! let request = json!({
+//!     "request_id": "r1", "run_id": "first-run", "timestamp": "2026-01-31T12:00:00Z", "context": {},
+//!     "payload": {"kind": "text", "content": "Hello, plugin!", "encoding": "utf-8", "metadata": {}},
+//!     "policy": {"deterministic_only": false, "timeout_ms": 5000, "max_retries": 0},
+//! });
+//! // What a plugin does wrong is no error: it is a response with another status, and words in its notes.
+//! let outcome = gateway.invoke("p.hello.sh", &request, None)?;
+//! let response = &outcome.response;
+//! println!("{} {:?} {}", response.status, response.result, response.notes);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A test of a plugin or of a host needs no state and no keys: [`testing::Gateway`] has its own, and leaves nothing. The same call:
 //!
 //! ```
-//! use plugin_gateway::testing::Harness;
-//! use serde_json::json;
+//! use plugin_gateway::{Payload, testing};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let samples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../sample-plugins/hello-sh");
@@ -20,27 +39,10 @@
 //! # }
 //! # let sdk = samples.join("../../plugin-protocol/sdk/sh/omega-plugin.sh");
 //! # std::fs::copy(sdk, package.join("omega-plugin.sh"))?;
-//! let gateway = Harness::new()?;
+//! let gateway = testing::Gateway::new()?;
 //! let plugin = gateway.install(package)?;
-//! let request = json!({
-//!     "request_id": "r1", "run_id": "test", "timestamp": "2026-01-31T12:00:00Z", "context": {},
-//!     "payload": {"kind": "text", "content": "hello there", "encoding": "utf-8", "metadata": {}},
-//!     "policy": {"deterministic_only": true, "timeout_ms": 5000, "max_retries": 0},
-//! });
-//! let outcome = gateway.invoke(plugin.as_str(), &request, None)?;
+//! let outcome = gateway.invoke(&plugin, Payload::text("Hello, plugin!"))?;
 //! assert_eq!(outcome.response.status.as_str(), "ok", "{}", outcome.response.notes);
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! A host in Rust opens a state that `plugin-gateway init` made, in place of the harness:
-//!
-//! ```no_run
-//! # fn main() -> Result<(), plugin_gateway::Error> {
-//! let gateway = plugin_gateway::Gateway::open(std::path::Path::new("/var/lib/omega/plugins"))?;
-//! for plugin in gateway.list_plugins() {
-//!     println!("{} {}", plugin.plugin_id, plugin.status.as_str());
-//! }
 //! # Ok(())
 //! # }
 //! ```
@@ -55,17 +57,19 @@ mod error;
 mod operator;
 mod router;
 mod serve;
+pub mod testing;
 
 pub use api::{Gateway, Registration};
 pub use error::{Error, Kind};
 pub use ledger::{ProofBundle, Recorded};
+pub use plugin_protocol::ids::{PluginId, RunId};
+pub use plugin_protocol::message::{Response, Status};
+pub use plugin_protocol::payload::Payload;
+pub use plugin_protocol::report::{
+    PipelineInput, PipelinePolicy, PipelineResponse, PluginInfo, Strategy, ValidationReport,
+};
 pub use router::{Cause, Invoke, Outcome};
 pub use sandbox::{Cancel, Denial, End, Layer, Report, Tail, Usage};
-
-/// What tests of plugins and hosts need beside the operations.
-pub mod testing {
-    pub use crate::operator::Harness;
-}
 
 /// The whole command.
 #[must_use]

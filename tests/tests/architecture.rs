@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms by height. A room may use any lower room, never its own height or above. `lib` and `main` only name rooms.
 const HEIGHTS: [(u8, &[&str]); 6] = [
-    (6, &["cli", "serve"]),
+    (6, &["cli", "serve", "testing"]),
     (5, &["operator"]),
     (4, &["api"]),
     (3, &["access", "router"]),
@@ -227,14 +227,41 @@ fn inv_pnp_01_the_library_has_the_eight_operations_and_no_more() {
     );
 }
 
+/// The tool for tests is no way round them: it makes its own state, and gives the operations on that.
+#[test]
+fn inv_pnp_01_the_gateway_for_tests_only_wraps_the_operations() {
+    let testing = fs::read_to_string(source().join("testing.rs")).unwrap();
+    let expected = [
+        "const RUN",
+        "struct Gateway",
+        "fn new",
+        "fn install",
+        "fn invoke",
+        "fn state",
+    ];
+    assert_eq!(face_of(&testing), expected);
+}
+
 /// The names that the library gives: the operations with the types that they take or give, the tests' harness, the command.
-const FACE: [&str; 19] = [
+const FACE: [&str; 29] = [
+    "mod testing",
     "api::Gateway",
     "api::Registration",
     "error::Error",
     "error::Kind",
     "ledger::ProofBundle",
     "ledger::Recorded",
+    "plugin_protocol::ids::PluginId",
+    "plugin_protocol::ids::RunId",
+    "plugin_protocol::message::Response",
+    "plugin_protocol::message::Status",
+    "plugin_protocol::payload::Payload",
+    "plugin_protocol::report::PipelineInput",
+    "plugin_protocol::report::PipelinePolicy",
+    "plugin_protocol::report::PipelineResponse",
+    "plugin_protocol::report::PluginInfo",
+    "plugin_protocol::report::Strategy",
+    "plugin_protocol::report::ValidationReport",
     "router::Cause",
     "router::Invoke",
     "router::Outcome",
@@ -245,8 +272,6 @@ const FACE: [&str; 19] = [
     "sandbox::Report",
     "sandbox::Tail",
     "sandbox::Usage",
-    "mod testing",
-    "crate::operator::Harness",
     "fn main",
 ];
 

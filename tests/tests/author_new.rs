@@ -229,6 +229,67 @@ fn inv_pnp_01_the_readme_of_a_new_plugin_is_true() {
     }
 }
 
+/// "An OMEGA package … becomes ours in one step": what was made is signed, enabled and called under the id that its host knows.
+#[test]
+fn inv_pnp_01_an_old_worker_is_a_package_in_one_step() {
+    if !has("node") {
+        return skip("node is not installed");
+    }
+    let host = Host::new();
+    let folder = host.folder();
+    let old = folder.join("old");
+    let sample = root().join("sample-plugins/hello-worker");
+    fs::create_dir_all(old.join("schemas")).unwrap();
+    fs::create_dir_all(old.join("dist")).unwrap();
+    for (from, to) in [
+        ("plugin.json", "omega-plugin.json"),
+        ("schemas/hello.json", "schemas/hello.json"),
+    ] {
+        fs::copy(sample.join(from), old.join(to)).unwrap();
+    }
+    // Built as modules of the newer form, which only package.json says.
+    fs::write(old.join("package.json"), r#"{"type": "module"}"#).unwrap();
+    let worker = fs::read_to_string(sample.join("dist/worker.js")).unwrap();
+    assert!(worker.contains("module.exports = {"), "{worker}");
+    let worker = worker.replace("module.exports = {", "export {");
+    fs::write(old.join("dist/worker.js"), worker).unwrap();
+    let made = say(folder, &["--json", "new", "greeter", "--from-omega", "old"]).expect(0);
+    let made = made.json();
+    assert_eq!(made["plugin_id"], "p.hello.worker");
+    assert_eq!(made["program"], "greeter/dist/worker.js");
+    assert_eq!(made["to_do"], json!([]));
+    assert_eq!(
+        host.install_folder(&folder.join("greeter")),
+        "p.hello.worker"
+    );
+    let answer = host.ask("p.hello.worker", "three short words");
+    assert_eq!(answer["status"], "ok", "{answer}");
+    for (arguments, words) in [
+        (
+            &["new", "greeter", "--from-omega", "old"][..],
+            "exists already",
+        ),
+        (&["new", "x", "--from-omega", "nowhere"], "nowhere"),
+        (
+            &["new", "x", "--from-omega", "greeter/dist"],
+            "there is no manifest",
+        ),
+        (
+            &["new", "x", "--from-omega", "old", "--lang", "sh"],
+            "--lang",
+        ),
+        (&["new", "x"], "--from-omega"),
+        (
+            &["new", "a b", "--from-omega", "old"],
+            "cannot name a plugin",
+        ),
+    ] {
+        let said = say(folder, arguments).expect(2);
+        assert!(said.stderr.contains(words), "{said:?}");
+    }
+    assert!(!folder.join("x").exists());
+}
+
 /// What a plugin's lines of code are, without what is for people.
 fn code_lines(text: &str) -> usize {
     let code = |line: &&str| {

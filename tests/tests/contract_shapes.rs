@@ -8,7 +8,7 @@ use campaigns::library::open;
 use campaigns::program::{Link, c};
 use campaigns::request::{request, text};
 use campaigns::{Host, Package};
-use plugin_gateway::testing::Harness;
+use plugin_gateway::{Payload, testing};
 use serde_json::{Value, json};
 
 /// The names of an object's members, sorted.
@@ -323,11 +323,9 @@ fn inv_pnp_01_the_explained_settings_are_a_settings_file() {
 fn inv_pnp_01_the_library_is_a_harness_in_ten_lines() {
     let folder = tempfile::tempdir().unwrap();
     prompt("p.test.harness").write(folder.path());
-    let gateway = Harness::new().unwrap();
+    let gateway = testing::Gateway::new().unwrap();
     let plugin = gateway.install(folder.path()).unwrap();
-    let outcome = gateway
-        .invoke(plugin.as_str(), &request(text("hello")), None)
-        .unwrap();
+    let outcome = gateway.invoke(&plugin, Payload::text("hello")).unwrap();
     assert_eq!(
         outcome.response.status.as_str(),
         "ok",
@@ -335,7 +333,22 @@ fn inv_pnp_01_the_library_is_a_harness_in_ten_lines() {
         outcome.response.notes
     );
     assert_eq!(gateway.list_plugins().len(), 1);
+    // The operations are those of any gateway, and each call has its own name in one run.
+    let outcome = (*gateway).invoke(plugin.as_str(), &request(text("x")), None);
+    assert_eq!(outcome.unwrap().response.status.as_str(), "ok");
+    gateway.invoke(&plugin, Payload::text("again")).unwrap();
+    let run = testing::RUN.parse().unwrap();
+    let proof = gateway.export_proof(&run).unwrap();
+    assert_eq!(proof.events.len(), 4);
+    let [first, .., last] = &proof.events[..] else {
+        panic!("four events")
+    };
+    assert_ne!(first.request_id, last.request_id);
+    let unknown = "p.not.there".parse().unwrap();
+    let outcome = gateway.invoke(&unknown, Payload::text("x")).unwrap();
+    assert_eq!(outcome.response.status.as_str(), "rejected");
     let state = gateway.state().to_owned();
+    assert!(state.join("log.pub").is_file());
     drop(gateway);
     assert!(!state.exists());
     assert!(

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::config;
 
@@ -162,17 +162,8 @@ pub(super) enum Verb {
         #[arg(long, value_name = "FILE")]
         sarif: Option<PathBuf>,
     },
-    /// Make a new plugin that works as it is, for you to change
-    New {
-        /// The package's folder; its last part names the plugin
-        name: PathBuf,
-        /// The language to write it in
-        #[arg(long, value_enum)]
-        lang: Language,
-        /// The folder of the Rust SDK, this project's `plugin-protocol` [default: the one in the checkout that this command was built in]
-        #[arg(long, value_name = "DIR")]
-        sdk: Option<PathBuf>,
-    },
+    /// Make a new plugin that works as it is, for you to change; or make a package of a plugin from OMEGA's own gateway
+    New(Begin),
     /// Serve a host: JSON-RPC on stdin and stdout until the input ends; operators' verbs go through it meanwhile
     Serve {
         /// The form of the log on stderr
@@ -251,6 +242,24 @@ pub(super) enum Language {
     Ts,
     /// JavaScript in the older worker form
     Worker,
+}
+
+/// What a new plugin is called, and what it is made from.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("origin").required(true)))]
+pub(super) struct Begin {
+    /// The package's folder; its last part names the plugin
+    pub(super) name: PathBuf,
+    /// The language to write it in
+    #[arg(long, value_enum, group = "origin")]
+    pub(super) lang: Option<Language>,
+    /// The folder of an old OMEGA plugin (its manifest, package.json, dist), which becomes a package and stays as it is. The plugin keeps
+    /// its id, unless NAME is a whole one with dots
+    #[arg(long, value_name = "FOLDER", group = "origin", conflicts_with = "sdk")]
+    pub(super) from_omega: Option<PathBuf>,
+    /// The folder of the Rust SDK, this project's `plugin-protocol` [default: the one in the checkout that this command was built in]
+    #[arg(long, value_name = "DIR")]
+    pub(super) sdk: Option<PathBuf>,
 }
 
 /// Which plugins are called and how.

@@ -5,7 +5,7 @@ use std::path::Path;
 use plugin_protocol::message::Status;
 use serde_json::Value;
 
-use super::args::{Call, Language};
+use super::args::{Begin, Call, Language};
 use super::file::write_out;
 use super::output::Output;
 use super::words::{printable, table};
@@ -14,12 +14,28 @@ use crate::error::{Error, chain};
 use crate::operator::{self, ComplianceReport, Look, Made, Told, Trial};
 use sandbox::Report;
 
-pub(super) fn new(
+pub(super) fn new(begin: &Begin, out: Output) -> Result<Answer, Error> {
+    let made = match (&begin.from_omega, begin.lang) {
+        (Some(folder), _) => operator::from_omega(&begin.name, folder)?,
+        (None, Some(language)) => in_language(&begin.name, language, begin.sdk.as_deref(), out)?,
+        // The parser of the arguments does not let this through.
+        (None, None) => {
+            return Err(Error::Usage {
+                message: "nothing says what to make the plugin from".to_owned(),
+                hint: "give --lang or --from-omega".to_owned(),
+            });
+        }
+    };
+    out.done(&made, || next_steps(&made))?;
+    Ok(Answer::Yes)
+}
+
+fn in_language(
     place: &Path,
     language: Language,
     sdk: Option<&Path>,
     out: Output,
-) -> Result<Answer, Error> {
+) -> Result<Made, Error> {
     let language = match language {
         Language::C => operator::Language::C,
         Language::Go => operator::Language::Go,
@@ -34,26 +50,33 @@ pub(super) fn new(
     if language == operator::Language::Rust {
         out.note("compiling the SDK and its libraries: the first time it takes about a minute");
     }
-    let made = operator::scaffold(place, language, sdk)?;
-    out.done(&made, || next_steps(&made))?;
-    Ok(Answer::Yes)
+    operator::scaffold(place, language, sdk)
 }
 
-/// What was made, and the commands that follow.
+/// What was made, what is left to do, and the commands that follow.
 fn next_steps(made: &Made) -> String {
     let package = made.package.display();
-    let build = made
-        .build
-        .as_ref()
-        .map(|build| format!(", then run {}", build.display()))
-        .unwrap_or_default();
+    let change = match &made.build {
+        Some(build) => format!(
+            "change {}, then run {}",
+            made.program.display(),
+            build.display()
+        ),
+        None if made.is_copy => format!("it runs {}", made.program.display()),
+        None => format!("change {}", made.program.display()),
+    };
+    let to_do: String = made
+        .to_do
+        .iter()
+        .map(|to_do| format!("to do: {to_do}\n"))
+        .collect();
     format!(
-        "made {} in {package}: change {}{build}\n\n\
+        "made {} in {package}: {change}\n{}\n\
          plugin-gateway run {package} --text 'Hello, plugin!'\n\
          plugin-gateway certify {package}\n\
          plugin-gateway keygen --out vendor.pem && plugin-gateway sign {package} --key vendor.pem",
         made.plugin_id,
-        made.program.display(),
+        printable(&to_do),
     )
 }
 

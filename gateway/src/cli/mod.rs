@@ -143,7 +143,7 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
             };
             author::certify(&package, &asked, sarif.as_deref(), out)
         }
-        Verb::New { name, lang, sdk } => author::new(&name, lang, sdk.as_deref(), out),
+        Verb::New(begin) => author::new(&begin, out),
         Verb::Serve {
             log_format,
             socket_only,

@@ -1,4 +1,4 @@
-//! A gateway in a throw-away state with a key of its own, for tests of plugins and hosts.
+//! A gateway in a throw-away state with a key of its own: for one-shots, `certify` and replays, and for others' tests (`testing`).
 
 use std::ops::Deref;
 use std::path::Path;
@@ -15,7 +15,7 @@ use sandbox::ThrowAwayFolder;
 ///
 /// It is a whole gateway: it runs plugins in the sandbox and records every call. Dropping it removes the state.
 #[derive(Debug)]
-pub struct Harness {
+pub(crate) struct Harness {
     // Stands before the folder, so that it is dropped, and the ledger closed, before the files are removed.
     gateway: Gateway,
     key: SigningKey,
@@ -24,17 +24,11 @@ pub struct Harness {
 
 impl Harness {
     /// Makes a state, a key, and trusts the key.
-    ///
-    /// # Errors
-    /// When no temporary folder can be made, or no state in it.
-    pub fn new() -> Result<Self, Error> {
+    pub(crate) fn new() -> Result<Self, Error> {
         Self::with(None)
     }
 
     /// The same, with the settings of the state in `like`, but for where its ledger is anchored.
-    ///
-    /// # Errors
-    /// As [`Self::new`], and when those settings cannot be read.
     pub(super) fn with_settings_of(like: &Path) -> Result<Self, Error> {
         Self::with(Some(&Config {
             ledger: config::Ledger::default(),
@@ -62,10 +56,7 @@ impl Harness {
     }
 
     /// Signs the package in `folder` with the throw-away key (the folder stays as it is), registers and enables it.
-    ///
-    /// # Errors
-    /// When it is no valid package; the message says what is wrong with it.
-    pub fn install(&self, folder: &Path) -> Result<PluginId, Error> {
+    pub(crate) fn install(&self, folder: &Path) -> Result<PluginId, Error> {
         self.try_install(folder)?
             .map_err(|message| Error::Invalid { message })
     }
@@ -91,8 +82,7 @@ impl Harness {
     }
 
     /// The state folder.
-    #[must_use]
-    pub fn state(&self) -> &Path {
+    pub(crate) fn state(&self) -> &Path {
         self.state.path()
     }
 }

@@ -22,13 +22,13 @@ pub(crate) use door::{
     Door, LogFormat, LogLevel, Registered, Removed, Serve, Told, TrustChange, check_anchor, init,
     metrics, metrics_of, settings, version,
 };
-pub use harness::Harness;
+pub(crate) use harness::Harness;
 pub(crate) use inventory::{details, inventory, parse_id};
 pub(crate) use keys::sign;
 pub(crate) use live::{SOCKET, methods, short_path};
 pub(crate) use proofs::{read_proof, verify_proof};
 pub(crate) use replay::{Comparison, Replay, replay};
-pub(crate) use scaffold::{Language, Made, scaffold};
+pub(crate) use scaffold::{Language, Made, from_omega, scaffold};
 pub(crate) use trial::{Trial, trial};
 pub(crate) use validation::{Validated, host_warning, host_warning_of, validate};
 pub(crate) use watch::Look;

@@ -1,3 +1,5 @@
+mod draft_07_form;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -22,8 +24,9 @@ fn parsed(schema: &str) -> Value {
     json::read(schema.as_bytes()).expect("the schema is JSON")
 }
 
+/// In the draft that the schema names; formats are looked at, where it has any.
 fn compiled(schema: &str) -> jsonschema::Validator {
-    jsonschema::draft202012::options()
+    jsonschema::options()
         .should_validate_formats(true)
         .build(&parsed(schema))
         .expect("the schema compiles")
@@ -324,45 +327,50 @@ fn object_variations(members: &Map<String, Value>) -> Vec<Value> {
 /// The one rule that a schema cannot say: which texts are ranges.
 const ONLY_THE_TYPE_KNOWS: &str = "/supported_omega_api_versions";
 
-fn agree<T: DeserializeOwned + Serialize>(schema: &str, examples: &[Value]) {
-    agree_when_read::<T>(schema, examples, |text| json::read_as(text.as_bytes()));
+/// Both forms of a schema agree with the type.
+fn agree<T: DeserializeOwned + Serialize>(forms: [&str; 2], examples: &[Value]) {
+    agree_when_read::<T>(forms, examples, |text| json::read_as(text.as_bytes()));
 }
 
 fn agree_when_read<T: Serialize>(
-    schema: &str,
+    forms: [&str; 2],
     examples: &[Value],
     read: impl Fn(&str) -> Result<T, json::Error>,
 ) {
-    let schema = compiled(schema);
+    let forms = forms.map(compiled);
     let substitutes = substitutes();
     let (mut accepted, mut refused) = (0, 0);
     for example in examples {
         let text = example.to_string();
         let typed: T = read(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
-        assert!(schema.is_valid(example), "{text}");
-        assert!(
-            schema.is_valid(&json!(typed)),
-            "what the type writes: {}",
-            json!(typed)
-        );
+        for schema in &forms {
+            assert!(schema.is_valid(example), "{text}");
+            assert!(
+                schema.is_valid(&json!(typed)),
+                "what the type writes: {}",
+                json!(typed)
+            );
+        }
         for (place, mutated) in mutations(example, &substitutes) {
             let text = mutated.to_string();
             let value = json::read(text.as_bytes()).expect("a mutation keeps the JSON rules");
             let typed = read(&text);
             let by_type = typed.is_ok();
-            let by_schema = schema.is_valid(&value);
-            if place == ONLY_THE_TYPE_KNOWS {
-                assert!(
-                    by_schema || !by_type,
-                    "at '{place}' only the type accepts {text}"
-                );
-            } else {
-                assert_eq!(
-                    by_schema,
-                    by_type,
-                    "schema and type at '{place}': {:?}: {text}",
-                    typed.err()
-                );
+            for schema in &forms {
+                let by_schema = schema.is_valid(&value);
+                if place == ONLY_THE_TYPE_KNOWS {
+                    assert!(
+                        by_schema || !by_type,
+                        "at '{place}' only the type accepts {text}"
+                    );
+                } else {
+                    assert_eq!(
+                        by_schema,
+                        by_type,
+                        "schema and type at '{place}': {:?}: {text}",
+                        typed.as_ref().err()
+                    );
+                }
             }
             if by_type { accepted += 1 } else { refused += 1 }
         }
@@ -375,7 +383,7 @@ fn agree_when_read<T: Serialize>(
 
 #[test]
 fn manifest_schema_and_type_agree() {
-    agree_when_read::<Manifest>(MANIFEST, &manifests(), |text| {
+    agree_when_read::<Manifest>([MANIFEST, draft_07::MANIFEST], &manifests(), |text| {
         let mut value = json::read(text.as_bytes())?;
         manifest::fill(&mut value);
         json::read_as(value.to_string().as_bytes())
@@ -384,22 +392,22 @@ fn manifest_schema_and_type_agree() {
 
 #[test]
 fn request_schema_and_type_agree() {
-    agree::<Request>(REQUEST, &requests());
+    agree::<Request>([REQUEST, draft_07::REQUEST], &requests());
 }
 
 #[test]
 fn response_schema_and_type_agree() {
-    agree::<Response>(RESPONSE, &responses());
+    agree::<Response>([RESPONSE, draft_07::RESPONSE], &responses());
 }
 
 #[test]
 fn answer_schema_and_type_agree() {
-    agree::<FromPlugin>(ANSWER, &answers());
+    agree::<FromPlugin>([ANSWER, draft_07::ANSWER], &answers());
 }
 
 #[test]
 fn event_schema_and_type_agree() {
-    agree::<Event>(EVENT, &events());
+    agree::<Event>([EVENT, draft_07::EVENT], &events());
 }
 
 #[test]

@@ -59,9 +59,11 @@ test('there is no `any`, and no dependency at run time', () => {
   }
   const manifest: { readonly dependencies?: object; readonly devDependencies: object } = JSON.parse(read('package.json'));
   assert.equal(manifest.dependencies, undefined);
-  assert.deepEqual(Object.keys(manifest.devDependencies), ['@types/node', 'typescript']);
+  assert.deepEqual(Object.keys(manifest.devDependencies), ['@types/node', 'ajv', 'typescript']);
 });
 
 test('the lock file names no host', () => {
-  assert.doesNotMatch(read('package-lock.json'), /resolved|:\/\//);
+  // Where a library's author takes gifts is no place that anything comes from.
+  const lock = read('package-lock.json').replaceAll(/"funding": (\{[^}]*\}|\[[^\]]*\])/g, '');
+  assert.doesNotMatch(lock, /resolved|:\/\//);
 });

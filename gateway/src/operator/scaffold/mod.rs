@@ -1,5 +1,7 @@
-//! `new`: a plugin that works as it is, for its author to change: a short handler, schemas, tests of its own and a README. It writes over nothing.
+//! `new`: a plugin that works as it is, for its author to change: a short handler, schemas, tests of its own and a README; or an old
+//! OMEGA plugin as a package. It writes over nothing.
 
+mod omega;
 mod templates;
 
 use std::fs;
@@ -11,6 +13,7 @@ use std::process::Command;
 use plugin_protocol::ids::PluginId;
 use serde::Serialize;
 
+pub(crate) use self::omega::from_omega;
 use self::templates::{BUILD, COMMON, MANIFEST, README, Template};
 use crate::error::Error;
 
@@ -44,6 +47,11 @@ pub(crate) struct Made {
     pub(crate) program: PathBuf,
     /// The script that builds the program again after a change; none where nothing needs building.
     pub(crate) build: Option<PathBuf>,
+    /// Whether it is a copy of an old plugin, which is changed where it comes from.
+    #[serde(skip)]
+    pub(crate) is_copy: bool,
+    /// What is still to be done before it works, in words with the commands; mostly nothing.
+    pub(crate) to_do: Vec<String>,
 }
 
 impl Language {
@@ -109,6 +117,8 @@ pub(crate) fn scaffold(
             package: place.to_owned(),
             program,
             build: None,
+            is_copy: false,
+            to_do: Vec::new(),
         });
     }
     begin(&sources)?;
@@ -127,6 +137,8 @@ pub(crate) fn scaffold(
         package: place.to_owned(),
         program,
         build: Some(build),
+        is_copy: false,
+        to_do: Vec::new(),
     })
 }
 
