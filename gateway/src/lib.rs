@@ -51,6 +51,7 @@ mod api;
 mod cli;
 mod config;
 mod error;
+mod mcp;
 mod operator;
 mod router;
 mod serve;
@@ -69,5 +70,5 @@ pub mod testing {
 /// The whole command.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
-    cli::main(serve::serve)
+    cli::main(serve::serve, mcp::speak)
 }

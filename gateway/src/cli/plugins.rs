@@ -122,7 +122,9 @@ fn one_line(info: &PluginInfo) -> String {
 }
 
 pub(super) fn list(state: &Path, out: Output) -> Result<Answer, Error> {
-    let plugins = operator::inventory(existing(state)?)?.list();
+    let registry = operator::inventory(existing(state)?)?;
+    let plugins = registry.list();
+    let tools = operator::tool_words(&registry, state)?;
     out.answer(&plugins, || {
         let rows = plugins.iter().map(|info| {
             let signed = if info.signature_valid {
@@ -136,6 +138,7 @@ pub(super) fn list(state: &Path, out: Output) -> Result<Answer, Error> {
                 info.status.as_str().to_owned(),
                 signed.to_owned(),
                 info.capabilities.join(" "),
+                tools.of(&info.plugin_id).to_owned(),
                 info.name.clone(),
             ]
         });
@@ -149,6 +152,7 @@ pub(super) fn list(state: &Path, out: Output) -> Result<Answer, Error> {
                     "STATUS",
                     "SIGNATURE",
                     "CAPABILITIES",
+                    "TOOL",
                     "NAME",
                 ],
                 rows,
@@ -178,6 +182,7 @@ pub(super) fn show(state: &Path, id: &str, out: Output) -> Result<Answer, Error>
             ),
             ("signed by", details.key_id.clone()),
             ("capabilities", info.capabilities.join(" ")),
+            ("tool", details.tool.clone()),
             ("registered", info.registered_at.to_string()),
             ("manifest", details.manifest_hash.clone()),
             ("package", details.package_digest.clone()),
