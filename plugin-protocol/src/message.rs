@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{PayloadHash, or_empty};
+use crate::digest::{EventHash, PayloadHash, or_empty};
 use crate::ids::{RequestId, RunId};
 use crate::json::MAX_SAFE_INTEGER;
 use crate::payload::Payload;
@@ -38,7 +38,7 @@ pub struct Request {
     pub policy: Policy,
 }
 
-shape::objects!(Request, Policy, Response, EvidenceHashes, Answer);
+shape::objects!(Request, Policy, Response, Receipt, EvidenceHashes, Answer);
 
 fn host_run<'de, D: Deserializer<'de>>(input: D) -> Result<RunId, D::Error> {
     let run_id = RunId::deserialize(input)?;
@@ -85,6 +85,33 @@ pub struct Response {
     pub duration_ms: u64,
     /// Why it ended so, in words that a person understands.
     pub notes: String,
+    /// Where the event that closed the call stands. It says of a response that it was recorded, and is part of no hash.
+    #[serde(
+        rename = "_receipt",
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "given"
+    )]
+    pub receipt: Option<Receipt>,
+}
+
+/// A member that may be left out, but is not null.
+fn given<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Receipt>, D::Error> {
+    Receipt::deserialize(input).map(Some)
+}
+
+/// Where an event stands in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct Receipt {
+    /// The event's own hash.
+    pub event_hash: EventHash,
+    /// Its place in the whole ledger, from 0.
+    #[serde(deserialize_with = "shape::bounded::<_, _, 0, MAX_SAFE_INTEGER>")]
+    pub index: u64,
+    /// How many events the newest checkpoint that covers it is over; 0 while none does.
+    #[serde(deserialize_with = "shape::bounded::<_, _, 0, MAX_SAFE_INTEGER>")]
+    pub checkpoint_size: u64,
 }
 
 /// Hashes of what went in and came out, `""` on the wire where there is none.
@@ -349,6 +376,7 @@ mod tests {
             evidence_hashes: EvidenceHashes::default(),
             duration_ms: 5,
             notes: "timeout".to_owned(),
+            receipt: None,
         };
         let mut value = json!(response);
         assert_eq!(value["result"], Value::Null);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use plugin_protocol::event::Event;
 use plugin_protocol::ids::{EventId, RunId};
+use plugin_protocol::message::Receipt;
 
 use crate::disk::{Layout, list_segments};
 use crate::error::Error;
@@ -13,7 +14,7 @@ use crate::line::Head;
 use crate::open::{Opening, recover};
 use crate::options::Options;
 use crate::proof::{ProofBundle, ProofExtras, RunSoFar, attachments_hash};
-use crate::recorded::{Record, Recorded};
+use crate::recorded::{self, Record, Recorded};
 use crate::tree::Checkpoint;
 use crate::write::WriterHandle;
 
@@ -73,9 +74,15 @@ impl Ledger {
             }
             None => None,
         };
-        let event = self.inner.writer.append(draft)?;
+        let appended = self.inner.writer.append(draft)?;
         drop(held);
-        Ok(Recorded::new(value, event))
+        Ok(Recorded::new(value, appended))
+    }
+
+    /// The same receipt with the checkpoint that is the newest now.
+    #[must_use]
+    pub fn renewed(&self, receipt: Receipt) -> Receipt {
+        recorded::renewed(receipt, self.inner.writer.signed())
     }
 
     /// The end of the ledger: the last event that a caller may have been told of.

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 
 use plugin_protocol::event::Event;
+use plugin_protocol::message::Receipt;
 
 use crate::evidence::Document;
 use crate::line::Draft;
@@ -22,18 +23,55 @@ pub trait Record {
 #[derive(Debug)]
 pub struct Recorded<T> {
     value: T,
-    event: Event,
+    appended: Appended,
+}
+
+/// An event that was written, and its place.
+#[derive(Debug)]
+pub(crate) struct Appended {
+    pub(crate) event: Event,
+    pub(crate) index: u64,
+    /// How many events the last checkpoint was over.
+    pub(crate) signed: u64,
+}
+
+impl Appended {
+    fn receipt(&self) -> Receipt {
+        renewed(
+            Receipt {
+                event_hash: self.event.event_hash,
+                index: self.index,
+                checkpoint_size: 0,
+            },
+            self.signed,
+        )
+    }
+}
+
+/// The receipt while the newest checkpoint is over `signed` events.
+pub(crate) fn renewed(receipt: Receipt, signed: u64) -> Receipt {
+    let checkpoint_size = if signed > receipt.index { signed } else { 0 };
+    Receipt {
+        checkpoint_size,
+        ..receipt
+    }
 }
 
 impl<T> Recorded<T> {
-    pub(crate) fn new(value: T, event: Event) -> Self {
-        Self { value, event }
+    pub(crate) fn new(value: T, appended: Appended) -> Self {
+        Self { value, appended }
     }
 
     /// The event that was written.
     #[must_use]
     pub fn event(&self) -> &Event {
-        &self.event
+        &self.appended.event
+    }
+
+    /// Where it stands; the checkpoint is the one that was the newest when it was written.
+    #[must_use]
+    pub fn receipt(&self) -> Receipt {
+        self.appended.receipt()
     }
 
     /// The value alone.

@@ -94,9 +94,9 @@ fn run_once(package: &Path, request: &Value, out: Output) -> Result<Answer, Erro
         }
     };
     let used = outcome.report.as_ref().map(resources);
-    let told = Told::of(outcome.into_inner());
+    let mut told = Told::of(*outcome);
     // The state is gone, and with it the run.
-    let answer = calls::answer(&told, None, out)?;
+    let answer = calls::answer(&mut told, None, out)?;
     if let Some(used) = used {
         out.note(&used);
     }

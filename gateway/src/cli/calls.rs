@@ -21,9 +21,9 @@ pub(super) fn invoke(
     out: Output,
 ) -> Result<Answer, Error> {
     let request = request::build(call)?;
-    let told = open(state, out)?.invoke(id, &request, out.verbose)?;
+    let mut told = open(state, out)?.invoke(id, &request, out.verbose)?;
     let run = request.get("run_id").and_then(Value::as_str);
-    answer(&told, run, out)
+    answer(&mut told, run, out)
 }
 
 pub(super) fn pipeline(
@@ -48,7 +48,11 @@ pub(super) fn pipeline(
             Input::Previous => PipelineInput::Previous,
         },
     };
-    let response = open(state, out)?.pipeline(&policy, &request)?;
+    let mut response = open(state, out)?.pipeline(&policy, &request)?;
+    // A receipt is the channel's.
+    for step in &mut response.steps {
+        step.response.receipt = None;
+    }
     out.answer(&response, || {
         with_run(
             describe_steps(&response),
@@ -112,7 +116,9 @@ fn describe_replay(replay: &Replay) -> String {
 }
 
 /// The answer first, then what there is beside it.
-pub(super) fn answer(told: &Told, run: Option<&str>, out: Output) -> Result<Answer, Error> {
+pub(super) fn answer(told: &mut Told, run: Option<&str>, out: Output) -> Result<Answer, Error> {
+    // A receipt is the channel's.
+    told.response.receipt = None;
     out.answer(&told.response, || {
         with_run(describe(&told.response), run, out)
     })?;

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::router::Rejection;
 use crate::router::{CONTENT_TYPE, Counts, Outcome, told_denials};
-use ledger::{self, Checkpoint, Erased};
+use ledger::{self, Checkpoint, Erased, Recorded};
 use registry::{PublicKey, Tell};
 
 /// How `serve` was asked to work.
@@ -105,12 +105,17 @@ impl Registered {
 }
 
 impl Told {
-    pub(crate) fn of(outcome: Outcome) -> Self {
+    pub(crate) fn of(outcome: Recorded<Outcome>) -> Self {
+        let receipt = Some(outcome.receipt());
+        let outcome = outcome.into_inner();
         let report = outcome.report;
         let denied = report.as_ref().map(|report| told_denials(&report.denied));
         Self {
             denied: denied.unwrap_or_default(),
-            response: outcome.response,
+            response: Response {
+                receipt,
+                ..outcome.response
+            },
             stderr: report
                 .as_ref()
                 .map(|report| String::from_utf8_lossy(&report.stderr.bytes).into_owned())
@@ -229,11 +234,9 @@ impl Door {
         match self {
             Self::Own(gateway) if names_reads => {
                 let outcome = gateway.invoke_naming_reads(plugin_id, request, None)?;
-                Ok(Told::of(outcome.into_inner()))
+                Ok(Told::of(outcome))
             }
-            Self::Own(gateway) => Ok(Told::of(
-                gateway.invoke(plugin_id, request, None)?.into_inner(),
-            )),
+            Self::Own(gateway) => Ok(Told::of(gateway.invoke(plugin_id, request, None)?)),
             Self::Live(live) => live.call(
                 methods::OPERATOR_INVOKE,
                 json!({ "plugin_id": plugin_id, "request": request, "names_reads": names_reads }),

@@ -136,6 +136,7 @@ impl<'a> Exchange<'a> {
             },
             duration_ms: whole_ms(self.start.elapsed()),
             notes: judgement.notes,
+            receipt: None,
         };
         Outcome {
             response,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use plugin_protocol::event::meta;
 use plugin_protocol::ids::PluginId;
-use plugin_protocol::message::Status;
+use plugin_protocol::message::{Receipt, Status};
 use plugin_protocol::words;
 
 use super::breaker::{Breaker, CircuitChange, Ending, Pass};
@@ -127,6 +127,11 @@ impl Router {
         let mut exchange = Exchange::begin(call);
         exchange.input_hash = exchange.payload_hash();
         self.turn_away(&exchange, turned)
+    }
+
+    /// The same receipt with the checkpoint that is the newest now.
+    pub(super) fn renewed(&self, receipt: Receipt) -> Receipt {
+        self.ledger.renewed(receipt)
     }
 
     /// Forgets that a plugin failed: an operator enabled or replaced it.

@@ -17,8 +17,10 @@ use serde_json::Value;
 use super::cause::Cause;
 use super::exchange::{Call, whole_ms};
 use super::invocation::Router;
+use super::record::Outcome;
 use super::refusal::TurnedAway;
 use crate::error::Error;
+use ledger::Recorded;
 use sandbox::{self, Cancel};
 
 /// The most steps of one pipeline: a fan-out takes a thread for each.
@@ -85,13 +87,7 @@ impl Router {
             Strategy::Sequential => self.in_sequence(pipeline, end)?,
             Strategy::FanOut => self.fan_out(pipeline, end)?,
         };
-        Ok(PipelineResponse {
-            run_id,
-            strategy: pipeline.policy.strategy,
-            overall_status: overall(&progress),
-            steps: progress.steps,
-            total_duration_ms: whole_ms(start.elapsed()),
-        })
+        Ok(self.whole(run_id, pipeline.policy.strategy, progress, start))
     }
 
     /// Answers every step of a pipeline as `overloaded`, and starts none.
@@ -108,19 +104,34 @@ impl Router {
         let mut progress = Progress::default();
         for plugin_id in &pipeline.policy.plugin_ids {
             let call = Call::new(plugin_id, pipeline.request, None);
-            let refused = self.refuse(call, overloaded(notes))?.into_inner().response;
+            let refused = answered(self.refuse(call, overloaded(notes))?);
             progress.take(progress.steps.len(), plugin_id, refused);
             if progress.stops_at_last(pipeline.policy) {
                 break;
             }
         }
-        Ok(PipelineResponse {
+        Ok(self.whole(run_id, pipeline.policy.strategy, progress, start))
+    }
+
+    fn whole(
+        &self,
+        run_id: RunId,
+        strategy: Strategy,
+        mut progress: Progress,
+        start: Instant,
+    ) -> PipelineResponse {
+        // A checkpoint may have been signed since the first steps were recorded.
+        for step in &mut progress.steps {
+            let receipt = step.response.receipt;
+            step.response.receipt = receipt.map(|receipt| self.renewed(receipt));
+        }
+        PipelineResponse {
             run_id,
-            strategy: pipeline.policy.strategy,
+            strategy,
             overall_status: overall(&progress),
             steps: progress.steps,
             total_duration_ms: whole_ms(start.elapsed()),
-        })
+        }
     }
 
     fn in_sequence(&self, pipeline: Pipeline<'_>, end: Instant) -> Result<Progress, Error> {
@@ -134,7 +145,7 @@ impl Router {
                 Some(request) => self.step(plugin_id, &request, pipeline.cancel, end)?,
                 None => {
                     let call = Call::new(plugin_id, pipeline.request, None);
-                    self.refuse(call, no_input())?.into_inner().response
+                    answered(self.refuse(call, no_input())?)
                 }
             };
             progress.take(index, plugin_id, response);
@@ -219,8 +230,9 @@ impl Router {
         if started.is_none() {
             let call = Call::new(plugin_id, pipeline.request, None);
             let result = self.refuse(call, overloaded("no thread is left for this step"));
-            let response = result.map(|recorded| recorded.into_inner().response);
-            ended.send((index, response)).unwrap_or_default();
+            ended
+                .send((index, result.map(answered)))
+                .unwrap_or_default();
         }
     }
 
@@ -238,7 +250,7 @@ impl Router {
             names_reads: false,
             within: Some(end),
         };
-        Ok(self.invoke(call)?.into_inner().response)
+        Ok(answered(self.invoke(call)?))
     }
 }
 
@@ -256,6 +268,15 @@ impl Progress {
         let last = self.steps.last().map(|step| step.response.status);
         self.stopped = last.filter(|status| policy.stop_on_failure && *status != Status::Ok);
         self.stopped.is_some()
+    }
+}
+
+/// A step's response, with the receipt of the event that closed it.
+fn answered(outcome: Recorded<Outcome>) -> Response {
+    let receipt = Some(outcome.receipt());
+    Response {
+        receipt,
+        ..outcome.into_inner().response
     }
 }
 

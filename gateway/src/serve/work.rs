@@ -80,7 +80,7 @@ pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) 
     let told = |plugin_id: &str, request: &Value| -> Result<Told, Error> {
         let outcome = hub.gateway.overloaded(plugin_id, request, reason)?;
         log(request, &outcome.response);
-        Ok(Told::of(outcome.into_inner()))
+        Ok(Told::of(outcome))
     };
     let line = Reply { id, task };
     match task {
@@ -135,7 +135,7 @@ impl Reply<'_> {
 fn invoke(gateway: &Gateway, asked: &Invoke, cancel: &Cancel) -> Result<Told, Fault> {
     let outcome = gateway.invoke(&asked.plugin_id, &asked.request, Some(cancel))?;
     log(&asked.request, &outcome.response);
-    Ok(Told::of(outcome.into_inner()))
+    Ok(Told::of(outcome))
 }
 
 /// The same for the command's own verb, with what people want to see.
@@ -151,7 +151,7 @@ fn operator_invoke(
         gateway.invoke(plugin_id, request, Some(cancel))
     }?;
     log(request, &outcome.response);
-    Ok(Told::of(outcome.into_inner()))
+    Ok(Told::of(outcome))
 }
 
 fn log(request: &Value, response: &Response) {

@@ -61,6 +61,47 @@ fn inv_pnp_07_a_subscriber_sees_every_event_in_order() {
     assert_eq!(channel.ended().rest, Vec::<Value>::new());
 }
 
+/// "Over the channel a response also carries `_receipt` `{event_hash, index, checkpoint_size}` of its closing event": also of a call
+/// that is refused before anything runs, that fails, that has no usable run, and of each step of a pipeline.
+#[test]
+fn inv_pnp_07_a_response_names_the_event_that_closed_it() {
+    let host = Host::new();
+    let fast = host.install(&prompt("p.test.fast"));
+    let bad = host.install(&crashing("p.test.bad"));
+    let mut channel = Channel::open(&host);
+    let mut responses = Vec::new();
+    for plugin in [&fast, &bad, "p.test.nobody"] {
+        responses.push(channel.call("invoke", invoke(plugin, plugin, 5_000)));
+    }
+    let nothing = json!({ "plugin_id": fast, "request": {} });
+    responses.push(channel.call("invoke", nothing));
+    for strategy in ["sequential", "fan_out"] {
+        let policy = json!({ "strategy": strategy, "plugin_ids": [fast, bad, "p.test.nobody"],
+            "timeout_ms": 10_000, "stop_on_failure": false });
+        let asked = json!({ "policy": policy, "request": request(strategy, 5_000) });
+        let mut pipeline = channel.call("invokePipeline", asked);
+        let steps = pipeline["steps"].as_array_mut().unwrap();
+        responses.extend(steps.iter_mut().map(|step| step["response"].take()));
+    }
+    channel.close();
+    channel.ended();
+    assert_eq!(responses.len(), 10);
+    let events = host.events();
+    let mut places = std::collections::BTreeSet::new();
+    for response in &responses {
+        let receipt = &response["_receipt"];
+        assert_eq!(receipt.as_object().unwrap().len(), 3, "{response}");
+        let index = receipt["index"].as_u64().unwrap();
+        assert!(places.insert(index), "each call has an event of its own");
+        let event = &events[usize::try_from(index).unwrap()];
+        assert_eq!(receipt["event_hash"], event["event_hash"]);
+        assert_eq!(event["request_id"], response["request_id"]);
+        assert_eq!(event["meta"]["status"], response["status"], "{event}");
+        let covered = receipt["checkpoint_size"].as_u64().unwrap();
+        assert!(covered == 0 || covered > index, "{receipt}");
+    }
+}
+
 /// Every family that monitoring asks for is there, and the text keeps the format's rules (OpenMetrics 1.0): a family's lines stand
 /// together behind its type, counters end in `_total`, buckets rise up to `+Inf`, and the last line is `# EOF`.
 fn check_metrics(text: &str) {

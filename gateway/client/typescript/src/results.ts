@@ -1,7 +1,7 @@
 /** The shapes of the gateway's results. */
 
 import { ordered } from './canonical.js';
-import { anything, array, boolean, count, integer, map, nullable, object, string, tagged, word } from './shape.js';
+import { anything, array, boolean, count, integer, map, nullable, object, optional, string, tagged, word } from './shape.js';
 import type { Shape } from './shape.js';
 import { GatewayEventKind } from './constants.js';
 import type { PluginCapability } from './constants.js';
@@ -23,6 +23,7 @@ import type {
   PluginInfo,
   PluginResponse,
   ProofBundle,
+  Receipt,
   TextPayload,
   ValidationIssue,
   ValidationReport,
@@ -67,6 +68,7 @@ export const pluginResponse: Shape<PluginResponse> = object<PluginResponse>({
   evidence_hashes: object<PluginResponse['evidence_hashes']>({ input_hash: string, output_hash: string }),
   duration_ms: count,
   notes: string,
+  _receipt: optional(object<Receipt>({ event_hash: string, index: count, checkpoint_size: count })),
 });
 
 export const pipelineResponse: Shape<PipelineResponse> = object<PipelineResponse>({

@@ -139,6 +139,17 @@ export type PluginResponse = {
   readonly duration_ms: number;
   /** Why, in words. */
   readonly notes: string;
+  /** Where the event that closed the call stands in the ledger; it is part of no hash. */
+  readonly _receipt?: Receipt;
+};
+
+/** Where an event stands in the ledger. */
+export type Receipt = {
+  readonly event_hash: string;
+  /** From 0, over the whole ledger. */
+  readonly index: number;
+  /** How many events the newest checkpoint that covers it is over; 0 while none does. */
+  readonly checkpoint_size: number;
 };
 
 /** How several plugins are asked. */

@@ -120,7 +120,12 @@ fn carry_out(
     let files = entries(&folder)?;
     let event_id = match recorded {
         Some(event_id) => event_id,
-        None => writer.append(erasure(under_way, files.len()))?.event_id,
+        None => {
+            writer
+                .append(erasure(under_way, files.len()))?
+                .event
+                .event_id
+        }
     };
     // The checkpoint makes the event durable before any file goes, even in a ledger whose durability is relaxed.
     writer.checkpoint()?;

@@ -51,6 +51,66 @@ fn recorded_carries_the_event_that_is_on_disk() {
     assert_eq!(ledger.head().size, 1);
 }
 
+/// A receipt names the event's place, and only a checkpoint that covers it.
+#[test]
+fn a_receipt_is_the_event_s_place_and_the_newest_checkpoint_over_it() {
+    let state = fresh();
+    let (ledger, _) = open(state.path());
+    let record = |run: &str| {
+        let recorded = ledger.record(draft(EventKind::Reject, run, "q")).unwrap();
+        recorded.receipt()
+    };
+    let first = record("r");
+    assert_eq!((first.index, first.checkpoint_size), (0, 0));
+    assert_eq!(Some(first.event_hash), ledger.head().hash);
+    ledger.checkpoint().unwrap();
+    let second = record("r");
+    assert_eq!(
+        (second.index, second.checkpoint_size),
+        (1, 0),
+        "not covered"
+    );
+    assert_eq!(ledger.renewed(first).checkpoint_size, 1);
+    assert_eq!(ledger.renewed(second), second);
+    ledger.checkpoint().unwrap();
+    assert_eq!(ledger.renewed(first).checkpoint_size, 2, "the newest");
+    assert_eq!(ledger.renewed(second).checkpoint_size, 2);
+    drop(ledger);
+    // Opened again, the checkpoint that it left is known.
+    let (ledger, _) = open(state.path());
+    assert_eq!(ledger.renewed(second).checkpoint_size, 2);
+}
+
+/// Events of one batch have places of their own, whoever asked for them.
+#[test]
+fn receipts_of_callers_at_once_are_the_events_at_their_indexes() {
+    let state = fresh();
+    let (ledger, _) = open(state.path());
+    let receipts: Vec<_> = std::thread::scope(|scope| {
+        let record = |caller| {
+            let ledger = ledger.clone();
+            move || {
+                let value = draft(EventKind::Reject, "r", &format!("q{caller}"));
+                ledger.record(value).unwrap().receipt()
+            }
+        };
+        let threads: Vec<_> = (0..32).map(|caller| scope.spawn(record(caller))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let stored: Vec<_> = crate::events(state.path())
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(receipts.len(), stored.len());
+    for receipt in receipts {
+        let at = usize::try_from(receipt.index).unwrap();
+        assert_eq!(stored[at].event.event_hash, receipt.event_hash);
+    }
+}
+
 #[test]
 fn many_callers_share_one_chain() {
     let state = fresh();

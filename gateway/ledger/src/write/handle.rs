@@ -5,7 +5,6 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use plugin_protocol::digest::FileHash;
-use plugin_protocol::event::Event;
 use plugin_protocol::ids::EventId;
 
 use super::indexer::Indexer;
@@ -16,6 +15,7 @@ use crate::error::Error;
 use crate::line::Draft;
 use crate::options::Options;
 use crate::proof::{Exported, RunSoFar};
+use crate::recorded::Appended;
 use crate::tree::Checkpoint;
 
 /// How many jobs may queue for the writer; further callers wait until there is room.
@@ -39,7 +39,7 @@ impl WriterHandle {
     ) -> Result<Self, Error> {
         let layout = writer.layout().clone();
         let indexer = Indexer::start(&layout, Arc::clone(&options.disk), closed)?;
-        let shared = Arc::new(Shared::new(writer.end()));
+        let shared = Arc::new(Shared::new(&writer));
         // The standard library's channel sleeps at once when it is empty. Crossbeam's would spin first, and since a sync takes far
         // longer than that, spinning would only take processor time from the plugins.
         let (jobs, queue) = sync_channel(QUEUE_EVENTS);
@@ -60,8 +60,13 @@ impl WriterHandle {
         self.shared.end()
     }
 
+    /// How many events the newest checkpoint is over.
+    pub(crate) fn signed(&self) -> u64 {
+        self.shared.signed()
+    }
+
     /// Records one event.
-    pub(crate) fn append(&self, draft: Draft) -> Result<Event, Error> {
+    pub(crate) fn append(&self, draft: Draft) -> Result<Appended, Error> {
         self.ask(|reply| Job::Append { draft, reply })
     }
 

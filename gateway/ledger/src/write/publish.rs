@@ -69,7 +69,12 @@ impl Publisher {
 
     /// Events since the last checkpoint.
     pub(crate) fn unpublished(&self) -> u64 {
-        self.tiles.size() - self.last.as_ref().map_or(0, |(last, _)| last.size)
+        self.tiles.size() - self.signed()
+    }
+
+    /// How many events the last checkpoint is over; 0 before the first.
+    pub(crate) fn signed(&self) -> u64 {
+        self.last.as_ref().map_or(0, |(last, _)| last.size)
     }
 
     /// Takes over the checkpoint over all events, which the ledger and the anchor already hold.

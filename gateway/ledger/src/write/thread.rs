@@ -1,5 +1,6 @@
 //! The writer's thread: it takes the waiting jobs, batch by batch, and keeps the times for syncs and checkpoints.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use crate::error::Error;
 use crate::line::Draft;
 use crate::options::{Durability, Options};
 use crate::proof::{Exported, RunSoFar};
+use crate::recorded::Appended;
 use crate::tree::Checkpoint;
 
 /// The most events that share one sync: bounds a batch's memory (at 65,535 bytes a line) and the wait of its first caller.
@@ -27,13 +29,16 @@ const RELAXED_SYNC: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Shared {
     end: Mutex<Boundary>,
+    /// How many events the newest checkpoint is over.
+    signed: AtomicU64,
     cause: OnceLock<Arc<Error>>,
 }
 
 impl Shared {
-    pub(crate) fn new(end: Boundary) -> Self {
+    pub(crate) fn new(writer: &Writer) -> Self {
         Self {
-            end: Mutex::new(end),
+            end: Mutex::new(writer.end()),
+            signed: AtomicU64::new(writer.publisher.signed()),
             cause: OnceLock::new(),
         }
     }
@@ -41,6 +46,17 @@ impl Shared {
     /// The end of what callers may have been told of.
     pub(crate) fn end(&self) -> Boundary {
         *self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn signed(&self) -> u64 {
+        self.signed.load(Ordering::Relaxed)
+    }
+
+    /// Shows how far `writer` is.
+    fn follow(&self, writer: &Writer) {
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = writer.end();
+        self.signed
+            .store(writer.publisher.signed(), Ordering::Relaxed);
     }
 
     pub(crate) fn is_poisoned(&self) -> bool {
@@ -60,7 +76,7 @@ pub(crate) enum Job {
     /// Record this.
     Append {
         draft: Draft,
-        reply: SyncSender<Result<Event, Error>>,
+        reply: SyncSender<Result<Appended, Error>>,
     },
     /// Record the export of a run, and sign for it.
     Export {
@@ -209,8 +225,9 @@ impl WriterThread {
     }
 
     /// Everything that waits shares one write and one sync: batching without a timer.
-    fn batch(&mut self, drafts: Vec<Draft>, replies: &[SyncSender<Result<Event, Error>>]) {
+    fn batch(&mut self, drafts: Vec<Draft>, replies: &[SyncSender<Result<Appended, Error>>]) {
         let durability = self.durability;
+        let mut index = self.writer.head().size;
         let durable = self.guarded(|writer| {
             let outcomes = writer.write(drafts.into_iter())?;
             match durability {
@@ -219,12 +236,22 @@ impl WriterThread {
             }
             Ok(outcomes)
         });
+        let signed = self.writer.publisher.signed();
+        let mut placed = |event: Event| {
+            let appended = Appended {
+                event,
+                index,
+                signed,
+            };
+            index += 1;
+            appended
+        };
         // A caller that is gone no longer needs its answer; the event stands.
         match durable {
             Ok(outcomes) => replies
                 .iter()
                 .zip(outcomes)
-                .for_each(|(reply, outcome)| drop(reply.send(outcome))),
+                .for_each(|(reply, outcome)| drop(reply.send(outcome.map(&mut placed)))),
             Err(_) => replies
                 .iter()
                 .for_each(|reply| drop(reply.send(Err(self.shared.unavailable())))),
@@ -253,11 +280,7 @@ impl WriterThread {
         }
         match what(&mut self.writer) {
             Ok(done) => {
-                *self
-                    .shared
-                    .end
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner) = self.writer.end();
+                self.shared.follow(&self.writer);
                 Ok(done)
             }
             Err(
