@@ -353,3 +353,6 @@ pub(super) fn fault_before(error: Error) -> Fault {
     fault.code = rpc::INTERNAL;
     fault
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,22 +138,58 @@ impl Catalog {
     /// # Errors
     /// When the cursor is none of this list's.
     pub(super) fn page(&self, cursor: Option<&str>) -> Result<Value, Fault> {
-        let after = match cursor {
-            None => "",
-            Some(cursor) => cursor.strip_prefix(CURSOR).ok_or_else(|| {
-                Fault::params("the cursor is not one that tools/list gave: begin without one")
-            })?,
-        };
-        let mut rest = self
-            .tools
-            .values()
-            .filter(|tool| tool.name.as_str() > after);
-        let page: Vec<&Arc<Tool>> = rest.by_ref().take(PAGE).collect();
-        let definitions: Vec<&Value> = page.iter().map(|tool| &tool.definition).collect();
-        let mut fields = json!({ "tools": definitions });
-        if let (Some(last), Some(_)) = (page.last(), rest.next()) {
-            fields["nextCursor"] = format!("{CURSOR}{}", last.name).into();
+        page(&self.tools, cursor)
+    }
+}
+
+fn page(tools: &BTreeMap<String, Arc<Tool>>, cursor: Option<&str>) -> Result<Value, Fault> {
+    let after = match cursor {
+        None => "",
+        Some(cursor) => cursor.strip_prefix(CURSOR).ok_or_else(|| {
+            Fault::params("the cursor is not one that tools/list gave: begin without one")
+        })?,
+    };
+    let mut rest = tools.values().filter(|tool| tool.name.as_str() > after);
+    let page: Vec<&Arc<Tool>> = rest.by_ref().take(PAGE).collect();
+    let definitions: Vec<&Value> = page.iter().map(|tool| &tool.definition).collect();
+    let mut fields = json!({ "tools": definitions });
+    if let (Some(last), Some(_)) = (page.last(), rest.next()) {
+        fields["nextCursor"] = format!("{CURSOR}{}", last.name).into();
+    }
+    Ok(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tool_stands_on_one_page() {
+        let all: Vec<String> = (0..2 * PAGE + 1).map(|n| format!("p_{n:03}")).collect();
+        let tools = all
+            .iter()
+            .map(|name| (name.clone(), Arc::new(Tool::of_text(name))));
+        let tools = tools.collect();
+        let (mut found, mut pages, mut cursor) = (Vec::new(), 0, None);
+        loop {
+            let fields = page(&tools, cursor.as_deref()).unwrap();
+            let names = fields["tools"].as_array().unwrap().iter();
+            found.extend(names.map(|tool| tool["name"].as_str().unwrap().to_owned()));
+            pages += 1;
+            match fields["nextCursor"].as_str() {
+                Some(next) => cursor = Some(next.to_owned()),
+                None => break,
+            }
         }
-        Ok(fields)
+        assert_eq!((found, pages), (all, 3));
+        assert_eq!(page(&tools, Some("made up")).unwrap_err().code, -32_602);
+    }
+
+    #[test]
+    fn a_full_last_page_has_no_other_behind_it() {
+        let names = (0..PAGE).map(|n| format!("p_{n:03}"));
+        let tools = names.map(|name| (name.clone(), Arc::new(Tool::of_text(&name))));
+        let fields = page(&tools.collect(), None).unwrap();
+        assert_eq!(fields.get("nextCursor"), None);
     }
 }

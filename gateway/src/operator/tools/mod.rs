@@ -58,6 +58,21 @@ impl Tool {
     }
 }
 
+#[cfg(test)]
+impl Tool {
+    /// A tool that takes a text, for tests.
+    pub(crate) fn of_text(name: &str) -> Self {
+        let plugin_id = PluginId::parse("p.test.tool");
+        Self {
+            name: name.to_owned(),
+            plugin_id: plugin_id.unwrap(),
+            definition: json!({ "name": name }),
+            allowed_ms: 1_000,
+            input: Input::Text,
+        }
+    }
+}
+
 /// The one argument of a tool that takes a text.
 fn text_of(mut arguments: Map<String, Value>) -> Result<String, String> {
     const SHOWN_CHARS: usize = 80;
