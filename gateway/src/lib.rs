@@ -54,6 +54,7 @@ mod api;
 mod cli;
 mod config;
 mod error;
+mod mcp;
 mod operator;
 mod router;
 mod serve;
@@ -74,5 +75,5 @@ pub use sandbox::{Cancel, Denial, End, Layer, Report, Tail, Usage};
 /// The whole command.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
-    cli::main(serve::serve)
+    cli::main(serve::serve, mcp::speak)
 }

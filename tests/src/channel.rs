@@ -69,8 +69,13 @@ impl Channel {
     /// The same with options of `serve`; the first answer is read after `unread`.
     pub fn start(host: &Host, options: &[&str], unread: Duration) -> Self {
         host.alone();
+        Self::speaking(host, &[&["serve"], options].concat(), unread)
+    }
+
+    /// Starts the command with these arguments on the state of `host`, beside whatever is at work on it.
+    pub fn speaking(host: &Host, arguments: &[&str], unread: Duration) -> Self {
         let mut command = host.command();
-        command.arg("serve").args(options);
+        command.args(arguments);
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -52,6 +52,13 @@ fn inv_pnp_01_the_page_for_those_who_know_is_run() {
 }
 
 #[test]
+fn inv_pnp_01_the_page_for_clients_of_mcp_is_run() {
+    for part in parts(&text_of("mcp.md"), false).unwrap() {
+        follow(&part);
+    }
+}
+
+#[test]
 fn inv_pnp_01_a_python_plugin_with_dependencies() {
     recipe("Python with dependencies");
 }
@@ -114,7 +121,7 @@ fn inv_pnp_10_every_recipe_is_run_and_whole() {
 #[test]
 fn inv_pnp_10_links_lead_somewhere() {
     let mut seen = 0;
-    for name in ["authors.md", "recipes.md"] {
+    for name in ["authors.md", "recipes.md", "mcp.md"] {
         let text = text_of(name);
         // Every other piece between fences is prose.
         let prose: String = text.split("```").step_by(2).collect();

@@ -314,7 +314,7 @@ fn inv_pnp_08_connections_are_bounded() {
     let host = Host::new();
     let mut channel = Channel::open(&host);
     channel.call("ping", json!({}));
-    let open: Vec<_> = (0..16).map(|_| connect(&host)).collect();
+    let open: Vec<_> = (0..64).map(|_| connect(&host)).collect();
     let mut refused = String::new();
     connect(&host).read_to_string(&mut refused).unwrap();
     assert!(refused.contains("overloaded"), "{refused}");

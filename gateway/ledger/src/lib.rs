@@ -81,8 +81,8 @@ pub use proof::{
     CheckOutcome, ManifestDigest, ProofBundle, ProofCheck, ProofExtras, ProofReport, verify_proof,
 };
 pub use read::{
-    Events, Filter, Follow, Query, Stored, Verification, back_up, check_anchor, events, follow,
-    query, registry_events, tail, verify,
+    Events, Filter, Follow, Query, RegistryNews, Stored, Verification, back_up, check_anchor,
+    events, follow, query, registry_events, registry_news, tail, verify,
 };
 pub use recorded::{Record, Recorded};
 pub use tree::{Checkpoint, LogKey, newest_checkpoint};

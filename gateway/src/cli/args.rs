@@ -174,6 +174,13 @@ pub(super) enum Verb {
         #[arg(long)]
         socket_only: bool,
     },
+    /// Serve a client of the Model Context Protocol on stdin and stdout: its tools are the enabled plugins. Put this into the client's
+    /// settings, with --state
+    Mcp {
+        /// The form of the log on stderr
+        #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+        log_format: LogFormat,
+    },
     /// Copy the state to a new folder, up to the ledger's newest checkpoint, and verify the copy; a gateway may work on it meanwhile
     Backup {
         /// The folder to make

@@ -59,11 +59,12 @@ impl From<bool> for Answer {
     }
 }
 
-/// What serves a host. It is handed in, since the rooms of the command and of the channel do not know each other.
+/// What serves a host, or a client of the Model Context Protocol. They are handed in, since the rooms of the command and those that serve do
+/// not know each other.
 pub(crate) type ServeFn = fn(&Path, &Serve) -> Result<(), Error>;
 
 /// The whole program.
-pub(crate) fn main(serve: ServeFn) -> ExitCode {
+pub(crate) fn main(serve: ServeFn, mcp: ServeFn) -> ExitCode {
     let cli = match Cli::try_parse().and_then(in_utf8) {
         Ok(cli) => cli,
         Err(wrong) => return usage(&wrong),
@@ -79,7 +80,7 @@ pub(crate) fn main(serve: ServeFn) -> ExitCode {
     };
     let code = match signals::outlive_large_files()
         .map_err(Error::Output)
-        .and_then(|()| run(cli, out, serve))
+        .and_then(|()| run(cli, out, serve, mcp))
     {
         Ok(answer) => answer.exit_code(),
         // The reader closed the pipe; that is its choice, not a failure.
@@ -92,7 +93,7 @@ pub(crate) fn main(serve: ServeFn) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
+fn run(cli: Cli, out: Output, serve: ServeFn, mcp: ServeFn) -> Result<Answer, Error> {
     let opens = opens(&cli.verb);
     let state = || StateFolder::looked_at(&cli.global, opens, out);
     // Everything that is written down has a time. An unusable clock is reported once here, and not once for each file.
@@ -148,6 +149,7 @@ fn run(cli: Cli, out: Output, serve: ServeFn) -> Result<Answer, Error> {
             log_format,
             socket_only,
         } => service::serve(&state()?, log_format, socket_only, out, serve),
+        Verb::Mcp { log_format } => service::serve(&state()?, log_format, false, out, mcp),
         Verb::Metrics => service::metrics(&state()?, out),
         Verb::Config { explain } => service::config(&state()?, explain, out),
         Verb::Completions { shell } => manual::completions(shell, out),

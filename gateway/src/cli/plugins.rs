@@ -127,7 +127,10 @@ fn one_line(info: &PluginInfo) -> String {
 }
 
 pub(super) fn list(state: &StateFolder, out: Output) -> Result<Answer, Error> {
-    let plugins = operator::inventory(readable(state)?)?.list();
+    let state = readable(state)?;
+    let registry = operator::inventory(state)?;
+    let plugins = registry.list();
+    let tools = operator::tool_words(&registry, state)?;
     out.answer(&plugins, || {
         let rows = plugins.iter().map(|info| {
             let signed = if info.signature_valid {
@@ -141,6 +144,7 @@ pub(super) fn list(state: &StateFolder, out: Output) -> Result<Answer, Error> {
                 info.status.as_str().to_owned(),
                 signed.to_owned(),
                 info.capabilities.join(" "),
+                tools.of(&info.plugin_id).to_owned(),
                 info.name.clone(),
             ]
         });
@@ -154,6 +158,7 @@ pub(super) fn list(state: &StateFolder, out: Output) -> Result<Answer, Error> {
                     "STATUS",
                     "SIGNATURE",
                     "CAPABILITIES",
+                    "TOOL",
                     "NAME",
                 ],
                 rows,
@@ -183,6 +188,7 @@ pub(super) fn show(state: &StateFolder, id: &str, out: Output) -> Result<Answer,
             ),
             ("signed by", details.key_id.clone()),
             ("capabilities", info.capabilities.join(" ")),
+            ("tool", details.tool.clone()),
             ("registered", info.registered_at.to_string()),
             ("manifest", details.manifest_hash.clone()),
             ("package", details.package_digest.clone()),

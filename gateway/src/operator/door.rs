@@ -324,6 +324,17 @@ impl Door {
     }
 }
 
+/// The gateway that holds the state; none where nobody answers.
+///
+/// # Errors
+/// When it anchors its ledger elsewhere than the caller wants.
+pub(crate) fn reach(state: &Path, anchor: Option<&Path>) -> Result<Option<Live>, Error> {
+    match Live::connect(state) {
+        Ok(live) => anchored(live, anchor).map(Some),
+        Err(_) => Ok(None),
+    }
+}
+
 /// The running gateway, if it anchors its ledger where the caller wants.
 fn anchored(mut live: Live, wanted: Option<&Path>) -> Result<Live, Error> {
     let Some(wanted) = wanted else {

@@ -23,6 +23,9 @@ pub(crate) struct Details {
     pub(crate) reason: String,
     /// The layers that hold it on this host.
     pub(crate) isolation: Vec<&'static str>,
+    /// For people: the tool that it is for clients of the Model Context Protocol, or why it is none.
+    #[serde(skip)]
+    pub(crate) tool: String,
 }
 
 /// Folds the registry from the ledger in `state`.
@@ -53,6 +56,9 @@ pub(crate) fn details(state: &Path, id: &str) -> Result<Details, Error> {
         key_id: plugin.key_id.map(|key| key.to_string()).unwrap_or_default(),
         reason: plugin.reason.clone().unwrap_or_default(),
         isolation: super::layers(state)?,
+        tool: super::tool_words(&registry, state)?
+            .of(&plugin.info.plugin_id)
+            .to_owned(),
     })
 }
 

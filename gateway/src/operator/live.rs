@@ -54,6 +54,11 @@ impl Live {
         Ok(Self { socket, to, from })
     }
 
+    /// The connection itself, for a caller with many calls in flight; nothing is under way on it.
+    pub(crate) fn into_stream(self) -> UnixStream {
+        self.to
+    }
+
     /// Makes one call and waits for its answer.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod live;
 mod proofs;
 mod replay;
 mod scaffold;
+mod tools;
 mod trial;
 mod validation;
 mod watch;
@@ -20,7 +21,7 @@ pub(crate) use certify::{ComplianceReport, certify, sarif};
 pub(crate) use doctor::{examine, layers};
 pub(crate) use door::{
     Door, LogFormat, LogLevel, Registered, Removed, Serve, Told, TrustChange, check_anchor, init,
-    metrics, metrics_of, settings, version,
+    metrics, metrics_of, reach, settings, version,
 };
 pub(crate) use harness::Harness;
 pub(crate) use inventory::{details, inventory, parse_id};
@@ -29,6 +30,7 @@ pub(crate) use live::{SOCKET, methods, short_path};
 pub(crate) use proofs::{read_proof, verify_proof};
 pub(crate) use replay::{Comparison, Replay, replay};
 pub(crate) use scaffold::{Language, Made, from_omega, scaffold};
+pub(crate) use tools::{NO_TOOL, Tool, ToolNames, tool, tool_words};
 pub(crate) use trial::{Trial, trial};
 pub(crate) use validation::{Validated, host_warning, host_warning_of, validate};
 pub(crate) use watch::Look;

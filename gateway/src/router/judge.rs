@@ -17,7 +17,7 @@ use sandbox::{self, End, Report};
 use validator::{Accepted, Misbehaviour};
 
 /// What the notes of a cancelled call say.
-pub(super) const CANCELLED_NOTES: &str = "cancelled: the host took the call back";
+pub(crate) const CANCELLED_NOTES: &str = "cancelled: the host took the call back";
 
 /// How a call ended, before it is recorded.
 #[derive(Debug)]

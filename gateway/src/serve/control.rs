@@ -20,8 +20,9 @@ use super::session::Session;
 use super::task::Caller;
 use crate::operator::{SOCKET, short_path};
 
-/// The most connections at a time; the command needs one.
-const MAX_CONNECTIONS: usize = 16;
+/// The most connections at a time: a command's verb needs one for a moment, and each MCP face one for as long as its client runs.
+/// Every connection costs two threads.
+const MAX_CONNECTIONS: usize = 64;
 
 /// The socket's mode: the gateway's own user alone.
 const MODE: u32 = 0o600;

@@ -14,7 +14,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 /// What came next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// A line without its newline. The last one of the input may have had none.
     Whole(Vec<u8>),
     /// A line longer than the bound; the rest of it is skipped.
@@ -27,7 +27,7 @@ pub(super) enum Line {
 
 /// Reads lines until the input ends or the switch is thrown.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     source: OwnedFd,
     stop: Arc<Cancel>,
     max_bytes: usize,
@@ -42,7 +42,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(source: OwnedFd, stop: Arc<Cancel>, max_bytes: usize) -> Self {
+    pub(crate) fn new(source: OwnedFd, stop: Arc<Cancel>, max_bytes: usize) -> Self {
         Self {
             source,
             stop,
@@ -59,7 +59,7 @@ impl Lines {
     ///
     /// # Errors
     /// When the system refuses to read.
-    pub(super) fn next(&mut self) -> io::Result<Line> {
+    pub(crate) fn next(&mut self) -> io::Result<Line> {
         loop {
             if self.stop.is_thrown() {
                 return Ok(Line::Stopped);

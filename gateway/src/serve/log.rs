@@ -24,7 +24,7 @@ pub(super) const START: &str = "start";
 
 /// The running log; dropping it writes what is left.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     finished: Receiver<()>,
     lines: Option<LineSink>,
     thread: Option<JoinHandle<()>>,
@@ -49,7 +49,7 @@ struct LineWriter {
 ///
 /// # Errors
 /// When the system cannot start a thread.
-pub(super) fn start(format: LogFormat, level: LogLevel) -> io::Result<Log> {
+pub(crate) fn start(format: LogFormat, level: LogLevel) -> io::Result<Log> {
     let (lines, written) = bounded(WAITING_LINES);
     let (alive, finished) = bounded(0);
     let lost = Arc::new(AtomicU64::new(0));

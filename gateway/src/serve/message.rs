@@ -14,27 +14,27 @@ const MAX_ID_BYTES: usize = 256;
 
 /// A call's name, as its JSON text: a string or an integer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Id(String);
+pub(crate) struct Id(String);
 
 /// One call or notification.
 #[derive(Debug, PartialEq)]
-pub(super) struct Call {
+pub(crate) struct Call {
     /// None for a notification, which is not answered.
-    pub(super) id: Option<Id>,
-    pub(super) method: String,
-    pub(super) params: Value,
+    pub(crate) id: Option<Id>,
+    pub(crate) method: String,
+    pub(crate) params: Value,
 }
 
 /// An RPC error.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Fault {
-    pub(super) code: i32,
-    pub(super) message: String,
-    pub(super) data: Option<Value>,
+pub(crate) struct Fault {
+    pub(crate) code: i32,
+    pub(crate) message: String,
+    pub(crate) data: Option<Value>,
 }
 
 impl Fault {
-    pub(super) fn new(code: i32, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: i32, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -70,11 +70,11 @@ impl Fault {
         }
     }
 
-    pub(super) fn invalid(message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(rpc::INVALID_REQUEST, message)
     }
 
-    pub(super) fn params(message: impl Into<String>) -> Self {
+    pub(crate) fn params(message: impl Into<String>) -> Self {
         Self::new(rpc::INVALID_PARAMS, message)
     }
 }
@@ -92,7 +92,7 @@ impl From<Error> for Fault {
 
 impl Id {
     /// Takes a string or an integer.
-    pub(super) fn of(value: &Value) -> Result<Self, Fault> {
+    pub(crate) fn of(value: &Value) -> Result<Self, Fault> {
         let taken = match value {
             Value::String(_) => true,
             Value::Number(number) => number.is_i64() || number.is_u64(),
@@ -119,7 +119,7 @@ impl fmt::Display for Id {
 ///
 /// # Errors
 /// The fault to answer, and the message's id where it can be read.
-pub(super) fn parse(line: &[u8]) -> Result<Call, (Option<Id>, Fault)> {
+pub(crate) fn parse(line: &[u8]) -> Result<Call, (Option<Id>, Fault)> {
     let value = json::read(line).map_err(|error| {
         let fault = Fault::new(
             rpc::PARSE_ERROR,
@@ -177,7 +177,7 @@ fn id_of_unreadable(line: &[u8]) -> Option<Id> {
 }
 
 /// The line that answers a call; its id is `null` where the call's could not be read.
-pub(super) fn answer<T: Serialize>(id: Option<&Id>, result: Result<&T, &Fault>) -> Vec<u8> {
+pub(crate) fn answer<T: Serialize>(id: Option<&Id>, result: Result<&T, &Fault>) -> Vec<u8> {
     let id = id.map_or("null", |id| &id.0);
     let body = match result {
         Ok(result) => member("result", result),
@@ -205,7 +205,7 @@ fn error_object(fault: &Fault) -> Value {
 }
 
 /// A notification's line.
-pub(super) fn notification(method: &str, params: &str) -> Vec<u8> {
+pub(crate) fn notification(method: &str, params: &str) -> Vec<u8> {
     format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":{params}}}\n").into_bytes()
 }
 

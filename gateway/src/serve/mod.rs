@@ -56,12 +56,13 @@
 
 mod control;
 mod crew;
+mod holding;
 mod hub;
 mod lines;
-mod log;
+pub(crate) mod log;
 mod manager;
-mod message;
-mod poll;
+pub(crate) mod message;
+pub(crate) mod poll;
 mod session;
 mod subscribe;
 mod task;
@@ -79,7 +80,6 @@ use rustix::event::PollFlags;
 
 use self::control::Control;
 use self::hub::{Hub, StopReason};
-use self::lines::{Line, Lines};
 use self::message::Id;
 use self::poll::Woken;
 use self::session::Session;
@@ -89,6 +89,10 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::operator::Serve;
 use sandbox::Cancel;
+
+pub(crate) use self::holding::{Holding, Inside};
+pub(crate) use self::lines::{Line, Lines};
+pub(crate) use self::session::write_answers;
 
 /// How long a cancelled call may take to end: its plugin is killed and reaped.
 const CANCEL: Duration = Duration::from_secs(5);
@@ -101,22 +105,13 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// # Errors
 /// When the state cannot be opened, or the system refuses a thread or a descriptor.
 pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
-    // Before any thread starts, so that every thread inherits the mask and one of them alone waits for signals.
-    let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
-    signals.thread_block().map_err(io::Error::from)?;
-    // Each call in flight holds a few descriptors; when they run out, calls are answered `overloaded`.
-    drop(rlimit::increase_nofile_limit(u64::MAX));
+    let signals = hold_signals()?;
     let log = log::start(options.format, options.level)?;
-    let config = Config::load(state)?.anchored(options.anchor.as_deref());
-    let gateway = Gateway::open_anchored(state, options.anchor.as_deref())?;
-    greet(&gateway, state);
-    let in_flight = config.calls_at_once + config.calls_waiting;
-    let (hub, reasons) = Hub::new(gateway, state, config.channel, in_flight)?;
-    let control = Control::open(&hub).map_err(|source| Error::File {
-        action: "open control socket in",
-        path: state.to_owned(),
-        source,
-    })?;
+    let Opened {
+        hub,
+        reasons,
+        control,
+    } = open(state, options.anchor.as_deref())?;
     watch_signals(&hub, signals)?;
     let host = if options.socket_only {
         None
@@ -128,6 +123,7 @@ pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
         hub: &hub,
         reasons: &reasons,
         deadline: None,
+        drain: None,
         cancelled: false,
         asked: Vec::new(),
     }
@@ -138,6 +134,41 @@ pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
     tracing::info!(in_good_order = freed, "stopped");
     drop(log);
     Ok(())
+}
+
+/// Keeps the ending signals for the one thread that will wait for them, and takes as many descriptors as there may be. It must be called
+/// before any thread starts, so that every thread inherits the mask.
+pub(crate) fn hold_signals() -> Result<SigSet, Error> {
+    let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
+    signals.thread_block().map_err(io::Error::from)?;
+    // Each call in flight holds a few descriptors; when they run out, calls are answered `overloaded`.
+    drop(rlimit::increase_nofile_limit(u64::MAX));
+    Ok(signals)
+}
+
+/// A state that is open, with its control socket.
+struct Opened {
+    hub: Arc<Hub>,
+    reasons: Receiver<StopReason>,
+    control: Control,
+}
+
+fn open(state: &Path, anchor: Option<&Path>) -> Result<Opened, Error> {
+    let config = Config::load(state)?.anchored(anchor);
+    let gateway = Gateway::open_anchored(state, anchor)?;
+    greet(&gateway, state);
+    let in_flight = config.calls_at_once + config.calls_waiting;
+    let (hub, reasons) = Hub::new(gateway, state, config.channel, in_flight)?;
+    let control = Control::open(&hub).map_err(|source| Error::File {
+        action: "open control socket in",
+        path: state.to_owned(),
+        source,
+    })?;
+    Ok(Opened {
+        hub,
+        reasons,
+        control,
+    })
 }
 
 /// Logs the first line: the version, the state folder, and the layers that hold plugins.
@@ -229,6 +260,8 @@ struct Ending<'a> {
     reasons: &'a Receiver<StopReason>,
     /// When calls in flight are cancelled.
     deadline: Option<Instant>,
+    /// How long they may go on after the end of input; a host that is served may take as long as it likes.
+    drain: Option<Duration>,
     cancelled: bool,
     /// The sessions that asked for the shutdown, to be answered last.
     asked: Vec<(Arc<Session>, Option<Id>)>,
@@ -261,9 +294,12 @@ impl Ending<'_> {
     fn hear(&mut self, reason: StopReason) {
         match reason {
             StopReason::Idle => return,
-            StopReason::EndOfInput => tracing::info!(
-                "end of input: finishing what is in flight (a service without a host on stdin runs with --socket-only)"
-            ),
+            StopReason::EndOfInput => match self.drain {
+                None => tracing::info!(
+                    "end of input: finishing what is in flight (a service without a host on stdin runs with --socket-only)"
+                ),
+                Some(drain) => self.deadline = Instant::now().checked_add(drain),
+            },
             StopReason::Shutdown(session, id) => {
                 tracing::info!("shutdown: finishing what is in flight");
                 self.asked.push((session, id));

@@ -9,7 +9,7 @@ use sandbox::Cancel;
 
 /// What a wait ended with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Woken {
+pub(crate) enum Woken {
     /// What was waited for is there.
     Ready,
     /// The switch was thrown.
@@ -17,7 +17,7 @@ pub(super) enum Woken {
 }
 
 /// Waits until `fd` has one of `events` (errors and hang-up always count), or `stop` is thrown.
-pub(super) fn wait(stop: &Cancel, fd: BorrowedFd<'_>, events: PollFlags) -> io::Result<Woken> {
+pub(crate) fn wait(stop: &Cancel, fd: BorrowedFd<'_>, events: PollFlags) -> io::Result<Woken> {
     loop {
         let mut fds = [
             PollFd::from_borrowed_fd(fd, events),
@@ -33,7 +33,7 @@ pub(super) fn wait(stop: &Cancel, fd: BorrowedFd<'_>, events: PollFlags) -> io::
 }
 
 /// Whether the reader at the other end of `fd` is gone.
-pub(super) fn is_abandoned(fd: BorrowedFd<'_>) -> bool {
+pub(crate) fn is_abandoned(fd: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
     let at_once = rustix::event::Timespec {
         tv_sec: 0,

@@ -22,9 +22,6 @@ use sandbox::Cancel;
 /// How many answers wait for a host that does not read. Beyond it each call waits with its answer, and in the end reading stops.
 const WAITING_ANSWERS: usize = 64;
 
-/// How many calls an operator's connection may have in flight: the command needs one.
-const OPERATOR_IN_FLIGHT: usize = 16;
-
 /// Answers that wait are written together up to this many bytes: a pipe's usual capacity.
 const WRITE_BYTES: usize = 64 * 1024;
 
@@ -209,11 +206,8 @@ impl Session {
         plugin: Option<&str>,
         bytes: usize,
     ) -> Result<Flight, String> {
-        let most = match self.caller {
-            Caller::Host => self.hub.in_flight,
-            Caller::Operator => OPERATOR_IN_FLIGHT,
-        };
-        self.under_way().room(most, plugin)?;
+        // At the control socket as well: behind it may be an MCP face with a host of its own.
+        self.under_way().room(self.hub.in_flight, plugin)?;
         if self.held_bytes.load(Ordering::SeqCst) + bytes > self.hub.settings.max_held_bytes {
             let held = self.hub.settings.max_held_bytes;
             return Err(format!(
@@ -378,8 +372,8 @@ impl Drop for Flight {
     }
 }
 
-/// Writes what comes until told to finish, or until nobody reads.
-fn write_answers(
+/// Writes what comes until told to finish, or until nobody reads. What is written is taken off `held_bytes`.
+pub(crate) fn write_answers(
     waiting: &Receiver<Vec<u8>>,
     finish: &Receiver<()>,
     held_bytes: &AtomicUsize,

@@ -77,8 +77,9 @@ impl Schemas {
         self.by_ref.contains_key(name)
     }
 
-    /// The schema called `name`, with plain references.
-    pub(super) fn text(&self, name: &str) -> Option<&Value> {
+    /// The schema called `name`, with plain references: each is a pointer from its root.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&Value> {
         self.by_ref
             .get(name)
             .map(|compiled| compiled.shape.schema())

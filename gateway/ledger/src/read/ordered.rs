@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::checked::{CheckedLines, Stored};
 use crate::disk::{Boundary, EventPlace, Layout, Line, Lines, list_segments};
 use crate::error::Error;
-use crate::line::{Head, scan};
+use crate::line::{Head, Scanned, scan};
 
 /// How often a follower looks for new events.
 const FOLLOW_EVERY: Duration = Duration::from_millis(50);
@@ -106,6 +106,53 @@ impl std::fmt::Debug for Follow<'_> {
     }
 }
 
+/// The registry's events (`REGISTER`, `ENABLE`, `DISABLE`) that come after those there are now; asked again, it goes on where it ended.
+#[derive(Debug)]
+pub struct RegistryNews {
+    lines: CheckedLines,
+}
+
+/// Waits, as [`RegistryNews`], for what the registry will record in the ledger below `state`. The past costs one look at the last segment.
+///
+/// # Errors
+/// As [`tail`].
+pub fn registry_news(state: &Path) -> Result<RegistryNews, Error> {
+    let layout = Layout::existing(state)?;
+    let start = after(last(&layout, 1)?.back())?;
+    Ok(RegistryNews {
+        lines: CheckedLines::open(&layout, start),
+    })
+}
+
+impl Iterator for RegistryNews {
+    type Item = Result<Stored, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut wanted = |scanned: &Scanned<'_>| scanned.kind.is_registry();
+        self.lines.next_matching(&mut wanted).transpose()
+    }
+}
+
+/// Where the event after `last` begins.
+fn after(last: Option<&(EventPlace, Vec<u8>)>) -> Result<Boundary, Error> {
+    let Some((place, line)) = last else {
+        return Ok(Boundary::default());
+    };
+    let scanned = scan(line).map_err(|flaw| Error::Broken {
+        index: place.index,
+        reason: flaw.to_string(),
+    })?;
+    let head = Head {
+        size: place.index + 1,
+        hash: Some(scanned.event_hash),
+    };
+    Ok(Boundary {
+        head,
+        segment: place.segment,
+        offset: place.offset + line.len() as u64 + 1,
+    })
+}
+
 /// Follows the ledger from its last `n` events on. `stop` is asked whenever there is nothing new.
 ///
 /// # Errors
@@ -114,27 +161,7 @@ pub fn follow<'a>(state: &Path, n: usize, stop: &'a dyn Fn() -> bool) -> Result<
     let layout = Layout::existing(state)?;
     // One event at least, even if none is shown: new ones are checked to follow it.
     let last = last(&layout, n.max(1))?;
-    let start = match last.back() {
-        None => Boundary::default(),
-        Some((place, line)) => {
-            let broken = |reason: String| Error::Broken {
-                index: place.index,
-                reason,
-            };
-            let hash = scan(line)
-                .map_err(|flaw| broken(flaw.to_string()))?
-                .event_hash;
-            let head = Head {
-                size: place.index + 1,
-                hash: Some(hash),
-            };
-            Boundary {
-                head,
-                segment: place.segment,
-                offset: place.offset + line.len() as u64 + 1,
-            }
-        }
-    };
+    let start = after(last.back())?;
     let shown = last.len().min(n);
     let skipped = last.len() - shown;
     let past: Result<Vec<Stored>, Error> = last

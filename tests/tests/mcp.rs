@@ -1,0 +1,16 @@
+//! The face for clients of the Model Context Protocol (contract, section 13), spoken to in raw lines and by stock clients.
+
+#[path = "mcp/calls.rs"]
+mod calls;
+#[path = "mcp/client.rs"]
+mod client;
+#[path = "mcp/holders.rs"]
+mod holders;
+#[path = "mcp/page.rs"]
+mod page;
+#[path = "mcp/peers.rs"]
+mod peers;
+#[path = "mcp/revisions.rs"]
+mod revisions;
+#[path = "mcp/rough.rs"]
+mod rough;
