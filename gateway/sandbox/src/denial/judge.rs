@@ -12,7 +12,10 @@ use crate::report::Denial;
 use crate::sys::notify::{self, Notification};
 
 /// The longest path that is shown, in bytes; the rest is cut off with a mark.
-const PATH_SHOWN_BYTES: usize = 256;
+pub(crate) const PATH_SHOWN_BYTES: usize = 256;
+
+/// Where reading a caller's memory stops, because a read across an unmapped page fails as a whole.
+const PAGE_BYTES: u64 = 4096;
 
 /// Paths that start-up code of C libraries, Go and allocators looks at in any program. They are answered with "no such file".
 const BENIGN_PREFIXES: &[(&str, &str)] = &[
@@ -141,6 +144,29 @@ pub(crate) fn judge(
     }
 }
 
+/// The path of a file that a reported call opens to read, from the root or from the folder that a program begins in, read into `buffer` at
+/// once. `None` for anything that needs a longer look: another call, a path from an open folder, a path across a page's end or too long.
+pub(crate) fn path_to_read<'a>(
+    report: &Notification,
+    buffer: &'a mut [u8; PATH_SHOWN_BYTES],
+) -> Option<&'a [u8]> {
+    let [first, second, third, ..] = report.args;
+    let (address, flags, from_folder) = match i64::from(report.number) {
+        libc::SYS_open => (first, second, false),
+        libc::SYS_openat => (second, third, int(first) != libc::AT_FDCWD.cast_unsigned()),
+        _ => return None,
+    };
+    if !filter::opens_to_read(int(flags)) {
+        return None;
+    }
+    let in_page = usize::try_from(PAGE_BYTES - address % PAGE_BYTES).ok()?;
+    let count = in_page.min(buffer.len());
+    let read = notify::read_memory(report.pid, address, buffer.get_mut(..count)?);
+    let path = buffer.get(..read)?;
+    let path = path.get(..path.iter().position(|&byte| byte == 0)?)?;
+    (!from_folder || path.first() == Some(&b'/')).then_some(path)
+}
+
 /// Decides what to do about a call. Text that was read from the plugin's memory chooses only between harmless answers; it never lets a
 /// call through.
 fn sort(asked: Asked, asker: Asker) -> Judgement {
@@ -219,10 +245,18 @@ impl Asked {
         let from_folder =
             self.name == "openat" && int(self.args[0]) != libc::AT_FDCWD.cast_unsigned();
         // A folder that is open is one that it was shown; and without a path nothing is opened.
-        if path.is_empty() || (from_folder && !path.starts_with('/')) || is_benign(path) {
+        if path.is_empty() || (from_folder && !path.starts_with('/')) {
             return Place::Shown;
         }
-        view.place(path)
+        let place = if is_benign(path) {
+            Place::Shown
+        } else {
+            view.place(path)
+        };
+        if place == Place::Shown {
+            view.remember(path);
+        }
+        place
     }
 
     /// The flags of a call that opens a file.
@@ -390,8 +424,6 @@ fn quoted(path: &str) -> String {
 
 /// Reads a path from the caller's memory, page by page so that an unmapped next page does not hide what is there.
 fn read_path(report: &Notification, at: usize) -> Option<String> {
-    /// Reading stops at page ends, because a read across an unmapped page fails as a whole.
-    const PAGE_BYTES: u64 = 4096;
     let mut address = *report.args.get(at)?;
     let mut bytes = Vec::new();
     while bytes.len() <= PATH_SHOWN_BYTES {

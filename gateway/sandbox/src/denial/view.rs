@@ -1,11 +1,17 @@
 //! What a program is shown of the file system, and which paths lie outside. It decides what is named, and never what a program gets: the kernel
 //! looks for the file by itself, in the private root and under Landlock.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::plan::Plan;
 use crate::plan::runtimes::search::{Search, plain};
+
+/// The most paths that are remembered of one kind of program, each of at most 256 bytes: an interpreter with a large library opens some
+/// hundred at its start.
+const KNOWN_MAX: usize = 2048;
 
 /// What a program is shown.
 #[derive(Debug)]
@@ -18,6 +24,9 @@ pub(crate) struct View {
     search: Search,
     /// How many files of the package an interpreter opens before anything of the package can run.
     pub(crate) reads_before_start: u32,
+    /// Paths that lead to what is shown, so that nothing is looked up for what each call of the same program opens again. They are kept as
+    /// long as the root that the launcher made of the same folders.
+    known: Mutex<HashSet<Box<[u8]>>>,
 }
 
 /// Where a path leads.
@@ -53,7 +62,33 @@ impl View {
             package: package.to_owned(),
             search: Search::default(),
             reads_before_start: 0,
+            known: Mutex::default(),
         }
+    }
+
+    /// Whether this is also what another plan shows, of the same kind as the one that it was made for: a kind has the same folders.
+    pub(crate) fn is_of(&self, plan: &Plan, package: &Path) -> bool {
+        let runtime = plan.runtime.as_ref();
+        self.package == package
+            && runtime.map_or(0, |runtime| runtime.reads_before_start) == self.reads_before_start
+            && runtime.map_or(&Search::default(), |runtime| &runtime.search) == &self.search
+    }
+
+    /// Whether a path is known to lead to what is shown.
+    pub(crate) fn knows(&self, path: &[u8]) -> bool {
+        self.known().contains(path)
+    }
+
+    /// Remembers that a path leads to what is shown.
+    pub(crate) fn remember(&self, path: &str) {
+        let mut known = self.known();
+        if known.len() < KNOWN_MAX {
+            known.insert(path.as_bytes().into());
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<Box<[u8]>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where a path leads from the root, in which a program begins and stays.
