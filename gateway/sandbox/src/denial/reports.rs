@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-use crate::denial::judge::{self, Answer, Judgement, PATH_SHOWN_BYTES};
+use crate::denial::judge::{self, Answer, Judgement};
+use crate::denial::path;
 use crate::denial::run::{Fate, Run};
 use crate::descriptor::above_stdio;
 use crate::error::{Error, While};
@@ -278,8 +279,8 @@ impl Reports {
         let Some(view) = run.view.as_deref() else {
             return false;
         };
-        let mut buffer = [0; PATH_SHOWN_BYTES];
-        judge::path_to_read(report, &mut buffer).is_some_and(|path| view.knows(path))
+        let mut buffer = [0; path::PATH_SHOWN_BYTES];
+        path::to_read(report, &mut buffer).is_some_and(|path| view.knows(path))
     }
 
     fn let_read(&self, report: &Notification) -> Result<(), Error> {

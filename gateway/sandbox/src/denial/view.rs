@@ -155,4 +155,17 @@ mod tests {
             assert_eq!(place(path), Place::Outside, "{path}");
         }
     }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_only_by_its_whole_path() {
+        let view = View::new(&[], "/package".as_ref());
+        view.remember("/lib/x");
+        assert!(view.knows(b"/lib/x"));
+        for other in [&b"/lib"[..], b"/lib/x/", b"/lib/xy", b"/lib/../lib/x"] {
+            assert!(!view.knows(other));
+        }
+        (0..KNOWN_MAX).for_each(|at| view.remember(&format!("/{at}")));
+        assert_eq!(view.known().len(), KNOWN_MAX);
+        assert!(view.knows(b"/0") && !view.knows(format!("/{}", KNOWN_MAX - 1).as_bytes()));
+    }
 }
