@@ -146,7 +146,7 @@ fn inv_pnp_01_a_missing_runtime_is_a_warning_through_a_gateway_at_work() {
 }
 
 /// "The call is named: … in the closing event's `meta.denied`, in `invoke -v`": of a program with libraries, a read is where somebody looks, with
-/// and without a gateway at work; and the event of that very call has it.
+/// and without a gateway at work; and the event of that very call has it. Each event says whether reads are among what it names.
 #[test]
 fn inv_pnp_06_a_read_outside_is_named_by_a_verbose_invoke() {
     for live in [false, true] {
@@ -157,16 +157,31 @@ fn inv_pnp_06_a_read_outside_is_named_by_a_verbose_invoke() {
             channel.call("ping", json!({}));
         }
         let named = "openat(\"/etc/shadow\", O_RDONLY)";
-        let said = host.say(["-v", "invoke", &plugin, "--text", "x"]).expect(0);
-        assert!(said.stderr.contains(named), "{said:?}");
-        assert_eq!(host.events().last().unwrap()["meta"]["denied"], named);
-        let said = host.say(["invoke", &plugin, "--text", "x"]).expect(0);
-        assert!(!said.stderr.contains(named), "{said:?}");
-        let meta = host.events().pop().unwrap()["meta"].clone();
-        assert!(
-            meta["denied"].is_null() && meta["cause"].is_string(),
-            "{meta}"
-        );
+        let told = |arguments: &[&str]| {
+            let said = host.say(arguments).expect(0);
+            let meta = host.events().pop().unwrap()["meta"].clone();
+            (said.stderr.contains(named), meta)
+        };
+        let verbose = ["-v", "invoke", &plugin, "--text", "x"];
+        let plain = &verbose[1..];
+        // The first call of a package in a gateway's life is looked at unasked; without one at work, every call is a first.
+        for (arguments, asked, looked_at) in [
+            (plain, false, true),
+            (plain, false, !live),
+            (&verbose[..], true, true),
+        ] {
+            let (said, meta) = told(arguments);
+            assert_eq!(said, asked, "{meta}");
+            let (reads, denied) = if looked_at {
+                ("yes", json!(named))
+            } else {
+                ("no", Value::Null)
+            };
+            assert_eq!(
+                (&meta["reads_named"], &meta["denied"]),
+                (&json!(reads), &denied)
+            );
+        }
         if let Some(mut channel) = channel {
             channel.close();
         }

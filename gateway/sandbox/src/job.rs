@@ -53,8 +53,8 @@ pub struct Job<'a> {
     /// Whether the plugin says that it is deterministic: its interpreter is then started with fixed hash seeds, where it has any.
     pub deterministic: bool,
     /// Whether files that a program with a loader, or a script, opens to read and that are not there for it are named among what it was refused.
-    /// Each file that it opens is then a round trip between plugin and gateway (about 0.1 ms, and an interpreter opens a hundred at its
-    /// start), so that it is for those who look at a plugin. Of static programs they are named in any case.
+    /// Each file that it opens is then a round trip between plugin and gateway: dear for a loader or an interpreter, which open files by the
+    /// dozen before the plugin begins. Of static programs they are named in any case. Jobs of both kinds have launchers of their own.
     pub names_reads: bool,
     /// Lets another thread end the run early.
     pub cancel: Option<&'a Cancel>,

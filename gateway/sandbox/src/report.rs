@@ -22,6 +22,8 @@ pub struct Report {
     pub layers: Vec<Layer>,
     /// The calls that it was refused, whether or not they ended it.
     pub denied: Denials,
+    /// Whether reads of what is not there for it are among these.
+    pub reads_named: bool,
     /// How many benign probes were answered, as an empty machine would answer them, without any consequence.
     pub probes: u64,
 }

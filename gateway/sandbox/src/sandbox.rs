@@ -111,6 +111,7 @@ impl<P> Sandbox<P> {
             usage,
             layers,
             denied,
+            reads_named: plan.has_reads_named(self.means.reported),
             probes,
         })
     }

@@ -196,6 +196,7 @@ fn opens(verb: &Verb) -> bool {
         | Verb::Invoke { .. }
         | Verb::Pipeline(_)
         | Verb::Serve { .. }
+        | Verb::Mcp { .. }
         | Verb::Backup { .. }
         | Verb::Proof(Proof::Export { .. })
         | Verb::Ledger(Ledger::Checkpoint | Ledger::Erase { .. }) => true,

@@ -250,6 +250,7 @@ impl Router {
                 Attempt::Ended(outcome) => outcome,
             };
             let (cause, status) = (outcome.cause, outcome.response.status);
+            ready.prepared.looks.end(status);
             let again = cause != Cause::Cancelled && ready.budget.retry(status, Instant::now());
             if !again && let Some(pass) = ready.pass.take() {
                 let change = pass.end(ending(status, cause), Instant::now());
@@ -293,7 +294,7 @@ impl Router {
             when_refused: self.denials.when_refused(&ready.plugin_id),
             deterministic: ready.prepared.manifest.determinism.mode
                 == plugin_protocol::manifest::DeterminismMode::Deterministic,
-            names_reads: exchange.call.names_reads,
+            names_reads: ready.prepared.looks.begin() || exchange.call.names_reads,
             cancel: exchange.call.cancel,
         };
         let (judgement, report) = match ready.sandbox.run(&permit, &job) {

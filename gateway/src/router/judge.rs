@@ -264,6 +264,8 @@ pub(super) fn facts_of(report: &Report) -> BTreeMap<String, String> {
             report.stderr.dropped.to_string(),
         );
     }
+    let named = if report.reads_named { "yes" } else { "no" };
+    facts.insert(meta::READS_NAMED.to_owned(), named.to_owned());
     if report.probes > 0 {
         facts.insert(meta::BENIGN_PROBES.to_owned(), report.probes.to_string());
     }
@@ -295,6 +297,7 @@ mod tests {
             usage: Usage::default(),
             layers: Vec::new(),
             denied: sandbox::Denials::default(),
+            reads_named: false,
             probes: 0,
         };
         let allowed = Allowed {

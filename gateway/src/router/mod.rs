@@ -11,6 +11,7 @@ mod export;
 mod files;
 mod invocation;
 mod judge;
+mod looks;
 mod metrics;
 mod pipeline;
 mod prepare;

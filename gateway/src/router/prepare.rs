@@ -10,6 +10,7 @@ use plugin_protocol::digest::{FileHash, PackageDigest};
 use super::budget::TimeSetBy;
 use super::files::InStore;
 use super::judge::Allowed;
+use super::looks::Looks;
 use crate::error::Error;
 use registry::{Glance, MANIFEST_FILE, Store, StoredPackage, TICK};
 use sandbox::{Class, Entry, Image};
@@ -23,6 +24,8 @@ pub(crate) struct Prepared {
     pub(crate) schemas: Schemas,
     pub(crate) entry: Entry,
     pub(crate) root: PathBuf,
+    /// Which of its calls have named what it reads in vain.
+    pub(super) looks: Looks,
 }
 
 /// A plugin taken from the shelf, and what its files looked like then.
@@ -168,6 +171,7 @@ impl Prepared {
             manifest,
             schemas,
             entry,
+            looks: Looks::new(),
         })
     }
 

@@ -58,6 +58,8 @@ pub const DENIED_DETAIL: &str = "denied_detail";
 pub const DENIED: &str = "denied";
 /// How often each call was refused: names and numbers.
 pub const DENIED_COUNTS: &str = "denied_counts";
+/// Whether reads of paths that are not there for the plugin are among these: `yes` or `no`.
+pub const READS_NAMED: &str = "reads_named";
 /// The code that the plugin exited with.
 pub const EXIT_CODE: &str = "exit_code";
 /// The signal that ended the plugin.

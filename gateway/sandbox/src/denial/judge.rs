@@ -5,14 +5,12 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::denial::path;
 use crate::denial::view::{Place, View};
 use crate::filter::{self, calls};
 use crate::image::Class;
 use crate::report::Denial;
 use crate::sys::notify::{self, Notification};
-
-/// The longest path that is shown, in bytes; the rest is cut off with a mark.
-const PATH_SHOWN_BYTES: usize = 256;
 
 /// Paths that start-up code of C libraries, Go and allocators looks at in any program. They are answered with "no such file".
 const BENIGN_PREFIXES: &[(&str, &str)] = &[
@@ -131,7 +129,7 @@ pub(crate) fn judge(
         .ok()
         .and_then(calls::name)
         .unwrap_or("unknown system call");
-    let path = path_argument(name).and_then(|at| read_path(report, at));
+    let path = path_argument(name).and_then(|at| path::read(report, at));
     // Only now is it certain that the text was read from the caller, and not from a later process with the same number.
     if !notify::is_valid(listener, report.id) {
         return Judgement::Gone;
@@ -241,10 +239,18 @@ impl Asked {
         let from_folder =
             self.name == "openat" && int(self.args[0]) != libc::AT_FDCWD.cast_unsigned();
         // A folder that is open is one that it was shown; and without a path nothing is opened.
-        if path.is_empty() || (from_folder && !path.starts_with('/')) || is_benign(path) {
+        if path.is_empty() || (from_folder && !path.starts_with('/')) {
             return Place::Shown;
         }
-        view.place(path)
+        let place = if is_benign(path) {
+            Place::Shown
+        } else {
+            view.place(path)
+        };
+        if place == Place::Shown {
+            view.remember(path);
+        }
+        place
     }
 
     /// The flags of a call that opens a file.
@@ -350,7 +356,7 @@ fn detail(name: &str, args: &[u64; 6], path: Option<&str>) -> String {
 }
 
 /// An argument as the kernel reads an int.
-fn int(argument: u64) -> u32 {
+pub(super) fn int(argument: u64) -> u32 {
     u32::try_from(argument & u64::from(u32::MAX)).unwrap_or(0)
 }
 
@@ -408,31 +414,6 @@ fn kind(number: u32) -> String {
 /// A path in quotation marks, with everything unprintable escaped.
 fn quoted(path: &str) -> String {
     format!("\"{}\"", path.escape_debug())
-}
-
-/// Reads a path from the caller's memory, page by page so that an unmapped next page does not hide what is there.
-fn read_path(report: &Notification, at: usize) -> Option<String> {
-    /// Reading stops at page ends, because a read across an unmapped page fails as a whole.
-    const PAGE_BYTES: u64 = 4096;
-    let mut address = *report.args.get(at)?;
-    let mut bytes = Vec::new();
-    while bytes.len() <= PATH_SHOWN_BYTES {
-        let left = usize::try_from(PAGE_BYTES - address % PAGE_BYTES).ok()?;
-        let mut chunk = vec![0; left.min(PATH_SHOWN_BYTES + 1)];
-        let count = notify::read_memory(report.pid, address, &mut chunk);
-        let read = chunk.get(..count)?;
-        if read.is_empty() {
-            return None;
-        }
-        if let Some(end) = read.iter().position(|&byte| byte == 0) {
-            bytes.extend_from_slice(read.get(..end)?);
-            return Some(String::from_utf8_lossy(&bytes).into_owned());
-        }
-        bytes.extend_from_slice(read);
-        address = address.checked_add(u64::try_from(count).ok()?)?;
-    }
-    bytes.truncate(PATH_SHOWN_BYTES);
-    Some(format!("{}…", String::from_utf8_lossy(&bytes)))
 }
 
 #[cfg(test)]
@@ -530,17 +511,5 @@ mod tests {
             "-1, signal 9"
         );
         assert_eq!(detail("bpf", &[0; 6], None), "");
-    }
-
-    #[test]
-    fn a_path_is_read_up_to_its_bound() {
-        let path = std::ffi::CString::new("/a/long/".repeat(100)).unwrap();
-        let mut report = Notification::default();
-        report.pid = std::process::id();
-        report.args[1] = path.as_ptr() as u64;
-        let read = read_path(&report, 1).unwrap();
-        assert!(read.starts_with("/a/long/") && read.ends_with('…'));
-        report.args[1] = 16;
-        assert_eq!(read_path(&report, 1), None);
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::denial::judge::{self, Answer, Judgement};
+use crate::denial::path;
 use crate::denial::run::{Fate, Run};
 use crate::descriptor::above_stdio;
 use crate::error::{Error, While};
@@ -61,6 +62,12 @@ impl Reports {
     /// # Errors
     /// When the kernel has no descriptor to give.
     pub(crate) fn new(listener: OwnedFd) -> Result<Self, Error> {
+        // Only the time that a report takes hangs on it, and older kernels have not got it.
+        let sooner = notify::wake_on_the_same_processor(listener.as_fd());
+        tracing::debug!(
+            sooner,
+            "whether reports wake the keeper on the same processor"
+        );
         let put_off = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         Ok(Self {
             listener,
@@ -130,9 +137,11 @@ impl Reports {
     }
 
     /// Takes some of the reports that are there, and lets whoever looks for its own go first. For the keeper, which alone answers what was
-    /// put off.
-    pub(crate) fn take_some(&self) -> Result<(), Error> {
-        self.clear_wake();
+    /// put off, and says whether it was woken for that.
+    pub(crate) fn take_some(&self, woken: bool) -> Result<(), Error> {
+        if woken {
+            self.clear_wake();
+        }
         let taken = self.take_up_to(TAKEN_MAX);
         // The listener knows nothing of what was put off.
         if !self.state().put_off.is_empty() {
@@ -156,7 +165,11 @@ impl Reports {
             match next {
                 Next::None => break,
                 Next::Settled => {}
-                Next::Of(run, report) => self.judge(&run, &report)?,
+                // Who opens a file waits for this processor, and there is seldom a second report at the same time: the keeper looks later.
+                Next::Of(run, report) if self.is_known_read(&run, &report) => {
+                    return self.let_read(&report);
+                }
+                Next::Of(run, report) => self.judge_unknown(&run, &report)?,
             }
         }
         Ok(())
@@ -222,10 +235,18 @@ impl Reports {
     }
 
     fn judge(&self, run: &Run, report: &Notification) -> Result<(), Error> {
+        if self.is_known_read(run, report) {
+            self.let_read(report)
+        } else {
+            self.judge_unknown(run, report)
+        }
+    }
+
+    fn judge_unknown(&self, run: &Run, report: &Notification) -> Result<(), Error> {
         #[cfg(test)]
         JUDGED.with_borrow_mut(|judged| judged.insert(run.child.pid));
         let (fate, answer) =
-            match judge::judge(self.listener(), report, run.asker, run.view.as_ref()) {
+            match judge::judge(self.listener(), report, run.asker, run.view.as_deref()) {
                 Judgement::Gone => return Ok(()),
                 Judgement::Abort if run.abort() == Fate::Ends => {
                     return wait::kill(&run.child.pidfd).during("kill a plugin");
@@ -236,8 +257,7 @@ impl Reports {
                 }
                 Judgement::Read(place, asked) => {
                     run.read(place, || asked.denial(), asked.name);
-                    return notify::proceed(self.listener(), report.id)
-                        .during("let a file be read");
+                    return self.let_read(report);
                 }
                 Judgement::Answer(answer, asked) => (run.answer(|| asked.denial()), answer),
                 Judgement::Refuse(errno, asked) => {
@@ -252,6 +272,19 @@ impl Reports {
             Fate::Ends => wait::kill(&run.child.pidfd).during("kill a plugin"),
             Fate::GoesOn => self.answer(run, report, answer),
         }
+    }
+
+    /// Whether a call opens a file to read that is there for its program, and of which there is nothing to note: nearly all that are reported.
+    fn is_known_read(&self, run: &Run, report: &Notification) -> bool {
+        let Some(view) = run.view.as_deref() else {
+            return false;
+        };
+        let mut buffer = [0; path::PATH_SHOWN_BYTES];
+        path::to_read(report, &mut buffer).is_some_and(|path| view.knows(path))
+    }
+
+    fn let_read(&self, report: &Notification) -> Result<(), Error> {
+        notify::proceed(self.listener(), report.id).during("let a file be read")
     }
 
     fn answer(&self, run: &Run, report: &Notification, answer: Answer) -> Result<(), Error> {

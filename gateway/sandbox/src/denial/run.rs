@@ -1,6 +1,6 @@
 //! The record of one started plugin's refused and hostile calls. It only counts and remembers; others answer and kill.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ASKED_MAX;
 use crate::denial::judge::Asker;
@@ -20,7 +20,7 @@ pub(crate) struct Run {
     /// What decides how its calls are judged.
     pub(crate) asker: Asker,
     /// What it is shown, where reads of what it is not shown are named.
-    pub(crate) view: Option<View>,
+    pub(crate) view: Option<Arc<View>>,
     when_refused: WhenRefused,
     seen: Mutex<Seen>,
 }
@@ -49,7 +49,7 @@ impl Run {
     pub(crate) fn new(
         child: Child,
         asker: Asker,
-        view: Option<View>,
+        view: Option<Arc<View>>,
         when_refused: WhenRefused,
     ) -> Self {
         Self {

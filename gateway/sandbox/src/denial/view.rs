@@ -1,12 +1,18 @@
 //! What a program is shown of the file system, and which paths lie outside. It decides what is named, and never what a program gets: the kernel
 //! looks for the file by itself, in the private root and under Landlock.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::plan::Plan;
 use crate::plan::layout::EMPTY_FOLDER;
 use crate::plan::runtimes::search::{Search, plain};
+
+/// The most paths that are remembered of one kind of program, each of at most 256 bytes: an interpreter with a large library opens some
+/// hundred at its start.
+const KNOWN_MAX: usize = 2048;
 
 /// What a program is shown.
 #[derive(Debug)]
@@ -19,6 +25,9 @@ pub(crate) struct View {
     search: Search,
     /// How many files of the package an interpreter opens before anything of the package can run.
     pub(crate) reads_before_start: u32,
+    /// Paths that lead to what is shown, so that nothing is looked up for what each call of the same program opens again. They are kept as
+    /// long as the root that the launcher made of the same folders.
+    known: Mutex<HashSet<Box<[u8]>>>,
 }
 
 /// Where a path leads.
@@ -54,7 +63,33 @@ impl View {
             package: package.to_owned(),
             search: Search::default(),
             reads_before_start: 0,
+            known: Mutex::default(),
         }
+    }
+
+    /// Whether this is also what another plan shows, of the same kind as the one that it was made for: a kind has the same folders.
+    pub(crate) fn is_of(&self, plan: &Plan, package: &Path) -> bool {
+        let runtime = plan.runtime.as_ref();
+        self.package == package
+            && runtime.map_or(0, |runtime| runtime.reads_before_start) == self.reads_before_start
+            && runtime.map_or(&Search::default(), |runtime| &runtime.search) == &self.search
+    }
+
+    /// Whether a path is known to lead to what is shown.
+    pub(crate) fn knows(&self, path: &[u8]) -> bool {
+        self.known().contains(path)
+    }
+
+    /// Remembers that a path leads to what is shown.
+    pub(crate) fn remember(&self, path: &str) {
+        let mut known = self.known();
+        if known.len() < KNOWN_MAX {
+            known.insert(path.as_bytes().into());
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<Box<[u8]>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where a path leads from the empty folder, in which a program begins and stays.
@@ -126,5 +161,18 @@ mod tests {
         ] {
             assert_eq!(place(path), Place::Outside, "{path}");
         }
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_only_by_its_whole_path() {
+        let view = View::new(&[], "/package".as_ref());
+        view.remember("/lib/x");
+        assert!(view.knows(b"/lib/x"));
+        for other in [&b"/lib"[..], b"/lib/x/", b"/lib/xy", b"/lib/../lib/x"] {
+            assert!(!view.knows(other));
+        }
+        (0..KNOWN_MAX).for_each(|at| view.remember(&format!("/{at}")));
+        assert_eq!(view.known().len(), KNOWN_MAX);
+        assert!(view.knows(b"/0") && !view.knows(format!("/{}", KNOWN_MAX - 1).as_bytes()));
     }
 }

@@ -109,8 +109,8 @@ fn watch(process: &OwnedFd, to_watch: &Receiver<Option<Arc<Reports>>>) {
         match wait_for([Some(ended), reported, put_off], FOREVER) {
             Ok([true, ..]) | Err(_) => break,
             Ok([_, false, false]) => {}
-            Ok(_) => {
-                let taken = reports.map(Reports::take_some);
+            Ok([_, _, woken]) => {
+                let taken = reports.map(|reports| reports.take_some(woken));
                 if let Some(Err(error)) = taken {
                     tracing::error!(%error, "reports of forbidden calls cannot be taken");
                 }

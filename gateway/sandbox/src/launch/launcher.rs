@@ -1,14 +1,16 @@
 //! One launcher process: told what to put on, asked to start plugins, ended when nobody needs it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
 use crate::denial::reports::Reports;
+use crate::denial::view::View;
 use crate::descriptor::above_stdio;
 use crate::descriptor::wait_for;
 use crate::error::{Error, While};
@@ -18,6 +20,7 @@ use crate::launch::keeper::keep;
 use crate::launch::letter::{Envelope, read_reply};
 use crate::launch::means::{self, Means};
 use crate::launch::order::{Outfit, Start};
+use crate::plan::Plan;
 use crate::sys::launcher::wire::{Reply, Step};
 use crate::sys::spawn::Child;
 use crate::sys::wait::{self, Reaped};
@@ -44,6 +47,8 @@ pub(crate) struct Launcher {
     late: AtomicUsize,
     /// When it last answered anybody.
     heard: Mutex<Instant>,
+    /// What its plugins are shown.
+    view: OnceLock<Arc<View>>,
 }
 
 /// The outcome of a request to start a plugin.
@@ -127,6 +132,7 @@ impl Launcher {
             turns: AtomicUsize::new(0),
             late: AtomicUsize::new(0),
             heard: Mutex::new(Instant::now()),
+            view: OnceLock::new(),
         };
         let dressed = launcher.dress(means, outfit, kept.lifeline.as_fd(), deadline);
         // It is told even when that failed: the keeper waits for this message, and dropping the launcher waits for the keeper.
@@ -271,6 +277,16 @@ impl Launcher {
     /// Where forbidden calls are reported, if they are.
     pub(crate) fn reports(&self) -> Option<&Reports> {
         self.reports.as_deref()
+    }
+
+    /// What a plugin of this launcher's is shown, with the package where it sees that.
+    pub(crate) fn view(&self, plan: &Plan, package: &Path) -> Arc<View> {
+        let view = self.view.get_or_init(|| Arc::new(View::of(plan, package)));
+        if view.is_of(plan, package) {
+            Arc::clone(view)
+        } else {
+            Arc::new(View::of(plan, package))
+        }
     }
 
     /// Readable once the launcher has ended.

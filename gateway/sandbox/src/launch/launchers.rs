@@ -19,9 +19,9 @@ use crate::plan::layout::Layout;
 use crate::plan::limits::limits_of_all;
 use crate::plan::places::Places;
 
-/// The most kinds whose launchers are kept. All static programs are one kind; every other package is a kind of its own, since it sees its own files.
-/// An idle launcher takes some 100 KiB, and starting one a few milliseconds.
-const KEPT_MAX: usize = 16;
+/// The most kinds whose launchers are kept. All static programs are one kind; every other package is a kind of its own, since it sees its own files,
+/// and another where its reads are named: so there is room for sixteen. An idle launcher takes some 100 KiB, and starting one a few milliseconds.
+const KEPT_MAX: usize = 32;
 
 /// The most launchers of one kind, however many processors there are.
 const PER_KIND_MAX: usize = 8;

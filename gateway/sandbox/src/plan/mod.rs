@@ -297,6 +297,11 @@ impl Plan {
         limits_of_run(&self.job_limits, self.overhead, self.reserve, grouped)
     }
 
+    /// Whether what the program reads in vain is named. Of static programs every file is reported in any case.
+    pub(crate) fn has_reads_named(&self, reported: bool) -> bool {
+        reported && (self.names_reads || self.class == Class::Static)
+    }
+
     /// What the filter must be like.
     pub(crate) fn wanted(
         &self,

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use crate::denial::judge::Asker;
 use crate::denial::run::Run;
-use crate::denial::view::View;
 use crate::error::Error;
 use crate::job::Job;
 use crate::launch::cgroup;
@@ -74,7 +73,7 @@ pub(crate) fn run(
     };
     let view = plan.names_reads.then(|| {
         let package = package_folder(job.package, means.private_root());
-        View::of(plan, package)
+        launcher.view(plan, package)
     });
     let run = Arc::new(Run::new(child, asker, view, job.when_refused));
     // Where there is a control group, the kernel counts memory.
