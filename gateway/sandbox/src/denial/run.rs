@@ -1,9 +1,11 @@
 //! The record of one started plugin's refused and hostile calls. It only counts and remembers; others answer and kill.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::ASKED_MAX;
 use crate::denial::judge::Asker;
+use crate::denial::pace::Pace;
 use crate::denial::view::{Place, View};
 use crate::job::WhenRefused;
 use crate::report::{Denial, Denials, End};
@@ -23,6 +25,7 @@ pub(crate) struct Run {
     pub(crate) view: Option<View>,
     when_refused: WhenRefused,
     seen: Mutex<Seen>,
+    pace: Mutex<Pace>,
 }
 
 #[derive(Debug, Default)]
@@ -58,7 +61,18 @@ impl Run {
             view,
             when_refused,
             seen: Mutex::default(),
+            pace: Mutex::new(Pace::NEW),
         }
+    }
+
+    /// Until when its next report has to wait, where it asks without end; none when it is to be judged now. Where each file that it reads is
+    /// reported, it asks for whoever looks at it, and waits for nothing.
+    pub(crate) fn waits(&self, now: Instant) -> Option<Instant> {
+        if self.view.is_some() {
+            return None;
+        }
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.wait(now)
     }
 
     /// Counts a probe that is answered. `words` describes it, and is called only when it is one probe too many.
