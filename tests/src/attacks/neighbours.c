@@ -14,7 +14,7 @@ ATTACK(refused_flood_of_threads) { from_threads(48, refused); return 0; }
 ATTACK(answered_flood_of_threads) { from_threads(48, answered); return 0; }
 ATTACK(refused_few) {
     // As many as are answered without a pause.
-    for (int i = 0; i < 256; i++) socket(AF_INET, SOCK_STREAM, 0);
+    for (int i = 0; i < 128; i++) socket(AF_INET, SOCK_STREAM, 0);
     return 7;
 }
 ATTACK(hostile_call) { syscall(SYS_ptrace, PTRACE_TRACEME, 0, 0, 0); return 0; }

@@ -96,7 +96,7 @@ pub const KINDS: [Kind; 19] = {
             &["rejected"],
         ),
         kind(
-            "256 refused calls, then ends",
+            "128 refused calls, then ends",
             Neighbours,
             "refused_few",
             BY_ITSELF,
