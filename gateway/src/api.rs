@@ -199,6 +199,18 @@ impl Gateway {
         self.router.invoke(call).map_err(not_begun(plugin_id))
     }
 
+    /// A router over the same state, as it would be on another host.
+    #[cfg(test)]
+    pub(crate) fn router_under(&self, settings: sandbox::Settings) -> Router {
+        Router::new(
+            Arc::clone(&self.registry),
+            Arc::clone(&self.store),
+            self.ledger.clone(),
+            settings,
+            &Config::default(),
+        )
+    }
+
     pub(crate) fn opening(&self) -> &Opening {
         &self.opening
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
-use crate::image::Image;
+use crate::image::{Class, Image};
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -33,6 +33,17 @@ pub enum Entry {
         /// The exported function's name.
         export: String,
     },
+}
+
+impl Entry {
+    /// What kind of plugin it starts.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Program { image, .. } => image.class(),
+            Self::Runtime { .. } | Self::Worker { .. } => Class::Runtime,
+        }
+    }
 }
 
 /// One run.

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::Instant;
 
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -101,7 +102,8 @@ impl Ladder {
         let (our_out, their_out) = pipe()?;
         let loan = (*rung >= Rung::User).then(|| self.means.identity());
         let loan = loan.transpose()?.flatten();
-        let group = (*rung >= Rung::ControlGroup).then(|| self.means.group(self.plan.caps));
+        let group =
+            (*rung >= Rung::ControlGroup).then(|| self.means.group(self.plan.caps, Path::new("")));
         let group = group.transpose()?.flatten();
         let limits = if *rung >= Rung::Limits {
             self.plan.limits(group.is_some())

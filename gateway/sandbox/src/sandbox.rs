@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::host::threats::HostLayers;
 use crate::host::{protections, rehearsal};
-use crate::job::{Job, Limits};
+use crate::job::{Entry, Job, Limits};
 use crate::launch::launchers::Launchers;
 use crate::launch::means::Means;
 use crate::layer::Protection;
@@ -84,6 +84,14 @@ impl<P> Sandbox<P> {
         &self.protections
     }
 
+    /// Whether this host has layers enough for such a plugin, so that a caller who writes down what runs can refuse before that.
+    ///
+    /// # Errors
+    /// [`Error::Unanswered`], as [`Self::run`] would say.
+    pub fn admit(&self, entry: &Entry) -> Result<(), Error> {
+        self.host_layers.admit(entry.class())
+    }
+
     /// Runs one job to its end. The permit is proof that the run was allowed and recorded.
     ///
     /// # Errors
@@ -92,7 +100,7 @@ impl<P> Sandbox<P> {
         // Holding a permit is enough; what it says, its maker decides.
         let _: &P = permit;
         let plan = Plan::new(job, &self.runtimes, self.means.private_root())?;
-        self.host_layers.admit(plan.class)?;
+        self.admit(job.entry)?;
         self.compare_libraries(&plan, job)?;
         let layers = protections::engaged(&self.protections, plan.is_sealed());
         let seen = run::run(&self.means, &self.launchers, &plan, job)?;

@@ -94,3 +94,85 @@ impl Deref for Harness {
         &self.gateway
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use plugin_protocol::message::Status;
+    use sandbox::{Layer, Pretend, Settings};
+    use serde_json::json;
+
+    use super::*;
+    use crate::router::{Call, Cause};
+
+    /// A script, by the shell that every host has.
+    fn script(folder: &Path) {
+        let manifest = json!({
+            "plugin_id": "p.a.script", "name": "A script", "vendor": "A test", "description": "Answers nothing.", "version": "1.0.0",
+            "api_version": "1.0.0", "supported_omega_api_versions": ">=1.0.0 <2.0.0", "capabilities": ["read_text"],
+            "io": {
+                "inputs": [{ "kind": "text", "schema_ref": "text/1", "limits": { "max_bytes": 1024 } }],
+                "outputs": [{ "kind": "json", "schema_ref": "any/1", "limits": { "max_bytes": 1024 } }]
+            },
+            "limits": { "max_bytes": 2048, "max_ms": 5000, "max_concurrency": 1 },
+            "determinism": { "mode": "deterministic", "notes": "" },
+            "evidence": { "log_level": "minimal", "redactions": [] },
+            "entrypoint": { "type": "process", "command": ["sh", "script"] }
+        });
+        fs::write(folder.join("plugin.json"), manifest.to_string()).unwrap();
+        fs::write(folder.join("script"), "exit 3\n").unwrap();
+    }
+
+    /// "Refused before anything is started": nothing says that a plugin of a class ran which this host cannot hold.
+    #[test]
+    fn a_class_that_the_host_cannot_hold_is_refused_before_it_is_written_down_as_run() {
+        let package = ThrowAwayFolder::new().unwrap();
+        script(package.path());
+        let harness = Harness::new().unwrap();
+        let id = harness.install(package.path()).unwrap();
+        // Of static programs the filter alone keeps files away; for scripts there is nothing then.
+        let poor = Settings {
+            pretend: Pretend {
+                landlock: Some(0),
+                no_namespaces: true,
+                ..Pretend::default()
+            },
+            allow_missing: vec![Layer::NetNs, Layer::PidNs],
+            ..Settings::default()
+        };
+        let request = json!({
+            "request_id": "r-1", "run_id": "run-of-the-test", "timestamp": "2026-01-31T12:00:00.000Z",
+            "payload": { "kind": "text", "content": "x", "encoding": "utf-8", "metadata": {} },
+            "context": {},
+            "policy": { "deterministic_only": false, "timeout_ms": 5000, "max_retries": 0 }
+        });
+        let router = harness.router_under(poor);
+        let before = harness.events();
+        let outcome = router
+            .invoke(Call::new(id.as_str(), &request, None))
+            .unwrap();
+        let notes = &outcome.response.notes;
+        assert_eq!(
+            (outcome.response.status, outcome.cause),
+            (Status::Rejected, Cause::Isolation),
+            "{notes}"
+        );
+        assert!(
+            notes.starts_with("scripts are refused on this host"),
+            "{notes}"
+        );
+        assert_eq!(outcome.event().meta.get("invoke"), None);
+        assert_eq!(
+            harness.events(),
+            before + 1,
+            "there is one event, of the refusal"
+        );
+        // On this host it runs: what refuses it is the host.
+        let outcome = harness.router_under(Settings::default());
+        let outcome = outcome
+            .invoke(Call::new(id.as_str(), &request, None))
+            .unwrap();
+        assert_eq!(outcome.cause, Cause::Exit, "{}", outcome.response.notes);
+    }
+}

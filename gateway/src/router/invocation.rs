@@ -193,6 +193,9 @@ impl Router {
                 })?;
         exchange.input_hash = Some(admitted.input_hash());
         let sandbox = self.sandbox()?;
+        sandbox
+            .admit(&prepared.entry)
+            .map_err(|error| TurnedAway::new(Cause::Isolation, chain(&error)))?;
         let limits = &prepared.manifest.limits;
         let budget = Budget::new(
             exchange.start,

@@ -12,6 +12,11 @@ static void from_threads(int count, void *(*body)(void *)) {
 ATTACK(refused_flood) { refused(0); return 0; }
 ATTACK(refused_flood_of_threads) { from_threads(48, refused); return 0; }
 ATTACK(answered_flood_of_threads) { from_threads(48, answered); return 0; }
+ATTACK(refused_few) {
+    // As many as are answered without a pause.
+    for (int i = 0; i < 128; i++) socket(AF_INET, SOCK_STREAM, 0);
+    return 7;
+}
 ATTACK(hostile_call) { syscall(SYS_ptrace, PTRACE_TRACEME, 0, 0, 0); return 0; }
 ATTACK(kill_everybody) {
     // The launcher is the parent, as far as the plugin can tell; the lowest numbers are those of its own namespace.

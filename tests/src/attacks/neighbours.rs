@@ -70,7 +70,7 @@ const SHORT: u64 = 250;
 const WALL_OR_TIME: &[&str] = &["error", "rejected", "timeout"];
 
 /// Every kind. Whoever is busy on all processors stands last.
-pub const KINDS: [Kind; 18] = {
+pub const KINDS: [Kind; 19] = {
     use Plugin::{Arguments, Neighbours, Poison, Reader};
     [
         kind(
@@ -94,6 +94,13 @@ pub const KINDS: [Kind; 18] = {
             "hostile_call",
             BY_ITSELF,
             &["rejected"],
+        ),
+        kind(
+            "128 refused calls, then ends",
+            Neighbours,
+            "refused_few",
+            BY_ITSELF,
+            &["error"],
         ),
         kind(
             "refused calls, one after the other",

@@ -2,6 +2,7 @@
 //! through.
 
 pub(crate) mod judge;
+mod pace;
 mod path;
 pub(crate) mod reports;
 pub(crate) mod run;

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::denial::judge::{self, Answer, Judgement};
 use crate::denial::path;
 use crate::denial::run::{Fate, Run};
-use crate::descriptor::above_stdio;
+use crate::descriptor::{FOREVER, above_stdio};
 use crate::error::{Error, While};
 use crate::plan::limits::THREADS_MAX;
 use crate::sys::notify::{self, Notification};
@@ -35,7 +36,7 @@ thread_local! {
 ///
 /// Plugins can report without end: each harmless question is answered, and asked again. So a run that looks for its own reports answers
 /// nobody else's: it puts them off for the keeper, and whoever waits for an answer cannot ask again meanwhile. Nothing is judged under
-/// the lock that every run needs.
+/// the lock that every run needs. Whoever goes on asking is answered at a pace (see [`crate::denial::pace`]).
 #[derive(Debug)]
 pub(crate) struct Reports {
     listener: OwnedFd,
@@ -54,6 +55,8 @@ struct State {
     unclaimed: Vec<Notification>,
     /// Taken by another run than the one they are of, oldest first. Each is of a thread that waits, so that there are few.
     put_off: VecDeque<(Arc<Run>, Notification)>,
+    /// Those that wait because their run asks without end, by the end of that wait and the kernel's number. Of each thread there is one at most.
+    paced: BTreeMap<(Instant, u64), (Arc<Run>, Notification)>,
 }
 
 impl Reports {
@@ -100,9 +103,7 @@ impl Reports {
     pub(crate) fn release(&self, run: &Run) {
         let mut state = self.state();
         state.runs.remove(&run.child.pid);
-        state
-            .put_off
-            .retain(|(of, _)| of.child.pid != run.child.pid);
+        drop(state.put_off_of(run));
     }
 
     /// Deals with each report of this run that came before it was called, also while others report without end. Theirs are put off, and
@@ -150,6 +151,14 @@ impl Reports {
         taken
     }
 
+    /// How long until the next of the reports is to be judged that wait because their run asks without end.
+    pub(crate) fn time_left(&self) -> Duration {
+        let first = self.state().paced.keys().next().copied();
+        first.map_or(FOREVER, |(due, _)| {
+            due.saturating_duration_since(Instant::now())
+        })
+    }
+
     fn take_up_to(&self, most: usize) -> Result<(), Error> {
         for _ in 0..most {
             if self.waiting.load(Ordering::Relaxed) > 0 {
@@ -157,7 +166,8 @@ impl Reports {
                 break;
             }
             let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = self.state().put_off.pop_front();
+            let now = Instant::now();
+            let before = self.state().next_put_off(now);
             let next = match before {
                 Some((run, report)) => Next::Of(run, report),
                 None => self.next()?,
@@ -165,11 +175,12 @@ impl Reports {
             match next {
                 Next::None => break,
                 Next::Settled => {}
-                // Who opens a file waits for this processor, and there is seldom a second report at the same time: the keeper looks later.
-                Next::Of(run, report) if self.is_known_read(&run, &report) => {
-                    return self.let_read(&report);
-                }
-                Next::Of(run, report) => self.judge_unknown(&run, &report)?,
+                Next::Of(run, report) => match run.waits(now) {
+                    Some(until) => self.state().pace(until, run, report),
+                    // Who opens a file waits for this processor, and there is seldom a second report at the same time: the keeper looks later.
+                    None if self.is_known_read(&run, &report) => return self.let_read(&report),
+                    None => self.judge_unknown(&run, &report)?,
+                },
             }
         }
         Ok(())
@@ -324,14 +335,33 @@ enum Next {
 }
 
 impl State {
-    /// Removes the reports of this run that another took, oldest first.
+    /// Takes the oldest report whose time has come.
+    fn next_put_off(&mut self, now: Instant) -> Option<(Arc<Run>, Notification)> {
+        let first = self.paced.first_entry();
+        let due = first.filter(|first| first.key().0 <= now);
+        match due {
+            Some(due) => Some(due.remove()),
+            None => self.put_off.pop_front(),
+        }
+    }
+
+    /// Keeps a report until its time has come.
+    fn pace(&mut self, until: Instant, run: Arc<Run>, report: Notification) {
+        self.paced.insert((until, report.id), (run, report));
+    }
+
+    /// Removes the reports of this run that another took or that wait, oldest first.
     fn put_off_of(&mut self, own: &Run) -> Vec<Notification> {
+        let is_own =
+            |_: &(Instant, u64), (run, _): &mut (Arc<Run>, _)| run.child.pid == own.child.pid;
+        let paced: Vec<_> = self.paced.extract_if(.., is_own).collect();
         let (its, others) = std::mem::take(&mut self.put_off)
             .into_iter()
             .partition(|(run, _): &(Arc<Run>, _)| run.child.pid == own.child.pid);
         self.put_off = others;
         let its: VecDeque<(Arc<Run>, Notification)> = its;
-        its.into_iter().map(|(_, report)| report).collect()
+        let paced = paced.into_iter().map(|(_, kept)| kept);
+        paced.chain(its).map(|(_, report)| report).collect()
     }
 
     /// Adds a run; returns the reports that were waiting for it.

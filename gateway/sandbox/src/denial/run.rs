@@ -1,9 +1,11 @@
 //! The record of one started plugin's refused and hostile calls. It only counts and remembers; others answer and kill.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::ASKED_MAX;
 use crate::denial::judge::Asker;
+use crate::denial::pace::Pace;
 use crate::denial::view::{Place, View};
 use crate::job::WhenRefused;
 use crate::report::{Denial, Denials, End};
@@ -23,6 +25,7 @@ pub(crate) struct Run {
     pub(crate) view: Option<Arc<View>>,
     when_refused: WhenRefused,
     seen: Mutex<Seen>,
+    pace: Mutex<Pace>,
 }
 
 #[derive(Debug, Default)]
@@ -52,13 +55,25 @@ impl Run {
         view: Option<Arc<View>>,
         when_refused: WhenRefused,
     ) -> Self {
+        let pace = if view.is_some() {
+            Pace::LOOKED_AT
+        } else {
+            Pace::NEW
+        };
         Self {
             child,
             asker,
             view,
             when_refused,
             seen: Mutex::default(),
+            pace: Mutex::new(pace),
         }
+    }
+
+    /// Until when its next report has to wait, where it asks without end; none when it is to be judged now.
+    pub(crate) fn waits(&self, now: Instant) -> Option<Instant> {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.wait(now)
     }
 
     /// Counts a probe that is answered. `words` describes it, and is called only when it is one probe too many.

@@ -1,6 +1,7 @@
 //! What this host offers, found by trying it: every layer is rehearsed in a child that stops short of exec.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -155,7 +156,7 @@ impl Rehearsal {
             deadline,
         )?;
         let loan = self.0.identity()?;
-        let group = self.0.group(REHEARSAL_CAPS)?;
+        let group = self.0.group(REHEARSAL_CAPS, Path::new(""))?;
         let group = group.as_ref();
         let order = Start {
             user: loan.as_ref().map(Loan::id),

@@ -106,9 +106,9 @@ fn watch(process: &OwnedFd, to_watch: &Receiver<Option<Arc<Reports>>>) {
         let reports = reports.as_deref();
         let reported = reports.map(|reports| readable(reports.listener()));
         let put_off = reports.map(|reports| readable(reports.put_off()));
-        match wait_for([Some(ended), reported, put_off], FOREVER) {
+        let time = reports.map_or(FOREVER, Reports::time_left);
+        match wait_for([Some(ended), reported, put_off], time) {
             Ok([true, ..]) | Err(_) => break,
-            Ok([_, false, false]) => {}
             Ok([_, _, woken]) => {
                 let taken = reports.map(|reports| reports.take_some(woken));
                 if let Some(Err(error)) = taken {

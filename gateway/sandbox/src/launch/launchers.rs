@@ -1,5 +1,8 @@
-//! Keeps launchers for each kind of plugin that was run lately: a class, its filter, and what it may see. A kind has one launcher, and gets
-//! another whenever all of its launchers are busy, up to the number of processors.
+//! Keeps launchers for each kind of plugin that was run lately: a package, a class, its filter, and what it may see. A kind has one launcher, and
+//! gets another whenever all of its launchers are busy, up to the number of processors.
+//!
+//! No two packages share one, not even static programs, which would see the same: a launcher waits until the plugin that it starts has begun, with
+//! the processor time that this plugin is given, and whoever asks without end does so at the launcher's listener.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -19,8 +22,8 @@ use crate::plan::layout::Layout;
 use crate::plan::limits::limits_of_all;
 use crate::plan::places::Places;
 
-/// The most kinds whose launchers are kept. All static programs are one kind; every other package is a kind of its own, since it sees its own files,
-/// and another where its reads are named: so there is room for sixteen. An idle launcher takes some 100 KiB, and starting one a few milliseconds.
+/// The most kinds whose launchers are kept: every package is a kind of its own, and another where its reads are named, so that there is room for
+/// sixteen. An idle launcher takes some 100 KiB, and starting one a few milliseconds.
 const KEPT_MAX: usize = 32;
 
 /// The most launchers of one kind, however many processors there are.
@@ -115,7 +118,8 @@ struct Kind {
     wanted: Wanted,
     places: Places,
     visible: Vec<PathBuf>,
-    package: Option<PathBuf>,
+    package: PathBuf,
+    sees_package: bool,
     /// Device and inode number of each place, so that a folder that was replaced by another of the same name is told apart.
     identities: Vec<(u64, u64)>,
 }
@@ -161,7 +165,6 @@ impl Launchers {
 
 impl Kind {
     fn of(means: &Means, plan: &Plan, job: &Job<'_>) -> Result<Self, Error> {
-        let package = plan.sees_package.then(|| job.package.to_path_buf());
         let places = plan.places.read.iter().chain(&plan.places.execute);
         let identities = places
             .map(|path| identity(path))
@@ -170,7 +173,8 @@ impl Kind {
             wanted: plan.wanted(means.private_root(), means.reported, job.when_refused),
             places: plan.places.clone(),
             visible: plan.visible.clone(),
-            package,
+            package: job.package.to_path_buf(),
+            sees_package: plan.sees_package,
             identities,
         })
     }
@@ -187,7 +191,8 @@ impl Kind {
 
     fn outfit(&self, means: &Means) -> Result<Outfit, Error> {
         let root = if means.private_root() {
-            Some(Layout::plan(&self.visible, self.package.as_deref())?)
+            let package = self.sees_package.then_some(self.package.as_path());
+            Some(Layout::plan(&self.visible, package)?)
         } else {
             None
         };

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::descriptor::above_stdio;
@@ -48,12 +49,12 @@ pub(crate) struct Means {
 }
 
 impl Means {
-    /// A group with these caps, where there are groups.
-    pub(crate) fn group(&self, caps: Caps) -> Result<Option<cgroup::Loan>, Error> {
+    /// A group with these caps for a plugin of this package, where there are groups.
+    pub(crate) fn group(&self, caps: Caps, package: &Path) -> Result<Option<cgroup::Loan>, Error> {
         self.cgroups
             .as_ref()
             .ok()
-            .map(|groups| groups.borrow(caps))
+            .map(|groups| groups.borrow(caps, package))
             .transpose()
     }
 

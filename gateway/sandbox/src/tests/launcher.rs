@@ -30,6 +30,31 @@ fn a_launcher_that_dies_is_replaced() {
     });
 }
 
+/// What a plugin does to its launcher, or how long it keeps it busy, is no matter of another plugin's.
+#[test]
+fn no_two_packages_share_a_launcher() {
+    alone("launcher::no_two_packages_share_a_launcher", || {
+        let sandbox = sandbox();
+        let (one, other) = (package(&[]), package(&[]));
+        let echo = program(ECHO, Link::Static);
+        let never = program("int main(void) { for (;;) pause(); }", Link::Static);
+        std::thread::scope(|scope| {
+            let call = scope.spawn(|| try_run(&sandbox, &never, one.path()));
+            wait_for(|| children_of(std::process::id()), |found| found.len() == 1);
+            let of_one = launchers_of(std::process::id());
+            assert_eq!(text(&run(&sandbox, &echo, other.path(), "{}\n")), "{}\n");
+            assert_eq!(
+                (of_one.len(), launchers_of(std::process::id()).len()),
+                (1, 2)
+            );
+            of_one.into_iter().for_each(kill);
+            let ended = call.join().unwrap();
+            assert!(matches!(ended, Err(Error::LauncherGone)), "{ended:?}");
+        });
+        assert_eq!(text(&run(&sandbox, &echo, other.path(), "{}\n")), "{}\n");
+    });
+}
+
 #[test]
 fn calls_in_flight_end_with_their_launcher() {
     alone("launcher::calls_in_flight_end_with_their_launcher", || {

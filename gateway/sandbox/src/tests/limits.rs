@@ -228,6 +228,12 @@ fn one_line_and_no_more() {
             r#"char b[8192]; memset(b, '\n', sizeof b); memcpy(b, "one", 3); write(1, b, sizeof b);"#,
             End::ExtraOutput,
         ),
+        // "Anything more" also where there is no hurry, as the first line is none that could be an answer; and its end is not waited for where it is.
+        (
+            r#"answer("one\n"); for (volatile int i = 0; i < 50000000; i++); answer("two\n");"#,
+            End::ExtraOutput,
+        ),
+        (r#"answer("{}\n"); for (;;);"#, End::Answered),
         (r#"answer("one\n"); close(1); pause();"#, End::Answered),
         (r#"answer("one"); close(1); pause();"#, End::Answered),
         (r#"answer("one\n"); *(volatile int *)8 = 1;"#, End::Answered),

@@ -95,7 +95,7 @@ fn the_longest_order_with_the_least_memory_ends_nobody() {
     });
 }
 
-/// Runs `attack` while another plugin of the same kind is in flight, which must still be there afterwards.
+/// Runs `attack` while another run of the same package is in flight, which must still be there afterwards.
 fn beside_another(sandbox: &Sandbox<Permit>, attack: impl FnOnce(&std::path::Path)) {
     let folder = super::support::package(&[]);
     let slow = "int main(void) { request(); sleep(2); answer(\"fine\\n\"); }";

@@ -80,7 +80,7 @@ fn flood() {
             || children_of(std::process::id()),
             |found| found.len() == FLOODS,
         );
-        // All static programs have the same launcher, and so the same listener. The floods go on until these calls have ended, so that
+        // Runs of one package have the same launcher, and so the same listener. The floods go on until these calls have ended, so that
         // whoever waited for them would wait for ever; and the thread of a call that reports nothing does nothing for those that do.
         for _ in 0..NEIGHBOURS {
             let answered = run(&sandbox, &echo, folder.path(), "{}\n");

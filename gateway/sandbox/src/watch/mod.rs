@@ -3,4 +3,5 @@
 mod memory;
 pub(crate) mod run;
 pub(crate) mod streams;
+mod threads;
 pub(crate) mod watching;

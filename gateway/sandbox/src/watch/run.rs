@@ -39,7 +39,7 @@ pub(crate) fn run(
     let (stderr, stderr_end) = Outlet::open()?;
     // Held until the plugin is reaped.
     let loan = means.identity()?;
-    let group = means.group(plan.caps)?;
+    let group = means.group(plan.caps, job.package)?;
     let turn = match launchers.get(means, plan, job) {
         Err(Error::TooLate) => return Ok(never_started(since)),
         turn => turn?,

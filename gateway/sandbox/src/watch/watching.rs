@@ -17,10 +17,15 @@ use crate::report::{Denial, Denials, End, Tail, Usage};
 use crate::sys::wait::{self, Death, Reaped};
 use crate::watch::memory::Look;
 use crate::watch::streams::{Feed, Outlet, Progress, TailBuffer};
+use crate::watch::threads::is_at_work;
 
 /// How long a plugin that has answered may take to say more or to end by itself. Long enough for a second line that was
 /// already on its way, too short to be felt.
 const ANSWER_GRACE: Duration = Duration::from_millis(2);
+
+/// How long a plugin that said a line which is no answer is waited for, as long as it is at work: its call has failed, so nobody is in a hurry, and
+/// what it says next tells why. A busy machine may keep a crashing runtime from its second line for much longer than from an answer's end.
+const NO_ANSWER_GRACE: Duration = Duration::from_secs(1);
 
 /// How long a plugin that closed its output without a newline may take to end, so that its exit status is known.
 const EXIT_GRACE: Duration = Duration::from_millis(50);
@@ -102,6 +107,8 @@ struct Watch<'a> {
     stderr_again: Option<Instant>,
     /// When to stop waiting for more after an answer.
     grace: Option<Instant>,
+    /// When to stop waiting for more after a line that is no answer.
+    no_answer_grace: Option<Instant>,
     cause: Option<Cause>,
 }
 
@@ -120,6 +127,7 @@ pub(crate) fn watch<'a>(started: Started<'a>, job: &'a Job<'a>) -> Result<Seen, 
         stderr: TailBuffer::default(),
         stderr_again: None,
         grace: None,
+        no_answer_grace: None,
         cause: None,
     };
     let watched = watch.until_over();
@@ -235,6 +243,7 @@ impl Watch<'_> {
                 };
                 if self.begun {
                     self.grace = Some(Instant::now() + grace);
+                    self.no_answer_grace = None;
                 }
             }
         }
@@ -258,7 +267,12 @@ impl Watch<'_> {
         match self.newline_at {
             Some(at) if at > limit => self.end(Cause::AnswerTooLarge),
             Some(at) => {
-                self.grace = Some(Instant::now() + ANSWER_GRACE);
+                let now = Instant::now();
+                self.grace = Some(now + ANSWER_GRACE);
+                // Each answer is an object.
+                let first = self.answer.iter().find(|byte| !is_blank(byte));
+                let no_answer = first != Some(&b'{');
+                self.no_answer_grace = no_answer.then(|| now + NO_ANSWER_GRACE);
                 self.take_more(at);
             }
             None if self.answer.len() > limit => self.end(Cause::AnswerTooLarge),
@@ -329,8 +343,18 @@ impl Watch<'_> {
             self.end(Cause::MemoryLimit);
         }
         if self.grace.is_some_and(|grace| now >= grace) {
-            self.end(Cause::Answered);
+            if self.says_more(now) {
+                self.grace = Some(now + ANSWER_GRACE);
+            } else {
+                self.end(Cause::Answered);
+            }
         }
+    }
+
+    /// Whether a plugin that has given no answer may still say why.
+    fn says_more(&self, now: Instant) -> bool {
+        self.no_answer_grace.is_some_and(|grace| now < grace)
+            && is_at_work(self.started.run.child.pid)
     }
 
     /// Notes why the plugin is ended. The first cause stands, except that what follows an answer replaces it.

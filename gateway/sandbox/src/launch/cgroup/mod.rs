@@ -5,13 +5,21 @@ mod group;
 mod removal;
 mod tree;
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use self::group::Group;
 use self::tree::Home;
 use crate::error::{Error, While};
 use crate::plan::limits::Caps;
+
+/// How long a group rests before another plugin gets it. The kernel shares a group's weight out among the processors by what ran in it lately, and
+/// is told that some of it is gone only when a processor balances its load, every 32 ms or so where it is busy. A plugin that comes after one with many
+/// threads would meanwhile have next to no weight: calls took 25 ms longer beside a plugin that made and ended 64 threads again and again.
+const REST: Duration = Duration::from_millis(250);
 
 /// How many groups are kept for later runs. Each holds up to six descriptors; more runs than this at once are rare, and then
 /// a group is made and removed for each.
@@ -32,14 +40,25 @@ struct Pool {
 
 #[derive(Debug, Default)]
 struct State {
-    idle: Vec<Group>,
+    /// The one that was given back last stands last.
+    idle: VecDeque<Idle>,
     made: u32,
+}
+
+/// A group that nobody uses.
+#[derive(Debug)]
+struct Idle {
+    group: Group,
+    /// The package of the plugin that had it last.
+    last: PathBuf,
+    since: Instant,
 }
 
 /// A group on loan to one run; it goes back when dropped.
 #[derive(Debug)]
 pub(crate) struct Loan {
     group: Option<Group>,
+    package: PathBuf,
     pool: Arc<Pool>,
     /// Whether the highest use of memory is counted for this run alone.
     has_peak: bool,
@@ -68,14 +87,14 @@ impl Cgroups {
         homes.collect::<Vec<_>>().join(" and ")
     }
 
-    /// Takes an idle group, or makes one, and gives it these caps.
+    /// Takes the idle group that a plugin of this package had last, or one that has rested, or makes one, and gives it these caps.
     ///
     /// The number of groups is bounded by the number of runs at once, each of which holds one.
     ///
     /// # Errors
     /// When the kernel refuses: a run never goes on without its caps.
-    pub(crate) fn borrow(&self, caps: Caps) -> Result<Loan, Error> {
-        let idle = self.pool.lock().idle.pop();
+    pub(crate) fn borrow(&self, caps: Caps, package: &Path) -> Result<Loan, Error> {
+        let idle = self.pool.lock().take(package, Instant::now());
         let mut group = match idle {
             Some(group) => group,
             None => self.pool.make().during("make a control group")?,
@@ -89,6 +108,7 @@ impl Cgroups {
         Ok(Loan {
             has_peak,
             group: Some(group),
+            package: package.to_path_buf(),
             pool: Arc::clone(&self.pool),
             kills_before,
             bytes_before,
@@ -108,6 +128,22 @@ impl Pool {
             state.made
         };
         Group::make(&self.homes, number)
+    }
+}
+
+impl State {
+    /// The group to lend, if there is one.
+    fn take(&mut self, package: &Path, now: Instant) -> Option<Group> {
+        let own = self.idle.iter().rposition(|idle| idle.last == package);
+        let has_rested = |idle: &Idle| now.saturating_duration_since(idle.since) >= REST;
+        let at = own.or_else(|| self.idle.front().is_some_and(has_rested).then_some(0))?;
+        self.idle.remove(at).map(|idle| idle.group)
+    }
+
+    /// Keeps a group, and returns the one that has to make room for it.
+    fn keep(&mut self, idle: Idle) -> Option<Idle> {
+        self.idle.push_back(idle);
+        (self.idle.len() > IDLE_MAX).then(|| self.idle.pop_front())?
     }
 }
 
@@ -144,10 +180,13 @@ impl Drop for Loan {
         let Some(group) = self.group.take() else {
             return;
         };
-        let mut state = self.pool.lock();
-        if state.idle.len() < IDLE_MAX {
-            state.idle.push(group);
-        }
+        let surplus = self.pool.lock().keep(Idle {
+            group,
+            last: std::mem::take(&mut self.package),
+            since: Instant::now(),
+        });
+        // Not under the lock, because this removes folders.
+        drop(surplus);
     }
 }
 
@@ -160,7 +199,6 @@ impl Drop for Pool {
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsRawFd;
-    use std::path::PathBuf;
 
     use super::*;
 
@@ -184,10 +222,22 @@ mod tests {
         let folders: Vec<PathBuf> = groups.pool.homes.iter().map(Home::folder).collect();
         let doors =
             |loan: &Loan| -> Vec<_> { loan.doors().iter().map(AsRawFd::as_raw_fd).collect() };
-        let first = doors(&groups.borrow(CAPS).unwrap());
-        assert_eq!(doors(&groups.borrow(CAPS).unwrap()), first);
-        let both = (groups.borrow(CAPS).unwrap(), groups.borrow(CAPS).unwrap());
+        let [one, other] = ["one", "other"].map(Path::new);
+        let borrow = |package| groups.borrow(CAPS, package).unwrap();
+        let first = doors(&borrow(one));
+        assert_eq!(doors(&borrow(one)), first);
+        let both = (borrow(one), borrow(one));
         assert_eq!(groups.pool.lock().made, 2);
+        drop(both);
+        // Nobody gets what another plugin has just left, but what has rested.
+        let both = (borrow(other), borrow(one));
+        assert_eq!(groups.pool.lock().made, 3);
+        for idle in &mut groups.pool.lock().idle {
+            idle.since = Instant::now().checked_sub(REST).unwrap();
+        }
+        let third = borrow(other);
+        assert_eq!(groups.pool.lock().made, 3);
+        let both = (both, third);
         assert!(folders.iter().all(|folder| folder.is_dir()));
         drop(groups);
         // The last to go takes the folders with it.
@@ -203,7 +253,7 @@ mod tests {
                 memory_bytes,
                 ..CAPS
             };
-            let loan = groups.borrow(caps).unwrap();
+            let loan = groups.borrow(caps, Path::new("one")).unwrap();
             assert_eq!(
                 loan.group.as_ref().unwrap().limit().unwrap(),
                 memory_bytes.to_string()
