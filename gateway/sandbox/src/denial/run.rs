@@ -55,7 +55,7 @@ impl Run {
         view: Option<Arc<View>>,
         when_refused: WhenRefused,
     ) -> Self {
-        let pace = if view.is_some() {
+        let pace = if view.is_some() || asker.reads_own_map {
             Pace::LOOKED_AT
         } else {
             Pace::NEW
