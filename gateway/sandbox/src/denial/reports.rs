@@ -167,7 +167,7 @@ impl Reports {
                 Next::Settled => {}
                 // Who opens a file waits for this processor, and there is seldom a second report at the same time: the keeper looks later.
                 Next::Of(run, report) if self.is_known_read(&run, &report) => {
-                    return self.let_read(&report);
+                    return self.let_read(&run, &report);
                 }
                 Next::Of(run, report) => self.judge_unknown(&run, &report)?,
             }
@@ -236,7 +236,7 @@ impl Reports {
 
     fn judge(&self, run: &Run, report: &Notification) -> Result<(), Error> {
         if self.is_known_read(run, report) {
-            self.let_read(report)
+            self.let_read(run, report)
         } else {
             self.judge_unknown(run, report)
         }
@@ -257,7 +257,7 @@ impl Reports {
                 }
                 Judgement::Read(place, asked) => {
                     run.read(place, || asked.denial(), asked.name);
-                    return self.let_read(report);
+                    return self.let_read(run, report);
                 }
                 Judgement::Answer(answer, asked) => (run.answer(|| asked.denial()), answer),
                 Judgement::Refuse(errno, asked) => {
@@ -283,7 +283,8 @@ impl Reports {
         path::to_read(report, &mut buffer).is_some_and(|path| view.knows(path))
     }
 
-    fn let_read(&self, report: &Notification) -> Result<(), Error> {
+    fn let_read(&self, run: &Run, report: &Notification) -> Result<(), Error> {
+        run.charge_read();
         notify::proceed(self.listener(), report.id).during("let a file be read")
     }
 
