@@ -66,8 +66,8 @@ mod tests {
         let mut report = Notification::default();
         report.pid = std::process::id();
         report.args[1] = path.as_ptr() as u64;
-        let read = read(&report, 1).unwrap();
-        assert!(read.starts_with("/a/long/") && read.ends_with('…'));
+        let shown = read(&report, 1).unwrap();
+        assert!(shown.starts_with("/a/long/") && shown.ends_with('…'));
         report.args[1] = 16;
         assert_eq!(read(&report, 1), None);
     }

@@ -8,7 +8,7 @@ use super::support::{
     Link, Permit, compile, limits, package, program, sandbox, script, soon, text,
 };
 use crate::plan::runtimes::Runtimes;
-use crate::{Denials, End, Entry, Job, Report, Sandbox, WhenRefused};
+use crate::{Denials, End, Entry, Job, Limits, Report, Sandbox, WhenRefused};
 
 /// Runs a job with its reads named.
 fn looked_at(entry: &Entry, package: &std::path::Path, when_refused: WhenRefused) -> Report {
@@ -22,17 +22,25 @@ fn looked_at_by(
     when_refused: WhenRefused,
 ) -> Report {
     let job = Job {
+        when_refused,
+        names_reads: true,
+        ..job(entry, package)
+    };
+    sandbox.run(&Permit, &job).unwrap()
+}
+
+fn job<'a>(entry: &'a Entry, package: &'a std::path::Path) -> Job<'a> {
+    Job {
         entry,
         package,
         input: b"{}\n",
         deadline: soon(),
         limits: limits(),
-        when_refused,
+        when_refused: WhenRefused::GoOn,
         deterministic: false,
-        names_reads: true,
+        names_reads: false,
         cancel: None,
-    };
-    sandbox.run(&Permit, &job).unwrap()
+    }
 }
 
 fn named(denials: &Denials) -> Vec<String> {
@@ -199,6 +207,26 @@ fn reads_that_are_named_end_no_plugin() {
     );
 }
 
+/// A plugin that opens files without end has the gateway's work for it counted as its own.
+#[test]
+fn reads_that_are_named_are_charged_to_the_plugin() {
+    let source = "int main(void) { request(); for (;;) close(open(\"/package/x\", O_RDONLY)); }";
+    let folder = package(&[("x", "x")]);
+    let entry = program(source, Link::Dynamic);
+    let limits = Limits {
+        cpu: Duration::from_secs(1),
+        ..limits()
+    };
+    let job = Job {
+        limits,
+        names_reads: true,
+        ..job(&entry, folder.path())
+    };
+    let report = sandbox().run(&Permit, &job).unwrap();
+    assert_eq!(report.end, End::CpuLimit, "{report:?}");
+    assert!(report.usage.cpu < limits.cpu, "{report:?}");
+}
+
 /// The listener lets a read go on, whose path another thread may exchange meanwhile: it leads to nothing that is not there for the program.
 #[test]
 fn a_path_exchanged_during_a_named_read_leads_to_no_file_of_the_hosts() {
@@ -251,15 +279,8 @@ fn cost_of_named_reads() {
     for (name, entry) in &cases {
         let once = |names_reads: bool| {
             let job = Job {
-                entry,
-                package: folder.path(),
-                input: b"{}\n",
-                deadline: soon(),
-                limits: limits(),
-                when_refused: WhenRefused::GoOn,
-                deterministic: false,
                 names_reads,
-                cancel: None,
+                ..job(entry, folder.path())
             };
             let (since, before) = (Instant::now(), own_cpu());
             let report = sandbox.run(&Permit, &job).unwrap();
