@@ -178,9 +178,7 @@ impl Reports {
                 Next::Of(run, report) => match run.waits(now) {
                     Some(until) => self.state().pace(until, run, report),
                     // Who opens a file waits for this processor, and there is seldom a second report at the same time: the keeper looks later.
-                    None if self.is_known_read(&run, &report) => {
-                        return self.let_read(&run, &report);
-                    }
+                    None if self.is_known_read(&run, &report) => return self.let_read(&report),
                     None => self.judge_unknown(&run, &report)?,
                 },
             }
@@ -249,7 +247,7 @@ impl Reports {
 
     fn judge(&self, run: &Run, report: &Notification) -> Result<(), Error> {
         if self.is_known_read(run, report) {
-            self.let_read(run, report)
+            self.let_read(report)
         } else {
             self.judge_unknown(run, report)
         }
@@ -270,7 +268,7 @@ impl Reports {
                 }
                 Judgement::Read(place, asked) => {
                     run.read(place, || asked.denial(), asked.name);
-                    return self.let_read(run, report);
+                    return self.let_read(report);
                 }
                 Judgement::Answer(answer, asked) => (run.answer(|| asked.denial()), answer),
                 Judgement::Refuse(errno, asked) => {
@@ -296,8 +294,7 @@ impl Reports {
         path::to_read(report, &mut buffer).is_some_and(|path| view.knows(path))
     }
 
-    fn let_read(&self, run: &Run, report: &Notification) -> Result<(), Error> {
-        run.charge_read();
+    fn let_read(&self, report: &Notification) -> Result<(), Error> {
         notify::proceed(self.listener(), report.id).during("let a file be read")
     }
 

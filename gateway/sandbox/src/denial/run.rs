@@ -1,8 +1,7 @@
 //! The record of one started plugin's refused and hostile calls. It only counts and remembers; others answer and kill.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::ASKED_MAX;
 use crate::denial::judge::Asker;
@@ -14,9 +13,6 @@ use crate::sys::spawn::Child;
 
 /// How often a plugin may raise SIGABRT in itself. A library's abort does it twice; each time costs the gateway some work.
 const ABORTS_MAX: u32 = 64;
-
-/// Processor time of the gateway's for one reported read: measured, about this much.
-const READ_COST: Duration = Duration::from_micros(5);
 
 /// A started plugin and what was reported of it.
 #[derive(Debug)]
@@ -30,8 +26,6 @@ pub(crate) struct Run {
     when_refused: WhenRefused,
     seen: Mutex<Seen>,
     pace: Mutex<Pace>,
-    /// How many files it opened to read that were reported.
-    reads: AtomicU32,
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +67,6 @@ impl Run {
             when_refused,
             seen: Mutex::default(),
             pace: Mutex::new(pace),
-            reads: AtomicU32::new(0),
         }
     }
 
@@ -81,16 +74,6 @@ impl Run {
     pub(crate) fn waits(&self, now: Instant) -> Option<Instant> {
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
         pace.wait(now)
-    }
-
-    /// Counts a file that it opens to read.
-    pub(crate) fn charge_read(&self) {
-        self.reads.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The gateway's work for files that it opens to read, which counts as its own: reads have no number at which they end it.
-    pub(crate) fn charged(&self) -> Duration {
-        READ_COST.saturating_mul(self.reads.load(Ordering::Relaxed))
     }
 
     /// Counts a probe that is answered. `words` describes it, and is called only when it is one probe too many.

@@ -8,7 +8,7 @@ use super::support::{
     Link, Permit, compile, limits, package, program, sandbox, script, soon, text,
 };
 use crate::plan::runtimes::Runtimes;
-use crate::{Denials, End, Entry, Job, Limits, Report, Sandbox, WhenRefused};
+use crate::{Denials, End, Entry, Job, Report, Sandbox, WhenRefused};
 
 /// Runs a job with its reads named.
 fn looked_at(entry: &Entry, package: &std::path::Path, when_refused: WhenRefused) -> Report {
@@ -207,24 +207,22 @@ fn reads_that_are_named_end_no_plugin() {
     );
 }
 
-/// A plugin that opens files without end has the gateway's work for it counted as its own.
+/// A plugin that opens files without end is answered at a pace: it would have the gateway work for it as much as it likes.
 #[test]
-fn reads_that_are_named_are_charged_to_the_plugin() {
-    let source = "int main(void) { request(); for (;;) close(open(\"/package/x\", O_RDONLY)); }";
+fn reads_that_are_named_are_answered_at_a_pace() {
+    let source = "int main(void) { request(); for (int i = 0; i < 20000; i++) close(open(\"/package/x\", O_RDONLY)); puts(\"through\"); return 0; }";
     let folder = package(&[("x", "x")]);
     let entry = program(source, Link::Dynamic);
-    let limits = Limits {
-        cpu: Duration::from_secs(1),
-        ..limits()
+    let ends_as = |names_reads: bool| {
+        let job = Job {
+            names_reads,
+            deadline: Instant::now() + Duration::from_secs(2),
+            ..job(&entry, folder.path())
+        };
+        sandbox().run(&Permit, &job).unwrap()
     };
-    let job = Job {
-        limits,
-        names_reads: true,
-        ..job(&entry, folder.path())
-    };
-    let report = sandbox().run(&Permit, &job).unwrap();
-    assert_eq!(report.end, End::CpuLimit, "{report:?}");
-    assert!(report.usage.cpu < limits.cpu, "{report:?}");
+    assert_eq!(text(&ends_as(false)), "through\n");
+    assert_eq!(ends_as(true).end, End::TimedOut);
 }
 
 /// The listener lets a read go on, whose path another thread may exchange meanwhile: it leads to nothing that is not there for the program.

@@ -219,7 +219,7 @@ impl Watch<'_> {
             .grace
             .map_or(self.job.deadline, |grace| grace.min(self.job.deadline));
         let left = until.saturating_duration_since(now);
-        let cpu = self.cpu_used().unwrap_or_default();
+        let cpu = wait::cpu_time(self.started.run.child.pid).unwrap_or_default();
         let cpu_left = self.job.limits.cpu.saturating_sub(cpu) / processors();
         let look = self.started.look.as_ref();
         let memory_left = look.map_or(Duration::MAX, |look| look.time_left(now));
@@ -229,12 +229,6 @@ impl Watch<'_> {
         left.min(cpu_left.max(CPU_LOOK))
             .min(memory_left)
             .min(stderr_left)
-    }
-
-    /// The plugin's processor time, and what the gateway spent on files that it opens.
-    fn cpu_used(&self) -> Option<Duration> {
-        let run = &self.started.run;
-        wait::cpu_time(run.child.pid).map(|cpu| cpu.saturating_add(run.charged()))
     }
 
     fn read_stdout(&mut self) -> Result<(), Error> {
@@ -340,9 +334,7 @@ impl Watch<'_> {
         if now >= self.job.deadline {
             self.end(Cause::TimedOut);
         }
-        if self
-            .cpu_used()
-            .is_some_and(|cpu| cpu >= self.job.limits.cpu)
+        if wait::cpu_time(self.started.run.child.pid).is_some_and(|cpu| cpu >= self.job.limits.cpu)
         {
             self.end(Cause::CpuLimit);
         }
