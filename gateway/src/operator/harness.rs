@@ -110,7 +110,7 @@ mod tests {
     fn script(folder: &Path) {
         let manifest = json!({
             "plugin_id": "p.a.script", "name": "A script", "vendor": "A test", "description": "Answers nothing.", "version": "1.0.0",
-            "api_version": "1.0.0", "supported_omega_api_versions": ">=1.0.0 <2.0.0", "capabilities": ["read_text"],
+            "api_version": "1.0.0", "supported_omega_api_versions": ">=1.0.0 <2.0.0", "capabilities": ["read_text", "write_report"],
             "io": {
                 "inputs": [{ "kind": "text", "schema_ref": "text/1", "limits": { "max_bytes": 1024 } }],
                 "outputs": [{ "kind": "json", "schema_ref": "any/1", "limits": { "max_bytes": 1024 } }]
