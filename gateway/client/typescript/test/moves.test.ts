@@ -102,11 +102,11 @@ test('getEvents, getByRun, getByPlugin and toNDJSON give the ledger up to now', 
   assert.equal(lines, stored.join(''));
   assert.deepEqual(await gateway.getByPlugin('NO ID'), []);
   // Beside a subscription, and from it: the past is over where the gateway says so.
-  const subscription = await gateway.subscribe({ from: 0, runId: RUN, kind: 'RESULT' });
+  const subscription = await gateway.subscribe({ from: 0, runId: 'system', kind: 'ENABLE' });
   assert.equal((await gateway.getEvents()).length, all.length);
-  const results = [];
-  for await (const { event } of subscription.past()) results.push(event);
-  assert.deepEqual(results, run.filter(({ kind }) => kind === 'RESULT'));
+  const enabled = [];
+  for await (const { event } of subscription.past()) enabled.push(event);
+  assert.deepEqual(enabled, all.filter(({ kind }) => kind === 'ENABLE'));
   assert.equal(subscription.next, all.length);
 });
 
