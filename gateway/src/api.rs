@@ -290,6 +290,9 @@ impl Gateway {
         let what = || format!("cannot remove '{id}'");
         self.carry_out(&mut registry, Some(id.clone()), change, what)?;
         let unused = package.filter(|package| !registry.uses(*package));
+        unused
+            .iter()
+            .for_each(|package| self.router.let_go(package));
         let taken_out = match unused.filter(|_| !ledger::keeps_evidence(&self.state)) {
             Some(package) => self.store.remove_package(package)?,
             None => None,
@@ -359,6 +362,8 @@ impl Gateway {
         };
         self.store.put_manifest(&candidate.canonical)?;
         let what = format!("cannot register '{}'", candidate.plugin_id);
+        let before = registry.get(&candidate.plugin_id);
+        let before = before.map(|plugin| plugin.package_digest);
         let event = RegistryEvent {
             kind: EventKind::Register,
             plugin_id: Some(candidate.plugin_id),
@@ -367,6 +372,10 @@ impl Gateway {
         let recorded = self.ledger.record(event);
         let recorded = recorded.map_err(|source| Error::NotRecorded { what, source })?;
         registry.apply(recorded.event())?;
+        let replaced = before.filter(|package| !registry.uses(*package));
+        replaced
+            .iter()
+            .for_each(|package| self.router.let_go(package));
         Ok((registry::plugin_info(recorded.event())?, rejection))
     }
 

@@ -78,7 +78,15 @@ fn a_rejected_plugin_is_removed_too_and_a_running_gateway_removes_for_the_operat
     assert_eq!(host.row("p.test.unsigned"), Value::Null);
     let plugin = host.install(&crowd::neighbour());
     let mut channel = Channel::open(&host);
+    let mut ready = |count: usize| {
+        let metrics = channel.call("metrics", json!({}))["text"].clone();
+        let line = format!("\nplugin_gateway_packages_ready {count}\n");
+        assert!(metrics.as_str().unwrap().contains(&line), "{metrics}");
+    };
+    assert_eq!(host.ask(&plugin, "hello")["status"], "ok");
+    ready(1);
     assert_eq!(removed(&host, &plugin)["package_removed"], true);
+    ready(0);
     assert_eq!(channel.call("listPlugins", json!({})), json!([]));
     // A host decides nothing of the kind.
     let id = channel.send("operator.remove", json!({ "plugin_id": plugin }));

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
+use plugin_protocol::digest::PackageDigest;
 use plugin_protocol::event::meta;
 use plugin_protocol::ids::PluginId;
 use plugin_protocol::message::{Receipt, Status};
@@ -137,6 +138,11 @@ impl Router {
     /// Forgets that a plugin failed: an operator enabled or replaced it.
     pub(crate) fn forgive(&self, plugin_id: &PluginId) {
         self.breaker.forget(plugin_id);
+    }
+
+    /// Lets go of what is kept ready of a package that no plugin is any more: a descriptor, and its program in memory.
+    pub(crate) fn let_go(&self, package: &PackageDigest) {
+        self.shelf.forget(package);
     }
 
     /// What was counted since the start, as OpenMetrics text.

@@ -112,6 +112,11 @@ impl Shelf {
         now.is_ok_and(|now| now == taken.glance)
     }
 
+    /// Lets go of a package that no plugin is any more. Calls in flight keep what they have.
+    pub(super) fn forget(&self, digest: &PackageDigest) {
+        self.lock().items.retain(|(of, _)| of != digest);
+    }
+
     /// How many packages are ready.
     pub(super) fn len(&self) -> usize {
         self.lock().items.len()

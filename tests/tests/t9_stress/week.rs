@@ -49,9 +49,9 @@ struct Sample {
 }
 
 impl Sample {
-    /// The least within a second: what was just used is still being closed.
+    /// The least within half a second: what was just used is still being closed.
     fn of(gateway: u32) -> Self {
-        const LOOKS: usize = 20;
+        const LOOKS: usize = 10;
         let looks = (0..LOOKS).map(|_| {
             std::thread::sleep(Duration::from_millis(50));
             processes::descriptors_of(gateway)
