@@ -244,7 +244,7 @@ fn inv_pnp_01_the_page_is_one_conversation_with_a_real_gateway() {
             "host" => play(&document, &mut owner, &said),
             "socket" => play(&document, &mut Line::socket(&host), &said),
             "crowded" => {
-                let _others: Vec<_> = (0..16).map(|_| Line::socket(&host)).collect();
+                let _others: Vec<_> = (0..64).map(|_| Line::socket(&host)).collect();
                 play(&document, &mut Line::socket(&host), &said)
             }
             "full-disk" => {

@@ -295,7 +295,7 @@ impl Face {
         let arguments = match params["arguments"].take() {
             Value::Null => Map::new(),
             Value::Object(arguments) => arguments,
-            _ => {
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
                 let fault = Fault::params("params.arguments must be an object");
                 return self.answer(Some(&id), Err(fault));
             }

@@ -329,9 +329,14 @@ impl Door {
 /// # Errors
 /// When it anchors its ledger elsewhere than the caller wants.
 pub(crate) fn reach(state: &Path, anchor: Option<&Path>) -> Result<Option<Live>, Error> {
-    match Live::connect(state) {
-        Ok(live) => anchored(live, anchor).map(Some),
-        Err(_) => Ok(None),
+    let Ok(mut live) = Live::connect(state) else {
+        return Ok(None);
+    };
+    // One that is about to end is still connected to by the system, and answers nothing.
+    match live.call::<Value>(methods::PING, json!({})) {
+        Ok(_) => anchored(live, anchor).map(Some),
+        Err(Error::File { .. }) => Ok(None),
+        Err(refused) => Err(refused),
     }
 }
 

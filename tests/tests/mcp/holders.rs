@@ -68,13 +68,14 @@ fn inv_pnp_07_a_call_outlives_the_process_that_held_the_state() {
         assert_eq!(said["result"]["isError"], false, "{said}");
         let receipt = &said["result"]["_meta"][RECEIPT];
         let run = receipt["run_id"].as_str().unwrap();
-        assert_eq!(receipt["request_id"], "call-1.2");
+        let again = receipt["request_id"].as_str().unwrap();
+        assert!(again.starts_with("call-1."), "{again}");
         assert_eq!(
             kinds(&host, run, Some("call-1")),
             ["INVOKE", "ERROR"],
             "what came of it is recorded"
         );
-        assert_eq!(kinds(&host, run, Some("call-1.2")), ["INVOKE", "RESULT"]);
+        assert_eq!(kinds(&host, run, Some(again)), ["INVOKE", "RESULT"]);
         drop(first);
         host.verified();
     }

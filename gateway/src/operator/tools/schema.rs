@@ -60,11 +60,15 @@ fn data_part(schema: &Value) -> Option<Map<String, Value>> {
 
 fn leads_to_kept_parts(schema: &Value) -> bool {
     match schema {
-        Value::Object(object) => object.iter().all(|(name, inner)| match inner {
-            Value::String(reference) if name == "$ref" => KEPT
-                .iter()
-                .any(|kept| reference.starts_with(&format!("#/{kept}/"))),
-            _ => leads_to_kept_parts(inner),
+        Value::Object(object) => object.iter().all(|(name, inner)| {
+            let reference = inner.as_str().filter(|_| name == "$ref");
+            reference.map_or_else(
+                || leads_to_kept_parts(inner),
+                |reference| {
+                    let mut kept = KEPT.iter().map(|kept| format!("#/{kept}/"));
+                    kept.any(|kept| reference.starts_with(&kept))
+                },
+            )
         }),
         Value::Array(items) => items.iter().all(leads_to_kept_parts),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
@@ -77,10 +81,10 @@ fn accepted(mut schema: Map<String, Value>) -> Value {
     schema.insert("type".to_owned(), "object".into());
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         for property in properties.values_mut() {
-            match property {
-                Value::Bool(true) => *property = json!({}),
-                Value::Bool(false) => *property = json!({ "not": {} }),
-                _ => {}
+            match property.as_bool() {
+                Some(true) => *property = json!({}),
+                Some(false) => *property = json!({ "not": {} }),
+                None => {}
             }
         }
     }
