@@ -20,6 +20,16 @@ const OVER_CHANNEL: &str = "CAMPAIGNS_OVER_CHANNEL";
 /// Longer than any verb takes here; a command that is still there then is stuck, and the test says so.
 const STUCK: Duration = Duration::from_secs(120);
 
+/// Words without the option that names a state, which the commands in them repeat before the back quote at their end.
+pub fn without_state(words: &str) -> String {
+    let mut parts = words.split(" --state ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |kept, part| {
+        let behind = part.find('`').unwrap_or(0);
+        kept + &part[behind..]
+    })
+}
+
 /// A state folder with a trusted key.
 #[derive(Debug)]
 pub struct Host {
@@ -228,11 +238,6 @@ impl Host {
     /// A folder for the test's own files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// Words without the option that names this state, which the commands in them repeat.
-    pub fn without_state(&self, words: &str) -> String {
-        words.replace(&format!(" --state {}", self.state().display()), "")
     }
 
     /// The command with this state, ready for arguments.

@@ -27,7 +27,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use campaigns::answers::prompt;
-use campaigns::command::{Said, binary, finish};
+use campaigns::command::{Said, binary, finish, without_state};
 use campaigns::program::{Link, c};
 use campaigns::{Host, Package, skip};
 use serde_json::Value;
@@ -198,8 +198,8 @@ impl Row {
             Made::Verbs(made) => {
                 let said = made(host);
                 Said {
-                    stdout: host.without_state(&said.stdout),
-                    stderr: host.without_state(&said.stderr),
+                    stdout: without_state(&said.stdout),
+                    stderr: without_state(&said.stderr),
                     ..said
                 }
             }

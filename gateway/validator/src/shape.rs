@@ -174,12 +174,13 @@ const NEAREST_END: &str = " alternatives asks for that)";
 /// The type that an alternative asks for, where that is all that it is not content with.
 fn only_type<'a>(field: &str, faults: &'a [ValidationError<'_>]) -> Option<&'a str> {
     let [fault] = faults else { return None };
-    match fault.kind() {
-        ValidationErrorKind::Type {
-            kind: TypeKind::Single(kind),
-        } if fault.instance_path().as_str() == field => Some(kind.as_str()),
-        _ => None,
-    }
+    let ValidationErrorKind::Type {
+        kind: TypeKind::Single(kind),
+    } = fault.kind()
+    else {
+        return None;
+    };
+    (fault.instance_path().as_str() == field).then(|| kind.as_str())
 }
 
 /// How far a value is from an alternative. Another type altogether is farthest; then a wrong constant, by which most tell their
