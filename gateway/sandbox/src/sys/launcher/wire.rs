@@ -48,6 +48,10 @@ pub(crate) struct Reply {
 pub(crate) const REPLY_BYTES: usize = size_of::<Reply>();
 
 /// The name of the empty folder in a private root in which a program starts.
+#[cfg_attr(
+    not(any(test, freestanding)),
+    expect(dead_code, reason = "the launcher makes it")
+)]
 pub(crate) const EMPTY_FOLDER: &core::ffi::CStr = c"empty";
 
 /// Kinds of operation that build a private root.
