@@ -476,6 +476,23 @@ mod tests {
     }
 
     #[test]
+    fn only_the_folder_of_its_runtime_is_told_to_be_made() {
+        let make = |path| sorted(Class::Runtime, "mkdir", [0; 6], Some(path));
+        assert!(matches!(
+            make("/tmp/Rx"),
+            Judgement::Answer(Answer::Fail(NOTHING_DONE), _)
+        ));
+        for path in ["/tmp/x", "/tmp", "x/tmp/R"] {
+            assert!(
+                matches!(make(path), Judgement::Refuse(libc::EROFS, _)),
+                "{path}"
+            );
+        }
+        let elsewhere = sorted(Class::Runtime, "unlink", [0; 6], Some("/tmp/Rx"));
+        assert!(matches!(elsewhere, Judgement::Refuse(libc::EROFS, _)));
+    }
+
+    #[test]
     fn devices_are_opened_for_what_does_no_harm() {
         assert!(Device::named("/dev/null", 0x241).is_some());
         assert!(Device::named("/dev/urandom", 0).is_some());

@@ -194,6 +194,17 @@ fn bun_with_packages_of_its_own() {
     script_answers("bun", &files, "[\"invoke\",3,\"..x\",0]\n");
 }
 
+/// The map of its own memory is all that it gets of /proc, and it is its own.
+#[test]
+fn bun_sees_nothing_else_of_proc() {
+    let source = "import { readFileSync } from 'node:fs';\nconst seen = [];\nfor (const name of ['/proc/self/maps', '/proc/self/environ', '/proc/self/../self/maps', '/proc/1/maps', '/proc/self/mem', '/etc/passwd']) {\n  try { seen.push(readFileSync(name, 'utf8').includes('/bun')); } catch { seen.push('none'); }\n}\nconsole.log(...seen);\n";
+    script_answers(
+        "bun",
+        &[("main.ts", source)],
+        "true none none none none none\n",
+    );
+}
+
 #[test]
 fn r_with_the_packages_that_come_with_it() {
     let source = r#"

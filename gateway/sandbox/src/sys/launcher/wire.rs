@@ -50,7 +50,7 @@ pub(crate) const REPLY_BYTES: usize = size_of::<Reply>();
 /// The name of the empty folder in a private root in which a program starts.
 #[cfg_attr(
     not(any(test, freestanding)),
-    expect(dead_code, reason = "the launcher alone makes it")
+    expect(dead_code, reason = "the launcher makes it")
 )]
 pub(crate) const EMPTY_FOLDER: &core::ffi::CStr = c"empty";
 
