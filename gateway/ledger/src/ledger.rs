@@ -15,9 +15,9 @@ use crate::open::{Opening, recover};
 use crate::options::Options;
 use crate::proof::{ProofBundle, ProofExtras, RunSoFar, attachments_hash};
 use crate::read::Events;
-use crate::recorded::{self, Record, Recorded};
+use crate::recorded::{Record, Recorded};
 use crate::tree::Checkpoint;
-use crate::write::WriterHandle;
+use crate::write::{self, WriterHandle};
 
 /// An open ledger. Clones share it; when the last is dropped the writer finishes what it has and lets go of the lock.
 #[derive(Debug, Clone)]
@@ -83,7 +83,7 @@ impl Ledger {
     /// The same receipt with the checkpoint that is the newest now.
     #[must_use]
     pub fn renewed(&self, receipt: Receipt) -> Receipt {
-        recorded::renewed(receipt, self.inner.writer.signed())
+        write::renewed(receipt, self.inner.writer.signed())
     }
 
     /// The end of the ledger: the last event that a caller may have been told of.
