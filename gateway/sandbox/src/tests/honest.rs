@@ -38,7 +38,7 @@ fn calls(report: &Report) -> Vec<&str> {
 }
 
 /// As the C++ library waits for a local static that another thread is making: by futexes that are not marked private, and wakes so. Who got to
-/// sleep in that way was never woken: now and then a plugin in Node hung until its deadline.
+/// sleep in that way was never woken, and hung until its deadline.
 #[test]
 fn who_waits_for_another_threads_static_goes_on_when_it_is_made() {
     let source = r#"
