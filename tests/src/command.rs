@@ -24,9 +24,10 @@ const STUCK: Duration = Duration::from_secs(120);
 pub fn without_state(words: &str) -> String {
     let mut parts = words.split(" --state ");
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |kept, part| {
-        let behind = part.find('`').unwrap_or(0);
-        kept + &part[behind..]
+    parts.fold(first, |kept, part| match part.find(['`', ' ']) {
+        Some(end) if part[end..].starts_with('`') => kept + &part[end..],
+        // It does not end its command.
+        Some(_) | None => kept + " --state " + part,
     })
 }
 
