@@ -191,18 +191,34 @@ def _integer(literal: str) -> int:
     return int(literal)
 
 
+def _decimal(literal: str) -> int:
+    """An integer may be written with a fraction or an exponent; nothing else is a number of these formats."""
+    number = float(literal)
+    vanished = number == 0 and re.search("[1-9]", re.split("[eE]", literal)[0])
+    if vanished or not number.is_integer() or abs(number) > MAX_SAFE_INTEGER:
+        raise Flaw(f"the number {literal[:40]} is not an integer that a double holds")
+    return int(number)
+
+
 def _no_number(literal: str) -> Any:
-    raise Flaw(f"the number {literal[:40]} is not an integer")
+    raise Flaw(f"{literal} is not a number")
 
 
-def read_json(data: bytes) -> Any:
-    """Reads one JSON value from UTF-8; no duplicate names, and no numbers but integers that a double holds."""
+def read_json(data: bytes) -> tuple:
+    """Reads one JSON value in any form from UTF-8; no duplicate names, and no numbers but integers that a double holds.
+
+    Gives the value, and it in canonical form.
+    """
     try:
         # Python takes a byte order mark for a character here, and JSON knows none such.
         text = data.decode("utf-8")
-        return json.loads(
-            text, object_pairs_hook=_unique, parse_int=_integer, parse_float=_no_number, parse_constant=_no_number
+        value = json.loads(
+            text, object_pairs_hook=_unique, parse_int=_integer, parse_float=_decimal, parse_constant=_no_number
         )
+        # The library reads an escaped half of a surrogate pair; written out, it shows.
+        return value, canonical(value).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise Flaw("it holds half of a surrogate pair") from error
     except UnicodeDecodeError as error:
         raise Flaw(f"it is not UTF-8 at byte {error.start}") from error
     except json.JSONDecodeError as error:
@@ -211,17 +227,9 @@ def read_json(data: bytes) -> Any:
         raise Flaw("it is nested too deeply") from error
 
 
-def read_canonical(data: bytes, between: bytes = b"") -> Any:
-    """Reads one JSON value that must stand in canonical form; the bytes `between` do not count outside strings."""
-    value = read_json(data)
-    if between:
-        # A string as a whole, or a run of what does not count: whichever comes first.
-        parts = re.compile(rb'("(?:[^"\\]|\\.)*")|[' + between + rb"]+", re.DOTALL)
-        data = parts.sub(lambda found: found.group(1) or b"", data)
-    try:
-        written = canonical(value).encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise Flaw("it holds half of a surrogate pair") from error
+def read_canonical(data: bytes) -> Any:
+    """Reads one JSON value that must stand in canonical form, byte for byte."""
+    value, written = read_json(data)
     if written != data:
         at = next((at for at, (one, other) in enumerate(zip(written, data)) if one != other), min(len(written), len(data)))
         raise Flaw(f"it is not written in canonical JSON (RFC 8785): it departs from it at byte {at}")
@@ -647,8 +655,8 @@ def check_bundle(data: bytes, key: LogKey) -> Report:
     held: list = []
 
     def schema() -> str:
-        # White space between the parts does not count, so that a bundle may be laid out for reading.
-        bundle = read_canonical(data, between=b" \t\n\r")
+        # The form does not count, so that a bundle may be laid out and written again by any tool.
+        bundle, _ = read_json(data)
         BUNDLE(bundle, "the bundle")
         held.append(bundle)
         return f"a {FORMAT} bundle of {len(bundle['events'])} events"

@@ -244,6 +244,11 @@ impl Gateway {
         self.ledger.head().size
     }
 
+    /// How many events are durable, and those that follow, as they come.
+    pub(crate) fn events_to_come(&self) -> (u64, ledger::Events) {
+        self.ledger.to_come()
+    }
+
     /// Signs a checkpoint over everything recorded so far; none where nothing is.
     pub(crate) fn checkpoint(&self) -> Result<Option<(Checkpoint, String)>, Error> {
         Ok(self.ledger.checkpoint()?)

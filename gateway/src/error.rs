@@ -269,8 +269,8 @@ impl Kind {
     #[must_use]
     pub fn rpc_code(self) -> i32 {
         match self {
-            Self::Usage | Self::Invalid => rpc::INVALID_PARAMS,
-            Self::NotFound => rpc::UNKNOWN_PLUGIN,
+            // The contract has a code of its own for an unknown plugin alone; a run or a key is a param that names nothing.
+            Self::Usage | Self::Invalid | Self::NotFound => rpc::INVALID_PARAMS,
             Self::Refused => rpc::REFUSED,
             Self::Ledger => rpc::LEDGER_UNAVAILABLE,
             Self::Internal => rpc::INTERNAL,
@@ -301,7 +301,7 @@ pub(crate) mod rpc {
     pub(crate) const INVALID_PARAMS: i32 = -32_602;
     /// The gateway or its host failed.
     pub(crate) const INTERNAL: i32 = -32_603;
-    /// A registry verb names something that is not there.
+    /// A registry verb names a plugin that is not there.
     pub(crate) const UNKNOWN_PLUGIN: i32 = -32_001;
     /// Policy or trust says no.
     pub(crate) const REFUSED: i32 = -32_002;
@@ -359,7 +359,7 @@ mod tests {
             [
                 (2, -32_602),
                 (1, -32_602),
-                (1, -32_001),
+                (1, -32_602),
                 (3, -32_002),
                 (4, -32_003),
                 (4, -32_603)

@@ -16,6 +16,8 @@ pub const VIOLATION: &str = "violation";
 pub const OVERLOADED: &str = "overloaded";
 /// The plugin failed too often recently.
 pub const CIRCUIT_OPEN: &str = "circuit open";
+/// A step of a fan-out was ended because another one failed, and the host asked to stop then.
+pub const ANOTHER_STEP_FAILED: &str = "cancelled: another step failed";
 /// The id is taken.
 pub const ALREADY_REGISTERED: &str = "Plugin already registered";
 /// The id is unknown to a registry verb.

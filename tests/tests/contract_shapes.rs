@@ -280,7 +280,7 @@ fn inv_pnp_07_a_proof_over_the_channel_is_the_same() {
     .expect(0);
     assert_eq!(
         channel.code("exportProof", json!({ "run_id": "no-such-run" })),
-        -32_001
+        -32_602
     );
     assert_eq!(
         channel.code("exportProof", json!({ "run_id": "" })),

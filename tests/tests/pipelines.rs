@@ -168,26 +168,49 @@ fn inv_pnp_07_a_fan_out_of_twenty_runs_at_once_and_its_events_are_all_there() {
     assert_eq!(kinds[PLUGINS..], [["RESULT"; PLUGINS]].concat());
 }
 
-/// A fan-out that stops on failure takes the others back.
+/// "In a fan-out `stop_on_failure` cancels what still runs, with notes that say so (`cancelled: another step failed`), and the overall
+/// status is the failing step's": also of a step that waits for its turn, and in the event.
 #[test]
 fn inv_pnp_07_a_fan_out_that_fails_takes_the_others_back() {
     let host = Host::new();
-    let (slow, bad) = (
-        host.install(&slow("p.test.slow", 50_000)),
-        host.install(&crashing("p.test.bad")),
-    );
+    let one_at_a_time = slow("p.test.slow", 50_000)
+        .with(|manifest| manifest["limits"]["max_concurrency"] = json!(1));
+    let slow = host.install(&one_at_a_time);
+    let bad = host.install(&crashing("p.test.bad"));
     let mut channel = Channel::open(&host);
-    let pipeline = ask(
-        &mut channel,
-        policy("fan_out", &[slow, bad], 60_000, true),
-        "stop",
-    );
-    assert_eq!(statuses(&pipeline), ["error", "error"]);
-    assert!(
-        pipeline["steps"][0]["response"]["notes"]
-            .as_str()
-            .unwrap()
-            .contains("cancelled"),
+    for (failing, status) in [(bad.as_str(), "error"), ("p.test.nobody", "rejected")] {
+        let plugins = [slow.clone(), failing.to_owned(), slow.clone()];
+        let pipeline = ask(
+            &mut channel,
+            policy("fan_out", &plugins, 60_000, true),
+            "stop",
+        );
+        assert_eq!(statuses(&pipeline), ["error", status, "error"]);
+        for step in [0, 2] {
+            let notes = &pipeline["steps"][step]["response"]["notes"];
+            assert_eq!(notes, "cancelled: another step failed", "{pipeline}");
+        }
+        assert_eq!(pipeline["overall_status"], status);
+        let reasons = host.events().into_iter();
+        let reasons = reasons.filter(|event| event["meta"]["cause"] == "cancelled");
+        for event in reasons {
+            assert_eq!(event["meta"]["reason"], "cancelled: another step failed");
+        }
+    }
+    // Without it the others go on, and a host that takes the pipeline back is not told of a step.
+    let plugins = [slow, bad];
+    let policy = policy("fan_out", &plugins, 60_000, false);
+    let params = json!({ "policy": policy, "request": request("on", 60_000) });
+    let before = kinds(&host).len();
+    let id = channel.send("invokePipeline", params);
+    while kinds(&host).len() < before + 3 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    channel.call("cancel", json!({ "id": id }));
+    let pipeline = channel.answer(&id)["result"].take();
+    let notes = &pipeline["steps"][0]["response"]["notes"];
+    assert_eq!(
+        notes, "cancelled: the host took the call back",
         "{pipeline}"
     );
     assert_eq!(pipeline["overall_status"], "error");

@@ -14,9 +14,10 @@ use crate::line::Head;
 use crate::open::{Opening, recover};
 use crate::options::Options;
 use crate::proof::{ProofBundle, ProofExtras, RunSoFar, attachments_hash};
-use crate::recorded::{self, Record, Recorded};
+use crate::read::Events;
+use crate::recorded::{Record, Recorded};
 use crate::tree::Checkpoint;
-use crate::write::WriterHandle;
+use crate::write::{self, WriterHandle};
 
 /// An open ledger. Clones share it; when the last is dropped the writer finishes what it has and lets go of the lock.
 #[derive(Debug, Clone)]
@@ -82,13 +83,21 @@ impl Ledger {
     /// The same receipt with the checkpoint that is the newest now.
     #[must_use]
     pub fn renewed(&self, receipt: Receipt) -> Receipt {
-        recorded::renewed(receipt, self.inner.writer.signed())
+        write::renewed(receipt, self.inner.writer.signed())
     }
 
     /// The end of the ledger: the last event that a caller may have been told of.
     #[must_use]
     pub fn head(&self) -> Head {
         self.inner.writer.end().head
+    }
+
+    /// How many events there are, and those that follow, as they come: nothing of the past is read. An event may be given before it is
+    /// durable; it is once [`Self::head`] has come behind it.
+    #[must_use]
+    pub fn to_come(&self) -> (u64, Events) {
+        let end = self.inner.writer.end();
+        (end.head.size, Events::from(&self.inner.layout, end))
     }
 
     /// Signs a checkpoint over all events, durable when this returns; none for a ledger without events.

@@ -7,6 +7,7 @@ use plugin_protocol::message::Receipt;
 
 use crate::evidence::Document;
 use crate::line::Draft;
+use crate::write::Appended;
 
 /// What can be written down.
 pub trait Record {
@@ -24,37 +25,6 @@ pub trait Record {
 pub struct Recorded<T> {
     value: T,
     appended: Appended,
-}
-
-/// An event that was written, and its place.
-#[derive(Debug)]
-pub(crate) struct Appended {
-    pub(crate) event: Event,
-    pub(crate) index: u64,
-    /// How many events the last checkpoint was over.
-    pub(crate) signed: u64,
-}
-
-impl Appended {
-    fn receipt(&self) -> Receipt {
-        renewed(
-            Receipt {
-                event_hash: self.event.event_hash,
-                index: self.index,
-                checkpoint_size: 0,
-            },
-            self.signed,
-        )
-    }
-}
-
-/// The receipt while the newest checkpoint is over `signed` events.
-pub(crate) fn renewed(receipt: Receipt, signed: u64) -> Receipt {
-    let checkpoint_size = if signed > receipt.index { signed } else { 0 };
-    Receipt {
-        checkpoint_size,
-        ..receipt
-    }
 }
 
 impl<T> Recorded<T> {

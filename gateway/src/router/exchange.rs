@@ -1,6 +1,7 @@
 //! A call in progress: who made it, what is known of it, and how it is recorded.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use plugin_protocol::digest::PayloadHash;
@@ -8,8 +9,10 @@ use plugin_protocol::event::meta;
 use plugin_protocol::ids::{PluginId, RequestId, RunId};
 use plugin_protocol::message::{EvidenceHashes, Response};
 use plugin_protocol::payload::Payload;
+use plugin_protocol::words;
 use serde_json::Value;
 
+use super::cause::Cause;
 use super::denial;
 use super::evidence::{self, Kept};
 use super::invocation::Ready;
@@ -27,6 +30,8 @@ pub(crate) struct Call<'a> {
     pub(crate) names_reads: bool,
     /// When the pipeline around it ends.
     pub(crate) within: Option<Instant>,
+    /// Set before `cancel` is thrown because another step of the pipeline failed.
+    pub(crate) another_failed: Option<&'a AtomicBool>,
 }
 
 impl<'a> Call<'a> {
@@ -38,6 +43,7 @@ impl<'a> Call<'a> {
             cancel,
             names_reads: false,
             within: None,
+            another_failed: None,
         }
     }
 
@@ -103,9 +109,15 @@ impl<'a> Exchange<'a> {
     pub(super) fn outcome(
         &self,
         ids: CallIds,
-        judgement: Judgement,
+        mut judgement: Judgement,
         report: Option<Report>,
     ) -> Outcome {
+        let another_failed = self.call.another_failed;
+        if judgement.cause == Cause::Cancelled
+            && another_failed.is_some_and(|failed| failed.load(Ordering::SeqCst))
+        {
+            judgement.notes = words::ANOTHER_STEP_FAILED.to_owned();
+        }
         let mut meta: BTreeMap<String, String> = report.as_ref().map(facts_of).unwrap_or_default();
         meta.extend(judgement.facts);
         meta.insert(meta::CAUSE.to_owned(), judgement.cause.to_string());

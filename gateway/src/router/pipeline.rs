@@ -1,7 +1,7 @@
 //! Several plugins asked in one call: one after the other or all at once, inside one total time.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{Builder, Scope};
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,19 @@ struct Progress {
     steps: Vec<PipelineStep>,
     /// The status of the step that it stopped on.
     stopped: Option<Status>,
+}
+
+/// What ends the steps of a fan-out that still run.
+struct Stop {
+    switch: Cancel,
+    /// Whether it was thrown because a step failed, and not by the host.
+    failed: AtomicBool,
+}
+
+impl Stop {
+    fn seen_by_step(&self) -> (Option<&Cancel>, Option<&AtomicBool>) {
+        (Some(&self.switch), Some(&self.failed))
+    }
 }
 
 type Ended = (usize, Result<Response, Error>);
@@ -142,7 +155,7 @@ impl Router {
                 break;
             }
             let response = match input_of(pipeline, &progress) {
-                Some(request) => self.step(plugin_id, &request, pipeline.cancel, end)?,
+                Some(request) => self.step(plugin_id, &request, (pipeline.cancel, None), end)?,
                 None => {
                     let call = Call::new(plugin_id, pipeline.request, None);
                     answered(self.refuse(call, no_input())?)
@@ -157,16 +170,19 @@ impl Router {
     }
 
     fn fan_out(&self, pipeline: Pipeline<'_>, end: Instant) -> Result<Progress, Error> {
-        let own = Cancel::new().map_err(|source| sandbox::Error::Io {
-            action: "make a switch for a pipeline",
-            source,
-        })?;
+        let stop = Stop {
+            switch: Cancel::new().map_err(|source| sandbox::Error::Io {
+                action: "make a switch for a pipeline",
+                source,
+            })?,
+            failed: AtomicBool::new(false),
+        };
         let plugin_ids = &pipeline.policy.plugin_ids;
         let (ended, endings) = bounded::<Ended>(plugin_ids.len());
         let mut results = std::thread::scope(|scope| {
             let mut open = plugin_ids.len();
             for index in 0..plugin_ids.len() {
-                self.start_step(scope, pipeline, index, &own, end, &ended);
+                self.start_step(scope, pipeline, index, &stop, end, &ended);
             }
             let mut results: Vec<Ended> = Vec::with_capacity(open);
             let nobody = never();
@@ -176,12 +192,13 @@ impl Router {
                     recv(endings) -> ending => if let Ok(ending) = ending {
                         open -= 1;
                         if pipeline.policy.stop_on_failure && !is_ok(&ending) {
-                            own.cancel();
+                            stop.failed.store(true, Ordering::SeqCst);
+                            stop.switch.cancel();
                         }
                         results.push(ending);
                     },
                     recv(given_up) -> _ => {
-                        own.cancel();
+                        stop.switch.cancel();
                         given_up = &nobody;
                     }
                 }
@@ -207,7 +224,7 @@ impl Router {
         scope: &'scope Scope<'scope, 'env>,
         pipeline: Pipeline<'env>,
         index: usize,
-        own: &'env Cancel,
+        stop: &'env Stop,
         end: Instant,
         ended: &Sender<Ended>,
     ) {
@@ -217,7 +234,7 @@ impl Router {
         let done = ended.clone();
         let started = self.step_threads().take().and_then(|counted| {
             let run = move || {
-                let result = self.step(plugin_id, pipeline.request, Some(own), end);
+                let result = self.step(plugin_id, pipeline.request, stop.seen_by_step(), end);
                 drop(counted);
                 // The channel has room for every step.
                 done.send((index, result)).unwrap_or_default();
@@ -240,7 +257,7 @@ impl Router {
         &self,
         plugin_id: &str,
         request: &Value,
-        cancel: Option<&Cancel>,
+        (cancel, another_failed): (Option<&Cancel>, Option<&AtomicBool>),
         end: Instant,
     ) -> Result<Response, Error> {
         let call = Call {
@@ -249,6 +266,7 @@ impl Router {
             cancel,
             names_reads: false,
             within: Some(end),
+            another_failed,
         };
         Ok(answered(self.invoke(call)?))
     }

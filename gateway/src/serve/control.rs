@@ -18,7 +18,6 @@ use super::message::{Fault, answer};
 use super::poll::{self, Woken};
 use super::session::Session;
 use super::task::Caller;
-use crate::error::rpc;
 use crate::operator::{SOCKET, short_path};
 
 /// The most connections at a time: a command's verb needs one for a moment, and each MCP face one for as long as its client runs.
@@ -116,10 +115,7 @@ fn check_peer(stream: &UnixStream) -> io::Result<()> {
 fn enter(hub: &Arc<Hub>, connections: &Arc<AtomicUsize>, mut stream: UnixStream) -> io::Result<()> {
     if connections.fetch_add(1, Ordering::SeqCst) >= MAX_CONNECTIONS {
         connections.fetch_sub(1, Ordering::SeqCst);
-        let fault = Fault::new(
-            rpc::INTERNAL,
-            "overloaded: too many connections to the control socket",
-        );
+        let fault = Fault::overloaded("too many connections to the control socket");
         return stream.write_all(&answer::<()>(None, Err(&fault)));
     }
     let (hub, counted) = (Arc::clone(hub), Arc::clone(connections));
@@ -149,6 +145,7 @@ fn converse(hub: &Arc<Hub>, stream: UnixStream) -> io::Result<()> {
     if poll::is_abandoned(other_end.as_fd()) {
         // The peer has closed its end, so nobody will read the answers.
         session.cancel_all();
+        session.subscriptions().end(None);
     }
     Ok(())
 }

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use plugin_protocol::json;
+use plugin_protocol::{json, words};
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::error::{Error, chain, rpc};
+use crate::error::{Error, Kind, chain, rpc};
 
 /// The longest id that is accepted, in bytes of its JSON text: it is held for each call in flight and sent back.
 const MAX_ID_BYTES: usize = 256;
@@ -42,6 +42,34 @@ impl Fault {
         }
     }
 
+    /// The gateway itself says no, and says why as its own errors do.
+    fn of_kind(kind: Kind, message: impl Into<String>, hint: &str) -> Self {
+        Self {
+            data: Some(serde_json::json!({ "kind": kind.as_str(), "hint": hint })),
+            ..Self::new(kind.rpc_code(), message)
+        }
+    }
+
+    /// The gateway or its host failed.
+    pub(super) fn internal(message: impl Into<String>) -> Self {
+        Self::of_kind(Kind::Internal, message, "")
+    }
+
+    /// There is no room for what was asked: nobody's fault, and no matter of trust.
+    pub(super) fn overloaded(why: &str) -> Self {
+        let message = format!("{}: {why}", words::OVERLOADED);
+        Self::of_kind(Kind::Internal, message, "try again later")
+    }
+
+    /// A registry verb names a plugin that is not there.
+    pub(super) fn unknown_plugin(message: impl Into<String>) -> Self {
+        let hint = "`listPlugins` gives those that are";
+        Self {
+            code: rpc::UNKNOWN_PLUGIN,
+            ..Self::of_kind(Kind::NotFound, message, hint)
+        }
+    }
+
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(rpc::INVALID_REQUEST, message)
     }
@@ -53,12 +81,12 @@ impl Fault {
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
-        let kind = error.kind();
-        Self {
-            code: kind.rpc_code(),
-            message: chain(&error),
-            data: Some(serde_json::json!({ "kind": kind.as_str(), "hint": error.hint() })),
+        let fault = Self::of_kind(error.kind(), chain(&error), &error.hint());
+        if let Error::Registry(registry::Error::PluginNotFound(_)) = error {
+            let code = rpc::UNKNOWN_PLUGIN;
+            return Self { code, ..fault };
         }
+        fault
     }
 }
 
@@ -162,7 +190,7 @@ fn member<T: Serialize>(name: &str, value: &T) -> String {
     match serde_json::to_string(value) {
         Ok(text) => format!("\"{name}\":{text}"),
         Err(error) => {
-            let fault = Fault::new(rpc::INTERNAL, format!("cannot write the answer: {error}"));
+            let fault = Fault::internal(format!("cannot write the answer: {error}"));
             format!("\"error\":{}", error_object(&fault))
         }
     }

@@ -21,8 +21,8 @@
 //! | `cancel` | `id` of a call in flight | `{cancelled}`: whether there was such a call. That call is still answered, by its own answer (`status: "error"`, `notes` with `cancelled`) where it was not finished |
 //! | `verifyLedger` | | `{valid, events, bytes, head, broken_at, reason}` |
 //! | `metrics` | | `{content_type, text}`: OpenMetrics text |
-//! | `subscribe` | `from` (index of the first event wanted, optional: the next one) | `{subscribed, from}`, then notifications `event` `{index, event}` for each durable event, and at the end one `eventsEnd` `{reason}` |
-//! | `unsubscribe` | | `{subscribed: false, changed}` |
+//! | `subscribe` | `from` (index of the first event wanted, optional: the next one), `run_id`, `plugin_id`, `kind` (optional) | `{subscribed, from, subscription}`, then notifications `event` `{subscription, index, event}` for each durable event that is wanted, `eventsPast` `{subscription, next}` where the past is over, and at the end one `eventsEnd` `{subscription, reason}` |
+//! | `unsubscribe` | `subscription` (optional: all) | `{subscribed, changed}` |
 //! | `shutdown` | | `{stopped: true}`, the last line, after every call in flight was answered |
 //!
 //! The control socket has six more methods, for the command's own verbs: `operator.register`, `operator.invoke`,
@@ -34,13 +34,13 @@
 //! | -32700 | the line is not JSON under the contract's rules; answered under its `id` where that can be read, else `null` |
 //! | -32600 | no request: a batch, a wrong `jsonrpc`, an unusable `id`, an unknown member, a line too long, an `id` that is in flight |
 //! | -32601 | there is no such method here |
-//! | -32602 | the method does not take these params, or what they name is not valid |
-//! | -32603 | the gateway or its host failed |
+//! | -32602 | the method does not take these params, or what they name is not valid or not there |
+//! | -32603 | the gateway or its host failed, or has no room |
 //! | -32001 | a registry verb names an unknown plugin |
 //! | -32002 | refused by policy or trust |
 //! | -32003 | the ledger is unavailable |
 //!
-//! `data` is `{kind, hint}` where the gateway itself refused.
+//! `data` is `{kind, hint}` where the message was read and the gateway says no to what it asks for.
 //!
 //! # Bounds
 //! The host may have `calls_at_once` + `calls_waiting` calls in flight, and as many bytes of requests and unread

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::hub::{Busy, Hub, StopReason};
 use super::message::{self, Call, Fault, Id, answer};
+use super::subscribe::Subscriptions;
 use super::task::{self, Caller, Long, Quick, Task};
 use super::{subscribe, work};
 use crate::config::leaves_some;
@@ -39,7 +40,7 @@ pub(super) struct Session {
     flights: Mutex<HashMap<Id, Arc<Cancel>>>,
     under_way: Mutex<UnderWay>,
     held_bytes: Arc<AtomicUsize>,
-    subscription: Mutex<Option<Arc<Cancel>>>,
+    subscriptions: Mutex<Subscriptions>,
 }
 
 /// How many calls are under way in a session.
@@ -84,7 +85,7 @@ impl Session {
             flights: Mutex::default(),
             under_way: Mutex::default(),
             held_bytes: Arc::clone(&held_bytes),
-            subscription: Mutex::default(),
+            subscriptions: Mutex::default(),
         });
         let finish = session.finish.thrown().clone();
         std::thread::Builder::new()
@@ -157,16 +158,17 @@ impl Session {
                 self.answer_with(id.as_ref(), Ok(result));
             }
             Quick::Shutdown => self.hub.tell(StopReason::Shutdown(Arc::clone(self), id)),
-            Quick::Subscribe(from) => {
-                self.end_subscription();
-                match subscribe::start(self, id.clone(), from) {
-                    Ok(end) => *self.subscription() = Some(end),
-                    Err(fault) => self.answer_with(id.as_ref(), Err::<(), _>(fault)),
+            Quick::Subscribe(wanted) => {
+                if let Err(fault) = subscribe::start(self, id.clone(), wanted) {
+                    self.answer_with(id.as_ref(), Err::<(), _>(fault));
                 }
             }
-            Quick::Unsubscribe => {
-                let changed = self.end_subscription();
-                let result = serde_json::json!({ "subscribed": false, "changed": changed });
+            Quick::Unsubscribe(number) => {
+                let mut open = self.subscriptions();
+                let changed = open.end(number);
+                let result =
+                    serde_json::json!({ "subscribed": !open.is_empty(), "changed": changed });
+                drop(open);
                 self.answer_with(id.as_ref(), Ok(result));
             }
         }
@@ -186,8 +188,7 @@ impl Session {
             }))
             .unwrap_or_else(|_| {
                 tracing::error!("a call ended in a fault of the gateway");
-                let fault =
-                    Fault::new(rpc::INTERNAL, "the gateway failed in carrying out the call");
+                let fault = Fault::internal("the gateway failed in carrying out the call");
                 answer::<()>(flight.id.as_ref(), Err(&fault))
             });
             flight.end(line);
@@ -241,7 +242,7 @@ impl Session {
             let line = work::carry_out(&self.hub, &id.cloned(), task, &cancel);
             self.send_for(id, line);
         } else {
-            let fault = Fault::new(rpc::INTERNAL, format!("overloaded: {reason}"));
+            let fault = Fault::overloaded(reason);
             self.answer_with(id, Err::<(), _>(fault));
         }
         drop(busy);
@@ -251,15 +252,6 @@ impl Session {
         for cancel in self.lock().values() {
             cancel.cancel();
         }
-    }
-
-    /// Ends the subscription, and says whether there was one.
-    fn end_subscription(&self) -> bool {
-        let found = self.subscription().take();
-        if let Some(end) = &found {
-            end.cancel();
-        }
-        found.is_some()
     }
 
     pub(super) fn answer_with<T: Serialize>(&self, id: Option<&Id>, result: Result<T, Fault>) {
@@ -318,8 +310,8 @@ impl Session {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn subscription(&self) -> MutexGuard<'_, Option<Arc<Cancel>>> {
-        self.subscription
+    pub(super) fn subscriptions(&self) -> MutexGuard<'_, Subscriptions> {
+        self.subscriptions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,10 +4,12 @@ use plugin_protocol::digest::KeyId;
 use plugin_protocol::ids::{PluginId, RunId};
 use plugin_protocol::report::PipelinePolicy;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, DeserializeSeed, IntoDeserializer as _, MapAccess};
 use serde_json::Value;
 
 use super::message::{Fault, Id};
+use super::subscribe::Wanted;
 use crate::error::rpc;
 use crate::operator::methods;
 
@@ -36,8 +38,9 @@ pub(super) enum Quick {
     Cancel(Id),
     Shutdown,
     Metrics,
-    Subscribe(Option<u64>),
-    Unsubscribe,
+    Subscribe(Wanted),
+    /// The one that is named, or all.
+    Unsubscribe(Option<u64>),
 }
 
 /// Tasks that may wait: for a plugin, for the ledger, for the registry.
@@ -178,9 +181,9 @@ struct OfCall {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct From {
+struct OfSubscription {
     #[serde(default)]
-    from: Option<u64>,
+    subscription: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -199,8 +202,11 @@ pub(super) fn read(caller: Caller, method: &str, params: Value) -> Result<Task, 
         "ping" => nothing(params, Task::Quick(Quick::Ping))?,
         "shutdown" => nothing(params, Task::Quick(Quick::Shutdown))?,
         methods::METRICS => nothing(params, Task::Quick(Quick::Metrics))?,
-        "unsubscribe" => nothing(params, Task::Quick(Quick::Unsubscribe))?,
-        "subscribe" => Task::Quick(Quick::Subscribe(fields::<From>(params)?.from)),
+        "unsubscribe" => {
+            let one = fields::<OfSubscription>(params)?.subscription;
+            Task::Quick(Quick::Unsubscribe(one))
+        }
+        "subscribe" => Task::Quick(Quick::Subscribe(fields(params)?)),
         "cancel" => {
             let id = Id::of(&fields::<OfCall>(params)?.id);
             Task::Quick(Quick::Cancel(
@@ -244,11 +250,60 @@ pub(super) fn read(caller: Caller, method: &str, params: Value) -> Result<Task, 
     })
 }
 
+/// Reads params, and names the one that cannot be read.
 fn fields<T: DeserializeOwned>(params: Value) -> Result<T, Fault> {
-    if params.is_array() {
+    /// Much more than a rule in words; what the host sent is cut.
+    const SHOWN_CHARS: usize = 400;
+    let Value::Object(members) = params else {
         return Err(Fault::params("params go by name: send an object"));
+    };
+    let mut at = None;
+    let members = Members {
+        rest: members.into_iter(),
+        next: None,
+        at: &mut at,
+    };
+    T::deserialize(MapAccessDeserializer::new(members)).map_err(|error| {
+        let why = error.to_string();
+        let why = plugin_protocol::shown::cut(&why, SHOWN_CHARS);
+        Fault::params(match at {
+            Some(name) => format!("params.{name}: {why}"),
+            None => format!("params: {why}"),
+        })
+    })
+}
+
+/// The members of params, one after the other.
+struct Members<'a> {
+    rest: serde_json::map::IntoIter,
+    next: Option<(String, Value)>,
+    /// The one whose value is being read.
+    at: &'a mut Option<String>,
+}
+
+impl<'de> MapAccess<'de> for Members<'_> {
+    type Error = serde_json::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Self::Error> {
+        self.next = self.rest.next();
+        let name = self.next.as_ref().map(|(name, _)| name.as_str());
+        name.map(|name| seed.deserialize(name.into_deserializer()))
+            .transpose()
     }
-    serde_json::from_value(params).map_err(|error| Fault::params(format!("params: {error}")))
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(
+        &mut self,
+        seed: V,
+    ) -> Result<V::Value, Self::Error> {
+        let (name, value) = self.next.take().unzip();
+        *self.at = name;
+        let read = seed.deserialize(value.unwrap_or_default())?;
+        *self.at = None;
+        Ok(read)
+    }
 }
 
 fn nothing(params: Value, task: Task) -> Result<Task, Fault> {
@@ -259,7 +314,7 @@ fn nothing(params: Value, task: Task) -> Result<Task, Fault> {
 pub(super) fn registered_id(text: &str) -> Result<PluginId, Fault> {
     PluginId::parse(text).map_err(|error| {
         let words = format!("{}: {error}", plugin_protocol::words::PLUGIN_NOT_FOUND);
-        Fault::new(rpc::UNKNOWN_PLUGIN, words)
+        Fault::unknown_plugin(words)
     })
 }
 
@@ -288,6 +343,95 @@ mod tests {
         );
         assert_eq!(code(Caller::Host, "cancel", json!({"id": null})), -32_602);
         assert_eq!(registered_id("No!").unwrap_err().code, -32_001);
+    }
+
+    /// Every method that takes params, with params that it takes.
+    fn good() -> Vec<(&'static str, Value)> {
+        let plugin = json!({ "plugin_id": "p.x.y" });
+        let policy = json!({ "strategy": "sequential", "plugin_ids": [], "timeout_ms": 1, "stop_on_failure": true });
+        vec![
+            ("validateManifest", json!({ "manifest": {} })),
+            ("registerPlugin", json!({ "package": "p", "replace": true })),
+            ("enablePlugin", plugin.clone()),
+            ("disablePlugin", plugin.clone()),
+            ("invoke", json!({ "plugin_id": "p.x.y", "request": {} })),
+            ("invokePipeline", json!({ "policy": policy, "request": {} })),
+            ("exportProof", json!({ "run_id": "r" })),
+            (
+                "subscribe",
+                json!({ "from": 1, "run_id": "r", "plugin_id": "p.x.y", "kind": "INVOKE" }),
+            ),
+            ("unsubscribe", json!({ "subscription": 1 })),
+            ("cancel", json!({ "id": 1 })),
+            (
+                methods::OPERATOR_REGISTER,
+                json!({ "package": "p", "replace": true }),
+            ),
+            (
+                methods::OPERATOR_INVOKE,
+                json!({ "plugin_id": "p.x.y", "request": {}, "names_reads": true }),
+            ),
+            (methods::TRUST_ADD, json!({ "key": "k", "label": "l" })),
+            (
+                methods::TRUST_REMOVE,
+                json!({ "key_id": "0123456789abcdef" }),
+            ),
+            (methods::REMOVE, plugin),
+            (methods::ERASE, json!({ "run_id": "r" })),
+        ]
+    }
+
+    /// Bad input is told with the member's name, however large it is.
+    #[test]
+    fn a_param_that_cannot_be_read_is_named() {
+        let huge = "x".repeat(1 << 20);
+        // These take any value, and say later what is wrong with it.
+        let anything = ["manifest", "package", "request", "id"];
+        let fault = |method: &str, params: &Value| {
+            let fault = read(Caller::Operator, method, params.clone()).unwrap_err();
+            assert_eq!(fault.code, -32_602, "{method}: {}", fault.message);
+            assert!(fault.message.len() < 2_000, "{method}: it is cut");
+            fault.message
+        };
+        for (method, params) in good() {
+            assert!(
+                read(Caller::Operator, method, params.clone()).is_ok(),
+                "{method}"
+            );
+            for list in [json!([]), json!([params])] {
+                assert!(fault(method, &list).contains("by name"), "{method}");
+            }
+            let mut more = params.clone();
+            more["more"] = json!(huge);
+            assert!(fault(method, &more).contains("`more`"), "{method}");
+            let mut long = params.clone();
+            long[&huge] = json!(1);
+            assert!(fault(method, &long).contains("xxx"), "{method}");
+            for name in params.as_object().unwrap().keys() {
+                for odd in [json!([[huge]]), json!({ "a": { "b": huge } }), json!(-1.5)] {
+                    if anything.contains(&name.as_str()) {
+                        continue;
+                    }
+                    let mut wrong = params.clone();
+                    wrong[name] = odd;
+                    let said = fault(method, &wrong);
+                    assert!(
+                        said.starts_with(&format!("params.{name}: ")),
+                        "{method}: {said}"
+                    );
+                }
+                let mut less = params.clone();
+                less.as_object_mut().unwrap().remove(name);
+                // What may be left out is; of the rest the name is said.
+                if let Err(fault) = read(Caller::Operator, method, less) {
+                    assert!(
+                        fault.message.contains(&format!("`{name}`")),
+                        "{method}: {}",
+                        fault.message
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use plugin_protocol::canonical;
+use plugin_protocol::ids::RunId;
 use plugin_protocol::message::Response;
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::hub::Hub;
 use super::message::{Fault, Id, answer};
@@ -61,7 +63,7 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
             }
             line.of(response)
         }
-        Long::ExportProof(run_id) => line.of(gateway.export_proof(run_id)),
+        Long::ExportProof(run_id) => line.of(export_proof(gateway, run_id)),
         Long::VerifyLedger => {
             line.of(ledger::verify(&hub.state, gateway.anchor(), &|_, _| {}).map_err(Error::from))
         }
@@ -130,6 +132,13 @@ impl Reply<'_> {
         }
         answer(self.id, result.as_ref())
     }
+}
+
+/// The bundle in canonical order, as every door writes it: a host may keep the text as it came.
+fn export_proof(gateway: &Gateway, run_id: &RunId) -> Result<Box<RawValue>, Fault> {
+    let bundle = gateway.export_proof(run_id)?;
+    let unwritable = |error| Fault::internal(format!("cannot write the bundle: {error}"));
+    RawValue::from_string(canonical::text(&bundle)).map_err(unwritable)
 }
 
 fn invoke(gateway: &Gateway, asked: &Invoke, cancel: &Cancel) -> Result<Told, Fault> {

@@ -62,7 +62,32 @@ def bundle(verifier, tally, path, key_path):
         tally.note(refused(good[:at]), f"cut at {at}")
         tally.note(refused(good[:at] + good[at + 1 :]), f"byte {at} removed")
         tally.note(refused(good[:at] + good[at : at + 1] + good[at:]) or good[at : at + 1] in b" \n", f"byte {at} doubled")
+    for written in FORMS:
+        tally.note(not refused(written(json.loads(good))), "the bundle in another form is refused")
     events_of_a_bundle(json.loads(good), refused, tally)
+
+
+def plain(value):
+    """Canonical, as the gateway writes it."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def odd(value):
+    """As nobody would write it: members in the opposite order, laid out, every character escaped, and numbers with a fraction."""
+    if isinstance(value, dict):
+        members = [odd(name) + b" :\n" + odd(value[name]) for name in sorted(value, reverse=True)]
+        return b"{\t" + b" , ".join(members) + b"\r\n}"
+    if isinstance(value, list):
+        return b"[ " + b",\n".join(map(odd, value)) + b"\n]"
+    if isinstance(value, str):
+        units = value.encode("utf-16-be").hex()
+        return b'"' + "".join("\\u" + units[at : at + 4] for at in range(0, len(units), 4)).encode() + b'"'
+    if type(value) is int:
+        return b"%d.0" % value
+    return json.dumps(value).encode()
+
+
+FORMS = [plain, odd]
 
 
 def events_of_a_bundle(good, refused, tally):
@@ -71,7 +96,8 @@ def events_of_a_bundle(good, refused, tally):
     def try_it(change, what):
         bad = copy.deepcopy(good)
         change(bad)
-        tally.note(refused(json.dumps(bad, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()), what)
+        for written in FORMS:
+            tally.note(refused(written(bad)), what)
 
     def both(bad):
         return [bad["events"], bad["inclusion"]]
@@ -228,57 +254,74 @@ def vectors(verifier, tally):
 
 
 def reader(verifier, tally):
-    """JSON that must be refused, and some that must not."""
+    """JSON that must be refused, some that is read though it is not canonical, and some that is."""
     refused = [
         b"",
         b"\xef\xbb\xbf{}",
         b'{"a":1,"a":1}',
-        b'{"b":1,"a":1}',
+        b'{"a":1,"\\u0061":1}',
         b'{"a":{"b":"","b":""}}',
-        b'{"a":1.0}',
-        b'{"a":1e2}',
-        b'{"a":-0}',
+        b'{"a":1.5}',
+        b'{"a":1e-1}',
+        b'{"a":1e-400}',
+        b'{"a":1e400}',
         b'{"a":01}',
+        b'{"a":+1}',
+        b'{"a":.1}',
         b'{"a":9007199254740992}',
+        b'{"a":9007199254740992.0}',
         b'{"a":' + b"9" * 5000 + b"}",
         b'{"a":NaN}',
         b'{"a":Infinity}',
-        b'{"a":"\\u0041"}',
-        b'{"a":"\\/"}',
-        b'{"a":"\\u000A"}',
-        b'{"a":"\\u000a"}',
         b'{"a":"\\ud800"}',
-        b'{"a":"\\ud83d\\ude00"}',
+        b'{"a":"\\ude00\\ud83d"}',
+        b'{"\\udc00":1}',
         b'{"a":"\xed\xa0\x80"}',
         b'{"a":"\xff"}',
         b'{"a":"\n"}',
+        b'{"a":"\\x41"}',
         b"{'a':1}",
         b'{"a":1,}',
         b'{"a":1}{}',
         b'{"a":1} x',
         b'{"a":tru}',
+        b"// a word\n{}",
         b"[" * 200_000 + b"]" * 200_000,
-        '{"\ue000":1,"\U0001f600":1}'.encode(),
         '{"a":"x\u00a0"}\u00a0'.encode(),
+    ]
+    read = [
+        b'{"b":1,"a":1}',
+        b'{"a":1.0}',
+        b'{"a":1e2}',
+        b'{"a":0.1E+1}',
+        b'{"a":-0}',
+        b'{"a":"\\u0041"}',
+        b'{"a":"\\/"}',
+        b'{"a":"\\u000A"}',
+        b'{"a":"\\u000a"}',
+        b'{"a":"\\ud83d\\ude00"}',
+        b' { "a" : [ 1 , "\\\\" , "b" ] }\r\n\t',
+        '{"\ue000":1,"\U0001f600":1}'.encode(),
     ]
     taken = [
         b"{}",
         b'{"a":1}',
-        b' { "a" : [ 1 , "\\" ,b" ] }\r\n\t',
         '{"\U0001f600":1,"\ue000":"\\u0000\\u001f\x7f"}'.encode(),
         b'{"a":9007199254740991,"b":null,"c":true}',
     ]
-    for data, good in [(data, False) for data in refused] + [(data, True) for data in taken]:
+
+    def is_good(reads, data):
         try:
-            verifier.read_canonical(data, between=b" \t\n\r")
-            tally.note(good, f"{data[:40]!r} is taken")
-        except verifier.Flaw as flaw:
-            tally.note(not good, f"{data[:40]!r} is refused: {flaw}")
-    try:
-        verifier.read_line(b'{"a":1} ')
-        tally.note(False, "a blank behind a line is taken")
-    except verifier.Flaw:
-        tally.note(True, "")
+            reads(data)
+            return True
+        except verifier.Flaw:
+            return False
+
+    for rows, as_json, as_canonical in [(refused, False, False), (read, True, False), (taken, True, True)]:
+        for data in rows:
+            tally.note(is_good(verifier.read_json, data) == as_json, f"{data[:40]!r} as JSON: not {as_json}")
+            tally.note(is_good(verifier.read_canonical, data) == as_canonical, f"{data[:40]!r} as canonical: not {as_canonical}")
+    tally.note(not is_good(verifier.read_line, b'{"a":1} '), "a blank behind a line is taken")
 
 
 def main(words):

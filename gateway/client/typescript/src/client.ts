@@ -5,7 +5,8 @@ import { resolve } from 'node:path';
 import type { PluginGatewayAPI, RegisterOptions } from './api.js';
 import type { CallOptions } from './channel.js';
 import { runCommand } from './command.js';
-import type { Subscription } from './events.js';
+import { RpcCode, RpcError } from './errors.js';
+import type { SubscribeOptions, Subscription } from './events.js';
 import { checkPlatform } from './platform.js';
 import { ndjson, readEvents } from './records.js';
 import * as results from './results.js';
@@ -37,7 +38,7 @@ import type {
  * `GatewayError` only where the gateway refused the operation itself, or is not there.
  */
 export class Gateway implements PluginGatewayAPI {
-  /** The reads of the ledger that wait for each other, as there is one subscription. */
+  /** The reads of the ledger that wait for each other, so that they take the place of one subscription. */
   #reads: Promise<void> = Promise.resolve();
 
   private constructor(
@@ -135,25 +136,25 @@ export class Gateway implements PluginGatewayAPI {
     return this.#call('metrics', {}, results.metrics, options);
   }
 
-  /** The ledger's events from index `from` on, or from the next one. There is one subscription at a time. */
-  async subscribe(from?: number): Promise<Subscription> {
+  /** The ledger's events from index `from` on, or from the next one, and only those that are wanted. Eight may be open at a time. */
+  async subscribe(wanted: number | SubscribeOptions = {}): Promise<Subscription> {
     const { channel, events } = this.supervisor.life;
-    return await events.subscribe(channel, from);
+    return await events.subscribe(channel, typeof wanted === 'number' ? { from: wanted } : wanted);
   }
 
-  /** Every event that the ledger holds now. It needs the place of a subscription, and none may be open. */
+  /** Every event that the ledger holds now. It needs the place of one subscription. */
   async getEvents(): Promise<readonly LedgerEvent[]> {
-    return await this.#events(() => true);
+    return await this.#events({});
   }
 
   /** The events of a run. */
   async getByRun(runId: string): Promise<readonly LedgerEvent[]> {
-    return await this.#events((event) => event.run_id === runId);
+    return await this.#events({ runId });
   }
 
   /** The events of a plugin. */
   async getByPlugin(pluginId: string): Promise<readonly LedgerEvent[]> {
-    return await this.#events((event) => event.plugin_id === pluginId);
+    return await this.#events({ pluginId });
   }
 
   /** The ledger as its files have it: a line of canonical JSON for each event. */
@@ -180,13 +181,17 @@ export class Gateway implements PluginGatewayAPI {
     this.afterwards();
   }
 
-  async #events(isWanted: (event: LedgerEvent) => boolean): Promise<readonly LedgerEvent[]> {
+  async #events(wanted: SubscribeOptions): Promise<readonly LedgerEvent[]> {
     const events: LedgerEvent[] = [];
-    const take = (event: LedgerEvent): void => void (isWanted(event) && events.push(event));
-    const read = this.#reads.then(() => readEvents((from) => this.subscribe(from), take));
+    const read = this.#reads.then(() => readEvents((from) => this.subscribe(from), wanted, (event) => void events.push(event)));
     // One that fails does not hold up the next.
     this.#reads = read.catch(() => undefined);
-    await read;
+    try {
+      await read;
+    } catch (error) {
+      // What can be no id is the id of no event.
+      if (!(error instanceof RpcError) || error.code !== RpcCode.InvalidParams) throw error;
+    }
     return events;
   }
 

@@ -15,7 +15,7 @@ export const RpcCode = {
   MethodNotFound: -32601,
   /** The method does not take these params, or what they name is not valid. */
   InvalidParams: -32602,
-  /** The gateway or its host failed. */
+  /** The gateway or its host failed, or has no room. */
   Internal: -32603,
   /** A registry verb names an unknown plugin. */
   UnknownPlugin: -32001,

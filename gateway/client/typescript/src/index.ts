@@ -8,7 +8,7 @@ export type { ComplianceOptions } from './compliance.js';
 export * as testing from './testing.js';
 export type * from './names.js';
 export type { CallOptions } from './channel.js';
-export type { Subscription } from './events.js';
+export type { SubscribeOptions, Subscription } from './events.js';
 export type { Backoff, GatewayOptions } from './settings.js';
 export {
   Aborted,

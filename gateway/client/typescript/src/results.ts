@@ -163,6 +163,8 @@ export const ping: Shape<Ping> = object<Ping>({
 
 export const metrics: Shape<Metrics> = object<Metrics>({ content_type: string, text: string });
 
-export const subscribed: Shape<{ readonly from: number }> = object<{ readonly from: number }>({ from: count });
+type Subscribed = { readonly from: number; readonly subscription: number };
+
+export const subscribed: Shape<Subscribed> = object<Subscribed>({ from: count, subscription: count });
 
 export const stopped: Shape<{ readonly stopped: boolean }> = object<{ readonly stopped: boolean }>({ stopped: boolean });

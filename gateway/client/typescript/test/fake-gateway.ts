@@ -23,7 +23,7 @@ function result(id: number | undefined, value: unknown): void {
 function event(index: number): string {
   const names = ['event_id', 'run_id', 'ts', 'plugin_id', 'request_id', 'input_hash', 'output_hash', 'prev_hash', 'event_hash'];
   const words = Object.fromEntries(names.map((name) => [name, '']));
-  const params = { index, event: { ...words, kind: 'INVOKE', meta: {} } };
+  const params = { subscription: 1, index, event: { ...words, kind: 'INVOKE', meta: {} } };
   return `${JSON.stringify({ jsonrpc: '2.0', method: 'event', params })}\n`;
 }
 
@@ -51,7 +51,7 @@ function misbehave({ id, method }: Message): void {
       return say(event(0));
     case 'flood':
       if (method !== 'subscribe') return;
-      result(id, { subscribed: true, from: FLOOD_FROM });
+      result(id, { subscribed: true, from: FLOOD_FROM, subscription: 1 });
       // In one piece, so that it cannot be read as it comes.
       return say(Array.from({ length: FLOOD_EVENTS }, (_, nth) => event(FLOOD_FROM + nth)).join(''));
     case 'refuse-long':
@@ -68,7 +68,7 @@ function take(message: Message): void {
     process.stderr.write(`cancel ${message.params.id}\n`);
     if (mode === 'answers-cancelled') result(message.params.id, []);
   } else if (message.method === 'unsubscribe') {
-    say('{"jsonrpc":"2.0","method":"eventsEnd","params":{"reason":"unsubscribed"}}\n');
+    say('{"jsonrpc":"2.0","method":"eventsEnd","params":{"subscription":1,"reason":"unsubscribed"}}\n');
   } else if (message.method === 'ping') {
     if (mode !== 'mute') result(message.id, mode === 'old-api' ? { ...PONG, api_version: '2.0.0' } : PONG);
     if (mode === 'short-lived') process.kill(process.pid, 'SIGKILL');

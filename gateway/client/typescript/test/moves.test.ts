@@ -100,10 +100,14 @@ test('getEvents, getByRun, getByPlugin and toNDJSON give the ledger up to now', 
   // A segment's room is reserved before it is written.
   const stored = readdirSync(segments).filter((name) => name.endsWith('.ndjson')).sort().map((name) => readFileSync(join(segments, name), 'utf8').replace(/\0+$/, ''));
   assert.equal(lines, stored.join(''));
-  const subscription = await gateway.subscribe();
-  await assert.rejects(gateway.getEvents(), { name: 'Overloaded', message: /stop it first/ });
-  await subscription.stop();
+  assert.deepEqual(await gateway.getByPlugin('NO ID'), []);
+  // Beside a subscription, and from it: the past is over where the gateway says so.
+  const subscription = await gateway.subscribe({ from: 0, runId: 'system', kind: 'ENABLE' });
   assert.equal((await gateway.getEvents()).length, all.length);
+  const enabled = [];
+  for await (const { event } of subscription.past()) enabled.push(event);
+  assert.deepEqual(enabled, all.filter(({ kind }) => kind === 'ENABLE'));
+  assert.equal(subscription.next, all.length);
 });
 
 test('JSON.stringify of a proof verifies with the command and with the second verifier', async (t) => {

@@ -31,6 +31,15 @@ pub fn events(state: &Path) -> Result<Events, Error> {
     })
 }
 
+impl Events {
+    /// Reads the events behind `start`.
+    pub(crate) fn from(layout: &Layout, start: Boundary) -> Self {
+        Self {
+            lines: CheckedLines::open(layout, start),
+        }
+    }
+}
+
 impl Iterator for Events {
     type Item = Result<Stored, Error>;
 

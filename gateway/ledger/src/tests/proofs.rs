@@ -7,6 +7,7 @@ use crate::tree::LogSigner;
 use crate::tree::merkle;
 use crate::{Checkpoint, LogKey};
 use plugin_protocol::digest::ManifestHash;
+use serde_json::Value;
 
 fn key(state: &Path) -> LogKey {
     LogKey::parse(&std::fs::read_to_string(state.join("log.pub")).unwrap()).unwrap()
@@ -121,19 +122,143 @@ fn contract_10_one_changed_byte_fails() {
     assert!(!verify_proof(&[good.as_slice(), b"x"].concat(), &key).valid);
 }
 
+/// The value as nobody would write it: members in the opposite order, each on a line of its own, every character escaped, and numbers
+/// with a fraction.
+fn rewritten(value: &Value) -> String {
+    let text = |text: &str| {
+        let units = text.encode_utf16().map(|unit| format!("\\u{unit:04X}"));
+        format!("\"{}\"", units.collect::<String>())
+    };
+    match value {
+        Value::Object(members) => {
+            let members = members.iter().rev();
+            let members =
+                members.map(|(name, value)| format!("{} :\r\n{}", text(name), rewritten(value)));
+            format!("{{\t{}\n}}", members.collect::<Vec<_>>().join(" , "))
+        }
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(rewritten).collect();
+            format!("[ {}\n]", items.join(",\n"))
+        }
+        Value::String(string) => text(string),
+        Value::Number(number) => format!("{number}.0"),
+        Value::Bool(_) | Value::Null => value.to_string(),
+    }
+}
+
+/// "`proof verify` and the second verifier take a bundle in any JSON form, with the same content".
 #[test]
-fn white_space_between_the_parts_changes_nothing() {
+fn contract_10_a_bundle_in_another_form_of_json_is_as_good() {
     let (state, bundle) = exported();
-    let value: serde_json::Value = serde_json::from_slice(&bundle.to_bytes()).unwrap();
-    let pretty = serde_json::to_vec_pretty(&value).unwrap();
-    assert!(verify_proof(&pretty, &key(state.path())).valid);
-    assert!(
-        verify_proof(
-            &[bundle.to_bytes().as_slice(), b"\n"].concat(),
-            &key(state.path())
-        )
-        .valid
-    );
+    let key = key(state.path());
+    let value: Value = serde_json::from_slice(&bundle.to_bytes()).unwrap();
+    for form in [
+        serde_json::to_string_pretty(&value).unwrap(),
+        // In the order of the struct's fields, as a door that forgot the canonical order would write it.
+        serde_json::to_string(&bundle).unwrap(),
+        format!("\n{value}\n"),
+        rewritten(&value),
+    ] {
+        let report = verify_proof(form.as_bytes(), &key);
+        assert!(report.valid, "{form}: {report:?}");
+        assert_eq!(outcome(&report, "inclusion"), CheckOutcome::Pass);
+    }
+}
+
+/// "parsed strictly": what two readers could read as two bundles is refused.
+#[test]
+fn contract_10_no_form_that_reads_in_two_ways_is_taken() {
+    let (state, bundle) = exported();
+    let key = key(state.path());
+    let text = String::from_utf8(bundle.to_bytes()).unwrap();
+    let format = "\"format\":\"plugin-gateway-proof/1\"";
+    for (from, to) in [
+        (format, format!("{format},{format}")),
+        (
+            format,
+            format!("{format},\"form\\u0061t\":\"plugin-gateway-proof/1\""),
+        ),
+        ("\"meta\":{", "\"meta\":{\"a\":\"\\ud800\",".to_owned()),
+        ("\"meta\":{", "\"meta\":{\"\\udc00\":\"a\",".to_owned()),
+        ("\"index\":", "\"index\":0".to_owned()),
+        ("\"index\":", "\"index\":+".to_owned()),
+        ("{", "\u{feff}{".to_owned()),
+        ("{", "/**/{".to_owned()),
+        ("{", "[{".to_owned()),
+    ] {
+        let bad = text.replacen(from, &to, 1);
+        let report = verify_proof(bad.as_bytes(), &key);
+        assert_eq!(outcome(&report, "schema"), CheckOutcome::Fail, "{bad}");
+        assert!(!report.valid);
+    }
+    for more in ["{}", ",", "]", "\u{0}"] {
+        assert!(!verify_proof(format!("{text}{more}").as_bytes(), &key).valid);
+    }
+}
+
+/// Gives each value that is no object or array to `change`, one at a time, and the whole that comes of it to `see`.
+fn each_value(whole: &Value, pointer: &str, see: &mut dyn FnMut(&str, Value)) {
+    let here = whole.pointer(pointer).unwrap();
+    let others: Vec<Value> = match here {
+        Value::Object(members) => {
+            for name in members.keys() {
+                each_value(whole, &format!("{pointer}/{name}"), see);
+            }
+            return;
+        }
+        Value::Array(items) => {
+            for at in 0..items.len() {
+                each_value(whole, &format!("{pointer}/{at}"), see);
+            }
+            return;
+        }
+        Value::String(text) => {
+            let mut last = text.clone();
+            let end = last.pop();
+            last.push(if end == Some('0') { '1' } else { '0' });
+            vec![
+                format!("{text} ").into(),
+                text.to_uppercase().into(),
+                last.into(),
+                "".into(),
+                Value::Null,
+            ]
+        }
+        Value::Number(number) => {
+            let number = number.as_u64().unwrap();
+            vec![
+                (number + 1).into(),
+                number.saturating_sub(1).into(),
+                number.to_string().into(),
+            ]
+        }
+        Value::Bool(truth) => vec![(!truth).into()],
+        Value::Null => vec![false.into()],
+    };
+    for other in others.into_iter().filter(|other| other != here) {
+        let mut changed = whole.clone();
+        *changed.pointer_mut(pointer).unwrap() = other;
+        see(pointer, changed);
+    }
+}
+
+/// "Data only: … One changed value, one missing, added or reordered event of the run fails", in every form of JSON.
+#[test]
+fn contract_10_one_changed_value_fails_in_any_form() {
+    let (state, bundle) = exported();
+    let key = key(state.path());
+    let value: Value = serde_json::from_slice(&bundle.to_bytes()).unwrap();
+    let mut tried = 0;
+    each_value(&value, "", &mut |pointer, changed| {
+        tried += 1;
+        for form in [changed.to_string(), rewritten(&changed)] {
+            assert!(
+                !verify_proof(form.as_bytes(), &key).valid,
+                "{pointer}: {form}"
+            );
+        }
+    });
+    assert!(tried > 300, "{tried}");
 }
 
 #[test]
@@ -143,6 +268,12 @@ fn contract_10_a_missing_added_or_reordered_event_fails() {
     let fails = |bundle: &ProofBundle, what: &str| {
         let report = verify_proof(&bundle.to_bytes(), &key);
         assert!(!report.valid, "{what}");
+        let value: Value = serde_json::from_slice(&bundle.to_bytes()).unwrap();
+        assert_eq!(
+            verify_proof(rewritten(&value).as_bytes(), &key),
+            report,
+            "{what}"
+        );
         report
     };
     for at in 0..bundle.events.len() {

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use plugin_protocol::digest::FileHash;
 use plugin_protocol::ids::EventId;
 
+use super::appended::Appended;
 use super::indexer::Indexer;
 use super::thread::{Job, Shared, WriterThread};
 use super::writer::Writer;
@@ -15,7 +16,6 @@ use crate::error::Error;
 use crate::line::Draft;
 use crate::options::Options;
 use crate::proof::{Exported, RunSoFar};
-use crate::recorded::Appended;
 use crate::tree::Checkpoint;
 
 /// How many jobs may queue for the writer; further callers wait until there is room.

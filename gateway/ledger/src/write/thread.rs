@@ -9,6 +9,7 @@ use plugin_protocol::digest::FileHash;
 use plugin_protocol::event::{Event, meta};
 use plugin_protocol::ids::EventId;
 
+use super::appended::Appended;
 use super::indexer::Indexer;
 use super::writer::Writer;
 use crate::disk::{Boundary, Lock};
@@ -16,7 +17,6 @@ use crate::error::Error;
 use crate::line::Draft;
 use crate::options::{Durability, Options};
 use crate::proof::{Exported, RunSoFar};
-use crate::recorded::Appended;
 use crate::tree::Checkpoint;
 
 /// The most events that share one sync: bounds a batch's memory (at 65,535 bytes a line) and the wait of its first caller.

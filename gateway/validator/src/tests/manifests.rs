@@ -369,6 +369,16 @@ fn remarks_do_not_refuse() {
     }
 }
 
+/// A correct manifest of OMEGA's, which knows no `schemas`, has no finding of any severity.
+#[test]
+fn a_correct_manifest_without_schemas_has_no_finding() {
+    let mut plain = manifest();
+    put(&mut plain, "/schemas", None);
+    let report = report_of(&plain);
+    assert!(report.valid);
+    assert_eq!(report.issues, []);
+}
+
 #[test]
 fn all_findings_come_at_once() {
     let mut bad = manifest();
