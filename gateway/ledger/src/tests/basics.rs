@@ -450,3 +450,33 @@ fn follow_sees_new_events_across_segments() {
         assert_eq!(next(), call);
     }
 }
+
+#[test]
+fn registry_news_are_what_the_registry_records_from_then_on() {
+    let state = fresh();
+    let options = Options {
+        segment_bytes: 2_000,
+        ..Options::default()
+    };
+    let before = crate::registry_news(state.path()).unwrap();
+    let (ledger, _) = open_with(state.path(), options).unwrap();
+    let record = |kind, run: &str, name: &str| {
+        ledger.record(draft(kind, run, name)).unwrap();
+    };
+    record(EventKind::Register, "system", "first");
+    let mut news = crate::registry_news(state.path()).unwrap();
+    assert!(news.next().is_none(), "what is past is no news");
+    for call in 0..10 {
+        record(EventKind::Result, "r", &format!("{call}"));
+    }
+    assert!(news.next().is_none(), "a call is none of the registry's");
+    record(EventKind::Enable, "system", "second");
+    let seen = |news: &mut crate::RegistryNews| -> Vec<EventKind> {
+        news.map(|stored| stored.unwrap().event.kind).collect()
+    };
+    assert_eq!(seen(&mut news), [EventKind::Enable], "across segments");
+    record(EventKind::Disable, "system", "third");
+    assert_eq!(seen(&mut news), [EventKind::Disable], "asked again");
+    let all = [EventKind::Register, EventKind::Enable, EventKind::Disable];
+    assert_eq!(seen(&mut { before }), all, "from before the first event");
+}
