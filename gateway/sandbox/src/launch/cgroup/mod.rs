@@ -135,7 +135,9 @@ impl State {
     /// The group to lend, if there is one.
     fn take(&mut self, package: &Path, now: Instant) -> Option<Group> {
         let own = self.idle.iter().rposition(|idle| idle.last == package);
-        let has_rested = |idle: &Idle| now.saturating_duration_since(idle.since) >= REST;
+        let has_rested = |idle: &Idle| {
+            idle.is_rehearsals() || now.saturating_duration_since(idle.since) >= REST
+        };
         let at = own.or_else(|| self.idle.front().is_some_and(has_rested).then_some(0))?;
         self.idle.remove(at).map(|idle| idle.group)
     }
@@ -144,6 +146,13 @@ impl State {
     fn keep(&mut self, idle: Idle) -> Option<Idle> {
         self.idle.push_back(idle);
         (self.idle.len() > IDLE_MAX).then(|| self.idle.pop_front())?
+    }
+}
+
+impl Idle {
+    /// Whether no plugin has had it: a rehearsal has no package, and starts one process that does next to nothing.
+    fn is_rehearsals(&self) -> bool {
+        self.last.as_os_str().is_empty()
     }
 }
 
