@@ -1,6 +1,8 @@
 //! What a process has open and whom it started, read from /proc.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 /// How many descriptors this process has open.
 pub fn open_descriptors() -> usize {
@@ -109,4 +111,26 @@ fn parent_of(pid: u32) -> Option<u32> {
 fn fields_of(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     Some(stat.rsplit_once(") ")?.1.to_owned())
+}
+
+/// The control groups that the gateway of this process id made and that are still there: their names are `plugin-gateway-<its process>-…`. Those of
+/// other gateways come and go meanwhile.
+pub fn groups_of(gateway: u32) -> BTreeSet<PathBuf> {
+    let its_own = format!("plugin-gateway-{gateway}-");
+    let mut found = BTreeSet::new();
+    let mut pending = vec![Path::new("/sys/fs/cgroup").to_owned()];
+    while let Some(folder) = pending.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            if name.starts_with(&its_own) {
+                found.insert(entry.path());
+            } else if !name.starts_with("plugin-gateway-") {
+                pending.push(entry.path());
+            }
+        }
+    }
+    found
 }

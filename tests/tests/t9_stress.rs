@@ -5,7 +5,7 @@ mod week;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -59,13 +59,11 @@ struct Traces {
 impl Traces {
     fn now() -> Self {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let mut cgroups = BTreeSet::new();
-        left_groups(Path::new("/sys/fs/cgroup"), &mut cgroups);
         Self {
             descriptors: processes::open_descriptors(),
             children: processes::children_of(std::process::id()),
             mounts: mounts.lines().count(),
-            cgroups,
+            cgroups: processes::groups_of(std::process::id()),
             of_ours: processes::names()
                 .iter()
                 .filter(|name| name.starts_with(NAME))
@@ -99,24 +97,15 @@ impl Traces {
     }
 }
 
-/// Every control group below that a gateway of these tests could have left. Those of others may come and go meanwhile, and those
-/// of other gateways at work as well: a gateway's group is named `plugin-gateway-<its process>-…`.
-fn left_groups(under: &Path, found: &mut BTreeSet<PathBuf>) {
-    for entry in fs::read_dir(under).into_iter().flatten().flatten() {
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            continue;
-        }
-        let name = entry.file_name().to_string_lossy().into_owned();
-        match name.strip_prefix("plugin-gateway-") {
-            None => left_groups(&entry.path(), found),
-            Some(rest) => {
-                let owner = rest.split('-').next().and_then(|pid| pid.parse().ok());
-                let at_work = |pid| pid != std::process::id() && processes::exists(pid);
-                if !owner.is_some_and(at_work) {
-                    found.insert(entry.path());
-                }
-            }
-        }
+/// Waits until nothing is left of the control groups of gateways that have ended, in whatever way.
+#[track_caller]
+fn await_no_groups_of(gateways: &[u32]) {
+    let since = Instant::now();
+    while let Some(left) =
+        (gateways.iter()).find(|gateway| !processes::groups_of(**gateway).is_empty())
+    {
+        assert!(since.elapsed() < STUCK, "groups are left of {left}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -248,7 +237,7 @@ fn inv_pnp_10_calls_leave_no_file() {
             .args(["--json", "invoke", &id, "--text"]);
         command
             .arg(format!(" attack={attack} name={NAME} "))
-            .args(["--timeout-ms", "1000"]);
+            .args(["--timeout-ms", "3000"]);
         let said = campaigns::command::finish(command, b"");
         assert_eq!(said.json()["status"], status, "{said:?}");
         let left: Vec<_> = fs::read_dir(&temporary)
@@ -267,6 +256,7 @@ fn inv_pnp_10_a_killed_gateway_leaves_no_process_and_its_state_works_on() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (host, id) = installed();
     let before = Traces::now();
+    let mut killed = Vec::new();
     for round in 0..ROUNDS {
         let (attack, _) = MIX[round % MIX.len()];
         let mut gateway = host
@@ -279,12 +269,14 @@ fn inv_pnp_10_a_killed_gateway_leaves_no_process_and_its_state_works_on() {
             .unwrap();
         // Killed at another point of its way each time; which one does not matter.
         std::thread::sleep(Duration::from_millis(7 * round as u64));
+        killed.push(gateway.id());
         gateway.kill().unwrap();
         gateway.wait().unwrap();
         let response = host.ask(&id, &format!(" attack=no_newline name={NAME} "));
         assert_eq!(response["status"], "ok", "{response}");
     }
     before.await_no_more();
+    await_no_groups_of(&killed);
     let events = host.events();
     let invoked = events.iter().filter(|event| event["kind"] == "INVOKE");
     for invoke in invoked {
@@ -307,7 +299,7 @@ fn inv_pnp_10_a_gateway_killed_in_a_storm_ten_times_leaves_nothing() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (host, id) = installed();
     let before = Traces::now();
-    let mut turn = 0;
+    let (mut turn, mut killed) = (0, Vec::new());
     for life in 0..=KILLS {
         let mut channel = Channel::open(&host);
         let mut flying = VecDeque::new();
@@ -323,6 +315,7 @@ fn inv_pnp_10_a_gateway_killed_in_a_storm_ten_times_leaves_nothing() {
             }
         }
         if life < KILLS {
+            killed.push(channel.pid());
             channel.signal(Signal::SIGKILL);
             drop(channel);
         } else {
@@ -334,6 +327,7 @@ fn inv_pnp_10_a_gateway_killed_in_a_storm_ten_times_leaves_nothing() {
         }
     }
     before.await_no_more();
+    await_no_groups_of(&killed);
     let events = host.events();
     let ids = |kinds: &[&str], name: &str| -> Vec<String> {
         let of_kind = events

@@ -1,6 +1,7 @@
 //! The sandbox itself: opened once on a host, and then asked to run jobs.
 
 use std::marker::PhantomData;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -90,6 +91,11 @@ impl<P> Sandbox<P> {
     /// [`Error::Unanswered`], as [`Self::run`] would say.
     pub fn admit(&self, entry: &Entry) -> Result<(), Error> {
         self.host_layers.admit(entry.class())
+    }
+
+    /// Lets go of what is kept ready for a package that nobody will ask for again. Jobs that run go on.
+    pub fn let_go(&self, package: &Path) {
+        self.launchers.let_go(package);
     }
 
     /// Runs one job to its end. The permit is proof that the run was allowed and recorded.

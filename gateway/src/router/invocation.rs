@@ -140,9 +140,12 @@ impl Router {
         self.breaker.forget(plugin_id);
     }
 
-    /// Lets go of what is kept ready of a package that no plugin is any more: a descriptor, and its program in memory.
+    /// Lets go of what is kept ready of a package that no plugin is any more: its program in memory, and its launchers.
     pub(crate) fn let_go(&self, package: &PackageDigest) {
-        self.shelf.forget(package);
+        let prepared = self.shelf.forget(package);
+        if let (Some(prepared), Some(sandbox)) = (prepared, self.sandbox.get()) {
+            sandbox.let_go(&prepared.root);
+        }
     }
 
     /// What was counted since the start, as OpenMetrics text.

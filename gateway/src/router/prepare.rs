@@ -112,9 +112,11 @@ impl Shelf {
         now.is_ok_and(|now| now == taken.glance)
     }
 
-    /// Lets go of a package that no plugin is any more. Calls in flight keep what they have.
-    pub(super) fn forget(&self, digest: &PackageDigest) {
-        self.lock().items.retain(|(of, _)| of != digest);
+    /// Lets go of a package that no plugin is any more, and gives back what was kept ready of it. Calls in flight keep what they have.
+    pub(super) fn forget(&self, digest: &PackageDigest) -> Option<Arc<Prepared>> {
+        let mut ready = self.lock();
+        let at = ready.items.iter().position(|(of, _)| of == digest)?;
+        ready.items.remove(at).map(|(_, prepared)| prepared)
     }
 
     /// How many packages are ready.

@@ -13,10 +13,10 @@ const FREE: u32 = 128;
 /// The same where each file that is opened is a question: an interpreter with a large library opens some hundred at its start.
 const FREE_LOOKED_AT: u32 = 1024;
 
-/// Questions that are answered after each pause. Together with the pause this is a twentieth of a processor.
-const AFTER_EACH_PAUSE: u32 = 16;
+/// Questions that are answered after each pause. Together with the pause this is a tenth of a processor.
+const AFTER_EACH_PAUSE: u32 = 32;
 
-/// The pause. It is long beside the time that 16 answers take, and short beside a call.
+/// The pause. It is long beside the time that so many answers take, and short beside a call.
 const PAUSE: Duration = Duration::from_millis(4);
 
 /// How far a run has used up what is answered at once.

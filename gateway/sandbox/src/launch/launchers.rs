@@ -140,6 +140,16 @@ impl Launchers {
         Ok(place.fill(launcher))
     }
 
+    /// Ends the launchers of a package, each as soon as nobody uses it.
+    pub(crate) fn let_go(&self, package: &Path) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_package = |(kind, _): &mut (Kind, _)| kind.package == package;
+        let gone: Vec<_> = kept.extract_if(.., of_package).collect();
+        drop(kept);
+        // Not under the lock, because this waits until the launchers have ended.
+        drop(gone);
+    }
+
     /// The shelf of a kind, which becomes the most recently used. Another shelf may have to make room; its launchers end when nobody uses them any more.
     fn shelf(&self, kind: &Kind) -> Arc<Shelf> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

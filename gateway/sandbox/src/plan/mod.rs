@@ -167,7 +167,8 @@ impl Plan {
             extra_calls: Vec::new(),
             runtime: None,
             prints: false,
-            names_reads: job.names_reads,
+            // Of a static program every file is reported and judged in any case.
+            names_reads: job.names_reads && class != Class::Static,
         })
     }
 
@@ -317,10 +318,7 @@ impl Plan {
             reported,
             // Where calls are reported the supervisor decides, and one launcher serves both kinds.
             kills_refused: !reported && when_refused == WhenRefused::End,
-            // Of static programs every file is reported in any case.
-            names_reads: reported
-                && (self.names_reads || self.reads_own_map)
-                && self.class != Class::Static,
+            names_reads: reported && (self.names_reads || self.reads_own_map),
             extra_calls: self.extra_calls.clone(),
         }
     }

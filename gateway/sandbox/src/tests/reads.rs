@@ -210,7 +210,7 @@ fn reads_that_are_named_end_no_plugin() {
 /// A plugin that opens files without end is answered at a pace: it would have the gateway work for it as much as it likes.
 #[test]
 fn reads_that_are_named_are_answered_at_a_pace() {
-    let source = "int main(void) { request(); for (int i = 0; i < 20000; i++) close(open(\"/package/x\", O_RDONLY)); puts(\"through\"); return 0; }";
+    let source = "int main(void) { request(); for (int i = 0; i < 40000; i++) close(open(\"/package/x\", O_RDONLY)); puts(\"through\"); return 0; }";
     let folder = package(&[("x", "x")]);
     let entry = program(source, Link::Dynamic);
     let ends_as = |names_reads: bool| {

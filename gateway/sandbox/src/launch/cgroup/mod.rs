@@ -135,9 +135,8 @@ impl State {
     /// The group to lend, if there is one.
     fn take(&mut self, package: &Path, now: Instant) -> Option<Group> {
         let own = self.idle.iter().rposition(|idle| idle.last == package);
-        let has_rested = |idle: &Idle| {
-            idle.is_rehearsals() || now.saturating_duration_since(idle.since) >= REST
-        };
+        let has_rested =
+            |idle: &Idle| idle.is_rehearsals() || now.saturating_duration_since(idle.since) >= REST;
         let at = own.or_else(|| self.idle.front().is_some_and(has_rested).then_some(0))?;
         self.idle.remove(at).map(|idle| idle.group)
     }
