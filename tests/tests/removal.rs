@@ -78,6 +78,8 @@ fn a_rejected_plugin_is_removed_too_and_a_running_gateway_removes_for_the_operat
     assert_eq!(host.row("p.test.unsigned"), Value::Null);
     let plugin = host.install(&crowd::neighbour());
     let mut channel = Channel::open(&host);
+    // It holds the state now, and no command can be faster.
+    channel.call("ping", json!({}));
     let mut ready = |count: usize| {
         let metrics = channel.call("metrics", json!({}))["text"].clone();
         let line = format!("\nplugin_gateway_packages_ready {count}\n");
