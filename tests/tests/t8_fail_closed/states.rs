@@ -36,7 +36,8 @@ fn inv_pnp_10_a_broken_ledger_is_never_opened() {
         bad[start + 300] ^= 1;
         fs::write(host.segment(), &bad).unwrap();
         for verb in &verbs {
-            let said = host.say(["--json"].iter().chain(verb)).expect(4);
+            let at_once = ["--json", "--wait-ms", "200"];
+            let said = host.say(at_once.iter().chain(verb)).expect(4);
             let error = &said.json()["error"];
             assert_eq!(error["kind"], "ledger", "{verb:?}: {said:?}");
             let message = error["message"].as_str().unwrap();
@@ -84,7 +85,8 @@ fn inv_pnp_10_one_state_has_one_writer_and_any_readers() {
         &["trust", "remove", "0123456789abcdef"],
     ];
     for verb in writing {
-        let said = host.say(["--json"].iter().chain(verb)).expect(4);
+        let at_once = ["--json", "--wait-ms", "200"];
+        let said = host.say(at_once.iter().chain(verb)).expect(4);
         let error = &said.json()["error"];
         assert_eq!(error["kind"], "ledger", "{verb:?}: {error}");
         let message = error["message"].as_str().unwrap();
