@@ -230,15 +230,15 @@ fn to_build(place: &Path, folder: &Path, file: &str, npm: &Map<String, Value>) -
     let scripts = npm.get("scripts").and_then(Value::as_object);
     let has_script = scripts.is_some_and(|scripts| scripts.contains_key("build"));
     let command = if has_script {
-        "npm install && npm run build"
+        "`npm install && npm run build`"
     } else if folder.join("tsconfig.json").is_file() {
-        "npx tsc"
+        "`npx tsc`"
     } else {
         "its build"
     };
     let (top, folder) = (top_of(file), folder.display());
     format!(
-        "build {file}, which is not there: run `{command}` in {folder}, then `cp -R {folder}/{top} {}/`",
+        "build {file}, which is not there: run {command} in {folder}, then `cp -R {folder}/{top} {}/`",
         place.display()
     )
 }

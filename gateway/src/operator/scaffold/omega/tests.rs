@@ -172,7 +172,7 @@ fn what_is_not_built_is_said_with_its_command() {
     fs::remove_dir_all(old.place("new")).unwrap();
     fs::remove_file(old.folder().join("package.json")).unwrap();
     old.write("dist/other.js", "");
-    assert!(old.made().to_do[0].contains("run `its build` in"));
+    assert!(old.made().to_do[0].contains("run its build in"));
     fs::remove_dir_all(old.place("new")).unwrap();
     old.write("tsconfig.json", "{}");
     assert!(old.made().to_do[0].contains("run `npx tsc` in"));
