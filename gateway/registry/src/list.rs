@@ -117,6 +117,12 @@ impl List {
         next.is_some_and(|file| file.path.starts_with(&prefix))
     }
 
+    /// Whether a path leads to a file that is executable.
+    pub(super) fn is_executable(&self, path: &str) -> bool {
+        let file = self.resolve(path);
+        file.is_some_and(|file| file.mode == Mode::Executable)
+    }
+
     /// The file that a path leads to, through links as the kernel would go; none for a folder, or where there is nothing.
     pub(super) fn resolve(&self, path: &str) -> Option<&Listed> {
         let mut rest: Vec<&str> = path.rsplit('/').collect();

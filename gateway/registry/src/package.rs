@@ -91,8 +91,7 @@ impl Package {
     /// Whether the file `path` is there and executable.
     #[must_use]
     pub fn executable(&self, path: &str) -> bool {
-        let file = self.list.resolve(path);
-        file.is_some_and(|file| file.mode == Mode::Executable)
+        self.list.is_executable(path)
     }
 
     /// The bytes of the file `path`, which have the hash that was read before.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use plugin_protocol::digest::PackageDigest;
 
-use super::list::{List, Mode};
+use super::list::List;
 use super::verified::Glance;
 use super::{Error, tree};
 
@@ -45,8 +45,7 @@ impl StoredPackage {
     /// Whether the file `path` is there and executable.
     #[must_use]
     pub fn executable(&self, path: &str) -> bool {
-        let file = self.list.resolve(path);
-        file.is_some_and(|file| file.mode == Mode::Executable)
+        self.list.is_executable(path)
     }
 
     /// The bytes of the file `path`, whose hash is the signed one.

@@ -9,11 +9,11 @@ use plugin_protocol::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::answer;
-use super::out::Out;
 use super::revision::{Level, Manner};
 use crate::error::{Error, rpc};
 use crate::operator::Tool;
 use crate::router::CANCELLED_NOTES;
+use crate::serve::Out;
 use crate::serve::message::{Fault, Id, answer as line_of};
 
 /// How often a call is asked, when its gateway ends each time.

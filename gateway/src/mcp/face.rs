@@ -12,10 +12,10 @@ use super::answer;
 use super::calls::{Calls, Flight, fault_before, id_in_flight};
 use super::catalog::Catalog;
 use super::gate::Gate;
-use super::out::Out;
 use super::revision::{self, Era, Level, Manner, meta, no_such_method};
 use crate::config::Config;
 use crate::error::{Error, chain, rpc};
+use crate::serve::Out;
 use crate::serve::message::{self, Call, Fault, Id, answer as line_of};
 
 /// How long a client may take the list of tools for current; where it listens, it hears of a change at once.

@@ -33,7 +33,6 @@ mod calls;
 mod catalog;
 mod face;
 mod gate;
-mod out;
 mod revision;
 
 use std::io;
@@ -47,10 +46,10 @@ use nix::sys::signal::SigSet;
 use rustix::event::PollFlags;
 
 use self::face::Face;
-use self::out::Out;
 use crate::config::Config;
 use crate::error::Error;
 use crate::operator::Serve;
+use crate::serve::Out;
 use crate::serve::poll::{self, Woken};
 use crate::serve::{Line, Lines, hold_signals, log};
 use sandbox::Cancel;

@@ -62,6 +62,7 @@ mod lines;
 pub(crate) mod log;
 mod manager;
 pub(crate) mod message;
+mod out;
 pub(crate) mod poll;
 mod session;
 mod subscribe;
@@ -92,7 +93,7 @@ use sandbox::Cancel;
 
 pub(crate) use self::holding::{Holding, Inside};
 pub(crate) use self::lines::{Line, Lines};
-pub(crate) use self::session::write_answers;
+pub(crate) use self::out::Out;
 
 /// How long a cancelled call may take to end: its plugin is killed and reaped.
 const CANCEL: Duration = Duration::from_secs(5);

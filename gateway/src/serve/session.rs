@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::Receiver;
 use serde::Serialize;
 
 use super::hub::{Busy, Hub, StopReason};
 use super::message::{self, Call, Fault, Id, answer};
+use super::out::Out;
 use super::subscribe::Subscriptions;
 use super::task::{self, Caller, Long, Quick, Task};
 use super::{subscribe, work};
@@ -19,27 +19,15 @@ use crate::error::rpc;
 use crate::operator::version;
 use sandbox::Cancel;
 
-/// How many answers wait for a host that does not read. Beyond it each call waits with its answer, and in the end reading stops.
-const WAITING_ANSWERS: usize = 64;
-
-/// Answers that wait are written together up to this many bytes: a pipe's usual capacity.
-const WRITE_BYTES: usize = 64 * 1024;
-
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) hub: Arc<Hub>,
     caller: Caller,
-    out: Sender<Vec<u8>>,
-    /// Once thrown, the writer writes what is queued and ends.
-    finish: Cancel,
-    /// Once thrown, answers are dropped instead of queued.
-    abandoned: Cancel,
-    /// Disconnected when the writer has ended.
-    written: Receiver<()>,
+    /// Its answers; the bytes of its requests are held there too.
+    out: Out,
     flights: Mutex<HashMap<Id, Arc<Cancel>>>,
     under_way: Mutex<UnderWay>,
-    held_bytes: Arc<AtomicUsize>,
     subscriptions: Mutex<Subscriptions>,
 }
 
@@ -72,28 +60,14 @@ impl Session {
         caller: Caller,
         sink: impl Write + Send + 'static,
     ) -> std::io::Result<Arc<Self>> {
-        let (out, waiting) = bounded(WAITING_ANSWERS);
-        let (writing, written) = bounded::<()>(0);
-        let held_bytes = Arc::new(AtomicUsize::new(0));
         let session = Arc::new(Self {
             hub: Arc::clone(hub),
             caller,
-            out,
-            finish: Cancel::new()?,
-            abandoned: Cancel::new()?,
-            written,
+            out: Out::open(sink, || {})?,
             flights: Mutex::default(),
             under_way: Mutex::default(),
-            held_bytes: Arc::clone(&held_bytes),
             subscriptions: Mutex::default(),
         });
-        let finish = session.finish.thrown().clone();
-        std::thread::Builder::new()
-            .name("answers".to_owned())
-            .spawn(move || {
-                write_answers(&waiting, &finish, &held_bytes, sink);
-                drop(writing);
-            })?;
         hub.enter(&session);
         Ok(session)
     }
@@ -208,7 +182,7 @@ impl Session {
     ) -> Result<Flight, String> {
         // At the control socket as well: behind it may be an MCP face with a host of its own.
         self.under_way().room(self.hub.in_flight, plugin)?;
-        if self.held_bytes.load(Ordering::SeqCst) + bytes > self.hub.settings.max_held_bytes {
+        if self.out.held_bytes() + bytes > self.hub.settings.max_held_bytes {
             let held = self.hub.settings.max_held_bytes;
             return Err(format!(
                 "requests and unread answers of more than {held} bytes are held already"
@@ -218,7 +192,7 @@ impl Session {
         let cancel = Arc::new(cancel);
         // Only the thread that reads begins calls, so that there is still room.
         self.under_way().add(plugin);
-        self.held_bytes.fetch_add(bytes, Ordering::SeqCst);
+        self.out.hold(bytes);
         if let Some(id) = &id {
             self.lock().insert(id.clone(), Arc::clone(&cancel));
         }
@@ -277,27 +251,17 @@ impl Session {
 
     /// Hands a line to the writer, and waits for room. Says whether there is still a writer.
     pub(super) fn send(&self, line: Vec<u8>) -> bool {
-        let bytes = line.len();
-        self.held_bytes.fetch_add(bytes, Ordering::SeqCst);
-        let taken = select! {
-            send(self.out, line) -> taken => taken.is_ok(),
-            recv(self.abandoned.thrown()) -> _ => false,
-        };
-        if !taken {
-            self.held_bytes.fetch_sub(bytes, Ordering::SeqCst);
-        }
-        taken
+        self.out.send(line)
     }
 
     /// Lets the writer write what is queued and end; the channel it returns disconnects when that is done.
     pub(super) fn finish(&self) -> &Receiver<()> {
-        self.finish.cancel();
-        &self.written
+        self.out.begin_to_finish()
     }
 
     /// Gives up on a reader that does not read.
     pub(super) fn abandon(&self) {
-        self.abandoned.cancel();
+        self.out.abandon();
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Id, Arc<Cancel>>> {
@@ -365,38 +329,7 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.session
-            .held_bytes
-            .fetch_sub(self.bytes, Ordering::SeqCst);
+        self.session.out.let_go(self.bytes);
         self.session.under_way().remove(self.plugin.as_deref());
-    }
-}
-
-/// Writes what comes until told to finish, or until nobody reads. What is written is taken off `held_bytes`.
-pub(crate) fn write_answers(
-    waiting: &Receiver<Vec<u8>>,
-    finish: &Receiver<()>,
-    held_bytes: &AtomicUsize,
-    mut sink: impl Write,
-) {
-    loop {
-        let mut lines = select! {
-            recv(waiting) -> line => match line { Ok(line) => line, Err(_) => return },
-            recv(finish) -> _ => match waiting.try_recv() { Ok(line) => line, Err(_) => return },
-        };
-        while lines.len() < WRITE_BYTES
-            && let Ok(more) = waiting.try_recv()
-        {
-            lines.extend_from_slice(&more);
-        }
-        let written = sink.write_all(&lines).and_then(|()| sink.flush());
-        held_bytes.fetch_sub(lines.len(), Ordering::SeqCst);
-        if let Err(error) = written {
-            tracing::warn!(
-                reason = error.to_string(),
-                "answers can no longer be written"
-            );
-            return;
-        }
     }
 }
