@@ -103,7 +103,7 @@ pub(crate) const SOCKETS: &[Act] = &[
 
 pub(crate) const OF_A_THREAD: &[Act] = &[refused(
     "static void *ask(void *at) { return (void *)(long)(socket(AF_INET, SOCK_STREAM, 0) < 0); }
-    int main(void) { request(); pthread_t thread; void *failed; pthread_create(&thread, 0, ask, 0); pthread_join(thread, &failed); return failed != 0; }",
+    int main(void) { request(); pthread_t thread; void *failed; return pthread_create(&thread, 0, ask, 0) || pthread_join(thread, &failed) || failed; }",
     "socket",
     "AF_INET, SOCK_STREAM",
 )];
@@ -152,12 +152,12 @@ pub(crate) const EXECS: &[Act] = &[
 
 pub(crate) const WRITES: &[Act] = &[
     refused(
-        r#"int main(void) { request(); return open("/tmp/plugin-gateway-was-here", O_WRONLY | O_CREAT, 0600) < 0; }"#,
+        r#"int main(void) { request(); char *it = "/tmp/plugin-gateway-was-here"; return open(it, O_WRONLY | O_CREAT, 0600) < 0 || unlink(it); }"#,
         "openat",
         "\"/tmp/plugin-gateway-was-here\", O_WRONLY|O_CREAT",
     ),
     refused(
-        r#"int main(void) { request(); return mkdir("/tmp/plugin-gateway-folder", 0700) && errno != EEXIST; }"#,
+        r#"int main(void) { request(); char *it = "/tmp/plugin-gateway-folder"; return mkdir(it, 0700) || rmdir(it); }"#,
         "mkdir",
         "\"/tmp/plugin-gateway-folder\"",
     ),
