@@ -4,14 +4,29 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use tempfile::TempDir;
 
 use crate::canonical;
 
-/// Names a folder that keeps what is compiled, so that the same tests can be run where there is no compiler.
+/// Names the folder that keeps what is compiled, so that the same tests can be run where there is no compiler.
 const COMPILED: &str = "CAMPAIGNS_COMPILED";
+
+/// Else one beside what cargo builds, for each compiler its own.
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+    std::env::var_os(COMPILED).map_or_else(
+        || {
+            let compiler = Command::new("cc").arg("--version").output();
+            let compiler = compiler.expect(NO_COMPILER).stdout;
+            let name = format!("compiled-{}", canonical::sha256(compiler));
+            std::env::current_exe().unwrap().with_file_name(name)
+        },
+        PathBuf::from,
+    )
+});
+
+const NO_COMPILER: &str = "the campaigns need a C compiler: install gcc or clang as `cc`";
 
 /// How a program is linked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,15 +57,17 @@ pub fn c(body: &str, link: Link) -> Vec<u8> {
         .clone()
 }
 
+/// What another run compiled is taken; a run that may not write there keeps nothing.
 fn kept_or_compiled(body: &str, link: Link) -> Vec<u8> {
-    let Some(folder) = std::env::var_os(COMPILED) else {
-        return compile(body, link);
-    };
     let name = canonical::sha256(format!("{link:?} {PRELUDE}{body}"));
-    let file = PathBuf::from(folder).join(name);
-    fs::read(&file).unwrap_or_else(|_| {
+    let kept = FOLDER.join(name);
+    fs::read(&kept).unwrap_or_else(|_| {
         let program = compile(body, link);
-        fs::write(&file, &program).unwrap();
+        // Under its name stands only a whole program.
+        let half = kept.with_extension(std::process::id().to_string());
+        if fs::create_dir_all(&*FOLDER).is_ok() && fs::write(&half, &program).is_ok() {
+            fs::rename(&half, &kept).unwrap();
+        }
         program
     })
 }
@@ -71,9 +88,7 @@ fn compile(body: &str, link: Link) -> Vec<u8> {
         Link::Dynamic => {}
         Link::Shared => drop(cc.args(["-shared", "-fPIC"])),
     }
-    let out = cc
-        .output()
-        .expect("the campaigns need a C compiler: install gcc or clang as `cc`");
+    let out = cc.output().expect(NO_COMPILER);
     assert!(
         out.status.success(),
         "{}",

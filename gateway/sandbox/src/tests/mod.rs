@@ -2,6 +2,7 @@
 
 mod acts;
 mod channels;
+mod compiled;
 mod echo;
 mod ends;
 mod every_call;
@@ -23,7 +24,10 @@ mod shims;
 mod support;
 mod uncounted;
 
-#[test]
-fn again_as_an_ordinary_user() {
-    support::again_as_an_ordinary_user();
+/// The last by its name, so that it finds what the others compiled.
+mod without_privileges {
+    #[test]
+    fn again_as_an_ordinary_user() {
+        super::support::again_as_an_ordinary_user();
+    }
 }

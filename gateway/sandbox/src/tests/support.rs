@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::compiled;
+pub(crate) use super::compiled::{Link, PRELUDE, compile};
 use crate::launch::launcher::Launch;
 use crate::sys::spawn::Child;
 use crate::{Entry, Error, Image, Job, Limits, Report, Sandbox, Settings};
@@ -43,64 +45,6 @@ pub(crate) fn package(files: &[(&str, &str)]) -> TempDir {
     }
     folder
 }
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Link {
-    Static,
-    Dynamic,
-}
-
-/// Compiles a C program and returns its path.
-pub(crate) fn compile(folder: &Path, source: &str, link: Link) -> PathBuf {
-    let file = folder.join("program.c");
-    let program = folder.join(format!("program-{link:?}"));
-    fs::write(&file, format!("{PRELUDE}\n{source}")).unwrap();
-    let mut cc = Command::new("cc");
-    cc.args(["-O1", "-w", "-pthread", "-o"])
-        .arg(&program)
-        .arg(&file);
-    if link == Link::Static {
-        cc.arg("-static");
-    }
-    let output = cc.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    program
-}
-
-pub(crate) const PRELUDE: &str = r#"
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/auxv.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-static char line[1 << 20];
-static void answer(const char *text) { (void)!write(1, text, strlen(text)); }
-static void request(void) { if (!fgets(line, sizeof line, stdin)) _exit(3); }
-"#;
 
 pub(crate) fn seal(program: &Path) -> Entry {
     seal_bytes(&fs::read(program).unwrap())
@@ -343,6 +287,7 @@ pub(crate) fn again_as_an_ordinary_user() {
         .args([PREFIX, "--skip", "again_as_an_ordinary_user"])
         // Tests that only root can run are skipped here; root has already run them.
         .env_remove("REQUIRE_ALL")
+        .env(compiled::FOLDER, compiled::folder())
         .current_dir("/")
         .output()
         .unwrap();
