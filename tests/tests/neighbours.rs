@@ -11,8 +11,8 @@ use campaigns::{Host, processes};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-/// Hostile callers at once.
-const CALLERS: usize = 8;
+/// Hostile callers at once: more than there are processors for.
+const CALLERS: usize = 4;
 /// Calls that the neighbour makes beside each kind, at least.
 const CALLS: usize = 20;
 /// Longer than anything here takes.

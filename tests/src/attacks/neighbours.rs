@@ -62,7 +62,7 @@ const fn kind(
 }
 
 /// Long enough for whoever ends by itself, however busy the machine is.
-const BY_ITSELF: u64 = 20_000;
+const BY_ITSELF: u64 = 60_000;
 /// Ended by their deadline: soon, so that there are many ends as well.
 const SHORT: u64 = 250;
 
