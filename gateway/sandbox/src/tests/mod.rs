@@ -13,6 +13,7 @@ mod libraries;
 mod limits;
 mod musl;
 mod orders;
+mod output;
 mod poorer;
 mod races;
 mod reads;
