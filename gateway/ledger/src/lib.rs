@@ -82,7 +82,7 @@ pub use proof::{
 };
 pub use read::{
     Events, Filter, Follow, Query, RegistryNews, Stored, Verification, back_up, check_anchor,
-    events, follow, query, registry_events, registry_news, tail, verify,
+    events, events_from, follow, query, registry_events, registry_news, tail, verify,
 };
 pub use recorded::{Record, Recorded};
 pub use tree::{Checkpoint, LogKey, newest_checkpoint};

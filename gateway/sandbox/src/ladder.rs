@@ -147,7 +147,7 @@ fn outfit(means: &Means, plan: &Plan, rung: Rung) -> Result<Outfit, Error> {
     let ruleset = (rung >= Rung::Landlock).then(|| means.ruleset(&Places::default()));
     Ok(Outfit {
         namespaces,
-        root: private.then(|| Layout::plan(&[], None)).transpose()?,
+        root: private.then(|| Layout::plan(&[], None, None)).transpose()?,
         wanted: plan.wanted(private, means.reported, WhenRefused::GoOn),
         ruleset: ruleset.transpose()?.flatten(),
         limits: if rung >= Rung::Limits {

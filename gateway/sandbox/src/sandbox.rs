@@ -12,6 +12,7 @@ use crate::launch::launchers::Launchers;
 use crate::launch::means::Means;
 use crate::layer::Protection;
 use crate::plan::Plan;
+use crate::plan::loader_cache::LoaderCache;
 use crate::plan::runtimes::Runtimes;
 use crate::report::{End, Report};
 use crate::settings::Settings;
@@ -32,6 +33,8 @@ pub struct Sandbox<P> {
     means: Means,
     launchers: Launchers,
     runtimes: Runtimes,
+    /// None where programs see the host's root, and where there can be none.
+    loader_cache: Option<LoaderCache>,
     protections: Vec<Protection>,
     host_layers: HostLayers,
     permit: PhantomData<fn(&P)>,
@@ -69,10 +72,12 @@ impl<P> Sandbox<P> {
         }
         let host_layers = HostLayers::of(&means, &protections, &settings.allow_missing);
         host_layers.admit_any()?;
+        let loader_cache = means.private_root().then(LoaderCache::new).flatten();
         Ok(Self {
             means,
             launchers: Launchers::default(),
             runtimes: settings.runtimes,
+            loader_cache,
             protections,
             host_layers,
             permit: PhantomData,
@@ -93,6 +98,12 @@ impl<P> Sandbox<P> {
         self.host_layers.admit(entry.class())
     }
 
+    /// Whether programs have a list of libraries.
+    #[cfg(test)]
+    pub(crate) fn has_loader_cache(&self) -> bool {
+        self.loader_cache.is_some()
+    }
+
     /// Lets go of what is kept ready for a package that nobody will ask for again. Jobs that run go on.
     pub fn let_go(&self, package: &Path) {
         self.launchers.let_go(package);
@@ -105,7 +116,9 @@ impl<P> Sandbox<P> {
     pub fn run(&self, permit: &P, job: &Job<'_>) -> Result<Report, Error> {
         // Holding a permit is enough; what it says, its maker decides.
         let _: &P = permit;
+        let list = self.loader_cache.as_ref().and_then(LoaderCache::file);
         let plan = Plan::new(job, &self.runtimes, self.means.private_root())?;
+        let plan = plan.with_loader_cache(list);
         self.admit(job.entry)?;
         self.compare_libraries(&plan, job)?;
         let layers = protections::engaged(&self.protections, plan.is_sealed());
@@ -138,9 +151,10 @@ impl<P> Sandbox<P> {
             limits: QUESTION_LIMITS,
             ..*job
         };
-        let Some((runtime, plan)) = plan.question(&question)? else {
+        let Some((runtime, asking)) = plan.question(&question)? else {
             return Ok(());
         };
+        let plan = asking.with_loader_cache(plan.loader_cache.as_deref());
         let seen = run::run(&self.means, &self.launchers, &plan, &question)?;
         let text = String::from_utf8_lossy(&seen.stderr.bytes);
         let compared = match seen.end {

@@ -97,7 +97,7 @@ fn say_trust(key_id: KeyId, trusted: bool, changed: bool, out: Output) -> Result
 }
 
 pub(super) fn trust_list(state: &StateFolder, out: Output) -> Result<Answer, Error> {
-    let registry = operator::inventory(readable(state)?)?;
+    let registry = operator::inventory(readable(state, out)?)?;
     let document: Vec<_> = registry
         .keys()
         .map(|key| json!({ "key_id": key.key.id(), "label": key.label, "trusted": key.trusted, "since": key.since }))

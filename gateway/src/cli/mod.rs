@@ -325,9 +325,17 @@ fn existing(state: &Path) -> Result<&Path, Error> {
     }
 }
 
-/// A state that is there and has the events that its anchor was signed for: what is read there is what is so.
-fn readable(state: &StateFolder) -> Result<&Path, Error> {
-    operator::check_anchor(existing(state)?, state.anchor.as_deref())?;
+/// A state that is there and has the events that its anchor was signed for: what is read there is what is so. An anchor that cannot be
+/// looked at, as its volume is not mounted, is said and hides nothing from somebody who has to find out what happened; `ledger verify` and
+/// every verb that changes something refuse then.
+fn readable(state: &StateFolder, out: Output) -> Result<&Path, Error> {
+    match operator::check_anchor(existing(state)?, state.anchor.as_deref()) {
+        Ok(()) => {}
+        Err(Error::Ledger(gone @ ledger::Error::AnchorGone { .. })) => {
+            out.warn(&printable(&format!("warning: {gone}")));
+        }
+        Err(error) => return Err(error),
+    }
     Ok(state)
 }
 

@@ -74,6 +74,15 @@ impl Output {
         }
     }
 
+    /// What nobody may overlook, printed in any case.
+    #[expect(
+        clippy::unused_self,
+        reason = "whatever was asked for, as with the others"
+    )]
+    pub(super) fn warn(self, words: &str) {
+        say(words);
+    }
+
     /// A detail, printed only with --verbose.
     pub(super) fn detail(self, words: &str) {
         if self.verbose {

@@ -127,7 +127,7 @@ fn one_line(info: &PluginInfo) -> String {
 }
 
 pub(super) fn list(state: &StateFolder, out: Output) -> Result<Answer, Error> {
-    let state = readable(state)?;
+    let state = readable(state, out)?;
     let registry = operator::inventory(state)?;
     let plugins = registry.list();
     let tools = operator::tool_words(&registry, state)?;
@@ -169,7 +169,7 @@ pub(super) fn list(state: &StateFolder, out: Output) -> Result<Answer, Error> {
 }
 
 pub(super) fn show(state: &StateFolder, id: &str, out: Output) -> Result<Answer, Error> {
-    let details = operator::details(readable(state)?, id)?;
+    let details = operator::details(readable(state, out)?, id)?;
     out.answer(&details, || {
         let info = &details.info;
         let rows = [

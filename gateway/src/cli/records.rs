@@ -88,7 +88,7 @@ pub(super) fn tail(
     follow: bool,
     out: Output,
 ) -> Result<Answer, Error> {
-    let state = readable(state)?;
+    let state = readable(state, out)?;
     if follow {
         // It goes on until the reader leaves or a signal ends it.
         for stored in ledger::follow(state, lines, &|| false)? {
@@ -104,7 +104,7 @@ pub(super) fn tail(
 
 pub(super) fn query(state: &StateFolder, query: &Query, out: Output) -> Result<Answer, Error> {
     let filter = filter(query)?;
-    for stored in ledger::query(readable(state)?, &filter)? {
+    for stored in ledger::query(readable(state, out)?, &filter)? {
         show(&stored?, out)?;
     }
     Ok(Answer::Yes)

@@ -22,6 +22,7 @@ pub(super) fn serve(
 ) -> Result<Answer, Error> {
     let options = Serve {
         anchor: state.anchor.clone(),
+        wait: state.wait,
         socket_only,
         format: match format {
             LogFormat::Text => operator::LogFormat::Text,
@@ -38,7 +39,7 @@ pub(super) fn serve(
 }
 
 pub(super) fn metrics(state: &StateFolder, out: Output) -> Result<Answer, Error> {
-    let metrics = operator::metrics(readable(state)?)?;
+    let metrics = operator::metrics(readable(state, out)?)?;
     out.answer(&metrics, || metrics.text.trim_end().to_owned())?;
     Ok(Answer::Yes)
 }

@@ -29,6 +29,8 @@ pub(crate) struct Serve {
     pub(crate) socket_only: bool,
     /// The folder of the ledger's anchor, in place of the settings'.
     pub(crate) anchor: Option<PathBuf>,
+    /// How long another command that holds the state is waited for.
+    pub(crate) wait: Duration,
     pub(crate) format: LogFormat,
     pub(crate) level: LogLevel,
 }

@@ -77,6 +77,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, at, never, select};
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::PollFlags;
 
 use self::control::Control;
@@ -88,7 +89,7 @@ use self::task::Caller;
 use crate::api::Gateway;
 use crate::config::Config;
 use crate::error::Error;
-use crate::operator::Serve;
+use crate::operator::{self, Serve};
 use sandbox::Cancel;
 
 pub(crate) use self::holding::{Holding, Inside};
@@ -108,11 +109,14 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
     let signals = hold_signals()?;
     let log = log::start(options.format, options.level)?;
-    let Opened {
+    let Some(Opened {
         hub,
         reasons,
         control,
-    } = open(state, options.anchor.as_deref())?;
+    }) = open_in_turn(state, options, &signals)?
+    else {
+        return Ok(());
+    };
     watch_signals(&hub, signals)?;
     let host = if options.socket_only {
         None
@@ -152,6 +156,37 @@ struct Opened {
     hub: Arc<Hub>,
     reasons: Receiver<StopReason>,
     control: Control,
+}
+
+/// Opens the state, and waits for another command that holds it; none where a signal came meanwhile. A gateway that serves it will not let go,
+/// and is not waited for.
+fn open_in_turn(state: &Path, options: &Serve, signals: &SigSet) -> Result<Option<Opened>, Error> {
+    let deadline = Instant::now() + options.wait;
+    let anchor = options.anchor.as_deref();
+    let mut told = false;
+    loop {
+        let holder = match open(state, anchor) {
+            Err(Error::Ledger(ledger::Error::Locked { holder, .. }))
+                if Instant::now() < deadline && !is_served(state) =>
+            {
+                holder
+            }
+            other => return other.map(Some),
+        };
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!(holder, "waits for another command that holds this state");
+        }
+        let pending = SignalFd::with_flags(signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC);
+        let came = pending.and_then(|pending| pending.read_signal());
+        if came.map_err(io::Error::from)?.is_some() {
+            return Ok(None);
+        }
+    }
+}
+
+/// Whether a gateway that serves the state answers.
+fn is_served(state: &Path) -> bool {
+    operator::reach(state, None).is_ok_and(|live| live.is_some())
 }
 
 fn open(state: &Path, anchor: Option<&Path>) -> Result<Opened, Error> {

@@ -104,7 +104,8 @@ pub(super) fn start(session: &Arc<Session>, id: Option<Id>, wanted: Wanted) -> R
         let (past, to_come) = hub.gateway.events_to_come();
         let from = wanted.from.unwrap_or(past);
         let events = if from < past {
-            ledger::events(&hub.state).map_err(|error| Fault::from(Error::from(error)))?
+            ledger::events_from(&hub.state, from)
+                .map_err(|error| Fault::from(Error::from(error)))?
         } else {
             to_come
         };

@@ -20,7 +20,7 @@ pub(crate) use begin::Begin;
 pub use checked::Stored;
 pub(crate) use index::{Key, encode, entry, index_path, key_hash, places_of};
 pub(crate) use mark::{Mark, registry_entries, registry_index};
-pub use ordered::{Events, Follow, RegistryNews, events, follow, registry_news, tail};
+pub use ordered::{Events, Follow, RegistryNews, events, events_from, follow, registry_news, tail};
 pub(crate) use placed::PlacedLines;
 pub use query::{Filter, Query, query};
 pub use registry::registry_events;

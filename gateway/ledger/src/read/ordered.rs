@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::checked::{CheckedLines, Stored};
+use super::placed::PlacedLines;
 use crate::disk::{Boundary, EventPlace, Layout, Line, Lines, list_segments};
 use crate::error::Error;
 use crate::line::{Head, Scanned, scan};
@@ -29,6 +30,48 @@ pub fn events(state: &Path) -> Result<Events, Error> {
     Ok(Events {
         lines: CheckedLines::open(&Layout::existing(state)?, Boundary::default()),
     })
+}
+
+/// Reads the events of the ledger below `state` from the one with index `from`; where there are fewer, those that come next. What lies
+/// before it in older segments is not read, and in its own only counted.
+///
+/// # Errors
+/// As [`tail`].
+pub fn events_from(state: &Path, from: u64) -> Result<Events, Error> {
+    let layout = Layout::existing(state)?;
+    let start = match from.checked_sub(1) {
+        None => Boundary::default(),
+        Some(before) => after(up_to(&layout, before)?.as_ref())?,
+    };
+    Ok(Events::from(&layout, start))
+}
+
+/// The line with this index and its place; of a ledger that is shorter the last one.
+fn up_to(layout: &Layout, index: u64) -> Result<Option<(EventPlace, Vec<u8>)>, Error> {
+    let segments = list_segments(layout)?;
+    let mut found = None;
+    // A segment that was just begun is empty, and then the line is in the one before.
+    let behind = segments.iter().rev().skip_while(|one| one.first > index);
+    for segment in behind {
+        let mut lines = Lines::open(&segment.path, 0)?;
+        for at in segment.first..=index {
+            let place = EventPlace {
+                index: at,
+                segment: segment.first,
+                offset: lines.offset(),
+            };
+            let next = lines.next().map_err(Error::io("read", &segment.path))?;
+            if !matches!(next, Line::Whole(_)) {
+                break;
+            }
+            found = Some(place);
+        }
+        if found.is_some() {
+            break;
+        }
+    }
+    let read = |place| Ok((place, PlacedLines::new(layout).read(&place)?));
+    found.map(read).transpose()
 }
 
 impl Events {

@@ -3,6 +3,7 @@
 mod fold;
 mod keys;
 mod packages;
+mod replay;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,68 +1,16 @@
-//! Puts a reported system call into words. What is read from the plugin's memory is only ever shown, never acted on.
+//! Sorts a reported system call: answered, refused or hostile. What is read from the plugin's memory is only ever shown, never acted on.
 
-use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
-use rustix::fs::{Mode, OFlags};
-
+use crate::denial::device::Device;
 use crate::denial::path;
+use crate::denial::probes::is_benign;
 use crate::denial::view::{Place, View};
+use crate::denial::words::{detail, int};
 use crate::filter::{self, calls};
 use crate::image::Class;
 use crate::report::Denial;
 use crate::sys::notify::{self, Notification};
-
-/// Paths that start-up code of C libraries, Go and allocators looks at in any program. They are answered with "no such file".
-const BENIGN_PREFIXES: &[(&str, &str)] = &[
-    ("/proc/self/", "own name, maps and limits"),
-    ("/proc/sys/", "overcommit and limits, read by allocators"),
-    ("/proc/meminfo", "size of memory"),
-    ("/proc/cpuinfo", "number of processors"),
-    ("/proc/stat", "number of processors"),
-    ("/sys/devices/system/cpu/", "number of processors"),
-    ("/sys/devices/system/node/", "memory nodes"),
-    ("/sys/fs/cgroup/", "limits of a container"),
-    (
-        "/sys/kernel/mm/transparent_hugepage/",
-        "page size, read by Go's start-up",
-    ),
-    ("/etc/localtime", "time zone"),
-    ("/etc/timezone", "time zone"),
-    ("/etc/zoneinfo", "time zone, as Go looks for it"),
-    ("/usr/share/zoneinfo", "time zone"),
-    ("/usr/lib/zoneinfo", "time zone, as Go looks for it"),
-    ("/usr/share/lib/zoneinfo", "time zone, as Go looks for it"),
-    ("/usr/share/locale/", "names of locales and translations"),
-    ("/usr/share/locale-langpack/", "translations"),
-    ("/usr/lib/gconv/", "character sets"),
-    ("/usr/lib64/gconv/", "character sets"),
-    ("/usr/lib/x86_64-linux-gnu/gconv/", "character sets"),
-    ("/etc/mime.types", "kinds of files"),
-    (
-        "/etc/apache/mime.types",
-        "kinds of files, as Go looks for them",
-    ),
-    (
-        "/etc/apache2/mime.types",
-        "kinds of files, as Go looks for them",
-    ),
-    (
-        "/etc/httpd/conf/mime.types",
-        "kinds of files, as Go looks for them",
-    ),
-    ("/usr/share/mime/", "kinds of files"),
-    ("/usr/local/share/mime/", "kinds of files"),
-    ("/etc/ld.so.", "places of libraries"),
-    (
-        "/etc/ssl/openssl.cnf",
-        "settings of OpenSSL, when it is loaded",
-    ),
-    ("/usr/lib/ssl/openssl.cnf", "settings of OpenSSL"),
-    ("/usr/local/ssl/openssl.cnf", "settings of OpenSSL"),
-    ("/etc/pki/tls/openssl.cnf", "settings of OpenSSL"),
-    ("/etc/malloc.conf", "options of jemalloc"),
-    ("/usr/lib/locale/", "locale"),
-];
 
 /// What decides how a plugin's calls are judged.
 #[derive(Debug, Clone, Copy)]
@@ -263,50 +211,6 @@ impl Asked {
     }
 }
 
-/// A device that every plugin may open, also for writing, since what is written to it goes nowhere. The gateway opens the device and hands it
-/// over, so that a plugin that changes the path after it was read gets nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Device {
-    path: &'static str,
-    flags: u32,
-    /// Whether its number is closed by exec.
-    pub(crate) closes_on_exec: bool,
-}
-
-impl Device {
-    /// The device at exactly this path. Sources of randomness are opened for reading only: writing to one would stir the host's own pool.
-    /// `/dev/zero` is not among the devices: a shared mapping of it is memory that no limit on private memory counts.
-    fn named(path: &str, flags: u32) -> Option<Self> {
-        const DEVICES: [(&str, bool); 3] = [
-            ("/dev/null", true),
-            ("/dev/urandom", false),
-            ("/dev/random", false),
-        ];
-        /// `O_EXCL`, `O_DIRECTORY` and `O_PATH`: flags that ask for something other than an open device.
-        const OTHERWISE: i32 = libc::O_EXCL | libc::O_DIRECTORY | libc::O_PATH;
-        let writes = flags & libc::O_ACCMODE.cast_unsigned() != 0;
-        let (path, _) = DEVICES
-            .into_iter()
-            .find(|&(device, writable)| device == path && (writable || !writes))?;
-        (flags & OTHERWISE.cast_unsigned() == 0).then_some(Self {
-            path,
-            flags,
-            closes_on_exec: flags & libc::O_CLOEXEC.cast_unsigned() != 0,
-        })
-    }
-
-    /// Opens the device anew, so that no two plugins share an open file and its state.
-    pub(crate) fn open(self) -> io::Result<OwnedFd> {
-        let kept = OFlags::ACCMODE | OFlags::NONBLOCK | OFlags::APPEND;
-        let flags = OFlags::from_bits_retain(self.flags) & kept;
-        Ok(rustix::fs::open(
-            self.path,
-            flags | OFlags::CLOEXEC | OFlags::NOCTTY,
-            Mode::empty(),
-        )?)
-    }
-}
-
 /// Whether these are the arguments with which the C library connects to its name service (`nscd`) before it reads /etc/passwd.
 /// Event loops open sockets with the very same arguments, so this counts only for runtimes without an event loop.
 fn is_name_service(args: &[u64; 6]) -> bool {
@@ -314,14 +218,6 @@ fn is_name_service(args: &[u64; 6]) -> bool {
     let [family, asked, protocol, ..] = args.map(int);
     let wanted = [libc::AF_UNIX, kind, 0].map(i32::cast_unsigned);
     [family, asked, protocol] == wanted
-}
-
-/// Whether a path is a benign probe. Probes are spelled plainly; a path with `..` in it is none.
-fn is_benign(path: &str) -> bool {
-    !path.contains("..")
-        && BENIGN_PREFIXES
-            .iter()
-            .any(|(prefix, _)| path.starts_with(prefix))
 }
 
 /// Which argument of a call is a path.
@@ -339,97 +235,9 @@ fn path_argument(name: &str) -> Option<usize> {
     }
 }
 
-fn detail(name: &str, args: &[u64; 6], path: Option<&str>) -> String {
-    let [a, b, c, ..] = args.map(int);
-    match name {
-        "socket" | "socketpair" => format!("{}, {}", family(a), kind(b)),
-        "open" => opened(path, b),
-        "openat" => opened(path, c),
-        "clone" => format!("flags 0x{:x}", args[0]),
-        "kill" => format!("{}, signal {b}", a.cast_signed()),
-        "ptrace" => format!("request {}", args[0]),
-        "personality" => format!("0x{a:x}"),
-        "unshare" => format!("flags 0x{a:x}"),
-        "setuid" | "setgid" | "setresuid" | "setresgid" | "setreuid" | "setregid" => a.to_string(),
-        _ => path.map(quoted).unwrap_or_default(),
-    }
-}
-
-/// An argument as the kernel reads an int.
-pub(super) fn int(argument: u64) -> u32 {
-    u32::try_from(argument & u64::from(u32::MAX)).unwrap_or(0)
-}
-
-fn opened(path: Option<&str>, flags: u32) -> String {
-    let names: Vec<&str> = [
-        (0x1, "O_WRONLY"),
-        (0x2, "O_RDWR"),
-        (0x40, "O_CREAT"),
-        (0x200, "O_TRUNC"),
-        (0x4000, "O_DIRECT"),
-        (0x40_0000, "O_TMPFILE"),
-    ]
-    .into_iter()
-    .filter(|(bit, _)| flags & bit != 0)
-    .map(|(_, name)| name)
-    .collect();
-    let how = if names.is_empty() {
-        "O_RDONLY".to_owned()
-    } else {
-        names.join("|")
-    };
-    match path {
-        Some(path) => format!("{}, {how}", quoted(path)),
-        None => how,
-    }
-}
-
-fn family(number: u32) -> String {
-    let name = match number {
-        1 => "AF_UNIX",
-        2 => "AF_INET",
-        10 => "AF_INET6",
-        16 => "AF_NETLINK",
-        17 => "AF_PACKET",
-        38 => "AF_ALG",
-        40 => "AF_VSOCK",
-        44 => "AF_XDP",
-        other => return format!("family {other}"),
-    };
-    name.to_owned()
-}
-
-fn kind(number: u32) -> String {
-    // The two upper bits are SOCK_NONBLOCK and SOCK_CLOEXEC.
-    let name = match number & 0xf {
-        1 => "SOCK_STREAM",
-        2 => "SOCK_DGRAM",
-        3 => "SOCK_RAW",
-        5 => "SOCK_SEQPACKET",
-        other => return format!("type {other}"),
-    };
-    name.to_owned()
-}
-
-/// A path in quotation marks, with everything unprintable escaped.
-fn quoted(path: &str) -> String {
-    format!("\"{}\"", path.escape_debug())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn probes_are_known_and_disguises_are_not() {
-        assert!(is_benign(
-            "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
-        ));
-        assert!(is_benign("/etc/ld.so.cache"));
-        assert!(!is_benign("/etc/passwd"));
-        assert!(!is_benign("/proc/self/../1/environ"));
-        assert!(!is_benign("/proc/1/environ"));
-    }
 
     fn sorted(class: Class, name: &'static str, args: [u64; 6], path: Option<&str>) -> Judgement {
         let asker = Asker {
@@ -490,43 +298,5 @@ mod tests {
         }
         let elsewhere = sorted(Class::Runtime, "unlink", [0; 6], Some("/tmp/Rx"));
         assert!(matches!(elsewhere, Judgement::Refuse(libc::EROFS, _)));
-    }
-
-    #[test]
-    fn devices_are_opened_for_what_does_no_harm() {
-        assert!(Device::named("/dev/null", 0x241).is_some());
-        assert!(Device::named("/dev/urandom", 0).is_some());
-        for (path, flags) in [
-            ("/dev/urandom", 1),
-            ("/dev/random", 2),
-            ("/dev/zero", 0),
-            ("/dev/full", 0),
-            ("/dev//null", 0),
-            ("/dev/null", 0xc1),
-            ("/dev/null", 0x20_0000),
-        ] {
-            assert_eq!(Device::named(path, flags), None, "{path} {flags:x}");
-        }
-    }
-
-    #[test]
-    fn denials_say_what_was_wanted() {
-        assert_eq!(
-            detail("socket", &[2, 0x8_0001, 0, 0, 0, 0], None),
-            "AF_INET, SOCK_STREAM"
-        );
-        assert_eq!(
-            detail("openat", &[0, 0, 0x241, 0, 0, 0], Some("/tmp/x")),
-            "\"/tmp/x\", O_WRONLY|O_CREAT|O_TRUNC"
-        );
-        assert_eq!(
-            detail("open", &[0; 6], Some("/a\nb")),
-            "\"/a\\nb\", O_RDONLY"
-        );
-        assert_eq!(
-            detail("kill", &[u64::MAX, 9, 0, 0, 0, 0], None),
-            "-1, signal 9"
-        );
-        assert_eq!(detail("bpf", &[0; 6], None), "");
     }
 }

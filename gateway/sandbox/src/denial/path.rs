@@ -1,6 +1,6 @@
 //! Reads the path that a reported call names from its caller's memory. It is only ever shown or looked up, and never decides what a call gets.
 
-use crate::denial::judge::int;
+use crate::denial::words::int;
 use crate::filter;
 use crate::sys::notify::{self, Notification};
 

@@ -32,6 +32,10 @@ thread_local! {
     };
 }
 
+/// How many reports were received by all launchers of this process.
+#[cfg(test)]
+pub(crate) static RECEIVED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
 /// The listener of one launcher and the runs that it may report.
 ///
 /// Plugins can report without end: each harmless question is answered, and asked again. So a run that looks for its own reports answers
@@ -193,6 +197,8 @@ impl Reports {
         }
         let received =
             notify::receive(self.listener()).during("receive a report of a forbidden call")?;
+        #[cfg(test)]
+        RECEIVED.fetch_add(u64::from(received.is_some()), Ordering::Relaxed);
         Ok(received.map_or(Next::Settled, |report| self.place(report)))
     }
 

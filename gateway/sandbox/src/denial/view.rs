@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::plan::Plan;
 use crate::plan::layout::EMPTY_FOLDER;
+use crate::plan::loader_cache::LOADER_CACHE;
 use crate::plan::runtimes::search::{Search, plain};
 
 /// The most paths that are remembered of one kind of program, each of at most 256 bytes: an interpreter with a large library opens some
@@ -45,12 +46,14 @@ impl View {
     /// What a planned program is shown, with the package where it sees that.
     pub(crate) fn of(plan: &Plan, package: &Path) -> Self {
         let runtime = plan.runtime.as_ref();
+        let list = plan.loader_cache.as_ref().map(|_| LOADER_CACHE.into());
+        let shown: Vec<PathBuf> = plan.visible.iter().cloned().chain(list).collect();
         Self {
             search: runtime
                 .map(|runtime| runtime.search.clone())
                 .unwrap_or_default(),
             reads_before_start: runtime.map_or(0, |runtime| runtime.reads_before_start),
-            ..Self::new(&plan.visible, package)
+            ..Self::new(&shown, package)
         }
     }
 

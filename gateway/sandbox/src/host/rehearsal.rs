@@ -136,7 +136,7 @@ impl Rehearsal {
             &Outfit {
                 namespaces,
                 root: if private_root {
-                    Some(Layout::plan(&[], None)?)
+                    Some(Layout::plan(&[], None, None)?)
                 } else {
                     None
                 },

@@ -118,6 +118,7 @@ struct Kind {
     wanted: Wanted,
     places: Places,
     visible: Vec<PathBuf>,
+    loader_cache: Option<PathBuf>,
     package: PathBuf,
     sees_package: bool,
     /// Device and inode number of each place, so that a folder that was replaced by another of the same name is told apart.
@@ -183,6 +184,7 @@ impl Kind {
             wanted: plan.wanted(means.private_root(), means.reported, job.when_refused),
             places: plan.places.clone(),
             visible: plan.visible.clone(),
+            loader_cache: plan.loader_cache.clone(),
             package: job.package.to_path_buf(),
             sees_package: plan.sees_package,
             identities,
@@ -202,7 +204,11 @@ impl Kind {
     fn outfit(&self, means: &Means) -> Result<Outfit, Error> {
         let root = if means.private_root() {
             let package = self.sees_package.then_some(self.package.as_path());
-            Some(Layout::plan(&self.visible, package)?)
+            Some(Layout::plan(
+                &self.visible,
+                package,
+                self.loader_cache.as_deref(),
+            )?)
         } else {
             None
         };

@@ -290,7 +290,7 @@ mod tests {
             let outfit = Outfit {
                 namespaces,
                 root: Some(
-                    Layout::plan(std::slice::from_ref(&place), Some(folder.path())).unwrap(),
+                    Layout::plan(std::slice::from_ref(&place), Some(folder.path()), None).unwrap(),
                 ),
                 wanted: wanted(reported),
                 ruleset,

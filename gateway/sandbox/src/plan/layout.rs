@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, While};
 use crate::plan::hidden::hidden_in;
+use crate::plan::loader_cache::LOADER_CACHE;
 
 /// Where a package is seen from inside.
 pub(crate) const PACKAGE_FOLDER: &str = "/package";
@@ -69,12 +70,17 @@ enum Node {
 }
 
 impl Layout {
-    /// A root in which each of `paths` is seen where it is on the host, and the package at [`PACKAGE_FOLDER`].
+    /// A root in which each of `paths` is seen where it is on the host, the package at [`PACKAGE_FOLDER`], and the loader's list of libraries
+    /// at [`LOADER_CACHE`], unless the folder that it lies in is shown whole.
     /// Symbolic links on the way are there too, so that every spelling of a path works.
     ///
     /// # Errors
     /// When a path cannot be looked up.
-    pub(crate) fn plan(paths: &[PathBuf], package: Option<&Path>) -> Result<Self, Error> {
+    pub(crate) fn plan(
+        paths: &[PathBuf],
+        package: Option<&Path>,
+        loader_cache: Option<&Path>,
+    ) -> Result<Self, Error> {
         let mut tree = Tree::default();
         for path in paths {
             tree.covers
@@ -92,6 +98,9 @@ impl Layout {
             .collect();
         let covers = covered.into_iter().map(|path| (path, Node::Cover));
         tree.nodes.extend(covers);
+        if let Some(cache) = loader_cache {
+            tree.add_loader_cache(cache);
+        }
         if let Some(package) = package {
             let source = fs::canonicalize(package).during("look up the package folder")?;
             tree.nodes.insert(
@@ -124,6 +133,19 @@ struct Tree {
 }
 
 impl Tree {
+    fn add_loader_cache(&mut self, file: &Path) {
+        let path = Path::new(LOADER_CACHE);
+        let folder = path.parent().unwrap_or(path);
+        let node = self.nodes.entry(folder.to_owned()).or_insert(Node::Folder);
+        if matches!(node, Node::Folder) {
+            let source = file.to_owned();
+            let folder = false;
+            self.nodes
+                .entry(path.to_owned())
+                .or_insert(Node::Bind { source, folder });
+        }
+    }
+
     /// Walks a path as the kernel would and notes what it meets, down to the first part that is shown whole.
     fn add(&mut self, path: &Path) -> io::Result<()> {
         let mut links = 0;
@@ -253,7 +275,7 @@ mod tests {
             base.join("lib/deep/file"),
             base.join("usr/single"),
         ];
-        let layout = Layout::plan(&paths, Some(&base)).unwrap();
+        let layout = Layout::plan(&paths, Some(&base), None).unwrap();
         let prefix = base.strip_prefix("/").unwrap().display().to_string();
         let seen: Vec<String> = layout.operations().iter().map(text).collect();
         let expected = [
@@ -273,6 +295,20 @@ mod tests {
     }
 
     #[test]
+    fn the_loaders_list_lies_where_it_is_looked_for_unless_its_folder_is_the_hosts() {
+        let host = tempfile::tempdir().unwrap();
+        let cache = host.path().join("list");
+        fs::write(&cache, "").unwrap();
+        let planned = |paths: &[PathBuf]| -> Vec<String> {
+            let layout = Layout::plan(paths, None, Some(&cache)).unwrap();
+            layout.operations().iter().map(text).collect()
+        };
+        let list = ["folder etc", "file etc/ld.so.cache", "bind etc/ld.so.cache"];
+        assert_eq!(planned(&[]), list);
+        assert_eq!(planned(&["/etc".into()]), ["folder etc", "bind etc"]);
+    }
+
+    #[test]
     fn the_launcher_makes_the_empty_folder_that_is_meant() {
         let made = crate::sys::launcher::wire::EMPTY_FOLDER.to_str().unwrap();
         assert_eq!(EMPTY_FOLDER, format!("/{made}"));
@@ -283,6 +319,6 @@ mod tests {
         let host = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("b", host.path().join("a")).unwrap();
         std::os::unix::fs::symlink("a", host.path().join("b")).unwrap();
-        assert!(Layout::plan(&[host.path().join("a")], None).is_err());
+        assert!(Layout::plan(&[host.path().join("a")], None, None).is_err());
     }
 }

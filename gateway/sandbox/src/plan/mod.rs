@@ -4,6 +4,7 @@ mod hidden;
 pub(crate) mod interpreter;
 pub(crate) mod layout;
 pub(crate) mod limits;
+pub(crate) mod loader_cache;
 pub(crate) mod places;
 pub(crate) mod runtimes;
 
@@ -21,17 +22,13 @@ use crate::job::{Entry, Job, Limits, WhenRefused};
 use crate::plan::interpreter::Interpreter;
 use crate::plan::layout::PACKAGE_FOLDER;
 use crate::plan::limits::{Caps, Reserve, caps_of_run, limits_of_run};
-use crate::plan::places::{LIBRARY_FOLDERS, Places};
+use crate::plan::places::{Places, add_devices, is_in_library_folder, libraries, links_elsewhere};
 use crate::plan::runtimes::environment::Environment;
 use crate::plan::runtimes::{Runtime, Runtimes, WORKER_RUNTIME, WORKER_SHIM, is_musl};
 use crate::sys::launcher::wire::{ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, MANIFEST_ARGUMENTS_MAX};
 
 /// The name that a native program is started under.
 const PROGRAM_NAME: &str = "plugin";
-
-/// The only devices that readers see: what is read from them says nothing about the host. Only the gateway opens one for writing (see
-/// [`crate::denial`]).
-const DEVICES: [&str; 3] = ["/dev/null", "/dev/urandom", "/dev/random"];
 
 /// The program behind an entry.
 #[derive(Debug)]
@@ -54,6 +51,8 @@ pub(crate) struct Plan {
     pub(crate) visible: Vec<PathBuf>,
     /// Whether the package is seen from inside.
     pub(crate) sees_package: bool,
+    /// The file that it sees as its loader's list of libraries; none for what has no loader of glibc's.
+    pub(crate) loader_cache: Option<PathBuf>,
     /// What Landlock lets through.
     pub(crate) places: Places,
     /// What the control group caps, where there is one.
@@ -151,6 +150,7 @@ impl Plan {
             arguments,
             environment: Environment::EMPTY,
             visible,
+            loader_cache: None,
             sees_package: class == Class::Dynamic,
             places,
             caps: caps_of_run(job, 0),
@@ -260,6 +260,7 @@ impl Plan {
             arguments,
             environment: Environment::EMPTY,
             visible,
+            loader_cache: None,
             sees_package: true,
             places,
             caps: caps_of_run(job, overhead),
@@ -278,6 +279,14 @@ impl Plan {
             prints: false,
             names_reads: job.names_reads,
         })
+    }
+
+    /// The same with a list of libraries for its loader, where it has one that reads it.
+    pub(crate) fn with_loader_cache(mut self, file: Option<&Path>) -> Self {
+        let file = file.filter(|_| self.class != Class::Static && !self.wakes_shared);
+        self.places.read.extend(file.map(Path::to_path_buf));
+        self.loader_cache = file.map(Path::to_path_buf);
+        self
     }
 
     /// Whether what is executed is a sealed copy.
@@ -392,66 +401,6 @@ fn inside(package: &Path, path: &Path, private_root: bool) -> Result<Vec<u8>, Er
         .filter(|part| matches!(part, Component::Normal(_)))
         .collect();
     Ok(folder.join(normal).into_os_string().into_encoded_bytes())
-}
-
-fn is_in_library_folder(path: &Path) -> bool {
-    let folder = path.parent();
-    LIBRARY_FOLDERS
-        .iter()
-        .any(|known| folder == Some(Path::new(known)))
-}
-
-/// The links that a path in a library folder leads through elsewhere, as Debian's alternatives are: in the library folder they are seen, and would lead
-/// nowhere. What they lead to in the end is shown only where it is shown by itself.
-fn links_elsewhere(path: &Path) -> Vec<PathBuf> {
-    /// More links than this are a mistake or a loop, and then the library is not found.
-    const LINKS_MAX: usize = 8;
-    let mut links = Vec::new();
-    let mut at = path.to_path_buf();
-    while links.len() < LINKS_MAX && is_in_library_folder(path) {
-        let Ok(target) = fs::read_link(&at) else {
-            break;
-        };
-        at = at.parent().unwrap_or(&at).join(target);
-        if fs::symlink_metadata(&at).is_ok_and(|meta| meta.is_symlink()) {
-            links.push(at.clone());
-        }
-    }
-    links
-}
-
-/// Loader and library folders as (seen from inside, let through).
-fn libraries(loader: &Path) -> Result<(Vec<PathBuf>, Places), Error> {
-    let folders: Vec<PathBuf> = LIBRARY_FOLDERS
-        .map(PathBuf::from)
-        .into_iter()
-        .filter(|path| path.is_dir())
-        .collect();
-    let real = fs::canonicalize(loader).during("find a program's loader")?;
-    let mut visible = folders.clone();
-    visible.push(loader.to_path_buf());
-    Ok((
-        visible,
-        Places {
-            read: folders,
-            execute: vec![real],
-        },
-    ))
-}
-
-/// Shows the devices that this host has.
-fn add_devices(visible: &mut Vec<PathBuf>, places: &mut Places) {
-    use std::os::unix::fs::FileTypeExt;
-    let is_device = |path: &PathBuf| {
-        fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_char_device())
-    };
-    let there: Vec<PathBuf> = DEVICES
-        .map(PathBuf::from)
-        .into_iter()
-        .filter(is_device)
-        .collect();
-    visible.extend(there.iter().cloned());
-    places.read.extend(there);
 }
 
 /// An argument with the memory limit where it has a place for it.

@@ -14,6 +14,7 @@ mod libraries;
 mod limits;
 mod musl;
 mod orders;
+mod output;
 mod poorer;
 mod races;
 mod reads;

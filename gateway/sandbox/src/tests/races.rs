@@ -106,7 +106,7 @@ pub(super) fn launcher() -> (Means, Launcher) {
     let private_root = host.private_root();
     let outfit = Outfit {
         namespaces: host.namespaces,
-        root: private_root.then(|| Layout::plan(&[], None).unwrap()),
+        root: private_root.then(|| Layout::plan(&[], None, None).unwrap()),
         wanted: Wanted {
             class: Class::Static,
             makes_code: false,

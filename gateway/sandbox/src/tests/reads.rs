@@ -2,11 +2,13 @@
 //! where nobody looks they cost nothing.
 
 use std::fs;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::support::{
-    Link, Permit, compile, limits, package, program, sandbox, script, soon, text,
+    Link, Permit, alone, compile, limits, package, program, sandbox, script, soon, text,
 };
+use crate::denial::reports::RECEIVED;
 use crate::plan::runtimes::Runtimes;
 use crate::{Denials, End, Entry, Job, Report, Sandbox, WhenRefused};
 
@@ -191,6 +193,56 @@ fn what_is_named_is_the_same_in_each_call_and_the_report_says_whether_reads_were
         Link::Static,
     );
     assert!(super::support::run(&sandbox, &entry, folder.path(), "{}\n").reads_named);
+}
+
+/// A loader that has a list of libraries opens that list and each library, and looks for nothing; the list tells nothing of the host but
+/// what can be seen in the folders of libraries as well.
+#[test]
+fn a_loader_opens_what_it_needs_and_searches_for_nothing() {
+    alone(
+        "reads::a_loader_opens_what_it_needs_and_searches_for_nothing",
+        opens_of_a_loader,
+    );
+}
+
+fn opens_of_a_loader() {
+    if !sandbox().has_loader_cache() {
+        skip::skip("this host has no list of libraries in the form of glibc 2.32 or later");
+        return;
+    }
+    let folder = package(&[("main.sh", "read -r line\necho 1\n")]);
+    let lists = r#"int main(void) {
+        request();
+        static char list[1 << 20]; int file = open("/etc/ld.so.cache", O_RDONLY);
+        ssize_t length = read(file, list, sizeof list);
+        int write_to = open("/etc/ld.so.cache", O_RDWR);
+        if (length < 48 || write_to >= 0) { answer("no\n"); return 1; }
+        int count; memcpy(&count, list + 20, 4);
+        for (ssize_t at = 48 + 24 * count; at < length; at++) if (list[at] == '/' && !list[at - 1]) {
+            char *path = list + at, *name = strrchr(path, '/');
+            *name = 0;
+            if (strcmp(path, "/lib/x86_64-linux-gnu") && strcmp(path, "/usr/lib/x86_64-linux-gnu") && strcmp(path, "/lib64") && strcmp(path, "/usr/lib64")) { answer("more\n"); return 1; }
+            *name = '/';
+        }
+        answer("1\n");
+    }"#;
+    let one = "int main(void) { request(); answer(\"1\\n\"); }";
+    // The list and the C library; the same and the list twice more; the same and the script.
+    let cases = [
+        (program(one, Link::Dynamic), 2),
+        (program(lists, Link::Dynamic), 4),
+        (script("sh", "main.sh"), 3),
+    ];
+    for (entry, opens) in &cases {
+        let sandbox = sandbox();
+        // The first call also asks the loader which libraries it takes.
+        looked_at_by(&sandbox, entry, folder.path(), WhenRefused::GoOn);
+        let before = RECEIVED.load(Ordering::Relaxed);
+        let report = looked_at_by(&sandbox, entry, folder.path(), WhenRefused::GoOn);
+        assert_eq!(text(&report), "1\n", "{entry:?} {report:?}");
+        let received = RECEIVED.load(Ordering::Relaxed) - before;
+        assert_eq!(received, *opens, "{entry:?}");
+    }
 }
 
 /// Nobody hears of reads in most calls, so that they end no plugin where somebody looks: neither by `denials = "end"` nor by their number.

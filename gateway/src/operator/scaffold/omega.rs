@@ -21,6 +21,9 @@ const MANIFESTS: [&str; 3] = ["omega-plugin.json", MANIFEST_FILE, "manifest.json
 
 const NPM_FILE: &str = "package.json";
 
+/// Where the tools of OMEGA's plugins put what they build.
+const BUILT_FOLDER: &str = "dist";
+
 /// The longest manifest or `package.json` that is read, in bytes; the registry takes no longer manifest.
 const MAX_JSON_BYTES: u64 = 2 * 1024 * 1024;
 
@@ -38,7 +41,7 @@ pub(crate) fn from_omega(place: &Path, folder: &Path) -> Result<Made, Error> {
     let root = fs::canonicalize(folder).map_err(Error::file("open folder", folder))?;
     let (mut manifest, manifest_file) = manifest_of(folder)?;
     let npm = npm_of(folder)?;
-    let file = point_at_built(&mut manifest, folder, &manifest_file, &npm)?;
+    let (file, named) = point_at_built(&mut manifest, folder, &manifest_file, &npm)?;
     let plugin_id = identify(place, &mut manifest)?;
     let text = serde_json::to_string_pretty(&Pretty(&manifest));
     let text =
@@ -54,6 +57,11 @@ pub(crate) fn from_omega(place: &Path, folder: &Path) -> Result<Made, Error> {
     plan.take(top_of(&file))?;
     if !folder.join(&file).is_file() {
         to_do.push(to_build(place, folder, &file, &npm));
+    }
+    if let Some(named) = named {
+        to_do.push(format!(
+            "see that {file} is the worker: it is the only script in {BUILT_FOLDER}, and {named} is not there"
+        ));
     }
     for path in schemas_of(&manifest) {
         if !plan.take(path)? {
@@ -163,13 +171,13 @@ fn identify(place: &Path, manifest: &mut Map<String, Value>) -> Result<PluginId,
     })
 }
 
-/// Points the entrypoint at the built file, and returns its path.
+/// Points the entrypoint at the built file, and returns its path; and which was looked for, where another is taken because it is the only one.
 fn point_at_built(
     manifest: &mut Map<String, Value>,
     folder: &Path,
     manifest_file: &Path,
     npm: &Map<String, Value>,
-) -> Result<String, Error> {
+) -> Result<(String, Option<String>), Error> {
     let entrypoint = manifest
         .get_mut("entrypoint")
         .and_then(Value::as_object_mut);
@@ -183,9 +191,32 @@ fn point_at_built(
     let named = entrypoint.get("file").and_then(Value::as_str);
     let candidates = built_candidates(named.unwrap_or_default(), npm);
     let there = candidates.iter().find(|path| folder.join(path).is_file());
-    let file = there.or(candidates.first()).cloned().unwrap_or_default();
+    let first = || candidates.first().cloned().unwrap_or_default();
+    let other = only_built(folder).filter(|_| is_inside(named.unwrap_or_default()));
+    let (file, missing) = match (there, other) {
+        (Some(file), _) => (file.clone(), None),
+        (None, Some(only)) => (only, Some(first())),
+        (None, None) => (first(), None),
+    };
     entrypoint.insert("file".to_owned(), file.clone().into());
-    Ok(file)
+    Ok((file, missing))
+}
+
+/// The script in the folder of built files, where there is just one.
+fn only_built(folder: &Path) -> Option<String> {
+    let entries = fs::read_dir(folder.join(BUILT_FOLDER)).ok()?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let is_script = |name: &String| {
+        let extension = Path::new(name).extension();
+        extension.is_some_and(|found| ["js", "mjs", "cjs"].iter().any(|known| found == *known))
+            && folder.join(BUILT_FOLDER).join(name).is_file()
+    };
+    let mut scripts = names.filter(is_script);
+    let only = scripts.next()?;
+    scripts
+        .next()
+        .is_none()
+        .then(|| format!("{BUILT_FOLDER}/{only}"))
 }
 
 /// Where the built file may be, the likeliest first: where the manifest says, or where a compiler puts what is made of that, or what
@@ -200,7 +231,7 @@ fn built_candidates(named: &str, npm: &Map<String, Value>) -> Vec<String> {
         other => other,
     };
     let below = stem.strip_prefix("src/").unwrap_or(stem);
-    let in_dist = format!("dist/{below}.{built}");
+    let in_dist = format!("{BUILT_FOLDER}/{below}.{built}");
     let main = npm.get("main").and_then(Value::as_str).map(plain);
     let as_named = (built == extension).then(|| named.to_owned());
     as_named
@@ -208,6 +239,12 @@ fn built_candidates(named: &str, npm: &Map<String, Value>) -> Vec<String> {
         .chain([in_dist])
         .chain(main.map(str::to_owned))
         .collect()
+}
+
+/// Whether a path names something, and nothing outside.
+fn is_inside(path: &str) -> bool {
+    let mut parts = Path::new(plain(path)).components();
+    !path.is_empty() && parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
 fn plain(path: &str) -> &str {
@@ -274,11 +311,8 @@ impl<'a> Plan<'a> {
         if self.entries.iter().any(|(_, to)| to == Path::new(path)) {
             return Ok(true);
         }
-        let stays = Path::new(path)
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
         let from = match fs::canonicalize(&named) {
-            Ok(from) if stays && from.starts_with(self.root) => from,
+            Ok(from) if is_inside(path) && from.starts_with(self.root) => from,
             Ok(_) => {
                 let why = "leads out of the plugin's folder: put the file itself in its place";
                 return Err(invalid(&named, why));

@@ -1,8 +1,10 @@
 //! Tests of the validator, by part.
 
+mod answers;
 mod exchange;
 mod manifests;
 mod packages;
+mod remarks;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -171,7 +171,7 @@ fn what_is_not_built_is_said_with_its_command() {
     // A folder that lacks the file alone, and other ways to build.
     fs::remove_dir_all(old.place("new")).unwrap();
     fs::remove_file(old.folder().join("package.json")).unwrap();
-    old.write("dist/other.js", "");
+    old.write("dist/other.js.map", "");
     assert!(old.made().to_do[0].contains("run its build in"));
     fs::remove_dir_all(old.place("new")).unwrap();
     old.write("tsconfig.json", "{}");
@@ -182,6 +182,8 @@ fn what_is_not_built_is_said_with_its_command() {
 fn the_entrypoint_is_pointed_at_the_built_file() {
     let old = Old::new();
     old.write("package.json", r#"{"main": "./lib/main.cjs"}"#);
+    // None is the only one.
+    old.write("dist/another.js", "");
     for (named, built) in [
         ("./dist/worker.js", "dist/worker.js"),
         ("src/worker.ts", "dist/worker.js"),
@@ -202,6 +204,33 @@ fn the_entrypoint_is_pointed_at_the_built_file() {
     let file = read(&old.place("new/plugin.json"))["entrypoint"]["file"].clone();
     assert_eq!(file, "lib/main.cjs");
     assert!(old.place("new/lib/main.cjs").is_file());
+}
+
+/// A bundler calls it what it likes.
+#[test]
+fn the_only_script_that_is_built_is_taken_and_said() {
+    let old = Old::new();
+    let dist = |name: &str| format!("dist/{name}");
+    fs::remove_file(old.folder().join(dist("worker.js"))).unwrap();
+    for name in ["index.js", "bundle.mjs", "main.cjs"] {
+        old.write(&dist(name), "");
+        old.write(&dist("index.d.ts"), "");
+        let made = old.made();
+        assert_eq!(made.program, old.place("new").join(dist(name)));
+        let file = read(&old.place("new/plugin.json"))["entrypoint"]["file"].clone();
+        assert_eq!(file, dist(name));
+        let said = format!(
+            "see that {} is the worker: it is the only script in dist, and dist/worker.js is not there",
+            dist(name)
+        );
+        assert_eq!(made.to_do, [said]);
+        fs::remove_dir_all(old.place("new")).unwrap();
+        fs::remove_file(old.folder().join(dist(name))).unwrap();
+    }
+    // Of two nobody can tell.
+    old.write("dist/one.js", "");
+    old.write("dist/two.js", "");
+    assert!(old.made().to_do[0].starts_with("build dist/worker.js"));
 }
 
 #[test]
