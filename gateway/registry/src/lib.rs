@@ -39,6 +39,7 @@ mod inventory;
 mod kept;
 mod keyfile;
 mod list;
+mod outline;
 mod package;
 mod progress;
 mod record;

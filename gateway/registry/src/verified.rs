@@ -50,6 +50,12 @@ impl Glance {
         self.newest_ns = self.newest_ns.max(stamp.ctime_ns);
     }
 
+    /// Whether every change since `then`, before which nothing was looked at, is certain to give a different glance.
+    pub(super) fn was_settled(&self, then: SystemTime) -> bool {
+        let then = then.duration_since(UNIX_EPOCH);
+        then.is_ok_and(|then| then.as_nanos().cast_signed() - self.newest_ns > SETTLED_NS)
+    }
+
     /// Whether every change from now on is certain to give a different glance. A last change that lies in the future was made before
     /// the clock was set back; the next change gets the clock's present time, which differs.
     #[must_use]

@@ -77,9 +77,7 @@ pub(crate) fn speak(state: &Path, options: &Serve) -> Result<(), Error> {
     let log = log::start(options.format, options.level)?;
     let (reasons, over) = bounded(REASONS);
     let tell = reasons.clone();
-    let out = Out::open(io::stdout(), move || {
-        tell.try_send(Over::NobodyReads).unwrap_or_default()
-    })?;
+    let out = Out::open_stdout(move || tell.try_send(Over::NobodyReads).unwrap_or_default())?;
     let face = Arc::new(Face::open(state, options.anchor.clone(), out)?);
     tracing::info!(run_id = face.run_id(), state = %state.display(), "ready for a client");
     let stop = Arc::new(Cancel::new()?);

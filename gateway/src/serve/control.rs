@@ -160,3 +160,34 @@ pub(super) fn read(session: &Arc<Session>, mut lines: Lines) -> io::Result<Line>
         }
     }
 }
+
+/// What is done with how reading ended.
+pub(super) type OnEnd = Box<dyn FnOnce(io::Result<Line>) + Send>;
+
+/// The same for a host, in a thread of the crew. A call behind which no line waits is carried out by the thread that read it, while
+/// another goes on reading: handing the call over would keep it waiting until that other had woken.
+pub(super) fn read_host(session: &Arc<Session>, mut lines: Lines, on_end: OnEnd) {
+    loop {
+        let job = match lines.next() {
+            Ok(Line::Whole(line)) => session.accept(&line),
+            Ok(Line::TooLong) => {
+                session.refuse_too_long();
+                None
+            }
+            end @ (Ok(Line::End | Line::Stopped) | Err(_)) => return on_end(end),
+        };
+        let Some(job) = job else { continue };
+        if lines.has_more() {
+            session.hand_over(job);
+        } else if let Some(hand) = session.hub.crew.take() {
+            let of_other = Arc::clone(session);
+            let reading = hand.give(Box::new(move || read_host(&of_other, lines, on_end)));
+            job();
+            // The thread waits for it, so that it is taken.
+            return reading.unwrap_or_else(|reading| reading());
+        } else {
+            // No thread could be started: nothing is read meanwhile.
+            job();
+        }
+    }
+}

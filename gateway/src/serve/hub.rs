@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -20,6 +20,9 @@ const REASONS: usize = 64;
 
 /// The most subscriptions at a time: each costs a thread that reads the ledger.
 const MAX_SUBSCRIBERS: usize = 16;
+
+/// The most switches that are kept for further calls: each holds a descriptor.
+const CANCELS_KEPT: usize = 64;
 
 /// Why the gateway stops.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub(super) struct Hub {
     /// How many calls the host may have in flight.
     pub(super) in_flight: usize,
     pub(super) crew: Crew,
+    /// Switches of calls that have ended, which nobody threw and nobody can throw any more.
+    cancels: Mutex<Vec<Cancel>>,
     /// Once thrown, no new call is accepted.
     pub(super) stop: Arc<Cancel>,
     /// Thrown when the last call has ended; those who follow the ledger then stop.
@@ -76,7 +81,8 @@ impl Hub {
             state: state.to_owned(),
             settings,
             in_flight,
-            crew: Crew::new(),
+            crew: Crew::default(),
+            cancels: Mutex::default(),
             stop: Arc::new(Cancel::new()?),
             quiet: Cancel::new()?,
             reasons,
@@ -99,6 +105,29 @@ impl Hub {
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Ordering::SeqCst);
         Busy(Arc::clone(self))
+    }
+
+    /// A switch that is not thrown, for one call.
+    ///
+    /// # Errors
+    /// When the kernel has no descriptor to give.
+    pub(super) fn cancel(&self) -> io::Result<Arc<Cancel>> {
+        let kept = self.cancels().pop();
+        kept.map_or_else(Cancel::new, Ok).map(Arc::new)
+    }
+
+    /// Keeps the switch of a call that has ended, unless it was thrown or somebody still holds it and may throw it.
+    pub(super) fn keep(&self, cancel: Arc<Cancel>) {
+        if let Some(cancel) = Arc::into_inner(cancel).filter(|cancel| !cancel.is_thrown()) {
+            let mut kept = self.cancels();
+            if kept.len() < CANCELS_KEPT {
+                kept.push(cancel);
+            }
+        }
+    }
+
+    fn cancels(&self) -> MutexGuard<'_, Vec<Cancel>> {
+        self.cancels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -148,5 +177,37 @@ impl Drop for Busy {
 impl Drop for Subscriber {
     fn drop(&mut self) {
         self.0.subscribers.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_is_used_again_only_where_nobody_threw_it_or_still_can() {
+        let state = tempfile::tempdir().unwrap();
+        ledger::init(state.path()).unwrap();
+        let gateway = Gateway::open(state.path()).unwrap();
+        let (hub, _) = Hub::new(gateway, state.path(), Channel::default(), 8).unwrap();
+        let kept = |hub: &Hub| hub.cancels().len();
+        hub.keep(hub.cancel().unwrap());
+        assert_eq!(kept(&hub), 1);
+        let again = hub.cancel().unwrap();
+        assert_eq!(kept(&hub), 0);
+        let in_flight = Arc::clone(&again);
+        hub.keep(again);
+        assert_eq!(kept(&hub), 0, "somebody may throw it yet");
+        in_flight.cancel();
+        hub.keep(in_flight);
+        assert_eq!(kept(&hub), 0, "it was thrown");
+        assert!(!hub.cancel().unwrap().is_thrown());
+        for cancel in (0..CANCELS_KEPT * 2)
+            .map(|_| hub.cancel().unwrap())
+            .collect::<Vec<_>>()
+        {
+            hub.keep(cancel);
+        }
+        assert_eq!(kept(&hub), CANCELS_KEPT);
     }
 }

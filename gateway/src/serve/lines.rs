@@ -77,6 +77,11 @@ impl Lines {
         }
     }
 
+    /// Whether more than what was given has come already.
+    pub(super) fn has_more(&self) -> bool {
+        self.start < self.buffer.len()
+    }
+
     fn buffered(&mut self) -> Option<Line> {
         while let Some(found) = self
             .buffer

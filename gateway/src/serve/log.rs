@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use plugin_protocol::shown;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -34,7 +34,8 @@ pub(crate) struct Log {
 #[derive(Debug, Clone)]
 struct LineSink {
     format: LogFormat,
-    lines: Sender<Vec<u8>>,
+    // The standard library's channel: its reader sleeps at once when there is nothing, and does not yield a few times first.
+    lines: SyncSender<Vec<u8>>,
     lost: Arc<AtomicU64>,
 }
 
@@ -50,15 +51,15 @@ struct LineWriter {
 /// # Errors
 /// When the system cannot start a thread.
 pub(crate) fn start(format: LogFormat, level: LogLevel) -> io::Result<Log> {
-    let (lines, written) = bounded(WAITING_LINES);
-    let (alive, finished) = bounded(0);
+    let (lines, written) = sync_channel(WAITING_LINES);
+    let (alive, finished) = sync_channel(0);
     let lost = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&lost);
     let thread = std::thread::Builder::new()
         .name("log".to_owned())
         .spawn(move || {
             write_lines(&written, &counted);
-            drop::<Sender<()>>(alive);
+            drop::<SyncSender<()>>(alive);
         })?;
     let sink = LineSink {
         format,
@@ -113,10 +114,8 @@ impl Drop for Log {
         let Some(sink) = self.lines.take() else {
             return;
         };
-        let told = sink.lines.send_timeout(Vec::new(), FLUSH).is_ok();
-        if told
-            && self.finished.recv_timeout(FLUSH)
-                != Err(crossbeam_channel::RecvTimeoutError::Timeout)
+        if sink.send_end()
+            && self.finished.recv_timeout(FLUSH) != Err(RecvTimeoutError::Timeout)
             && let Some(thread) = self.thread.take()
         {
             // The thread has ended; a panic in it can only have lost log lines.
@@ -126,6 +125,19 @@ impl Drop for Log {
 }
 
 impl LineSink {
+    /// Queues the mark of the end, and waits a while for room; false where there is none.
+    fn send_end(&self) -> bool {
+        const LOOK_EVERY: Duration = Duration::from_millis(1);
+        let end = Instant::now() + FLUSH;
+        while let Err(TrySendError::Full(_)) = self.lines.try_send(Vec::new()) {
+            if Instant::now() >= end {
+                return false;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        true
+    }
+
     /// The line with unsafe characters of untrusted text (an id, a reason) written as escapes, in the log's form.
     fn shown(&self, line: Vec<u8>) -> Vec<u8> {
         let text = String::from_utf8_lossy(&line);

@@ -85,7 +85,6 @@ use self::hub::{Hub, StopReason};
 use self::message::Id;
 use self::poll::Woken;
 use self::session::Session;
-use self::task::Caller;
 use crate::api::Gateway;
 use crate::config::Config;
 use crate::error::Error;
@@ -267,7 +266,7 @@ fn watch_answers(hub: &Arc<Hub>) -> io::Result<()> {
 
 /// Begins to listen to the host on stdin, and to watch whether it still reads its answers.
 fn meet_host(hub: &Arc<Hub>) -> io::Result<Arc<Session>> {
-    let host = Session::open(hub, Caller::Host, io::stdout())?;
+    let host = Session::of_host(hub)?;
     watch_answers(hub)?;
     read_host(hub, &host)?;
     Ok(host)
@@ -276,18 +275,18 @@ fn meet_host(hub: &Arc<Hub>) -> io::Result<Arc<Session>> {
 fn read_host(hub: &Arc<Hub>, host: &Arc<Session>) -> io::Result<()> {
     let input = io::stdin().as_fd().try_clone_to_owned()?;
     let lines = Lines::new(input, Arc::clone(&hub.stop), hub.settings.max_line_bytes);
-    let (hub, host) = (Arc::clone(hub), Arc::clone(host));
-    std::thread::Builder::new()
-        .name("requests".to_owned())
-        .spawn(move || match control::read(&host, lines) {
-            Ok(Line::Stopped) => {}
-            Ok(_) => hub.tell(StopReason::EndOfInput),
-            Err(error) => {
-                tracing::error!(reason = error.to_string(), "the host cannot be read from");
-                hub.tell(StopReason::EndOfInput);
-            }
-        })?;
-    Ok(())
+    let (told, host) = (Arc::clone(hub), Arc::clone(host));
+    let on_end: control::OnEnd = Box::new(move |end| match end {
+        Ok(Line::Stopped) => {}
+        Ok(_) => told.tell(StopReason::EndOfInput),
+        Err(error) => {
+            tracing::error!(reason = error.to_string(), "the host cannot be read from");
+            told.tell(StopReason::EndOfInput);
+        }
+    });
+    let reading: crew::Work = Box::new(move || control::read_host(&host, lines, on_end));
+    let started = hub.crew.run(reading);
+    started.map_err(|_| io::Error::other("no thread could be started"))
 }
 
 /// Shuts everything down, in order.

@@ -34,13 +34,23 @@ pub(crate) fn wait(stop: &Cancel, fd: BorrowedFd<'_>, events: PollFlags) -> io::
 
 /// Whether the reader at the other end of `fd` is gone.
 pub(crate) fn is_abandoned(fd: BorrowedFd<'_>) -> bool {
-    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
+    now(fd, PollFlags::empty()).intersects(PollFlags::ERR | PollFlags::HUP)
+}
+
+/// Whether a pipe whose end to write to is `fd` has room, and a reader.
+pub(super) fn has_room(fd: BorrowedFd<'_>) -> bool {
+    now(fd, PollFlags::OUT) == PollFlags::OUT
+}
+
+/// What of `events`, errors and hang-up there is now.
+fn now(fd: BorrowedFd<'_>, events: PollFlags) -> PollFlags {
+    let mut fds = [PollFd::from_borrowed_fd(fd, events)];
     let at_once = rustix::event::Timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    poll(&mut fds, Some(&at_once)).is_ok()
-        && fds
-            .iter()
-            .any(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP))
+    match poll(&mut fds, Some(&at_once)) {
+        Ok(_) => fds[0].revents(),
+        Err(_) => PollFlags::empty(),
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::Receiver;
 use serde::Serialize;
 
+use super::crew::Work;
 use super::hub::{Busy, Hub, StopReason};
 use super::message::{self, Call, Fault, Id, answer};
 use super::out::Out;
@@ -45,7 +46,8 @@ struct Flight {
     id: Option<Id>,
     /// The one plugin that it asks for.
     plugin: Option<String>,
-    cancel: Arc<Cancel>,
+    /// None once it is given back.
+    cancel: Option<Arc<Cancel>>,
     bytes: usize,
     _busy: Busy,
 }
@@ -60,20 +62,48 @@ impl Session {
         caller: Caller,
         sink: impl Write + Send + 'static,
     ) -> std::io::Result<Arc<Self>> {
+        Ok(Self::answering_by(hub, caller, Out::open(sink, || {})?))
+    }
+
+    /// The session of the host on stdin and stdout.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) fn of_host(hub: &Arc<Hub>) -> std::io::Result<Arc<Self>> {
+        let out = Out::open_stdout(|| {})?;
+        Ok(Self::answering_by(hub, Caller::Host, out))
+    }
+
+    fn answering_by(hub: &Arc<Hub>, caller: Caller, out: Out) -> Arc<Self> {
         let session = Arc::new(Self {
             hub: Arc::clone(hub),
             caller,
-            out: Out::open(sink, || {})?,
+            out,
             flights: Mutex::default(),
             under_way: Mutex::default(),
             subscriptions: Mutex::default(),
         });
         hub.enter(&session);
-        Ok(session)
+        session
     }
 
     /// Handles one line: answers it now, or hands it to the crew.
     pub(super) fn take(self: &Arc<Self>, line: &[u8]) {
+        if let Some(job) = self.accept(line) {
+            self.hand_over(job);
+        }
+    }
+
+    /// Has the crew carry out what [`Self::accept`] gave.
+    pub(super) fn hand_over(&self, job: Work) {
+        if let Err(job) = self.hub.crew.run(job) {
+            // No thread could be started: the reading thread runs the call itself and reads nothing meanwhile.
+            job();
+        }
+    }
+
+    /// Answers one line, or gives what is to be carried out for it.
+    pub(super) fn accept(self: &Arc<Self>, line: &[u8]) -> Option<Work> {
         match message::parse(line) {
             Ok(call) => self.start(call, line.len()),
             Err((id, fault)) => {
@@ -85,6 +115,7 @@ impl Session {
                     "bad message"
                 );
                 self.send(answer::<()>(id.as_ref(), Err(&fault)));
+                None
             }
         }
     }
@@ -99,17 +130,19 @@ impl Session {
         self.send(answer::<()>(None, Err(&Fault::invalid(words))));
     }
 
-    fn start(self: &Arc<Self>, call: Call, bytes: usize) {
+    fn start(self: &Arc<Self>, call: Call, bytes: usize) -> Option<Work> {
         let Call { id, method, params } = call;
         if id.as_ref().is_some_and(|id| self.lock().contains_key(id)) {
             let fault = Fault::invalid("a call in flight has this id: give each call its own");
-            return self.answer_with(id.as_ref(), Err::<(), _>(fault));
+            self.answer_with(id.as_ref(), Err::<(), _>(fault));
+            return None;
         }
         match task::read(self.caller, &method, params) {
             Err(fault) => self.answer_with(id.as_ref(), Err::<(), _>(fault)),
             Ok(Task::Quick(quick)) => self.quick(id, quick),
-            Ok(Task::Long(long)) => self.long(id, long, bytes),
+            Ok(Task::Long(long)) => return self.long(id, long, bytes),
         }
+        None
     }
 
     fn quick(self: &Arc<Self>, id: Option<Id>, quick: Quick) {
@@ -148,29 +181,27 @@ impl Session {
         }
     }
 
-    fn long(self: &Arc<Self>, id: Option<Id>, task: Long, bytes: usize) {
-        let flight = match self.begin(id.clone(), task.plugin(), bytes) {
-            Ok(flight) => flight,
-            Err(reason) => return self.overloaded(id.as_ref(), &task, &reason),
+    fn long(self: &Arc<Self>, id: Option<Id>, task: Long, bytes: usize) -> Option<Work> {
+        let (flight, cancel) = match self.begin(id.clone(), task.plugin(), bytes) {
+            Ok(begun) => begun,
+            Err(reason) => {
+                self.overloaded(id.as_ref(), &task, &reason);
+                return None;
+            }
         };
-        let job = Box::new(move || {
-            let Flight {
-                session, cancel, ..
-            } = &flight;
+        Some(Box::new(move || {
+            let session = &flight.session;
             let line = catch_unwind(AssertUnwindSafe(|| {
-                work::carry_out(&session.hub, &flight.id, &task, cancel)
+                work::carry_out(&session.hub, &flight.id, &task, &cancel)
             }))
             .unwrap_or_else(|_| {
                 tracing::error!("a call ended in a fault of the gateway");
                 let fault = Fault::internal("the gateway failed in carrying out the call");
                 answer::<()>(flight.id.as_ref(), Err(&fault))
             });
+            drop(cancel);
             flight.end(line);
-        });
-        if let Err(job) = self.hub.crew.run(job) {
-            // No thread could be started: the reading thread runs the call itself and reads nothing meanwhile.
-            job();
-        }
+        }))
     }
 
     /// Takes a call into the session, where there is room for it.
@@ -179,7 +210,7 @@ impl Session {
         id: Option<Id>,
         plugin: Option<&str>,
         bytes: usize,
-    ) -> Result<Flight, String> {
+    ) -> Result<(Flight, Arc<Cancel>), String> {
         // At the control socket as well: behind it may be an MCP face with a host of its own.
         self.under_way().room(self.hub.in_flight, plugin)?;
         if self.out.held_bytes() + bytes > self.hub.settings.max_held_bytes {
@@ -188,22 +219,23 @@ impl Session {
                 "requests and unread answers of more than {held} bytes are held already"
             ));
         }
-        let cancel = Cancel::new().map_err(|error| format!("no descriptor is left ({error})"))?;
-        let cancel = Arc::new(cancel);
+        let cancel = self.hub.cancel();
+        let cancel = cancel.map_err(|error| format!("no descriptor is left ({error})"))?;
         // Only the thread that reads begins calls, so that there is still room.
         self.under_way().add(plugin);
         self.out.hold(bytes);
         if let Some(id) = &id {
             self.lock().insert(id.clone(), Arc::clone(&cancel));
         }
-        Ok(Flight {
+        let flight = Flight {
             session: Arc::clone(self),
             id,
             plugin: plugin.map(str::to_owned),
-            cancel,
+            cancel: Some(Arc::clone(&cancel)),
             bytes,
             _busy: self.hub.begin(),
-        })
+        };
+        Ok((flight, cancel))
     }
 
     /// Answers a call for which there is no room. A cheap call is run all the same, on the reading thread,
@@ -319,9 +351,12 @@ impl UnderWay {
 
 impl Flight {
     /// Answers. The id is free before the host can see the answer, so that it may be used again at once.
-    fn end(self, line: Vec<u8>) {
+    fn end(mut self, line: Vec<u8>) {
         if let Some(id) = &self.id {
             self.session.lock().remove(id);
+        }
+        if let Some(cancel) = self.cancel.take() {
+            self.session.hub.keep(cancel);
         }
         self.session.send_for(self.id.as_ref(), line);
     }

@@ -85,6 +85,25 @@ class Lines(Quiet):
             with self.assertRaises(ValueError, msg=line[:100]):
                 omega.read_request(line)
 
+    def test_what_is_read_and_written_is_what_json_reads_and_writes(self):
+        texts = ['{"a":[1,-2.5e3,1e400,true,null,"\\u00e9 \\ud800 \\n"],"a":{"b":{}}}\n', " [1]\n", "[NaN,-Infinity]", "12345678901234567890", "7 \n"]
+        for text in texts:
+            self.assertEqual(repr(omega._loads(text)), repr(json.loads(text)), text)
+        for text in ("", "[1] 2", '{"a":}', "{'a':1}", '"\x00"', "nul"):
+            with self.assertRaises(json.JSONDecodeError) as told:
+                omega._loads(text)
+            with self.assertRaises(json.JSONDecodeError) as expected:
+                json.loads(text)
+            self.assertEqual(str(told.exception), str(expected.exception), text)
+        loop = []
+        loop.append(loop)
+        for value in ({"é\n\x7f\u2028": [1, 2.50, -0.0, 1e300, True, None, {}, [], ("t",)], 7: {"x": "\ud800"}}, "x", 3, None):
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            self.assertEqual(omega._dumps(value), text)
+        for value, kind in ((float("nan"), ValueError), ({1, 2}, TypeError), (loop, ValueError), ({(1,): 2}, TypeError)):
+            with self.assertRaises(kind):
+                omega._dumps(value)
+
     def test_an_answer_is_one_line(self):
         line = omega.answer_line("a\nb", omega.rejected("two\nlines"))
         self.assertEqual(line.count(b"\n"), 1)
@@ -98,6 +117,14 @@ class Lines(Quiet):
 
 
 class Processes(Quiet):
+    def test_a_plugin_that_imports_nothing_does_without_json_s_python_half(self):
+        if not has("_json"):
+            self.skip("this Python has no _json")
+        text = "omega.ok(omega.text_payload(' '.join(m for m in ('json', 're', 'enum') if m in __import__('sys').modules)))"
+        command = [sys.executable, "-B", "-S", "-c", f"import omega_plugin as omega\nomega.run(lambda r: {text})\n"]
+        done = subprocess.run(command, input=INVOKE, capture_output=True, cwd=HERE, env={}, timeout=60)
+        self.assertEqual(self.response(done)["result"]["content"], "")
+
     def test_an_answer_goes_out(self):
         response = self.response(run_plugin("lambda r: omega.ok(omega.text_payload(r['payload']['content']))"))
         self.assertEqual(response["request_id"], "r é1")

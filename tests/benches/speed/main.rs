@@ -1,9 +1,12 @@
 //! Measures the gateway beside what it is compared with, in the same run and in turns, and prints one table of all measures.
 //!
 //! `--quick` looks shorter; `--only ID` measures one line of the table. Rows that other programs of the bench measured are taken
-//! from the file that `BENCH_ROWS` names. It writes `target/bench/report.json`.
+//! from the file that `BENCH_ROWS` names. It writes `target/bench/report.json`, `report.md` and two charts.
 
+mod chart;
+mod client;
 mod fan_out;
+mod interpreters;
 mod inventory;
 mod journal;
 #[expect(
@@ -11,8 +14,12 @@ mod journal;
     reason = "the gateway's own tests use the other half of the kit"
 )]
 mod kit;
+mod load;
+mod pooled;
+mod report;
 mod served;
 mod table;
+mod tool;
 mod whole;
 
 use std::path::Path;
@@ -20,7 +27,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::kit::row::{QUICK, ROWS};
-use crate::kit::{Echo, Plan, skipped};
+use crate::kit::{Echo, Plan};
 
 /// One line of the table: its number, and how its rows are made.
 type Measure = (&'static str, fn(Extent) -> Vec<Value>);
@@ -32,18 +39,16 @@ struct Extent {
     quick: bool,
 }
 
-const MEASURES: [Measure; 7] = [
-    ("S3", |_| {
-        vec![skipped("S3", "warm: a pool of started processes", NO_POOL)]
+const MEASURES: [Measure; 11] = [
+    ("S3", |Extent { plan, .. }| {
+        pooled::rows(plan, &Echo::freestanding())
     }),
     ("S4", |Extent { plan, .. }| {
         let mut rows = whole::rows(plan, &Echo::freestanding());
         rows.extend(whole::rows(plan, &Echo::hosted()));
         rows
     }),
-    ("S6", |_| {
-        vec![skipped("S6", "a Python plugin, warm", NO_POOL)]
-    }),
+    ("S6", |Extent { plan, .. }| interpreters::warm(plan)),
     ("S7", |Extent { plan, .. }| {
         vec![served::channel(plan, &Echo::freestanding())]
     }),
@@ -52,12 +57,18 @@ const MEASURES: [Measure; 7] = [
         let many = if quick { 1_000 } else { 10_000 };
         inventory::rows(plan, many, &Echo::freestanding())
     }),
+    ("S12", |Extent { plan, .. }| {
+        tool::rows(plan, &Echo::freestanding())
+    }),
+    ("I", |Extent { plan, .. }| interpreters::rows(plan)),
+    ("L", |Extent { plan, .. }| {
+        load::curve(plan, &Echo::freestanding())
+    }),
+    ("F2", |_| load::sleepers()),
     ("F1", |Extent { plan, .. }| {
         fan_out::rows(plan.with_fewer_calls(50))
     }),
 ];
-
-const NO_POOL: &str = "not built: every call starts a new process";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -80,8 +91,11 @@ fn main() {
     }
     rows.sort_by_key(number);
     table::print(&rows);
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench/report.json");
-    table::write(&file, &rows).expect("the report can be written");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench");
+    let written = table::write(&folder.join("report.json"), &rows)
+        .and_then(|()| report::write(&folder, &rows, quick));
+    written.expect("the report can be written");
+    println!("\nwritten: report.json, report.md, latency.svg and layers.svg in target/bench");
 }
 
 /// The rows that other programs of the bench left.

@@ -1,69 +1,26 @@
 //! S7 and S9: the command's supervisor channel beside the library, and the memory that it takes.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use campaigns::channel::{Channel, invoke};
 use campaigns::package::Package;
 use campaigns::program::{Link, c};
 use campaigns::{Host, processes};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::kit::echo::request;
+use crate::client::Client;
 use crate::kit::measure::{Compared, median};
 use crate::kit::{Call, Contest, Echo, Plan, Target, Unit, row};
 use crate::whole::{Installed, PLUGIN, host};
 
-/// A gateway behind its channel, asked by one caller at a time who reads the answer himself.
-#[derive(Debug)]
-struct Served {
-    _host: Host,
-    child: Child,
-    pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
-    line: String,
-}
-
-impl Served {
-    fn new(echo: &Echo) -> Self {
-        let host = host(echo);
-        let mut command: Command = host.command();
-        command.arg("serve").stderr(Stdio::null());
-        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = piped.spawn().unwrap();
-        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let params = json!({ "plugin_id": PLUGIN, "request": request() });
-        let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "invoke", "params": params });
-        Self {
-            _host: host,
-            child,
-            pipes: Mutex::new((stdin, BufReader::new(stdout))),
-            line: format!("{message}\n"),
-        }
-    }
-
-    fn call(&self) {
-        let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
-        let (stdin, stdout) = &mut *pipes;
-        stdin.write_all(self.line.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stdout.read_line(&mut answer).unwrap();
-        assert!(answer.contains(r#""status":"ok""#), "{answer}");
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
 /// S7: what the channel adds to one call.
 pub(crate) fn channel(plan: Plan, echo: &Echo) -> Value {
-    let (served, library) = (Served::new(echo), Installed::new(echo));
-    let contestants: [Call<'_>; 2] = [Box::new(|| served.call()), Box::new(|| library.call())];
+    let state = host(echo);
+    let (served, library) = (Client::serving(&state), Installed::new(echo));
+    let contestants: [Call<'_>; 2] = [
+        Box::new(|| served.call(PLUGIN)),
+        Box::new(|| library.call()),
+    ];
     let p50 = Contest::run(plan, 1, &contestants).p50(0, 1);
     let what = "one invocation through `serve`, against the library: added";
     row("S7", what, Unit::Micros, p50, Target::AddedTo(80.0))

@@ -30,20 +30,21 @@ pub(crate) fn print(rows: &[Value]) {
     }
 }
 
-fn text<'a>(row: &'a Value, name: &str) -> &'a str {
+pub(crate) fn text<'a>(row: &'a Value, name: &str) -> &'a str {
     row[name].as_str().unwrap_or_default()
 }
 
-fn figure(row: &Value, name: &str) -> String {
+pub(crate) fn figure(row: &Value, name: &str) -> String {
     match row[name].as_f64() {
         None | Some(0.0) => String::new(),
+        Some(figure) if text(row, "unit") == "calls" => format!("{figure:.0}"),
         Some(figure) if figure < 10.0 => format!("{figure:.2} {}", text(row, "unit")),
         Some(figure) => format!("{figure:.0} {}", text(row, "unit")),
     }
 }
 
 /// The ratio, or the difference where that is judged.
-fn ratio(row: &Value) -> String {
+pub(crate) fn ratio(row: &Value) -> String {
     match (row["ratio"].as_f64(), row["added"].as_f64()) {
         (_, Some(added)) if text(row, "target").starts_with('+') => format!("{added:+.0}"),
         (Some(ratio), _) => format!("{ratio:.2}"),
@@ -51,7 +52,7 @@ fn ratio(row: &Value) -> String {
     }
 }
 
-fn held(row: &Value) -> &'static str {
+pub(crate) fn held(row: &Value) -> &'static str {
     match row["held"].as_bool() {
         Some(true) => "yes",
         Some(false) => "NO",
@@ -66,6 +67,5 @@ pub(crate) fn write(file: &Path, rows: &[Value]) -> io::Result<()> {
     }
     let document = json!({ "rows": rows });
     fs::write(file, format!("{document:#}\n"))?;
-    println!("\nwritten: target/bench/report.json");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The way to the writer: callers hand over a job and wait for its result. It never touches the disk.
+//! The way to the writer: callers hand in a job and wait for its result. It never touches the disk.
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -8,8 +8,9 @@ use plugin_protocol::digest::FileHash;
 use plugin_protocol::ids::EventId;
 
 use super::appended::Appended;
+use super::desk::Desk;
 use super::indexer::Indexer;
-use super::thread::{Job, Shared, WriterThread};
+use super::pen::{Job, Pen, Shared};
 use super::writer::Writer;
 use crate::disk::{Boundary, Lock, Segment};
 use crate::error::Error;
@@ -18,13 +19,10 @@ use crate::options::Options;
 use crate::proof::{Exported, RunSoFar};
 use crate::tree::Checkpoint;
 
-/// How many jobs may queue for the writer; further callers wait until there is room.
-const QUEUE_EVENTS: usize = 1_024;
-
 /// The running writer. When it is dropped the writer finishes what it has, and lets go of the lock.
 #[derive(Debug)]
 pub(crate) struct WriterHandle {
-    jobs: Option<SyncSender<Job>>,
+    desk: Arc<Desk>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -40,16 +38,15 @@ impl WriterHandle {
         let layout = writer.layout().clone();
         let indexer = Indexer::start(&layout, Arc::clone(&options.disk), closed)?;
         let shared = Arc::new(Shared::new(&writer));
-        // The standard library's channel sleeps at once when it is empty. Crossbeam's would spin first, and since a sync takes far
-        // longer than that, spinning would only take processor time from the plugins.
-        let (jobs, queue) = sync_channel(QUEUE_EVENTS);
-        let thread = WriterThread::new(writer, queue, Arc::clone(&shared), options, indexer, lock);
+        let pen = Pen::new(writer, Arc::clone(&shared), options, indexer, lock);
+        let desk = Arc::new(Desk::new(pen));
+        let of_thread = Arc::clone(&desk);
         let started = std::thread::Builder::new()
             .name("ledger".to_owned())
-            .spawn(move || thread.run());
+            .spawn(move || of_thread.serve());
         let thread = started.map_err(Error::io("start the writer of", layout.state()))?;
         Ok(Self {
-            jobs: Some(jobs),
+            desk,
             shared,
             thread: Some(thread),
         })
@@ -97,12 +94,10 @@ impl WriterHandle {
         if shared.is_poisoned() {
             return Err(shared.unavailable());
         }
+        // The standard library's channel sleeps at once when it is empty. Crossbeam's would spin first, and since a sync takes far
+        // longer than that, spinning would only take processor time from the plugins.
         let (reply, answer) = sync_channel(1);
-        let sent = self
-            .jobs
-            .as_ref()
-            .is_some_and(|jobs| jobs.send(job(reply)).is_ok());
-        if !sent {
+        if !self.desk.hand_in(job(reply)) {
             return Err(shared.unavailable());
         }
         answer.recv().unwrap_or_else(|_| Err(shared.unavailable()))
@@ -111,7 +106,7 @@ impl WriterHandle {
 
 impl Drop for WriterHandle {
     fn drop(&mut self) {
-        drop(self.jobs.take());
+        self.desk.close();
         if let Some(thread) = self.thread.take() {
             // A writer that panicked has already shown itself as unavailable to every caller.
             drop(thread.join());

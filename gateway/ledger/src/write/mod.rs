@@ -1,10 +1,11 @@
-//! The one writer: its thread, the way to it, the lines it appends, the checkpoints it publishes. It never changes a line that it wrote.
+//! The one writer: the desk where jobs are handed in, its thread, the way to it, the lines it appends, the checkpoints it publishes. It never changes a line that it wrote.
 
 mod appended;
+mod desk;
 mod handle;
 mod indexer;
+mod pen;
 mod publish;
-mod thread;
 mod writer;
 
 pub(crate) use appended::{Appended, renewed};

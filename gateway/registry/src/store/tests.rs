@@ -78,3 +78,108 @@ fn a_large_package_that_nobody_touched_is_not_walked() {
         assert_eq!(glance != Glance::default(), walked, "{files}");
     }
 }
+
+/// How often a thread of this process read a folder's list or opened a file is not to be seen from inside; that nothing was walked is:
+/// the outline is the same one.
+#[test]
+fn a_package_that_nobody_touched_is_not_walked_again_and_each_change_is_seen() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("package");
+    fs::create_dir_all(root.join("inner/deep")).unwrap();
+    for (path, text) in [
+        ("plugin.json", "{}"),
+        ("inner/a", "a"),
+        ("inner/deep/b", "b"),
+    ] {
+        fs::write(root.join(path), text).unwrap();
+    }
+    std::os::unix::fs::symlink("inner/a", root.join("link")).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let digest = store
+        .put_package(&Package::read(&root).unwrap())
+        .unwrap()
+        .digest();
+    let outline = || store.recall(digest).unwrap().outline;
+    assert!(outline().is_none(), "it was written just now");
+    let settle = || std::thread::sleep(std::time::Duration::from_millis(150));
+    settle();
+    store.open_package(digest).unwrap();
+    let first = outline().unwrap();
+    let glance = store.open_package(digest).unwrap().glance();
+    assert!(Arc::ptr_eq(&first, &outline().unwrap()) && store.glance(digest).unwrap() == glance);
+
+    let place = store.place(digest);
+    let mode = |path: &str, bits| {
+        fs::set_permissions(place.join(path), fs::Permissions::from_mode(bits)).unwrap();
+    };
+    let writable = || ["", "inner", "inner/deep"].map(|folder| mode(folder, 0o755));
+    let sealed = || ["inner/deep", "inner", ""].map(|folder| mode(folder, 0o555));
+    let bytes = |text: &str| {
+        let path = place.join("inner/deep/b");
+        mode("inner/deep/b", 0o644);
+        let times = fs::metadata(&path).unwrap().modified().unwrap();
+        fs::write(&path, text).unwrap();
+        File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_modified(times)
+            .unwrap();
+        mode("inner/deep/b", 0o444);
+    };
+    let a_file = || place.join("inner/deep/more");
+    let a_folder = || place.join("inner/deep/empty");
+    let relink = |to: &str| {
+        fs::remove_file(place.join("link")).unwrap();
+        std::os::unix::fs::symlink(to, place.join("link")).unwrap();
+    };
+    let changes: [(&str, &dyn Fn(), &dyn Fn()); 5] = [
+        ("bytes of the same length and time", &|| bytes("c"), &|| {
+            bytes("b")
+        }),
+        (
+            "one more file",
+            &|| fs::write(a_file(), "").unwrap(),
+            &|| fs::remove_file(a_file()).unwrap(),
+        ),
+        (
+            "one more folder",
+            &|| fs::create_dir(a_folder()).unwrap(),
+            &|| fs::remove_dir(a_folder()).unwrap(),
+        ),
+        ("another link", &|| relink("inner/deep/b"), &|| {
+            relink("inner/a")
+        }),
+        (
+            "a folder exchanged",
+            &|| {
+                fs::rename(place.join("inner"), dir.path().join("aside")).unwrap();
+                std::os::unix::fs::symlink(dir.path().join("aside"), place.join("inner")).unwrap();
+            },
+            &|| {
+                fs::remove_file(place.join("inner")).unwrap();
+                fs::rename(dir.path().join("aside"), place.join("inner")).unwrap();
+            },
+        ),
+    ];
+    for (what, change, back) in changes {
+        let before = store.glance(digest).unwrap();
+        writable();
+        change();
+        assert!(store.open_package(digest).is_err(), "{what}");
+        assert_ne!(store.glance(digest).ok(), Some(before), "{what}");
+        back();
+        sealed();
+        // As it was, but touched.
+        assert_ne!(store.glance(digest).unwrap(), before, "{what}, and back");
+        settle();
+        store
+            .open_package(digest)
+            .unwrap_or_else(|error| panic!("{what}, and back: {error}"));
+        assert_eq!(
+            store.open_package(digest).unwrap().glance(),
+            store.glance(digest).unwrap()
+        );
+    }
+}

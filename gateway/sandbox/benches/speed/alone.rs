@@ -1,12 +1,8 @@
 //! S1, S2, S5 and S8: the sandbox jail, without ledger or checks, beside the bare way, its peers, and itself in a large process.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-
-use crate::jail::{Jail, plan};
-use crate::kit::row::ROWS;
+use crate::jail::{Jail, leave, plan};
 use crate::kit::{Bare, Call, Contest, Echo, Plan, Target, Undisturbed, Unit, row, skipped};
-use crate::peers::{PEERS, Worker, installed};
+use crate::peers::{Lines, PEERS, installed};
 use serde_json::Value;
 
 /// What the large process holds more than the small one: 1 GiB, every page of it touched.
@@ -25,17 +21,7 @@ pub(crate) fn measure() {
     }
     rows.extend(beside_peers(plan, &Echo::freestanding()));
     rows.push(in_a_large_process(plan, &Echo::freestanding()));
-    match std::env::var_os(ROWS) {
-        Some(file) => {
-            let mut file = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(file)
-                .unwrap();
-            rows.iter().for_each(|row| writeln!(file, "{row}").unwrap());
-        }
-        None => rows.iter().for_each(|row| println!("{row}")),
-    }
+    leave(&rows);
 }
 
 fn beside_bare(plan: Plan, echo: &Echo) -> Vec<Value> {
@@ -97,13 +83,16 @@ fn beside_peers(plan: Plan, echo: &Echo) -> Vec<Value> {
             )
         });
     }
-    let what = "cold start, jailed, 2 at once, against a Node worker thread for each call";
-    rows.push(if installed("node") {
-        let worker = Worker::default();
-        against(what, Box::new(move || worker.call()), 120.0)
-    } else {
-        skipped("S5", what, "skipped: not installed")
-    });
+    for (what, lines, target) in [
+        ("a Node worker thread for each call", Lines::node(), 120.0),
+        ("an Extism instance for each call", Lines::extism(), 1.0),
+    ] {
+        let what = format!("cold start, jailed, 2 at once, against {what}");
+        rows.push(match lines {
+            Ok(lines) => against(&what, Box::new(move || lines.call()), target),
+            Err(why) => skipped("S5", &what, why),
+        });
+    }
     rows
 }
 

@@ -1,15 +1,17 @@
 //! A sandbox with one plugin, called again and again.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway_sandbox::{Entry, Image, Job, Limits, Sandbox, Settings, WhenRefused};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use crate::kit::row::QUICK;
+use crate::kit::row::{QUICK, ROWS};
 use crate::kit::{Echo, Plan, echo};
 
 /// Far above what the plugin uses.
@@ -26,6 +28,18 @@ pub(crate) const TIME: Duration = Duration::from_secs(20);
 /// How long to look, which the environment says.
 pub(crate) fn plan() -> Plan {
     Plan::new(std::env::var_os(QUICK).is_some())
+}
+
+/// Leaves rows for the table, or prints them.
+pub(crate) fn leave(rows: &[Value]) {
+    match std::env::var_os(ROWS) {
+        Some(file) => {
+            let mut options = fs::OpenOptions::new();
+            let mut file = options.append(true).create(true).open(file).unwrap();
+            rows.iter().for_each(|row| writeln!(file, "{row}").unwrap());
+        }
+        None => rows.iter().for_each(|row| println!("{row}")),
+    }
 }
 
 /// A sandbox and the plugin.

@@ -3,12 +3,12 @@
 
 use gateway_sandbox::ladder::Ladder;
 
-use crate::jail::{Jail, plan};
-use crate::kit::{Bare, Call, Contest, Echo, Undisturbed};
+use crate::jail::{Jail, leave, plan};
+use crate::kit::{Bare, Call, Contest, Echo, Target, Undisturbed, Unit, row};
 
 const AT_ONCE: [usize; 3] = [1, 2, 8];
 
-/// Measures, and prints a table.
+/// Measures, prints a table, and leaves its rows.
 pub(crate) fn measure() {
     let _undisturbed = Undisturbed::begin();
     let echo = Echo::freestanding();
@@ -38,4 +38,14 @@ pub(crate) fn measure() {
         let [one, two, eight] = contests.each_ref().map(|contest| contest.rate(at, 0).ours);
         println!("{p50:>6.0} µs {one:>9.0} {two:>9.0} {eight:>9.0}  {name}");
     }
+    let line = |(at, name): (usize, &&str)| {
+        row(
+            "J",
+            name,
+            Unit::Micros,
+            contests[0].p50(at, 0),
+            Target::None,
+        )
+    };
+    leave(&names.iter().enumerate().map(line).collect::<Vec<_>>());
 }

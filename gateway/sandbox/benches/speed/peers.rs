@@ -93,18 +93,22 @@ pub(crate) fn installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// Node hosts that run the plugin's work in a worker thread of its own for each call. Each host has one call at a time.
-#[derive(Debug, Default)]
-pub(crate) struct Worker {
-    idle: Mutex<Vec<NodeHost>>,
+/// Programs that answer each line in a sandbox inside their own process. Each has one call at a time, and is used again.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    command: Vec<String>,
+    idle: Mutex<Vec<Answerer>>,
 }
 
 #[derive(Debug)]
-struct NodeHost {
+struct Answerer {
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
 }
+
+/// The variable that names the program of tests/benches/extism, where it was built.
+const EXTISM: &str = "BENCH_EXTISM";
 
 /// The host's program: a worker for each line, whose answer counts once the worker is gone.
 const HOST: &str = r"
@@ -122,11 +126,32 @@ require('node:readline').createInterface({ input: process.stdin }).on('line', (l
 });
 ";
 
-impl Worker {
+impl Lines {
+    /// Node, with a worker thread for each line.
+    pub(crate) fn node() -> Result<Self, &'static str> {
+        let command = ["node", "-e", HOST].map(str::to_owned);
+        let there = installed("node").then(|| Self::of(command.into()));
+        there.ok_or("skipped: not installed")
+    }
+
+    /// WebAssembly, with an instance for each line.
+    pub(crate) fn extism() -> Result<Self, &'static str> {
+        let program = std::env::var(EXTISM).ok();
+        let there = program.map(|program| Self::of(vec![program]));
+        there.ok_or("skipped: not built (scripts/bench --extism builds it, which takes minutes)")
+    }
+
+    fn of(command: Vec<String>) -> Self {
+        Self {
+            command,
+            idle: Mutex::default(),
+        }
+    }
+
     pub(crate) fn call(&self) {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = idle().pop();
-        let mut host = taken.unwrap_or_else(NodeHost::start);
+        let mut host = taken.unwrap_or_else(|| Answerer::start(&self.command));
         host.stdin.write_all(line().as_bytes()).unwrap();
         let mut answer = String::new();
         host.stdout.read_line(&mut answer).unwrap();
@@ -135,10 +160,10 @@ impl Worker {
     }
 }
 
-impl NodeHost {
-    fn start() -> Self {
-        let mut child = Command::new("node")
-            .args(["-e", HOST])
+impl Answerer {
+    fn start(command: &[String]) -> Self {
+        let mut child = Command::new(&command[0])
+            .args(&command[1..])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -152,7 +177,7 @@ impl NodeHost {
     }
 }
 
-impl Drop for NodeHost {
+impl Drop for Answerer {
     fn drop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

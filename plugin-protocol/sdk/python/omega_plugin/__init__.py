@@ -9,12 +9,11 @@
     omega.run(handle, takes=["text"])
 
 It is one file: copy it into the package as `omega_plugin.py`, or install the wheel into it. It opens no file, reads no
-environment variable and imports only `json`, `os` and `sys`.
+environment variable and imports only `os`, `sys` and what `json` is made of.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
@@ -166,7 +165,7 @@ def answer(line: bytes, handle: Handler, takes: Collection[str] = ()) -> bytes:
 def read_request(line: bytes) -> Request:
     """The request inside one invoke line. Raises NoRequest, a ValueError, when there is none."""
     try:
-        message = json.loads(line.decode("utf-8"))
+        message = _loads(line.decode("utf-8"))
     # Too deep a nesting ends in the second.
     except (ValueError, RecursionError) as reason:
         raise NoRequest(f"the line is not JSON: {reason}") from None
@@ -187,8 +186,52 @@ def answer_line(request_id: str, reply: Reply) -> bytes:
         raise TypeError("handle must return ok(...), rejected(...) or error(...)")
     words = {"request_id": _written_out(request_id), "notes": _written_out(str(reply.get("notes", "")))}
     message = {"type": "result", "response": {**reply, **words}}
-    text = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8") + b"\n"
+    return _dumps(message).encode("utf-8") + b"\n"
+
+
+# `json` is written in C and in Python. Its Python half imports `re` and `enum`, which takes longer than all of Python's own start and
+# is of no use to a plugin that does not import them itself. So the C half is called as `json` calls it; where there is none like that,
+# and for a line that the gateway would not send, `json` itself is.
+def _loads(text: str) -> Any:
+    """What `json.loads` makes of the text."""
+    try:
+        import _json
+
+        value, end = getattr(_json, "make_scanner")(_Reading)(text, 0)
+    # In the last case there is no value: `json` has the words for it.
+    except (ImportError, AttributeError, TypeError, ValueError, StopIteration):
+        value, end = None, None
+    if end is None or text[end:] not in ("", "\n"):
+        import json
+
+        return json.loads(text)
+    return value
+
+
+class _Reading:
+    """What `json` tells its C half of how to read."""
+
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float, parse_int, parse_constant = float, int, float
+
+
+def _dumps(value: Any) -> str:
+    """What `json.dumps` makes of the value, in its shortest form and without what is no JSON."""
+    try:
+        import _json
+
+        text = getattr(_json, "encode_basestring")
+        encode = getattr(_json, "make_encoder")({}, _no_json, text, None, ":", ",", False, False, False)
+    except (ImportError, AttributeError, TypeError):
+        import json
+
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return "".join(encode(value, 0))
+
+
+def _no_json(value: Any) -> None:
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def _words_of(failure: BaseException) -> str:

@@ -67,6 +67,10 @@ impl Plan {
         }
     }
 
+    pub(crate) fn calls(self) -> usize {
+        self.calls
+    }
+
     pub(crate) fn rounds(self) -> usize {
         self.rounds
     }

@@ -23,6 +23,7 @@ pub(crate) enum Unit {
     Rate,
     Micros,
     Kib,
+    Calls,
 }
 
 /// A row: what was measured beside what, and whether the target is held.
@@ -71,6 +72,7 @@ impl Unit {
             Self::Rate => "/s",
             Self::Micros => "µs",
             Self::Kib => "KiB",
+            Self::Calls => "calls",
         }
     }
 }

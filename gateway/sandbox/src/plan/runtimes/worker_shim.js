@@ -1,7 +1,6 @@
 // Runs the older form of plugin: an exported function that takes a request and returns a response.
 // process.argv is [node, file, name].
 const { readFileSync, writeSync } = require("node:fs");
-const { pathToFileURL } = require("node:url");
 const [, file, name] = process.argv;
 
 // What is printed is for people: on stdout it would be taken for the answer.
@@ -37,16 +36,25 @@ function shown(failure) {
   }
 }
 
+// What `require` says of an ECMAScript module that it cannot load: of any, before Node 20.19, and of one that awaits at its top.
+const FOR_IMPORT = ["ERR_REQUIRE_ESM", "ERR_REQUIRE_ASYNC_MODULE"];
+
+// Node's own loader for ECMAScript modules takes as long to start as a third of Node itself, so it is left alone where it can be.
+function load() {
+  try {
+    return require(file);
+  } catch (failure) {
+    if (!FOR_IMPORT.includes(failure?.code)) throw failure;
+    return import(require("node:url").pathToFileURL(file));
+  }
+}
+
 (async () => {
-  const { request } = JSON.parse(readFileSync(0, "utf8"));
-  const failed = (failure) => {
-    shown(failure);
-    answer({ request_id: request.request_id, status: "error", result: null, notes: words(failure) });
-  };
+  // Before the request is read: a process that was started ahead of its request has this behind it when the request comes.
   let handle;
   try {
-    const module = await import(pathToFileURL(file));
-    handle = module[name] ?? module.default?.[name];
+    const module = await load();
+    handle = module?.[name] ?? module?.default?.[name];
     if (typeof handle !== "function") throw new Error(`it exports no function named ${name}`);
   } catch (failure) {
     // No answer: the gateway knows what Node's words mean, and quotes the last of them.
@@ -54,6 +62,11 @@ function shown(failure) {
     console.error(`the file could not be loaded: ${words(failure)}`);
     process.exit(1);
   }
+  const { request } = JSON.parse(readFileSync(0, "utf8"));
+  const failed = (failure) => {
+    shown(failure);
+    answer({ request_id: request.request_id, status: "error", result: null, notes: words(failure) });
+  };
   // What it throws later, out of a callback or an abandoned promise, comes here.
   process.on("uncaughtException", failed);
   try {

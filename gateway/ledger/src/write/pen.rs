@@ -1,7 +1,9 @@
-//! The writer's thread: it takes the waiting jobs, batch by batch, and keeps the times for syncs and checkpoints.
+//! The one pen: the writer and what belongs to it. Whoever holds it does jobs, batch by batch, and is told when a sync or a checkpoint is
+//! due. It does not know who holds it.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -91,24 +93,63 @@ pub(crate) enum Job {
     },
 }
 
+/// Jobs that are done in one go: appends, which share a write and a sync, and at most one job of another kind behind them.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    drafts: Vec<Draft>,
+    replies: Vec<SyncSender<Result<Appended, Error>>>,
+    other: Option<Job>,
+}
+
+impl Batch {
+    /// Takes the next jobs off the queue.
+    pub(crate) fn take(jobs: &mut VecDeque<Job>) -> Self {
+        let mut batch = Self::default();
+        while batch.other.is_none()
+            && batch.drafts.len() < BATCH_EVENTS
+            && let Some(job) = jobs.pop_front()
+        {
+            batch.add(job);
+        }
+        batch
+    }
+
+    /// One job alone.
+    pub(crate) fn of(job: Job) -> Self {
+        let mut batch = Self::default();
+        batch.add(job);
+        batch
+    }
+
+    fn add(&mut self, job: Job) {
+        match job {
+            Job::Append { draft, reply } => {
+                self.drafts.push(draft);
+                self.replies.push(reply);
+            }
+            Job::Export { .. } | Job::Checkpoint { .. } => self.other = Some(job),
+        }
+    }
+}
+
 /// The writer and everything that lives as long as it does.
 #[derive(Debug)]
-pub(crate) struct WriterThread {
+pub(crate) struct Pen {
     writer: Writer,
-    queue: Receiver<Job>,
     shared: Arc<Shared>,
     durability: Durability,
     checkpoint_events: u64,
     checkpoint_every: Duration,
+    sync_due: Option<Instant>,
+    checkpoint_due: Option<Instant>,
     indexer: Indexer,
     #[expect(dead_code, reason = "held until the writer ends")]
     lock: Lock,
 }
 
-impl WriterThread {
+impl Pen {
     pub(crate) fn new(
         writer: Writer,
-        queue: Receiver<Job>,
         shared: Arc<Shared>,
         options: &Options,
         indexer: Indexer,
@@ -122,86 +163,64 @@ impl WriterThread {
         } = options;
         Self {
             writer,
-            queue,
             shared,
             durability,
             checkpoint_events,
             checkpoint_every,
+            sync_due: None,
+            checkpoint_due: None,
             indexer,
             lock,
         }
     }
 
-    /// Works until the last caller is gone.
-    pub(crate) fn run(mut self) {
-        let mut sync_due: Option<Instant> = None;
-        let mut checkpoint_due: Option<Instant> = None;
-        loop {
-            let due = sync_due.into_iter().chain(checkpoint_due).min();
-            let first = match due {
-                None => self
-                    .queue
-                    .recv()
-                    .map_err(|_| RecvTimeoutError::Disconnected),
-                Some(due) => self
-                    .queue
-                    .recv_timeout(due.saturating_duration_since(Instant::now())),
-            };
-            match first {
-                Ok(first) => self.work(first),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.finish(),
-            }
-            let now = Instant::now();
-            if sync_due.is_some_and(|due| due <= now) {
-                self.attempt(Writer::sync);
-            }
-            let full = self.writer.publisher.unpublished() >= self.checkpoint_events;
-            if full || checkpoint_due.is_some_and(|due| due <= now) {
-                checkpoint_due = None;
-                self.attempt(|writer| writer.publish().map(drop));
-            }
-            let healthy = !self.shared.is_poisoned();
-            let later = |pending: bool, due: Option<Instant>, wait| {
-                (pending && healthy).then(|| due.unwrap_or(now + wait))
-            };
-            sync_due = later(
-                self.writer.is_dirty(),
-                sync_due.filter(|due| *due > now),
-                RELAXED_SYNC,
-            );
-            checkpoint_due = later(
-                self.writer.publisher.unpublished() > 0,
-                checkpoint_due,
-                self.checkpoint_every,
-            );
+    /// When there is something to do that no caller asks for.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.sync_due.into_iter().chain(self.checkpoint_due).min()
+    }
+
+    /// Does what is due by now.
+    pub(crate) fn do_what_is_due(&mut self) {
+        let now = Instant::now();
+        if self.sync_due.take_if(|due| *due <= now).is_some() {
+            self.attempt(Writer::sync);
         }
+        if self.checkpoint_due.take_if(|due| *due <= now).is_some() {
+            self.attempt(|writer| writer.publish().map(drop));
+        }
+        self.set_times(now);
+    }
+
+    /// Sets the times for what was written and not yet synced or signed for. After a failure nothing is due any more.
+    fn set_times(&mut self, now: Instant) {
+        let healthy = !self.shared.is_poisoned();
+        let later = |pending: bool, due: Option<Instant>, wait| {
+            (pending && healthy).then(|| due.unwrap_or(now + wait))
+        };
+        self.sync_due = later(self.writer.is_dirty(), self.sync_due, RELAXED_SYNC);
+        let unpublished = self.writer.publisher.unpublished();
+        self.checkpoint_due = later(unpublished > 0, self.checkpoint_due, self.checkpoint_every);
     }
 
     /// Ends in good order: all events are synced and signed for, and the reserve is given back.
-    fn finish(mut self) {
+    pub(crate) fn finish(mut self) {
         self.attempt(|writer| {
             writer.publish()?;
             writer.release()
         });
     }
 
-    /// Does the first job and those that wait behind it.
-    fn work(&mut self, first: Job) {
-        let (mut drafts, mut replies) = (Vec::new(), Vec::new());
-        let mut other = None;
-        for job in std::iter::once(first).chain(self.queue.try_iter()) {
-            match job {
-                Job::Append { draft, reply } => {
-                    drafts.push(self.marked(draft));
-                    replies.push(reply);
-                }
-                Job::Export { .. } | Job::Checkpoint { .. } => other = Some(job),
-            }
-            if other.is_some() || drafts.len() == BATCH_EVENTS {
-                break;
-            }
-        }
+    /// Does these jobs and tells whoever waits for them.
+    pub(crate) fn work(&mut self, jobs: Batch) {
+        let Batch {
+            drafts,
+            replies,
+            other,
+        } = jobs;
+        let drafts = drafts
+            .into_iter()
+            .map(|draft| self.marked(draft))
+            .collect::<Vec<_>>();
         if !drafts.is_empty() {
             self.batch(drafts, &replies);
         }
@@ -222,6 +241,11 @@ impl WriterThread {
             .closed
             .drain(..)
             .for_each(|segment| self.indexer.push(segment));
+        let now = Instant::now();
+        self.set_times(now);
+        if self.writer.publisher.unpublished() >= self.checkpoint_events {
+            self.checkpoint_due = self.checkpoint_due.map(|due| due.min(now));
+        }
     }
 
     /// Everything that waits shares one write and one sync: batching without a timer.
