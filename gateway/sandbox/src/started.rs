@@ -60,6 +60,22 @@ impl<P> Started<P> {
         self.reads_named
     }
 
+    /// Lets it go on as if it had a request: on a busy machine one that waits hardly gets anywhere, and a test would wait for it.
+    #[cfg(test)]
+    pub(crate) fn hurry(&mut self) {
+        let process = self.process.as_mut().map(|waiting| &mut waiting.process);
+        let Some(process) = process else { return };
+        let set = process.group.as_mut().map(|group| group.set(process.caps));
+        assert!(matches!(set, Some(Ok(()))), "{set:?}");
+    }
+
+    /// How much memory it may hold at most, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let waiting = self.process.as_ref();
+        waiting.map_or(0, |waiting| waiting.process.caps.memory_bytes)
+    }
+
     /// How it stands with it: only one that waits is worth a request.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use crate::watch::streams::Outlet;
 
 /// How much processor time a plugin may use before it has a request. The slowest interpreters take a second or two until they wait for it, and
 /// what goes on beyond this is no start.
-pub(crate) const BEFORE_CPU: Duration = Duration::from_secs(5);
+pub(crate) const BEFORE_CPU: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 
 /// A started plugin and our ends of everything between us.
 #[derive(Debug)]
