@@ -211,6 +211,11 @@ impl Gateway {
         )
     }
 
+    /// From now on processes are started before they are needed, as the settings say. For a gateway that stays.
+    pub(crate) fn start_ahead(&self) {
+        self.router.start_ahead();
+    }
+
     pub(crate) fn opening(&self) -> &Opening {
         &self.opening
     }
@@ -372,6 +377,7 @@ impl Gateway {
         let recorded = self.ledger.record(event);
         let recorded = recorded.map_err(|source| Error::NotRecorded { what, source })?;
         registry.apply(recorded.event())?;
+        self.router.keep_up(&registry);
         let replaced = before.filter(|package| !registry.uses(*package));
         replaced
             .iter()
@@ -417,6 +423,7 @@ impl Gateway {
             source,
         })?;
         registry.apply(recorded.event())?;
+        self.router.keep_up(registry);
         Ok(true)
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub ledger: Ledger,
     /// When a failing plugin is refused for a while.
     pub circuit: Circuit,
+    /// What is started before it is called.
+    pub pool: Pool,
     /// The bounds of the supervisor channel.
     pub channel: Channel,
     /// Runtimes in addition to the usual ones, or in place of them.
@@ -94,6 +96,29 @@ pub(crate) struct Circuit {
     pub first_wait_ms: u64,
     /// The longest that it is refused, in milliseconds.
     pub longest_wait_ms: u64,
+}
+
+/// What is started before it is called.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Pool {
+    /// How many processes wait for each enabled plugin.
+    pub size: PoolSize,
+    /// The most memory that all of them may hold, in MiB.
+    pub memory_mib: u64,
+}
+
+/// How many processes wait for each enabled plugin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "toml::Value", into = "toml::Value")]
+pub(crate) enum PoolSize {
+    /// None.
+    Off,
+    /// As many as it was called at once lately, and none where it was not.
+    #[default]
+    Auto,
+    /// So many.
+    Fixed(usize),
 }
 
 /// The bounds of the supervisor channel.
@@ -161,9 +186,60 @@ impl Default for Config {
             denials: Denials::default(),
             ledger: Ledger::default(),
             circuit: Circuit::default(),
+            pool: Pool::default(),
             channel: Channel::default(),
             runtimes: BTreeMap::new(),
             plugins: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        /// A quarter of what calls may hold by default: some fourteen programs, eleven Pythons or three Nodes, each counted with all that it may
+        /// ever hold.
+        const MEMORY_MIB: u64 = 2_048;
+        Self {
+            size: PoolSize::default(),
+            memory_mib: MEMORY_MIB,
+        }
+    }
+}
+
+impl Pool {
+    /// The most memory that all of them may hold, in bytes.
+    #[must_use]
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.memory_mib.saturating_mul(1 << 20)
+    }
+}
+
+impl TryFrom<toml::Value> for PoolSize {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        /// More than these wait nowhere.
+        const MOST: usize = 32;
+        let count = value
+            .as_integer()
+            .and_then(|count| usize::try_from(count).ok());
+        match (value.as_str(), count) {
+            (Some("off"), _) => Ok(Self::Off),
+            (Some("auto"), _) => Ok(Self::Auto),
+            (None, Some(count @ 1..=MOST)) => Ok(Self::Fixed(count)),
+            (_, _) => Err(format!(
+                "pool.size must be \"auto\", \"off\", or a number from 1 to {MOST}"
+            )),
+        }
+    }
+}
+
+impl From<PoolSize> for toml::Value {
+    fn from(size: PoolSize) -> Self {
+        match size {
+            PoolSize::Off => "off".into(),
+            PoolSize::Auto => "auto".into(),
+            PoolSize::Fixed(count) => Self::Integer(i64::try_from(count).unwrap_or(i64::MAX)),
         }
     }
 }
@@ -410,6 +486,19 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_has_a_size_by_word_or_by_number() {
+        let state = tempfile::tempdir().unwrap();
+        for (text, size) in [
+            ("", PoolSize::Auto),
+            ("[pool]\nsize = \"off\"\n", PoolSize::Off),
+            ("[pool]\nsize = 3\n", PoolSize::Fixed(3)),
+        ] {
+            fs::write(state.path().join(FILE), text).unwrap();
+            assert_eq!(Config::load(state.path()).unwrap().pool.size, size);
+        }
+    }
+
+    #[test]
     fn denials_are_chosen_for_all_and_for_one() {
         let state = tempfile::tempdir().unwrap();
         let text = "denials = \"end\"\n[plugins.\"p.a.b\"]\ndenials = \"refuse\"\n";
@@ -440,6 +529,8 @@ mod tests {
                 "circuit.longest_wait_ms",
             ),
             ("[ledger]\nanchor = \"here\"\n", "ledger.anchor"),
+            ("[pool]\nsize = 0\n", "pool.size"),
+            ("[pool]\nsize = \"on\"\n", "pool.size"),
         ] {
             fs::write(state.path().join(FILE), text).unwrap();
             let error = Config::load(state.path()).unwrap_err().to_string();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use plugin_protocol::event::Event;
 use plugin_protocol::ids::{EventId, RunId};
@@ -9,7 +10,7 @@ use plugin_protocol::message::Receipt;
 
 use crate::disk::{Layout, list_segments};
 use crate::error::Error;
-use crate::evidence::{self, Erased, Store, complete_erasures};
+use crate::evidence::{self, Erased, Held, Store, complete_erasures};
 use crate::line::Head;
 use crate::open::{Opening, recover};
 use crate::options::Options;
@@ -17,7 +18,7 @@ use crate::proof::{ProofBundle, ProofExtras, RunSoFar, attachments_hash};
 use crate::read::Events;
 use crate::recorded::{Record, Recorded};
 use crate::tree::Checkpoint;
-use crate::write::{self, WriterHandle};
+use crate::write::{self, Appended, WriterHandle};
 
 /// An open ledger. Clones share it; when the last is dropped the writer finishes what it has and lets go of the lock.
 #[derive(Debug, Clone)]
@@ -30,6 +31,27 @@ struct Inner {
     layout: Layout,
     evidence: Store,
     writer: WriterHandle,
+}
+
+/// A value that is being recorded.
+#[derive(Debug)]
+pub struct Recording<'a, T> {
+    value: T,
+    writer: &'a WriterHandle,
+    answer: Receiver<Result<Appended, Error>>,
+    /// No erasure comes between a document and the event that names it.
+    _held: Option<Held<'a>>,
+}
+
+impl<T> Recording<'_, T> {
+    /// Waits until the event is durable.
+    ///
+    /// # Errors
+    /// As [`Ledger::record`].
+    pub fn wait(self) -> Result<Recorded<T>, Error> {
+        let appended = self.writer.wait(self.answer)?;
+        Ok(Recorded::new(self.value, appended))
+    }
 }
 
 impl Ledger {
@@ -67,6 +89,15 @@ impl Ledger {
     /// # Errors
     /// [`Error::TooLong`] when it does not fit a line. After any other error the event may or may not be recorded.
     pub fn record<T: Record>(&self, value: T) -> Result<Recorded<T>, Error> {
+        self.begin(value)?.wait()
+    }
+
+    /// Hands `value` over to be recorded, so that the caller can do something else meanwhile. Nothing is recorded for sure until
+    /// [`Recording::wait`] says so; whoever lets go of it does not take it back.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub fn begin<T: Record>(&self, value: T) -> Result<Recording<'_, T>, Error> {
         let mut draft = value.draft();
         let held = match value.evidence() {
             Some(document) => {
@@ -75,9 +106,12 @@ impl Ledger {
             }
             None => None,
         };
-        let appended = self.inner.writer.append(draft)?;
-        drop(held);
-        Ok(Recorded::new(value, appended))
+        Ok(Recording {
+            answer: self.inner.writer.append_later(draft)?,
+            writer: &self.inner.writer,
+            value,
+            _held: held,
+        })
     }
 
     /// The same receipt with the checkpoint that is the newest now.

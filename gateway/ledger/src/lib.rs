@@ -73,7 +73,7 @@ pub use error::{Error, InvalidNote};
 pub use evidence::{
     Document, Erased, EvidenceLink, REQUEST_LINK, keeps_evidence, kept_evidence, was_erased,
 };
-pub use ledger::Ledger;
+pub use ledger::{Ledger, Recording};
 pub use line::{Draft, Head};
 pub use open::{Cut, Initialised, Opening, init};
 pub use options::{Durability, Options};

@@ -46,6 +46,36 @@ impl Entry {
     }
 }
 
+/// What is started and within which bounds: all that is known of a run before there is a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup<'a> {
+    /// What to start.
+    pub entry: &'a Entry,
+    /// The verified package folder, as [`Job::package`] has it.
+    pub package: &'a Path,
+    /// How long the run may take once it has its request; its processor time is spread over that.
+    pub time: Duration,
+    /// What the run may use.
+    pub limits: Limits,
+    /// What happens to a plugin that makes a refused call.
+    pub when_refused: WhenRefused,
+    /// As [`Job::deterministic`] has it.
+    pub deterministic: bool,
+    /// As [`Job::names_reads`] has it.
+    pub names_reads: bool,
+}
+
+/// What a started process is asked, and by when it has to answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// The request line with its newline.
+    pub input: &'a [u8],
+    /// When the run must be over.
+    pub deadline: Instant,
+    /// Lets another thread end the run early.
+    pub cancel: Option<&'a Cancel>,
+}
+
 /// One run.
 #[derive(Debug, Clone, Copy)]
 pub struct Job<'a> {
@@ -69,6 +99,32 @@ pub struct Job<'a> {
     pub names_reads: bool,
     /// Lets another thread end the run early.
     pub cancel: Option<&'a Cancel>,
+}
+
+impl<'a> Job<'a> {
+    /// What of it is known before the request.
+    #[must_use]
+    pub fn setup(&self) -> Setup<'a> {
+        Setup {
+            entry: self.entry,
+            package: self.package,
+            time: self.deadline.saturating_duration_since(Instant::now()),
+            limits: self.limits,
+            when_refused: self.when_refused,
+            deterministic: self.deterministic,
+            names_reads: self.names_reads,
+        }
+    }
+
+    /// What is asked.
+    #[must_use]
+    pub fn ask(&self) -> Ask<'a> {
+        Ask {
+            input: self.input,
+            deadline: self.deadline,
+            cancel: self.cancel,
+        }
+    }
 }
 
 /// What happens to a plugin that makes a refused call: one that ordinary libraries try, and go on without.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -74,7 +74,7 @@ impl Ladder {
     pub fn new(job: &Job<'_>) -> Result<Self, Error> {
         let settings = Settings::default();
         let means = rehearsal::means(&settings)?;
-        let plan = Plan::new(job, &settings.runtimes, true)?;
+        let plan = Plan::new(&job.setup(), &settings.runtimes, true)?;
         let launchers = Rung::ALL.into_iter().map(|rung| {
             let outfit = outfit(&means, &plan, rung)?;
             Ok((
@@ -106,7 +106,7 @@ impl Ladder {
             (*rung >= Rung::ControlGroup).then(|| self.means.group(self.plan.caps, Path::new("")));
         let group = group.transpose()?.flatten();
         let limits = if *rung >= Rung::Limits {
-            self.plan.limits(group.is_some())
+            self.plan.limits(group.is_some(), Duration::ZERO)
         } else {
             Vec::new()
         };

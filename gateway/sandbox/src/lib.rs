@@ -56,6 +56,7 @@ mod probe;
 mod report;
 mod sandbox;
 mod settings;
+mod started;
 mod sys;
 #[cfg(test)]
 mod tests;
@@ -67,7 +68,7 @@ pub use cancel::Cancel;
 pub use error::Error;
 pub use host::threats::threat_table;
 pub use image::{Class, Image};
-pub use job::{Entry, Job, Limits, WhenRefused};
+pub use job::{Ask, Entry, Job, Limits, Setup, WhenRefused};
 pub use layer::{Layer, Protection};
 pub use plan::runtimes::{RuntimeChoice, Runtimes};
 pub use probe::interpreters::find_interpreters;
@@ -75,9 +76,11 @@ pub use probe::try_acts;
 pub use report::{Denial, Denials, End, Report, Tail, Usage};
 pub use sandbox::{Sandbox, examine};
 pub use settings::{Pretend, Settings};
+pub use started::Started;
 pub use sys::writers::is_open_for_writing;
 pub use threat::Threat;
 pub use throw_away::{ThrowAwayFolder, remove_all as remove_throw_away_folders};
+pub use watch::process::Standing;
 
 /// The most refused calls of one run that are kept with their targets: the contract's "first 16 different ones".
 pub const DENIALS_KEPT: usize = 16;

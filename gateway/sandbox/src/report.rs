@@ -106,10 +106,12 @@ pub struct Tail {
 /// What a run used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// From the start of the run until the process was reaped.
+    /// From the start of the run, or from its request where the process was started before, until it was reaped.
     pub wall: Duration,
-    /// Processor time of the process, user and system.
+    /// Processor time of the process, user and system: since its request where it was started before there was one.
     pub cpu: Duration,
+    /// Processor time that it used before that.
+    pub cpu_before: Duration,
     /// Highest use of memory in bytes: memory of every kind where a control group counts it, else only resident memory.
     pub peak_memory_bytes: u64,
 }

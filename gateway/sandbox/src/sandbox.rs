@@ -2,22 +2,25 @@
 
 use std::marker::PhantomData;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::host::threats::HostLayers;
 use crate::host::{protections, rehearsal};
-use crate::job::{Entry, Job, Limits};
+use crate::job::{Ask, Entry, Job, Limits, Setup};
 use crate::launch::launchers::Launchers;
 use crate::launch::means::Means;
+use crate::launch::uids::Uids;
 use crate::layer::Protection;
 use crate::plan::Plan;
 use crate::plan::loader_cache::LoaderCache;
 use crate::plan::runtimes::Runtimes;
 use crate::report::{End, Report};
 use crate::settings::Settings;
-use crate::watch::run;
-use crate::watch::watching::Seen;
+use crate::started::{Started, report};
+use crate::watch::run::{self, When, never_started};
+use crate::watch::streams::{Feed, Inlet};
+use crate::watch::watching::{Seen, watch};
 
 /// What a loader may use that says what it would load: room to map any interpreter, and its list goes where errors go.
 const QUESTION_LIMITS: Limits = Limits {
@@ -109,6 +112,65 @@ impl<P> Sandbox<P> {
         self.launchers.let_go(package);
     }
 
+    /// Whether processes may be started here before anybody has a request for them: where a control group bounds their memory and
+    /// lets everybody else's work go before theirs.
+    #[must_use]
+    pub fn starts_ahead(&self) -> bool {
+        self.means.cgroups.is_ok()
+    }
+
+    /// How many more processes can have a user id of their own; none where there is no bound.
+    #[must_use]
+    pub fn identities_left(&self) -> Option<usize> {
+        self.means.uids.as_ref().map(Uids::left)
+    }
+
+    /// Starts the process of a run whose request is on its way to be allowed, until `until`.
+    ///
+    /// # Errors
+    /// Only the host's or the gateway's own faults; no process is left then.
+    pub fn start(&self, setup: &Setup<'_>, until: Instant) -> Result<Started<P>, Error> {
+        self.start_at(
+            setup,
+            When {
+                until,
+                ahead: false,
+            },
+        )
+    }
+
+    /// Starts a process that waits for a request that has not come yet. Until it has one, everybody else's work goes before its own, and
+    /// it has some seconds of processor time, which is not counted as its run's.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_ahead(&self, setup: &Setup<'_>, until: Instant) -> Result<Started<P>, Error> {
+        self.start_at(setup, When { until, ahead: true })
+    }
+
+    fn start_at(&self, setup: &Setup<'_>, when: When) -> Result<Started<P>, Error> {
+        let since = Instant::now();
+        let plan = self.planned(setup, when.until)?;
+        let inlet = Inlet::open()?;
+        let process = run::start(
+            &self.means,
+            &self.launchers,
+            (&plan, setup),
+            inlet.child_end(),
+            when,
+        )?;
+        let process = process.map(|process| (process, inlet));
+        let layers = protections::engaged(&self.protections, plan.is_sealed());
+        let reads_named = plan.has_reads_named(self.means.reported);
+        Ok(Started::new(
+            process,
+            when.ahead,
+            since,
+            layers,
+            reads_named,
+        ))
+    }
+
     /// Runs one job to its end. The permit is proof that the run was allowed and recorded.
     ///
     /// # Errors
@@ -116,46 +178,67 @@ impl<P> Sandbox<P> {
     pub fn run(&self, permit: &P, job: &Job<'_>) -> Result<Report, Error> {
         // Holding a permit is enough; what it says, its maker decides.
         let _: &P = permit;
-        let list = self.loader_cache.as_ref().and_then(LoaderCache::file);
-        let plan = Plan::new(job, &self.runtimes, self.means.private_root())?;
-        let plan = plan.with_loader_cache(list);
-        self.admit(job.entry)?;
-        self.compare_libraries(&plan, job)?;
+        let (setup, ask) = (job.setup(), job.ask());
+        let plan = self.planned(&setup, ask.deadline)?;
         let layers = protections::engaged(&self.protections, plan.is_sealed());
-        let seen = run::run(&self.means, &self.launchers, &plan, job)?;
-        let Seen {
-            end,
-            answer,
-            stderr,
-            usage,
-            denied,
-            probes,
-        } = seen;
-        Ok(Report {
-            end,
-            answer,
-            stderr,
-            usage,
-            layers,
-            denied,
-            reads_named: plan.has_reads_named(self.means.reported),
-            probes,
-        })
+        let reads_named = plan.has_reads_named(self.means.reported);
+        let seen = self.run_plan(&plan, &setup, &ask)?;
+        Ok(report(seen, layers, reads_named))
+    }
+
+    /// What is applied to such a process, where this host has layers enough for it.
+    fn planned(&self, setup: &Setup<'_>, until: Instant) -> Result<Plan, Error> {
+        let list = self.loader_cache.as_ref().and_then(LoaderCache::file);
+        let plan = Plan::new(setup, &self.runtimes, self.means.private_root())?;
+        let plan = plan.with_loader_cache(list);
+        self.admit(setup.entry)?;
+        self.compare_libraries(&plan, setup, until)?;
+        Ok(plan)
+    }
+
+    /// The request is there before the process is, so that it finds it.
+    fn run_plan(&self, plan: &Plan, setup: &Setup<'_>, ask: &Ask<'_>) -> Result<Seen, Error> {
+        let since = Instant::now();
+        let feed = Feed::new(Inlet::open()?, ask.input)?;
+        let when = When {
+            until: ask.deadline,
+            ahead: false,
+        };
+        let process = run::start(
+            &self.means,
+            &self.launchers,
+            (plan, setup),
+            feed.child_end()?,
+            when,
+        )?;
+        match process {
+            Some(process) => watch(process, feed, ask),
+            None => Ok(never_started(since)),
+        }
     }
 
     /// Asks the loader of the job's interpreter, inside, what it would load, and whether that is what it loads outside. Once that is so it is
     /// not asked again.
-    fn compare_libraries(&self, plan: &Plan, job: &Job<'_>) -> Result<(), Error> {
-        let question = Job {
-            input: b"",
+    fn compare_libraries(
+        &self,
+        plan: &Plan,
+        setup: &Setup<'_>,
+        until: Instant,
+    ) -> Result<(), Error> {
+        let setup = Setup {
             limits: QUESTION_LIMITS,
-            ..*job
+            ..*setup
         };
-        let Some((runtime, asking)) = plan.question(&question)? else {
+        let ask = Ask {
+            input: b"",
+            deadline: until,
+            cancel: None,
+        };
+        let Some((runtime, asking)) = plan.question(&setup)? else {
             return Ok(());
         };
         let plan = asking.with_loader_cache(plan.loader_cache.as_deref());
-        let seen = run::run(&self.means, &self.launchers, &plan, &question)?;
+        let seen = self.run_plan(&plan, &setup, &ask)?;
         let text = String::from_utf8_lossy(&seen.stderr.bytes);
         let compared = match seen.end {
             End::Exited(0) => runtime.started_with.compare(&text),

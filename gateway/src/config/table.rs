@@ -18,7 +18,7 @@ pub(crate) struct Setting {
 }
 
 /// Every setting and what it is for, its first sentence by itself what a table has room for; tables after plain values as TOML wants it.
-pub(super) const SETTINGS: [(&str, &str); 14] = [
+pub(super) const SETTINGS: [(&str, &str); 16] = [
     (
         "calls_at_once",
         "How many calls run at once, over all plugins. One plugin's own bound is its manifest's max_concurrency, and three times what is left free.",
@@ -54,6 +54,14 @@ pub(super) const SETTINGS: [(&str, &str); 14] = [
     (
         "circuit.longest_wait_ms",
         "The longest that it is refused, in milliseconds.",
+    ),
+    (
+        "pool.size",
+        "How many processes of each enabled plugin `serve` and `mcp` keep started, each for one call that has not come yet: `auto`, as many as it was called at once lately and none where it was not called for a minute, `off`, or a number from 1 to 32. One-shot commands start none, and nothing is started ahead where no control group bounds its memory.",
+    ),
+    (
+        "pool.memory_mib",
+        "The most memory in MiB that the processes of all plugins that wait may hold together, each counted with the most that it may ever hold.",
     ),
     (
         "channel.max_line_bytes",

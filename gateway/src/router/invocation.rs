@@ -1,6 +1,7 @@
 //! One invocation: check the request, wait for a slot, record the `INVOKE`, run, check the answer, record the end, answer.
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::thread;
 use std::time::Instant;
 
 use plugin_protocol::digest::PackageDigest;
@@ -17,16 +18,18 @@ use super::exchange::{Call, Exchange};
 use super::judge::{Judgement, judge};
 use super::metrics::{Gauges, Metrics};
 use super::pipeline::{StepThreads, overloaded};
+use super::pool::{Ahead, Means, Pool, Use};
 use super::prepare::{Prepared, Shelf, Taken};
 use super::record::{CallIds, Invoke, Outcome, Unkept};
 use super::refusal::{TurnedAway, enabled, from_now, no_slot, not_ready, open_circuit};
 use super::settings::DenialRules;
 use super::slots::{Slot, Slots};
-use crate::config::Config;
+use super::stock::Rules;
+use crate::config::{Config, PoolSize};
 use crate::error::{Error, chain};
-use ledger::{Ledger, Record, Recorded};
+use ledger::{Ledger, Record, Recorded, Recording};
 use registry::{Registry, Store};
-use sandbox::{Cancel, Job, Layer, Limits, Sandbox, Settings};
+use sandbox::{Ask, Cancel, Layer, Sandbox, Settings, Started};
 use validator::{self, Admitted};
 
 /// Everything that a call passes through.
@@ -35,15 +38,18 @@ pub(crate) struct Router {
     registry: Arc<RwLock<Registry>>,
     ledger: Ledger,
     settings: Settings,
-    sandbox: OnceLock<Sandbox<Recorded<Invoke>>>,
+    sandbox: Arc<OnceLock<Sandbox<Recorded<Invoke>>>>,
     slots: Slots,
-    shelf: Shelf,
+    shelf: Arc<Shelf>,
+    /// What waits for calls, where something does. It is ended before the sandbox goes.
+    pool: OnceLock<Pool>,
+    pool_rules: Rules,
     breaker: Breaker,
     metrics: Metrics,
     step_threads: StepThreads,
     slots_max: usize,
     waiting_at_most: usize,
-    denials: DenialRules,
+    denials: Arc<DenialRules>,
 }
 
 /// A call that may start as soon as its `INVOKE` is recorded.
@@ -57,7 +63,12 @@ pub(super) struct Ready<'a> {
     budget: Budget,
     pass: Option<Pass<'a>>,
     _slot: Slot,
+    /// Dropped when the slot is free again, so that what is started ahead comes after what waits for that.
+    _use: Option<Use<'a>>,
 }
+
+/// A call whose `INVOKE` is being made durable, and the process that waited for it, if one did.
+type Begun<'a> = (Recording<'a, Invoke>, Option<Ahead>);
 
 /// How one attempt ended.
 enum Attempt {
@@ -80,15 +91,21 @@ impl Router {
             registry,
             ledger,
             settings,
-            sandbox: OnceLock::new(),
+            sandbox: Arc::default(),
             slots: Slots::new(slots_max, waiting_at_most),
-            shelf: Shelf::new(store),
+            shelf: Arc::new(Shelf::new(store)),
+            pool: OnceLock::new(),
+            pool_rules: Rules {
+                size: config.pool.size,
+                memory_bytes: config.pool.memory_bytes(),
+                processors: thread::available_parallelism().map_or(1, usize::from),
+            },
             breaker: Breaker::new(config.circuit),
             metrics: Metrics::default(),
             step_threads: StepThreads::default(),
             slots_max,
             waiting_at_most,
-            denials: DenialRules::of(config),
+            denials: Arc::new(DenialRules::of(config)),
         }
     }
 
@@ -138,6 +155,56 @@ impl Router {
     /// Forgets that a plugin failed: an operator enabled or replaced it.
     pub(crate) fn forgive(&self, plugin_id: &PluginId) {
         self.breaker.forget(plugin_id);
+        if let Some(pool) = self.pool.get() {
+            pool.forgive(plugin_id);
+        }
+    }
+
+    /// From now on processes are started before they are needed, as the settings say.
+    pub(crate) fn start_ahead(&self) {
+        if self.pool_rules.size == PoolSize::Off {
+            return;
+        }
+        let Ok(sandbox) = self.sandbox() else {
+            // Then no plugin is run here.
+            return;
+        };
+        if !sandbox.starts_ahead() {
+            tracing::info!("nothing is started ahead of its call: no control group bounds it here");
+            return;
+        }
+        let means = Means {
+            sandbox: Arc::clone(&self.sandbox),
+            shelf: Arc::clone(&self.shelf),
+            ledger: self.ledger.clone(),
+            slots: self.slots.clone(),
+            slots_max: self.slots_max,
+            denials: Arc::clone(&self.denials),
+        };
+        match Pool::open(means, self.pool_rules) {
+            Ok(pool) => drop(self.pool.set(pool)),
+            Err(error) => tracing::error!(%error, "nothing is started ahead of its call"),
+        }
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        self.keep_up(&registry);
+    }
+
+    /// Ends what waits of plugins that may not be called any more, or not in that version, before the change of the registry that says so
+    /// is acknowledged.
+    pub(crate) fn keep_up(&self, registry: &Registry) {
+        let Some(pool) = self.pool.get() else {
+            return;
+        };
+        pool.retain(|plugin, package| {
+            enabled(registry, plugin.as_str()).is_ok_and(|(_, digest)| digest == package)
+        });
+        if let PoolSize::Fixed(_) = self.pool_rules.size {
+            for plugin in registry.list() {
+                if let Ok((plugin, digest)) = enabled(registry, plugin.plugin_id.as_str()) {
+                    pool.expect(&plugin, digest);
+                }
+            }
+        }
     }
 
     /// Lets go of what is kept ready of a package that no plugin is any more: its program in memory, and its launchers.
@@ -158,6 +225,7 @@ impl Router {
             waiting_at_most: self.waiting_at_most,
             circuits_open: self.breaker.open_count(),
             packages_ready: self.shelf.len(),
+            pool: self.pool.get().map(Pool::held).unwrap_or_default(),
             ledger_events: self.ledger.head().size,
         }))
     }
@@ -226,6 +294,8 @@ impl Router {
             .breaker
             .admit(&plugin_id, Instant::now())
             .map_err(refused)?;
+        let pool = self.pool.get();
+        let counted = pool.map(|pool| pool.begin(&plugin_id, &prepared));
         Ok(Ready {
             plugin_id,
             prepared,
@@ -235,6 +305,7 @@ impl Router {
             budget,
             pass: Some(pass),
             _slot: slot,
+            _use: counted,
         })
     }
 
@@ -282,34 +353,36 @@ impl Router {
         ready: &Ready<'_>,
         attempt: u8,
     ) -> Result<Attempt, Error> {
-        let permit = match self.permit(exchange, ready, attempt)? {
-            Ok(permit) => permit,
+        let begun = Instant::now();
+        let (recording, ahead) = match self.begin(exchange, ready, attempt)? {
+            Ok(begins) => begins,
             Err(turned) => return Ok(Attempt::TurnedAway(turned)),
         };
+        let start = if ahead.is_some() {
+            meta::START_WARM
+        } else {
+            meta::START_COLD
+        };
+        // Meanwhile the event that says so is made durable: a process has not seen its request before that.
+        let (started, taken) = match ahead {
+            Some(Ahead { started, taken }) => (Ok(started), taken),
+            None => (self.start(exchange, ready), ready.taken.clone()),
+        };
+        // Where this fails the process is ended, and has seen nothing.
+        let permit = recording.wait()?;
+        self.metrics.recorded(begun.elapsed());
         let begun = Instant::now();
         let deadline = ready.budget.attempt_end(begun);
         let allowed = ready.prepared.allowed(
             deadline.saturating_duration_since(begun),
             ready.budget.attempt_set_by(begun),
         );
-        let job = Job {
-            entry: &ready.prepared.entry,
-            package: &ready.prepared.root,
+        let ask = Ask {
             input: ready.admitted.line(),
             deadline,
-            limits: Limits {
-                cpu: allowed.cpu,
-                memory_bytes: allowed.memory_bytes,
-                open_files: allowed.open_files,
-                answer_bytes: usize::try_from(allowed.answer_bytes).unwrap_or(usize::MAX),
-            },
-            when_refused: self.denials.when_refused(&ready.plugin_id),
-            deterministic: ready.prepared.manifest.determinism.mode
-                == plugin_protocol::manifest::DeterminismMode::Deterministic,
-            names_reads: ready.prepared.looks.begin() || exchange.call.names_reads,
             cancel: exchange.call.cancel,
         };
-        let (judgement, report) = match ready.sandbox.run(&permit, &job) {
+        let (judgement, report) = match started.and_then(|started| started.feed(&permit, &ask)) {
             Ok(report) => {
                 let manifest = &ready.prepared.manifest;
                 let check = |line: &[u8]| {
@@ -320,7 +393,7 @@ impl Router {
                         &ready.prepared.schemas,
                     )
                 };
-                let judgement = if self.shelf.is_untouched(&ready.taken) {
+                let judgement = if self.shelf.is_untouched(&taken) {
                     judge(&report, allowed, check)
                 } else {
                     Judgement::touched()
@@ -339,20 +412,22 @@ impl Router {
         });
         let mut outcome = exchange.outcome(ids, judgement, report);
         outcome.kept = kept.unwrap_or_default();
-        outcome
-            .meta
-            .insert(meta::ATTEMPT.to_owned(), attempt.to_string());
+        outcome.meta.extend([
+            (meta::ATTEMPT.to_owned(), attempt.to_string()),
+            (meta::START.to_owned(), start.to_owned()),
+        ]);
         Ok(Attempt::Ended(Box::new(outcome)))
     }
 
-    /// Records that the plugin will see the request. The registry's lock is held meanwhile, so that no `INVOKE`
-    /// can follow the event that disabled or replaced the plugin.
-    fn permit(
+    /// Hands over the record that the plugin will see the request, with a process that waits for one, if there is one. The registry's lock
+    /// is held meanwhile, so that no `INVOKE` can follow the event that disabled or replaced the plugin: events are written in the order in
+    /// which they are handed over. What is taken here was not ended with the others of its plugin, and so is none that should have been.
+    fn begin(
         &self,
         exchange: &Exchange<'_>,
         ready: &Ready<'_>,
         attempt: u8,
-    ) -> Result<Result<Recorded<Invoke>, TurnedAway>, Error> {
+    ) -> Result<Result<Begun<'_>, TurnedAway>, Error> {
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
         match enabled(&registry, exchange.call.plugin_id) {
             Err(turned) => Ok(Err(turned)),
@@ -364,8 +439,37 @@ impl Router {
                 );
                 Ok(Err(TurnedAway::new(Cause::NotEnabled, notes)))
             }
-            Ok(_) => Ok(Ok(self.record(exchange.intent(ready, attempt))?)),
+            Ok((_, digest)) => {
+                let recording = self.ledger.begin(exchange.intent(ready, attempt))?;
+                let ahead = self
+                    .pool
+                    .get()
+                    .filter(|_| !self.is_looked_at(exchange, ready));
+                let ahead = ahead.and_then(|pool| pool.take(&ready.plugin_id, digest));
+                Ok(Ok((recording, ahead)))
+            }
         }
+    }
+
+    /// Whether what the plugin reads in this call is to be named, and so its process to be started for that.
+    fn is_looked_at(&self, exchange: &Exchange<'_>, ready: &Ready<'_>) -> bool {
+        exchange.call.names_reads || ready.prepared.looks.is_suspect()
+    }
+
+    /// Starts the process of a call.
+    fn start(
+        &self,
+        exchange: &Exchange<'_>,
+        ready: &Ready<'_>,
+    ) -> Result<Started<Recorded<Invoke>>, sandbox::Error> {
+        let now = Instant::now();
+        let until = ready.budget.attempt_end(now);
+        let setup = ready.prepared.setup(
+            until.saturating_duration_since(now),
+            self.denials.when_refused(&ready.plugin_id),
+            ready.prepared.looks.begin() || exchange.call.names_reads,
+        );
+        ready.sandbox.start(&setup, until)
     }
 
     fn turn_away(

@@ -81,7 +81,6 @@ pub(super) struct Allowed {
     pub(super) time_set_by: TimeSetBy,
     pub(super) cpu: Duration,
     pub(super) memory_bytes: u64,
-    pub(super) open_files: u64,
     pub(super) answer_bytes: u64,
 }
 
@@ -266,6 +265,12 @@ pub(super) fn facts_of(report: &Report) -> BTreeMap<String, String> {
     }
     let named = if report.reads_named { "yes" } else { "no" };
     facts.insert(meta::READS_NAMED.to_owned(), named.to_owned());
+    if !report.usage.cpu_before.is_zero() {
+        facts.insert(
+            meta::CPU_BEFORE_MS.to_owned(),
+            report.usage.cpu_before.as_millis().to_string(),
+        );
+    }
     if report.probes > 0 {
         facts.insert(meta::BENIGN_PROBES.to_owned(), report.probes.to_string());
     }

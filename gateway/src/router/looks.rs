@@ -37,6 +37,11 @@ impl Looks {
         }
     }
 
+    /// Whether the next call is of more interest than others, and is looked at.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.with(|state| state.suspect && state.since.saturating_add(1) >= PAUSE_AFTER_FAILURE)
+    }
+
     /// Whether the call that begins now is looked at.
     pub(super) fn begin(&self) -> bool {
         self.with(|state| {

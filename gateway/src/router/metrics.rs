@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use plugin_protocol::event::{Event, meta};
 
+use super::pool::Held;
 use super::record::Outcome;
 
 /// The media type of the text.
@@ -32,6 +33,7 @@ pub(crate) struct Counts {
     ends: BTreeMap<(String, String), u64>,
     violations: BTreeMap<String, u64>,
     refused: BTreeMap<String, u64>,
+    starts: BTreeMap<String, u64>,
     durations: Histogram,
     records: Histogram,
 }
@@ -51,6 +53,8 @@ pub(crate) struct Gauges {
     pub(crate) circuits_open: usize,
     /// Packages that are ready to be started.
     pub(crate) packages_ready: usize,
+    /// What waits for calls.
+    pub(crate) pool: Held,
     /// Events in the ledger.
     pub(crate) ledger_events: u64,
 }
@@ -92,6 +96,9 @@ impl Metrics {
         if let Some(fact) = outcome.meta.get(meta::DENIED_COUNTS) {
             self.lock().refused_calls(fact);
         }
+        if let Some(start) = outcome.meta.get(meta::START) {
+            self.lock().started(start);
+        }
     }
 
     /// Counts how long the ledger took to make an event durable.
@@ -122,6 +129,13 @@ impl Counts {
         if let Some(counts) = fact(meta::DENIED_COUNTS) {
             self.refused_calls(counts);
         }
+        if let Some(start) = fact(meta::START) {
+            self.started(start);
+        }
+    }
+
+    fn started(&mut self, start: &str) {
+        *self.starts.entry(start.to_owned()).or_default() += 1;
     }
 
     /// Counts refused system calls by name. All names are the sandbox's own: a plugin cannot make one up.
@@ -177,6 +191,14 @@ impl Counts {
         );
         for (call, count) in &self.refused {
             text.sample("refused_calls_total", &[("call", call)], count);
+        }
+        text.family(
+            "starts",
+            "counter",
+            "Plugins' processes that were asked, by when they were started.",
+        );
+        for (start, count) in &self.starts {
+            text.sample("starts_total", &[("start", start)], count);
         }
         text.histogram(
             "invocation_duration_seconds",
@@ -241,6 +263,10 @@ impl Text {
     }
 
     fn gauges(&mut self, gauges: &Gauges) {
+        let discarded =
+            "Processes that were discarded for what they did before they had a request.";
+        self.family("waiting_discarded", "counter", discarded);
+        self.sample("waiting_discarded_total", &[], gauges.pool.discarded);
         let rows = [
             (
                 "calls_running",
@@ -267,6 +293,16 @@ impl Text {
                 "packages_ready",
                 "Packages that are held ready to be started.",
                 gauges.packages_ready as u64,
+            ),
+            (
+                "waiting_processes",
+                "Started processes that wait for a call.",
+                gauges.pool.waiting as u64,
+            ),
+            (
+                "waiting_memory_bytes",
+                "The most memory that they may hold.",
+                gauges.pool.bytes,
             ),
             (
                 "ledger_events",

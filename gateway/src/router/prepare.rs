@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use plugin_protocol::digest::{FileHash, PackageDigest};
+use plugin_protocol::manifest::DeterminismMode;
 
 use super::budget::TimeSetBy;
 use super::files::InStore;
@@ -13,7 +14,7 @@ use super::judge::Allowed;
 use super::looks::Looks;
 use crate::error::Error;
 use registry::{Glance, MANIFEST_FILE, Store, StoredPackage, TICK};
-use sandbox::{Class, Entry, Image};
+use sandbox::{Class, Entry, Image, Limits, Setup, WhenRefused};
 use validator::{self, CheckedManifest, Schemas};
 
 /// A plugin that can be started.
@@ -188,6 +189,30 @@ impl Prepared {
         !matches!(&self.entry, Entry::Program { image, .. } if image.class() == Class::Static)
     }
 
+    /// What is started, in any case: for a call, and before there is one.
+    pub(super) fn setup(
+        &self,
+        time: Duration,
+        when_refused: WhenRefused,
+        names_reads: bool,
+    ) -> Setup<'_> {
+        let limits = &self.manifest.limits;
+        Setup {
+            entry: &self.entry,
+            package: &self.root,
+            time,
+            limits: Limits {
+                cpu: Duration::from_millis(limits.cpu_ms()),
+                memory_bytes: limits.memory_bytes(),
+                open_files: limits.open_files(),
+                answer_bytes: usize::try_from(limits.max_bytes).unwrap_or(usize::MAX),
+            },
+            when_refused,
+            deterministic: self.manifest.determinism.mode == DeterminismMode::Deterministic,
+            names_reads,
+        }
+    }
+
     /// What one attempt may use in `time`.
     pub(super) fn allowed(&self, time: Duration, time_set_by: TimeSetBy) -> Allowed {
         let limits = &self.manifest.limits;
@@ -196,7 +221,6 @@ impl Prepared {
             time_set_by,
             cpu: Duration::from_millis(limits.cpu_ms()),
             memory_bytes: limits.memory_bytes(),
-            open_files: limits.open_files(),
             answer_bytes: limits.max_bytes,
         }
     }

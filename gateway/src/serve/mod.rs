@@ -192,6 +192,7 @@ fn open(state: &Path, anchor: Option<&Path>) -> Result<Opened, Error> {
     let config = Config::load(state)?.anchored(anchor);
     let gateway = Gateway::open_anchored(state, anchor)?;
     greet(&gateway, state);
+    gateway.start_ahead();
     let in_flight = config.calls_at_once + config.calls_waiting;
     let (hub, reasons) = Hub::new(gateway, state, config.channel, in_flight)?;
     let control = Control::open(&hub).map_err(|source| Error::File {

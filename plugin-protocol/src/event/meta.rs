@@ -42,8 +42,17 @@ pub const RESULT_REDACTED: &str = "result_redacted";
 
 /// The protections that held the plugin.
 pub const LAYERS: &str = "layers";
-/// The processor time that the plugin used, in milliseconds.
+/// Whether the plugin's process was started for the call, [`START_COLD`], or before there was one, [`START_WARM`]; it has not seen the
+/// request before the call's `INVOKE` in either case.
+pub const START: &str = "start";
+/// The [`START`] of a process that was started for its call.
+pub const START_COLD: &str = "cold";
+/// The [`START`] of a process that waited for its request.
+pub const START_WARM: &str = "warm";
+/// The processor time that the plugin used for its request, in milliseconds.
 pub const CPU_MS: &str = "cpu_ms";
+/// The processor time that a plugin used before it had a request, in milliseconds.
+pub const CPU_BEFORE_MS: &str = "cpu_before_ms";
 /// The most memory that the plugin held, in bytes.
 pub const PEAK_MEMORY_BYTES: &str = "peak_memory_bytes";
 /// What the plugin wrote on stderr beyond what is kept, in bytes.
@@ -65,12 +74,15 @@ pub const EXIT_CODE: &str = "exit_code";
 /// The signal that ended the plugin.
 pub const SIGNAL: &str = "signal";
 
-/// What an `ENABLE` or `DISABLE` without a plugin is about: [`SUBJECT_KEY`] or [`SUBJECT_EVIDENCE`].
+/// What an `ENABLE` or `DISABLE` without a plugin is about: [`SUBJECT_KEY`] or [`SUBJECT_EVIDENCE`]; and what an `ERROR` that belongs to no
+/// call is about: [`SUBJECT_WAITING`].
 pub const SUBJECT: &str = "subject";
 /// The [`SUBJECT`] of an event about a trusted key.
 pub const SUBJECT_KEY: &str = "key";
 /// The [`SUBJECT`] of an erasure.
 pub const SUBJECT_EVIDENCE: &str = "evidence";
+/// The [`SUBJECT`] of an event about a process that was discarded before it had a request.
+pub const SUBJECT_WAITING: &str = "waiting_process";
 /// The id of a key.
 pub const KEY_ID: &str = "key_id";
 /// A trusted key, in base64.

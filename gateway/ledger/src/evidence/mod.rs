@@ -35,5 +35,5 @@ mod store;
 pub use document::{Document, EvidenceLink, REQUEST_LINK};
 pub use erase::{Erased, was_erased};
 pub(crate) use erase::{complete_erasures, erase_evidence};
-pub(crate) use store::Store;
+pub(crate) use store::{Held, Store};
 pub use store::{keeps_evidence, kept_evidence};

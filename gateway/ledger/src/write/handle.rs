@@ -1,7 +1,7 @@
 //! The way to the writer: callers hand in a job and wait for its result. It never touches the disk.
 
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use plugin_protocol::digest::FileHash;
@@ -64,7 +64,15 @@ impl WriterHandle {
 
     /// Records one event.
     pub(crate) fn append(&self, draft: Draft) -> Result<Appended, Error> {
-        self.ask(|reply| Job::Append { draft, reply })
+        self.wait(self.append_later(draft)?)
+    }
+
+    /// Hands one event over; [`Self::wait`] has what came of it.
+    pub(crate) fn append_later(
+        &self,
+        draft: Draft,
+    ) -> Result<Receiver<Result<Appended, Error>>, Error> {
+        self.hand_over(|reply| Job::Append { draft, reply })
     }
 
     /// Signs a checkpoint over all events; none for a ledger without events.
@@ -90,6 +98,13 @@ impl WriterHandle {
 
     /// Hands a job to the writer and waits for its result.
     fn ask<T>(&self, job: impl FnOnce(SyncSender<Result<T, Error>>) -> Job) -> Result<T, Error> {
+        self.wait(self.hand_over(job)?)
+    }
+
+    fn hand_over<T>(
+        &self,
+        job: impl FnOnce(SyncSender<Result<T, Error>>) -> Job,
+    ) -> Result<Receiver<Result<T, Error>>, Error> {
         let shared = &self.shared;
         if shared.is_poisoned() {
             return Err(shared.unavailable());
@@ -100,7 +115,14 @@ impl WriterHandle {
         if !self.desk.hand_in(job(reply)) {
             return Err(shared.unavailable());
         }
-        answer.recv().unwrap_or_else(|_| Err(shared.unavailable()))
+        Ok(answer)
+    }
+
+    /// Waits for what came of a job that was handed over.
+    pub(crate) fn wait<T>(&self, answer: Receiver<Result<T, Error>>) -> Result<T, Error> {
+        answer
+            .recv()
+            .unwrap_or_else(|_| Err(self.shared.unavailable()))
     }
 }
 

@@ -31,6 +31,7 @@ const REHEARSAL_CAPS: Caps = Caps {
     memory_bytes: 64 << 20,
     tasks: 2,
     processors: 1,
+    waits: false,
 };
 
 /// Finds out what the host has to start plugins with, by trying everything.

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use crate::error::{Error, While};
 use crate::filter::Wanted;
-use crate::job::Job;
+use crate::job::Setup;
 use crate::launch::launcher::{Launcher, Turn};
 use crate::launch::means::Means;
 use crate::launch::order::Outfit;
@@ -129,15 +129,21 @@ impl Launchers {
     /// A turn at a launcher for a planned job: the least busy one, or a new one when all are busy and there may be more.
     ///
     /// # Errors
-    /// When a new one cannot be started, or not before the job's deadline.
-    pub(crate) fn get(&self, means: &Means, plan: &Plan, job: &Job<'_>) -> Result<Turn, Error> {
-        let kind = Kind::of(means, plan, job)?;
+    /// When a new one cannot be started, or not before the deadline.
+    pub(crate) fn get(
+        &self,
+        means: &Means,
+        plan: &Plan,
+        setup: &Setup<'_>,
+        deadline: Instant,
+    ) -> Result<Turn, Error> {
+        let kind = Kind::of(means, plan, setup)?;
         let shelf = self.shelf(&kind);
-        let place = match shelf.turn(job.deadline)? {
+        let place = match shelf.turn(deadline)? {
             Ok(turn) => return Ok(turn),
             Err(place) => place,
         };
-        let launcher = Launcher::start(means, &kind.outfit(means)?, job.deadline)?;
+        let launcher = Launcher::start(means, &kind.outfit(means)?, deadline)?;
         Ok(place.fill(launcher))
     }
 
@@ -175,17 +181,17 @@ impl Launchers {
 }
 
 impl Kind {
-    fn of(means: &Means, plan: &Plan, job: &Job<'_>) -> Result<Self, Error> {
+    fn of(means: &Means, plan: &Plan, setup: &Setup<'_>) -> Result<Self, Error> {
         let places = plan.places.read.iter().chain(&plan.places.execute);
         let identities = places
             .map(|path| identity(path))
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            wanted: plan.wanted(means.private_root(), means.reported, job.when_refused),
+            wanted: plan.wanted(means.private_root(), means.reported, setup.when_refused),
             places: plan.places.clone(),
             visible: plan.visible.clone(),
             loader_cache: plan.loader_cache.clone(),
-            package: job.package.to_path_buf(),
+            package: setup.package.to_path_buf(),
             sees_package: plan.sees_package,
             identities,
         })

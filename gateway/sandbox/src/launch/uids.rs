@@ -53,6 +53,13 @@ impl Uids {
         }
     }
 
+    /// How many ids are left: those that are free, and those that no gateway may have claimed.
+    pub(crate) fn left(&self) -> usize {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let unclaimed = state.unclaimed.iter().map(ExactSizeIterator::len);
+        state.free.len() + unclaimed.sum::<usize>()
+    }
+
     /// Takes a free id.
     ///
     /// # Errors

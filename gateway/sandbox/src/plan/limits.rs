@@ -1,8 +1,8 @@
 //! What one run may use, as resource limits and as caps of a control group.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::job::{Job, Limits};
+use crate::job::{Limits, Setup};
 
 /// Threads: Node starts eleven, Go about one a processor; 64 end a thread bomb early.
 pub(crate) const THREADS_MAX: usize = 64;
@@ -25,16 +25,18 @@ pub(crate) struct Caps {
     pub(crate) tasks: u64,
     /// Processors busy at once, on average over a tenth of a second.
     pub(crate) processors: u32,
+    /// Whether everybody else's work goes before: the run has no request yet.
+    pub(crate) waits: bool,
 }
 
 /// The limits that a control group sets on the job.
-pub(crate) fn caps_of_run(job: &Job<'_>, overhead: u64) -> Caps {
-    let time = job.deadline.saturating_duration_since(Instant::now());
-    let memory = job.limits.memory_bytes.saturating_add(overhead);
+pub(crate) fn caps_of_run(setup: &Setup<'_>, overhead: u64) -> Caps {
+    let memory = setup.limits.memory_bytes.saturating_add(overhead);
     Caps {
         memory_bytes: memory.saturating_add(KERNEL_BYTES),
         tasks: THREADS_MAX as u64,
-        processors: processors(job.limits.cpu, time),
+        processors: processors(setup.limits.cpu, setup.time),
+        waits: false,
     }
 }
 
@@ -115,7 +117,7 @@ pub(crate) fn limits_of_run(
 }
 
 /// Rounded up, and at least one, because the kernel treats a limit of zero as one.
-fn whole_seconds(time: Duration) -> u64 {
+pub(crate) fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0 || time.is_zero())
 }
 

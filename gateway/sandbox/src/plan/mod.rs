@@ -13,12 +13,13 @@ use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::descriptor::above_stdio;
 use crate::error::{Error, While};
 use crate::filter::Wanted;
 use crate::image::{Class, Image};
-use crate::job::{Entry, Job, Limits, WhenRefused};
+use crate::job::{Entry, Limits, Setup, WhenRefused};
 use crate::plan::interpreter::Interpreter;
 use crate::plan::layout::PACKAGE_FOLDER;
 use crate::plan::limits::{Caps, Reserve, caps_of_run, limits_of_run};
@@ -89,27 +90,27 @@ impl Plan {
     /// # Errors
     /// When the entry names nothing that can be run.
     pub(crate) fn new(
-        job: &Job<'_>,
+        setup: &Setup<'_>,
         runtimes: &Runtimes,
         private_root: bool,
     ) -> Result<Self, Error> {
-        bounded(job.entry)?;
-        match job.entry {
-            Entry::Program { image, args } => Self::program(image, args, job, private_root),
+        bounded(setup.entry)?;
+        match setup.entry {
+            Entry::Program { image, args } => Self::program(image, args, setup, private_root),
             Entry::Runtime { name, script, args } => {
-                let script = inside(job.package, script, private_root)?;
+                let script = inside(setup.package, script, private_root)?;
                 let runtime = runtimes.look_up(name)?;
                 let before = (runtime.before_arguments.iter()).filter(|_| !args.is_empty());
                 let args = before.chain(args).map(|arg| arg.clone().into_bytes());
                 let arguments = std::iter::once(script).chain(args).collect();
-                Self::runtime(&runtime, &[], arguments, job)
+                Self::runtime(&runtime, &[], arguments, setup)
             }
             Entry::Worker { file, export } => {
-                let file = inside(job.package, file, private_root)?;
+                let file = inside(setup.package, file, private_root)?;
                 let arguments = vec![file, export.clone().into_bytes()];
                 let shim = ["-e".to_owned(), WORKER_SHIM.to_owned()];
                 let runtime = runtimes.look_up(WORKER_RUNTIME)?;
-                Self::runtime(&runtime, &shim, arguments, job)
+                Self::runtime(&runtime, &shim, arguments, setup)
             }
         }
     }
@@ -117,14 +118,14 @@ impl Plan {
     fn program(
         image: &Arc<Image>,
         args: &[String],
-        job: &Job<'_>,
+        setup: &Setup<'_>,
         private_root: bool,
     ) -> Result<Self, Error> {
         let (program, names) = match (image.origin(), image.loader()) {
             (Some(path), Some(loader)) => {
                 let names = vec![
                     loader.as_os_str().as_encoded_bytes().to_vec(),
-                    inside(job.package, path, private_root)?,
+                    inside(setup.package, path, private_root)?,
                 ];
                 let loader = fs::File::open(loader).during("open a loader")?;
                 (Program::Host(above_stdio(OwnedFd::from(loader))?), names)
@@ -142,7 +143,7 @@ impl Plan {
         if let Some(loader) = image.loader() {
             (visible, places) = libraries(loader)?;
             add_devices(&mut visible, &mut places);
-            places.read.push(job.package.to_path_buf());
+            places.read.push(setup.package.to_path_buf());
         }
         Ok(Self {
             class,
@@ -153,11 +154,11 @@ impl Plan {
             loader_cache: None,
             sees_package: class == Class::Dynamic,
             places,
-            caps: caps_of_run(job, 0),
-            job_limits: job.limits,
+            caps: caps_of_run(setup, 0),
+            job_limits: setup.limits,
             overhead: 0,
             reserve: Reserve::PROGRAM,
-            descriptors: job.limits.open_files,
+            descriptors: setup.limits.open_files,
             makes_code: false,
             wakes_shared: image.loader().is_none_or(is_musl),
             asks_name_service: false,
@@ -168,7 +169,7 @@ impl Plan {
             runtime: None,
             prints: false,
             // Of a static program every file is reported and judged in any case.
-            names_reads: job.names_reads && class != Class::Static,
+            names_reads: setup.names_reads && class != Class::Static,
         })
     }
 
@@ -177,7 +178,10 @@ impl Plan {
     ///
     /// # Errors
     /// When the interpreter or its loader cannot be opened.
-    pub(crate) fn question(&self, job: &Job<'_>) -> Result<Option<(Arc<Runtime>, Self)>, Error> {
+    pub(crate) fn question(
+        &self,
+        setup: &Setup<'_>,
+    ) -> Result<Option<(Arc<Runtime>, Self)>, Error> {
         let unknown = |runtime: &&Arc<Runtime>| runtime.compared.get().is_none();
         let Some(runtime) = self.runtime.as_ref().filter(unknown) else {
             return Ok(None);
@@ -187,7 +191,7 @@ impl Plan {
         };
         let plan = Self {
             prints: true,
-            ..Self::interpreted(runtime, loader, Vec::new(), job)?
+            ..Self::interpreted(runtime, loader, Vec::new(), setup)?
         };
         Ok(Some((Arc::clone(runtime), plan)))
     }
@@ -196,20 +200,20 @@ impl Plan {
         runtime: &Arc<Runtime>,
         shim: &[String],
         rest: Vec<Vec<u8>>,
-        job: &Job<'_>,
+        setup: &Setup<'_>,
     ) -> Result<Self, Error> {
         let interpreter = Interpreter::open(runtime)?;
-        let seeds = runtime.seeds.as_ref().filter(|_| job.deterministic);
+        let seeds = runtime.seeds.as_ref().filter(|_| setup.deterministic);
         let seeded = seeds.iter().flat_map(|seeds| &seeds.args);
         let before = seeded.chain(&runtime.args);
-        let before = before.map(|text| sized(text, &job.limits));
+        let before = before.map(|text| sized(text, &setup.limits));
         let before = before.chain(shim.iter().cloned()).map(String::into_bytes);
         let rest = before.chain(rest).collect();
         Ok(Self {
             environment: seeds
                 .map_or(&runtime.environment, |seeds| &seeds.environment)
                 .clone(),
-            ..Self::interpreted(runtime, interpreter, rest, job)?
+            ..Self::interpreted(runtime, interpreter, rest, setup)?
         })
     }
 
@@ -217,7 +221,7 @@ impl Plan {
         runtime: &Arc<Runtime>,
         interpreter: Interpreter,
         rest: Vec<Vec<u8>>,
-        job: &Job<'_>,
+        setup: &Setup<'_>,
     ) -> Result<Self, Error> {
         let arguments = words(interpreter.words.into_iter().chain(rest))?;
         let (mut visible, mut places) = match &interpreter.loader {
@@ -247,7 +251,7 @@ impl Plan {
         }
         places.execute.push(runtime.interpreter.clone());
         add_devices(&mut visible, &mut places);
-        places.read.push(job.package.to_path_buf());
+        places.read.push(setup.package.to_path_buf());
         let overhead = runtime.overhead_bytes;
         let reserve = if runtime.makes_code {
             Reserve::CODE_MAKER
@@ -263,11 +267,11 @@ impl Plan {
             loader_cache: None,
             sees_package: true,
             places,
-            caps: caps_of_run(job, overhead),
-            job_limits: job.limits,
+            caps: caps_of_run(setup, overhead),
+            job_limits: setup.limits,
             overhead,
             reserve,
-            descriptors: job.limits.open_files,
+            descriptors: setup.limits.open_files,
             makes_code: runtime.makes_code,
             wakes_shared: interpreter.loader.as_deref().is_none_or(is_musl),
             asks_name_service: runtime.asks_name_service,
@@ -277,7 +281,7 @@ impl Plan {
             extra_calls: runtime.extra_calls.clone(),
             runtime: Some(Arc::clone(runtime)),
             prints: false,
-            names_reads: job.names_reads,
+            names_reads: setup.names_reads,
         })
     }
 
@@ -302,9 +306,14 @@ impl Plan {
         }
     }
 
-    /// The resource limits, in a control group or in none.
-    pub(crate) fn limits(&self, grouped: bool) -> Vec<(u32, u64)> {
-        limits_of_run(&self.job_limits, self.overhead, self.reserve, grouped)
+    /// The resource limits, in a control group or in none. `before` is processor time for what comes before the request, where that does
+    /// not count as the run's.
+    pub(crate) fn limits(&self, grouped: bool, before: Duration) -> Vec<(u32, u64)> {
+        let limits = Limits {
+            cpu: self.job_limits.cpu.saturating_add(before),
+            ..self.job_limits
+        };
+        limits_of_run(&limits, self.overhead, self.reserve, grouped)
     }
 
     /// Whether what the program reads in vain is named. Of static programs every file is reported in any case.

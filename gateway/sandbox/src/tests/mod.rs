@@ -1,6 +1,7 @@
 //! The sandbox from outside: what plugins can do, what they are refused, what bounds them, and what the host must offer.
 
 mod acts;
+mod ahead;
 mod channels;
 mod compiled;
 mod echo;

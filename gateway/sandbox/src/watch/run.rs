@@ -1,13 +1,13 @@
-//! Starts one plugin through its launcher and hands the running process to its watcher.
+//! Starts one plugin through its launcher. The process has seen no request then, unless its input was written before.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::denial::judge::Asker;
 use crate::denial::run::Run;
 use crate::error::Error;
-use crate::job::Job;
+use crate::job::Setup;
 use crate::launch::cgroup;
 use crate::launch::launcher::{Late, Launch, Launcher, Turn};
 use crate::launch::launchers::Launchers;
@@ -17,31 +17,41 @@ use crate::launch::uids::Loan;
 use crate::plan::{Plan, package_folder};
 use crate::report::{Denials, End, Tail, Usage};
 use crate::watch::memory::Look;
-use crate::watch::streams::{Feed, Outlet};
-use crate::watch::watching::{Seen, Started, watch};
+use crate::watch::process::{BEFORE_CPU, Process};
+use crate::watch::streams::Outlet;
+use crate::watch::watching::Seen;
 
 /// Stack in bytes of a thread that waits for a late launcher.
 const LATE_STACK_BYTES: usize = 256 * 1024;
 
-/// Starts the planned job and watches it to its end. It ends by its deadline, whatever a launcher does.
+/// When a plugin is started, and for what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct When {
+    /// By when it has to be there.
+    pub(crate) until: Instant,
+    /// Whether it is to wait for a request that has not come yet.
+    pub(crate) ahead: bool,
+}
+
+/// Starts the planned process with `stdin` as its input; none where that was not possible in time, whatever a launcher does.
 ///
 /// # Errors
 /// When the gateway or the host fails; no process is left then.
-pub(crate) fn run(
+pub(crate) fn start(
     means: &Means,
     launchers: &Launchers,
-    plan: &Plan,
-    job: &Job<'_>,
-) -> Result<Seen, Error> {
+    (plan, setup): (&Plan, &Setup<'_>),
+    stdin: BorrowedFd<'_>,
+    when: When,
+) -> Result<Option<Process>, Error> {
     let since = Instant::now();
-    let mut feed = Feed::open(job.input)?;
     let (stdout, stdout_end) = Outlet::open()?;
     let (stderr, stderr_end) = Outlet::open()?;
     // Held until the plugin is reaped.
     let loan = means.identity()?;
-    let group = means.group(plan.caps, job.package)?;
-    let turn = match launchers.get(means, plan, job) {
-        Err(Error::TooLate) => return Ok(never_started(since)),
+    let group = means.group(plan.caps, setup.package)?;
+    let turn = match launchers.get(means, plan, setup, when.until) {
+        Err(Error::TooLate) => return Ok(None),
         turn => turn?,
     };
     let launcher = Arc::clone(turn.launcher());
@@ -51,19 +61,25 @@ pub(crate) fn run(
         } else {
             &stdout_end
         };
-        let stdio = [feed.child_end()?, output.as_fd(), stderr_end.as_fd()];
-        let order = (loan.as_ref(), group.as_ref());
-        start(&launcher, plan, stdio, order, job.deadline)
+        let stdio = [stdin, output.as_fd(), stderr_end.as_fd()];
+        order(
+            &launcher,
+            plan,
+            stdio,
+            (loan.as_ref(), group.as_ref()),
+            when,
+        )
     };
     let child = match launch {
         Ok(Launch::Made(child)) => child,
         Ok(Launch::Late(late)) => {
             settle((late, turn, loan, group));
-            return Ok(never_started(since));
+            return Ok(None);
         }
-        Err(Error::TooLate) => return Ok(never_started(since)),
+        Err(Error::TooLate) => return Ok(None),
         Err(error) => return Err(error),
     };
+    drop((turn, stdout_end, stderr_end));
     let asker = Asker {
         class: plan.class,
         asks_name_service: plan.asks_name_service,
@@ -72,29 +88,29 @@ pub(crate) fn run(
         reads_own_map: plan.reads_own_map,
     };
     let view = plan.names_reads.then(|| {
-        let package = package_folder(job.package, means.private_root());
+        let package = package_folder(setup.package, means.private_root());
         launcher.view(plan, package)
     });
-    let run = Arc::new(Run::new(child, asker, view, job.when_refused));
+    let run = Arc::new(Run::new(child, asker, view, setup.when_refused));
     // Where there is a control group, the kernel counts memory.
     let look = group
         .is_none()
         .then(|| Look::new(run.child.pid, plan.caps.memory_bytes));
-    drop((turn, stdout_end, stderr_end));
-    feed.close_if_done();
-    watch(
-        Started {
-            run,
-            launcher: &launcher,
-            feed,
-            stdout,
-            stderr,
-            group,
-            look,
-            since,
-        },
-        job,
-    )
+    let process = Process {
+        run,
+        launcher,
+        stdout,
+        stderr,
+        group,
+        look,
+        since,
+        limits: setup.limits,
+        caps: plan.caps,
+        cpu_before: Duration::ZERO,
+        reaped: false,
+        loan,
+    };
+    process.watched(when.ahead).map(Some)
 }
 
 /// What belongs to a plugin that may still be started.
@@ -125,7 +141,7 @@ fn settled((late, turn, loan, group): Held) {
 }
 
 /// The result for a plugin that could not be started in time.
-fn never_started(since: Instant) -> Seen {
+pub(crate) fn never_started(since: Instant) -> Seen {
     Seen {
         end: End::NeverStarted,
         answer: Vec::new(),
@@ -139,18 +155,23 @@ fn never_started(since: Instant) -> Seen {
     }
 }
 
-fn start(
+fn order(
     launcher: &Launcher,
     plan: &Plan,
     stdio: [BorrowedFd<'_>; 3],
     (loan, group): (Option<&Loan>, Option<&cgroup::Loan>),
-    deadline: Instant,
+    when: When,
 ) -> Result<Launch, Error> {
+    let before = if when.ahead {
+        BEFORE_CPU
+    } else {
+        Duration::ZERO
+    };
     let order = Start {
         user: loan.map(Loan::id),
         cookies: means::random_halves()?,
         descriptors: plan.descriptors,
-        limits: &plan.limits(group.is_some()),
+        limits: &plan.limits(group.is_some(), before),
         arguments: &plan.arguments,
         environment: &plan.environment,
         stdio,
@@ -158,5 +179,5 @@ fn start(
         birthplace: group.and_then(cgroup::Loan::birthplace),
         doors: group.map(cgroup::Loan::doors).unwrap_or_default(),
     };
-    launcher.launch(&order, deadline)
+    launcher.launch(&order, when.until)
 }

@@ -29,23 +29,42 @@ fn non_blocking(fd: &OwnedFd) -> Result<(), Error> {
     fcntl_setfl(fd, OFlags::NONBLOCK).during("make a pipe non-blocking")
 }
 
-/// The request on its way into the plugin.
+/// The way into a plugin, on which nothing has been written yet.
 ///
 /// The gateway also keeps the read end until everything is written. So a plugin that closes its input can never raise `SIGPIPE`
 /// in the gateway, whatever the host does about that signal.
 #[derive(Debug)]
+pub(crate) struct Inlet {
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+impl Inlet {
+    /// Makes the pipe.
+    pub(crate) fn open() -> Result<Self, Error> {
+        let (read, write) = pipe()?;
+        non_blocking(&write)?;
+        Ok(Self { read, write })
+    }
+
+    /// The child's end.
+    pub(crate) fn child_end(&self) -> BorrowedFd<'_> {
+        self.read.as_fd()
+    }
+}
+
+/// The request on its way into the plugin.
+#[derive(Debug)]
 pub(crate) struct Feed<'a> {
-    ends: Option<(OwnedFd, OwnedFd)>,
+    ends: Option<Inlet>,
     left: &'a [u8],
 }
 
 impl<'a> Feed<'a> {
-    /// Makes the pipe and writes as much as it holds.
-    pub(crate) fn open(input: &'a [u8]) -> Result<Self, Error> {
-        let (read, write) = pipe()?;
-        non_blocking(&write)?;
+    /// Writes as much as the pipe holds.
+    pub(crate) fn new(inlet: Inlet, input: &'a [u8]) -> Result<Self, Error> {
         let mut feed = Self {
-            ends: Some((read, write)),
+            ends: Some(inlet),
             left: input,
         };
         feed.write()?;
@@ -55,19 +74,18 @@ impl<'a> Feed<'a> {
     /// The child's end, which is there until [`Self::close_if_done`].
     pub(crate) fn child_end(&self) -> Result<BorrowedFd<'_>, Error> {
         let ends = self.ends.as_ref().ok_or(Errno::BADF);
-        ends.map(|(read, _)| read.as_fd())
-            .during("hand a pipe over")
+        ends.map(Inlet::child_end).during("hand a pipe over")
     }
 
     /// The gateway's end, while there is something left to write.
     pub(crate) fn pending(&self) -> Option<BorrowedFd<'_>> {
-        self.ends.as_ref().map(|(_, write)| write.as_fd())
+        self.ends.as_ref().map(|inlet| inlet.write.as_fd())
     }
 
     /// Writes what the pipe takes now. Call [`Self::close_if_done`] once the child has its end.
     pub(crate) fn write(&mut self) -> Result<(), Error> {
-        while let (Some((_, write)), false) = (&self.ends, self.left.is_empty()) {
-            match rustix::io::write(write, self.left) {
+        while let (Some(inlet), false) = (&self.ends, self.left.is_empty()) {
+            match rustix::io::write(&inlet.write, self.left) {
                 Ok(count) => self.left = self.left.get(count..).unwrap_or_default(),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(()),
@@ -202,12 +220,12 @@ mod tests {
     #[test]
     fn a_large_request_does_not_block_and_nobody_reading_is_no_fault() {
         let input = vec![b'x'; 1_000_000];
-        let mut feed = Feed::open(&input).unwrap();
+        let mut feed = Feed::new(Inlet::open().unwrap(), &input).unwrap();
         assert!(feed.pending().is_some());
         feed.write().unwrap();
         feed.close_if_done();
         assert!(feed.pending().is_some());
-        let mut small = Feed::open(b"x\n").unwrap();
+        let mut small = Feed::new(Inlet::open().unwrap(), b"x\n").unwrap();
         small.close_if_done();
         assert!(small.pending().is_none());
     }

@@ -1,22 +1,20 @@
 //! Watches one started plugin to its end: one deadline, one poll over everything, a kill by descriptor and a reap, always.
 
 use std::os::fd::AsFd;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
 use crate::BLANK_BYTES_MAX;
-use crate::denial::run::Run;
 use crate::descriptor::wait_for;
-use crate::error::{Error, While};
-use crate::job::Job;
+use crate::error::Error;
+use crate::job::Ask;
 use crate::launch::cgroup;
-use crate::launch::launcher::Launcher;
 use crate::report::{Denial, Denials, End, Tail, Usage};
-use crate::sys::wait::{self, Death, Reaped};
-use crate::watch::memory::Look;
-use crate::watch::streams::{Feed, Outlet, Progress, TailBuffer};
+use crate::sys::wait::{Death, Reaped};
+use crate::watch::process::Process;
+use crate::watch::streams::{Feed, Progress, TailBuffer};
 use crate::watch::threads::is_at_work;
 
 /// How long a plugin that has answered may take to say more or to end by itself. Long enough for a second line that was
@@ -42,21 +40,6 @@ const STDERR_UNPACED_BYTES: u64 = 1 << 20;
 /// How long stderr is left alone after each read beyond that. All that is read is work of the gateway's, of which only the tail is kept; at
 /// this pace, some 30 MiB a second, it takes less than a hundredth of a processor, and the plugin waits for its pipe.
 const STDERR_PAUSE: Duration = Duration::from_millis(2);
-
-/// A started plugin and our ends of everything between us.
-#[derive(Debug)]
-pub(crate) struct Started<'a> {
-    pub(crate) run: Arc<Run>,
-    pub(crate) launcher: &'a Launcher,
-    pub(crate) feed: Feed<'a>,
-    pub(crate) stdout: Outlet,
-    pub(crate) stderr: Outlet,
-    /// The control group that the plugin is in.
-    pub(crate) group: Option<cgroup::Loan>,
-    /// The watch over its memory, where it is in no group.
-    pub(crate) look: Option<Look>,
-    pub(crate) since: Instant,
-}
 
 /// What was seen of a plugin until it was gone.
 #[derive(Debug)]
@@ -93,8 +76,9 @@ struct Ready {
 }
 
 struct Watch<'a> {
-    started: Started<'a>,
-    job: &'a Job<'a>,
+    process: Process,
+    feed: Option<Feed<'a>>,
+    ask: &'a Ask<'a>,
     /// What standard output said, without the blank lines around the answer.
     answer: Vec<u8>,
     /// Whether the answer holds more than blanks.
@@ -116,48 +100,68 @@ struct Watch<'a> {
 ///
 /// # Errors
 /// When a system call of ours fails; the plugin is killed and reaped then too.
-pub(crate) fn watch<'a>(started: Started<'a>, job: &'a Job<'a>) -> Result<Seen, Error> {
-    let mut watch = Watch {
-        started,
-        job,
-        answer: Vec::new(),
-        begun: false,
-        newline_at: None,
-        blank_bytes: 0,
-        stderr: TailBuffer::default(),
-        stderr_again: None,
-        grace: None,
-        no_answer_grace: None,
-        cause: None,
-    };
+pub(crate) fn watch<'a>(
+    process: Process,
+    mut feed: Feed<'a>,
+    ask: &'a Ask<'a>,
+) -> Result<Seen, Error> {
+    // The child has its end.
+    feed.close_if_done();
+    let mut watch = Watch::new(process, Some(feed), ask);
     let watched = watch.until_over();
-    // Whatever happened, the process is killed and reaped before this returns.
-    let pidfd = &watch.started.run.child.pidfd;
-    let killed = wait::kill(pidfd).during("kill a plugin");
-    if let Some(reports) = watch.started.launcher.reports() {
-        reports.release(&watch.started.run);
+    watch.after(watched)
+}
+
+/// Ends a plugin that was not asked anything, and says what was seen of it.
+///
+/// # Errors
+/// As [`watch`].
+pub(crate) fn end_unasked(process: Process) -> Result<Seen, Error> {
+    let nothing = Ask {
+        input: b"",
+        deadline: Instant::now(),
+        cancel: None,
+    };
+    Watch::new(process, None, &nothing).after(Ok(()))
+}
+
+impl<'a> Watch<'a> {
+    fn new(process: Process, feed: Option<Feed<'a>>, ask: &'a Ask<'a>) -> Self {
+        Self {
+            process,
+            feed,
+            ask,
+            answer: Vec::new(),
+            begun: false,
+            newline_at: None,
+            blank_bytes: 0,
+            stderr: TailBuffer::default(),
+            stderr_again: None,
+            grace: None,
+            no_answer_grace: None,
+            cause: None,
+        }
     }
-    let reaped = watch.started.launcher.reap(&watch.started.run.child);
-    let drained = watch.drain();
-    watched?;
-    killed?;
-    let reaped = reaped?;
-    drained?;
-    let launcher = watch.started.launcher;
-    let seen = watch.finish(&reaped);
-    // The kernel ends plugins together with their launcher; that is not the plugin's doing.
-    if seen.end == End::Signalled(libc::SIGKILL) && launcher.is_gone() {
-        return Err(Error::LauncherGone);
+
+    /// Kills and reaps the process, whatever happened before, and says what was seen.
+    fn after(mut self, watched: Result<(), Error>) -> Result<Seen, Error> {
+        let reaped = self.process.end();
+        let drained = self.drain();
+        watched?;
+        let reaped = reaped?;
+        drained?;
+        // The kernel ends plugins together with their launcher; that is not the plugin's doing.
+        let orphaned = self.process.launcher.is_gone();
+        let seen = self.finish(&reaped);
+        if seen.end == End::Signalled(libc::SIGKILL) && orphaned {
+            return Err(Error::LauncherGone);
+        }
+        Ok(seen)
     }
-    Ok(seen)
 }
 
 impl Watch<'_> {
     fn until_over(&mut self) -> Result<(), Error> {
-        let reports = self.started.launcher.reports();
-        if let Some(reports) = reports {
-            reports.claim(&self.started.run)?;
-        }
         loop {
             let ready = self.wait()?;
             if ready.stdout {
@@ -167,8 +171,7 @@ impl Watch<'_> {
                 self.read_stderr()?;
             }
             if ready.stdin {
-                self.started.feed.write()?;
-                self.started.feed.close_if_done();
+                self.write_stdin()?;
             }
             self.check_time(ready.cancelled);
             if ready.exited {
@@ -176,7 +179,8 @@ impl Watch<'_> {
             }
             if self.cause.is_some() {
                 // What the plugin did before it is ended counts, also when nobody has looked at it yet.
-                return reports.map_or(Ok(()), |reports| reports.take_own(&self.started.run));
+                let reports = self.process.launcher.reports();
+                return reports.map_or(Ok(()), |reports| reports.take_own(&self.process.run));
             }
             if ready.orphaned {
                 return Err(Error::LauncherGone);
@@ -187,16 +191,17 @@ impl Watch<'_> {
     /// Sleeps until something is ready or the next time to look at a clock.
     fn wait(&mut self) -> Result<Ready, Error> {
         self.stderr_again = self.stderr_again.filter(|again| *again > Instant::now());
-        let stderr = self.started.stderr.pending();
+        let stderr = self.process.stderr.pending();
         let stderr = stderr.filter(|_| self.stderr_again.is_none());
-        let started = &self.started;
+        let process = &self.process;
+        let feed = self.feed.as_ref().and_then(Feed::pending);
         let sources = [
-            Some((started.run.child.pidfd.as_fd(), PollFlags::IN)),
-            started.feed.pending().map(|fd| (fd, PollFlags::OUT)),
-            started.stdout.pending().map(|fd| (fd, PollFlags::IN)),
+            Some((process.run.child.pidfd.as_fd(), PollFlags::IN)),
+            feed.map(|fd| (fd, PollFlags::OUT)),
+            process.stdout.pending().map(|fd| (fd, PollFlags::IN)),
             stderr.map(|fd| (fd, PollFlags::IN)),
-            Some((started.launcher.process(), PollFlags::IN)),
-            self.job
+            Some((process.launcher.process(), PollFlags::IN)),
+            self.ask
                 .cancel
                 .map(|cancel| (cancel.event(), PollFlags::IN)),
         ];
@@ -217,11 +222,11 @@ impl Watch<'_> {
         let now = Instant::now();
         let until = self
             .grace
-            .map_or(self.job.deadline, |grace| grace.min(self.job.deadline));
+            .map_or(self.ask.deadline, |grace| grace.min(self.ask.deadline));
         let left = until.saturating_duration_since(now);
-        let cpu = wait::cpu_time(self.started.run.child.pid).unwrap_or_default();
-        let cpu_left = self.job.limits.cpu.saturating_sub(cpu) / processors();
-        let look = self.started.look.as_ref();
+        let cpu = self.process.cpu_used();
+        let cpu_left = self.process.limits.cpu.saturating_sub(cpu) / processors();
+        let look = self.process.look.as_ref();
         let memory_left = look.map_or(Duration::MAX, |look| look.time_left(now));
         let stderr_left = self
             .stderr_again
@@ -231,8 +236,17 @@ impl Watch<'_> {
             .min(stderr_left)
     }
 
+    fn write_stdin(&mut self) -> Result<(), Error> {
+        let Some(feed) = &mut self.feed else {
+            return Ok(());
+        };
+        feed.write()?;
+        feed.close_if_done();
+        Ok(())
+    }
+
     fn read_stdout(&mut self) -> Result<(), Error> {
-        match self.started.stdout.read(&mut self.answer)? {
+        match self.process.stdout.read(&mut self.answer)? {
             Progress::Bytes(count) => self.take_output(count),
             Progress::Nothing => {}
             Progress::End => {
@@ -263,7 +277,7 @@ impl Watch<'_> {
             .skip(before)
             .position(|&byte| byte == b'\n')
             .map(|at| before + at);
-        let limit = self.job.limits.answer_bytes;
+        let limit = self.process.limits.answer_bytes;
         match self.newline_at {
             Some(at) if at > limit => self.end(Cause::AnswerTooLarge),
             Some(at) => {
@@ -319,7 +333,7 @@ impl Watch<'_> {
     }
 
     fn read_stderr(&mut self) -> Result<(), Error> {
-        self.stderr.read(&mut self.started.stderr)?;
+        self.stderr.read(&mut self.process.stderr)?;
         if self.stderr.total() > STDERR_UNPACED_BYTES {
             self.stderr_again = Some(Instant::now() + STDERR_PAUSE);
         }
@@ -331,14 +345,13 @@ impl Watch<'_> {
         if cancelled {
             self.end(Cause::Cancelled);
         }
-        if now >= self.job.deadline {
+        if now >= self.ask.deadline {
             self.end(Cause::TimedOut);
         }
-        if wait::cpu_time(self.started.run.child.pid).is_some_and(|cpu| cpu >= self.job.limits.cpu)
-        {
+        if self.process.cpu_used() >= self.process.limits.cpu {
             self.end(Cause::CpuLimit);
         }
-        let look = self.started.look.as_mut();
+        let look = self.process.look.as_mut();
         if look.is_some_and(|look| look.finds_too_much(now)) {
             self.end(Cause::MemoryLimit);
         }
@@ -354,7 +367,7 @@ impl Watch<'_> {
     /// Whether a plugin that has given no answer may still say why.
     fn says_more(&self, now: Instant) -> bool {
         self.no_answer_grace.is_some_and(|grace| now < grace)
-            && is_at_work(self.started.run.child.pid)
+            && is_at_work(self.process.run.child.pid)
     }
 
     /// Notes why the plugin is ended. The first cause stands, except that what follows an answer replaces it.
@@ -366,7 +379,7 @@ impl Watch<'_> {
 
     /// Takes what is still in the pipes of a process that is gone.
     fn drain(&mut self) -> Result<(), Error> {
-        while let Progress::Bytes(count) = self.started.stdout.read(&mut self.answer)? {
+        while let Progress::Bytes(count) = self.process.stdout.read(&mut self.answer)? {
             // A pipe holds little, but an answer that is already too large need not grow.
             if self.cause.is_none() || self.cause == Some(Cause::Answered) {
                 self.take_output(count);
@@ -375,28 +388,29 @@ impl Watch<'_> {
                     .truncate(self.answer.len().saturating_sub(count));
             }
         }
-        while let Progress::Bytes(_) = self.stderr.read(&mut self.started.stderr)? {}
+        while let Progress::Bytes(_) = self.stderr.read(&mut self.process.stderr)? {}
         Ok(())
     }
 
     fn finish(self, reaped: &Reaped) -> Seen {
-        let end = self.verdict(reaped);
+        let (end, cpu) = (self.verdict(reaped), self.cpu(reaped));
         let mut answer = self.answer;
         let more = if end == End::ExtraOutput {
             EXTRA_KEPT_BYTES
         } else {
             1
         };
-        answer.truncate(self.job.limits.answer_bytes.saturating_add(more));
+        answer.truncate(self.process.limits.answer_bytes.saturating_add(more));
         if !self.begun {
             answer.clear();
         }
-        let group = self.started.group.as_ref();
+        let group = self.process.group.as_ref();
         // The group counts more kinds of memory, but may count a few pages late or not at all.
         let counted = group.and_then(cgroup::Loan::peak_bytes).unwrap_or(0);
         let usage = Usage {
-            wall: self.started.since.elapsed(),
-            cpu: reaped.cpu,
+            wall: self.process.since.elapsed(),
+            cpu,
+            cpu_before: self.process.cpu_before,
             peak_memory_bytes: counted.max(reaped.peak_memory_bytes),
         };
         Seen {
@@ -404,14 +418,14 @@ impl Watch<'_> {
             answer,
             stderr: self.stderr.finish(),
             usage,
-            denied: self.started.run.refused(),
-            probes: self.started.run.probes(),
+            denied: self.process.run.refused(),
+            probes: self.process.run.probes(),
         }
     }
 
     fn verdict(&self, reaped: &Reaped) -> End {
         // A hostile call undoes an answer that came before it, and is the reason for any end that came after it.
-        if let Some(end) = self.started.run.end() {
+        if let Some(end) = self.process.run.end() {
             return end;
         }
         match &self.cause {
@@ -432,7 +446,7 @@ impl Watch<'_> {
             Death::Signalled(libc::SIGSYS) => End::Violation(unreported()),
             Death::Signalled(_) if self.newline_at.is_some() => End::Answered,
             Death::Signalled(libc::SIGKILL | libc::SIGXCPU)
-                if reaped.cpu >= self.job.limits.cpu =>
+                if self.cpu(reaped) >= self.process.limits.cpu =>
             {
                 End::CpuLimit
             }
@@ -440,11 +454,11 @@ impl Watch<'_> {
             // SIGABRT does not end process number 1, so libraries go on to end it in other ways: by an instruction that it may not
             // execute (glibc, musl), an undefined one (V8), or a breakpoint.
             Death::Signalled(libc::SIGSEGV | libc::SIGILL | libc::SIGTRAP)
-                if self.started.run.aborted() =>
+                if self.process.run.aborted() =>
             {
                 End::Signalled(libc::SIGABRT)
             }
-            Death::Signalled(libc::SIGKILL) if self.started.run.aborted_too_often() => {
+            Death::Signalled(libc::SIGKILL) if self.process.run.aborted_too_often() => {
                 End::Signalled(libc::SIGABRT)
             }
             Death::Signalled(signal) => End::Signalled(signal),
@@ -453,8 +467,13 @@ impl Watch<'_> {
         }
     }
 
+    /// The processor time that counts.
+    fn cpu(&self, reaped: &Reaped) -> Duration {
+        reaped.cpu.saturating_sub(self.process.cpu_before)
+    }
+
     fn out_of_memory(&self) -> bool {
-        self.started
+        self.process
             .group
             .as_ref()
             .is_some_and(cgroup::Loan::out_of_memory)

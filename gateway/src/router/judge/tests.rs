@@ -31,7 +31,6 @@ fn judged(end: End, answer: &str, stderr: &str) -> Judgement {
         time_set_by: TimeSetBy::Manifest,
         cpu: Duration::from_secs(2),
         memory_bytes: 1,
-        open_files: 16,
         answer_bytes: 1,
     };
     judge(&report, allowed, |_| unreachable!("there is no answer"))

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::removal::remove;
 use super::tree::{Controller, Home, Version};
@@ -61,6 +62,8 @@ struct Part {
     door: OwnedFd,
     /// Where memory is counted.
     counters: Option<Counters>,
+    /// Says whether everybody else's work goes before; open from the first time that it does.
+    idle: OnceLock<File>,
 }
 
 /// A group, which may have a part in each of several hierarchies.
@@ -88,9 +91,9 @@ impl Group {
         if self.caps == Some(caps) {
             return Ok(());
         }
-        self.caps = None;
+        let before = self.caps.take();
         for part in &self.parts {
-            part.set(caps)?;
+            part.set(caps, before)?;
         }
         self.caps = Some(caps);
         Ok(())
@@ -141,6 +144,17 @@ impl Group {
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// The words by which the kernel lets others go before, or not.
+    #[cfg(test)]
+    pub(super) fn waits(&self) -> Option<String> {
+        let shares = |part: &&Part| part.controllers.contains(&Controller::Cpu);
+        let folder = &self.parts.iter().find(shares)?.folder;
+        let names = ["cpu.idle", "cpu.shares", "cpu.weight"];
+        names
+            .iter()
+            .find_map(|name| fs::read_to_string(folder.join(name)).ok())
+    }
+
     #[cfg(test)]
     pub(super) fn limit(&self) -> io::Result<String> {
         let part = self.parts.iter().find(|part| part.counters.is_some());
@@ -176,30 +190,75 @@ impl Part {
             counters: counts
                 .then(|| Counters::open(folder, version))
                 .transpose()?,
+            idle: OnceLock::new(),
         })
     }
 
-    fn set(&self, caps: Caps) -> io::Result<()> {
+    /// Sets what differs from what was set before.
+    fn set(&self, caps: Caps, before: Option<Caps>) -> io::Result<()> {
         for controller in &self.controllers {
-            match (controller, self.version) {
-                (Controller::Memory, Version::One) => self.set_memory_one(caps.memory_bytes)?,
-                (Controller::Memory, Version::Two) => {
-                    self.write_if_there("memory.swap.max", "0")?;
-                    self.write("memory.max", &caps.memory_bytes.to_string())?;
-                }
-                (Controller::Pids, Version::One | Version::Two) => {
-                    self.write("pids.max", &caps.tasks.to_string())?;
-                }
-                (Controller::Cpu, Version::One) => {
-                    self.write("cpu.cfs_period_us", &PERIOD_US.to_string())?;
-                    self.write("cpu.cfs_quota_us", &quota_us(caps).to_string())?;
-                }
-                (Controller::Cpu, Version::Two) => {
-                    self.write("cpu.max", &format!("{} {PERIOD_US}", quota_us(caps)))?;
+            match controller {
+                Controller::Memory
+                    if before.map(|caps| caps.memory_bytes) == Some(caps.memory_bytes) => {}
+                Controller::Memory => self.set_memory(caps.memory_bytes)?,
+                Controller::Pids if before.map(|caps| caps.tasks) == Some(caps.tasks) => {}
+                Controller::Pids => self.write("pids.max", &caps.tasks.to_string())?,
+                Controller::Cpu => {
+                    if before.map(|caps| caps.processors) != Some(caps.processors) {
+                        self.set_quota(quota_us(caps))?;
+                    }
+                    if before.map(|caps| caps.waits) != Some(caps.waits) {
+                        self.set_waits(caps.waits)?;
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    fn set_memory(&self, bytes: u64) -> io::Result<()> {
+        match self.version {
+            Version::One => self.set_memory_one(bytes),
+            Version::Two => {
+                self.write_if_there("memory.swap.max", "0")?;
+                self.write("memory.max", &bytes.to_string())
+            }
+        }
+    }
+
+    fn set_quota(&self, quota_us: u64) -> io::Result<()> {
+        match self.version {
+            Version::One => {
+                self.write("cpu.cfs_period_us", &PERIOD_US.to_string())?;
+                self.write("cpu.cfs_quota_us", &quota_us.to_string())
+            }
+            Version::Two => self.write("cpu.max", &format!("{quota_us} {PERIOD_US}")),
+        }
+    }
+
+    /// Lets everybody else's work go before, or no more. Kernels before 5.15 have only the least weight for that.
+    fn set_waits(&self, waits: bool) -> io::Result<()> {
+        if self.idle.get().is_none() {
+            match File::options()
+                .write(true)
+                .open(self.folder.join("cpu.idle"))
+            {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return self.set_least_weight(waits);
+                }
+                opened => drop(self.idle.set(opened?)),
+            }
+        }
+        let file = self.idle.get().ok_or(io::ErrorKind::NotFound)?;
+        file.write_all_at(if waits { b"1" } else { b"0" }, 0)
+    }
+
+    fn set_least_weight(&self, waits: bool) -> io::Result<()> {
+        let (name, least, usual) = match self.version {
+            Version::One => ("cpu.shares", "2", "1024"),
+            Version::Two => ("cpu.weight", "1", "100"),
+        };
+        self.write(name, if waits { least } else { usual })
     }
 
     /// Memory and swap together are capped at the same value, so that nothing is swapped. The sum may never be below

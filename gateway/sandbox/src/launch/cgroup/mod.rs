@@ -21,7 +21,7 @@ use crate::plan::limits::Caps;
 /// threads would meanwhile have next to no weight: calls took 25 ms longer beside a plugin that made and ended 64 threads again and again.
 const REST: Duration = Duration::from_millis(250);
 
-/// How many groups are kept for later runs. Each holds up to six descriptors; more runs than this at once are rare, and then
+/// How many groups are kept for later runs. Each holds up to seven descriptors; more runs than this at once are rare, and then
 /// a group is made and removed for each.
 const IDLE_MAX: usize = 32;
 
@@ -167,6 +167,15 @@ impl Loan {
         doors.map(AsFd::as_fd).collect()
     }
 
+    /// Gives the group other caps.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(crate) fn set(&mut self, caps: Caps) -> Result<(), Error> {
+        let set = self.group.as_mut().map_or(Ok(()), |group| group.set(caps));
+        set.during("set the limits of a control group")
+    }
+
     /// Whether the kernel killed something in the group for lack of memory.
     pub(crate) fn out_of_memory(&self) -> bool {
         let kills = self.group.as_ref().and_then(|group| group.kills().ok());
@@ -222,6 +231,7 @@ mod tests {
         memory_bytes: 64 << 20,
         tasks: 10,
         processors: 1,
+        waits: false,
     };
 
     #[test]
@@ -267,5 +277,29 @@ mod tests {
                 memory_bytes.to_string()
             );
         }
+    }
+
+    /// Whoever has no request yet goes last, and nobody who gets the group afterwards does.
+    #[test]
+    fn a_group_that_waits_goes_last_until_it_is_told_otherwise() {
+        let Some(groups) = open() else { return };
+        let waits = Caps {
+            waits: true,
+            ..CAPS
+        };
+        let borrow = |caps| groups.borrow(caps, Path::new("one")).unwrap();
+        let of = |loan: &Loan| loan.group.as_ref().unwrap().waits();
+        let usual = of(&borrow(CAPS));
+        let Some(usual) = usual else {
+            return skip::skip("no control group shares out the processors here");
+        };
+        let mut loan = borrow(waits);
+        assert_ne!(of(&loan).as_ref(), Some(&usual));
+        loan.set(CAPS).unwrap();
+        assert_eq!(of(&loan).as_ref(), Some(&usual));
+        loan.set(waits).unwrap();
+        drop(loan);
+        assert_eq!(of(&borrow(CAPS)).as_ref(), Some(&usual));
+        assert_eq!(groups.pool.lock().made, 1);
     }
 }
