@@ -136,6 +136,7 @@ impl<P> Sandbox<P> {
         let question = Job {
             input: b"",
             limits: QUESTION_LIMITS,
+            listener: None,
             ..*job
         };
         let Some((runtime, plan)) = plan.question(&question)? else {
@@ -155,7 +156,8 @@ impl<P> Sandbox<P> {
             | End::Flood(_)
             | End::Answered
             | End::ExtraOutput
-            | End::AnswerTooLarge => Err(format!("its loader failed: {}", text.trim_end())),
+            | End::AnswerTooLarge
+            | End::TooMuchTalk => Err(format!("its loader failed: {}", text.trim_end())),
         };
         compared.map_err(|difference| Error::OtherLibraries {
             interpreter: runtime.interpreter.clone(),

@@ -3,5 +3,6 @@
 mod memory;
 pub(crate) mod run;
 pub(crate) mod streams;
+mod talk;
 mod threads;
 pub(crate) mod watching;

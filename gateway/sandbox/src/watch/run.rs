@@ -34,7 +34,7 @@ pub(crate) fn run(
     job: &Job<'_>,
 ) -> Result<Seen, Error> {
     let since = Instant::now();
-    let mut feed = Feed::open(job.input)?;
+    let mut feed = Feed::open(job.input, job.listener.is_some())?;
     let (stdout, stdout_end) = Outlet::open()?;
     let (stderr, stderr_end) = Outlet::open()?;
     // Held until the plugin is reaped.

@@ -37,16 +37,25 @@ fn non_blocking(fd: &OwnedFd) -> Result<(), Error> {
 pub(crate) struct Feed<'a> {
     ends: Option<(OwnedFd, OwnedFd)>,
     left: &'a [u8],
+    /// What is written behind that to a plugin that talks.
+    replies: Vec<u8>,
+    /// Whether the plugin's stdin outlasts what is written.
+    stays_open: bool,
 }
+
+/// The most bytes of replies that wait for a plugin to read them: hundreds of short ones.
+const REPLIES_BYTES_MAX: usize = 64 * 1024;
 
 impl<'a> Feed<'a> {
     /// Makes the pipe and writes as much as it holds.
-    pub(crate) fn open(input: &'a [u8]) -> Result<Self, Error> {
+    pub(crate) fn open(input: &'a [u8], stays_open: bool) -> Result<Self, Error> {
         let (read, write) = pipe()?;
         non_blocking(&write)?;
         let mut feed = Self {
             ends: Some((read, write)),
             left: input,
+            replies: Vec::new(),
+            stays_open,
         };
         feed.write()?;
         Ok(feed)
@@ -61,14 +70,32 @@ impl<'a> Feed<'a> {
 
     /// The gateway's end, while there is something left to write.
     pub(crate) fn pending(&self) -> Option<BorrowedFd<'_>> {
-        self.ends.as_ref().map(|(_, write)| write.as_fd())
+        let ends = self.ends.as_ref();
+        let ends = ends.filter(|_| !(self.stays_open && self.is_written()));
+        ends.map(|(_, write)| write.as_fd())
+    }
+
+    fn is_written(&self) -> bool {
+        self.left.is_empty() && self.replies.is_empty()
+    }
+
+    /// Adds a reply behind everything else; says whether there was room.
+    pub(crate) fn reply(&mut self, bytes: &[u8]) -> bool {
+        let fits = self.replies.len() + bytes.len() <= REPLIES_BYTES_MAX;
+        if fits {
+            self.replies.extend_from_slice(bytes);
+        }
+        fits
     }
 
     /// Writes what the pipe takes now. Call [`Self::close_if_done`] once the child has its end.
     pub(crate) fn write(&mut self) -> Result<(), Error> {
-        while let (Some((_, write)), false) = (&self.ends, self.left.is_empty()) {
-            match rustix::io::write(write, self.left) {
-                Ok(count) => self.left = self.left.get(count..).unwrap_or_default(),
+        while let (Some((_, write)), false) = (&self.ends, self.is_written()) {
+            let is_request = !self.left.is_empty();
+            let next = if is_request { self.left } else { &self.replies };
+            match rustix::io::write(write, next) {
+                Ok(count) if is_request => self.left = self.left.get(count..).unwrap_or_default(),
+                Ok(count) => drop(self.replies.drain(..count.min(self.replies.len()))),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(errno) => return Err(errno).during("write a request"),
@@ -77,9 +104,9 @@ impl<'a> Feed<'a> {
         Ok(())
     }
 
-    /// Closes the pipe when all is written, so that the plugin sees the end of its input.
+    /// Closes the pipe when all is written, so that the plugin sees the end of its input; not where it talks.
     pub(crate) fn close_if_done(&mut self) {
-        if self.left.is_empty() {
+        if self.left.is_empty() && !self.stays_open {
             self.ends = None;
         }
     }
@@ -202,13 +229,28 @@ mod tests {
     #[test]
     fn a_large_request_does_not_block_and_nobody_reading_is_no_fault() {
         let input = vec![b'x'; 1_000_000];
-        let mut feed = Feed::open(&input).unwrap();
+        let mut feed = Feed::open(&input, false).unwrap();
         assert!(feed.pending().is_some());
         feed.write().unwrap();
         feed.close_if_done();
         assert!(feed.pending().is_some());
-        let mut small = Feed::open(b"x\n").unwrap();
+        let mut small = Feed::open(b"x\n", false).unwrap();
         small.close_if_done();
         assert!(small.pending().is_none());
+    }
+    #[test]
+    fn a_plugin_that_talks_keeps_its_input_and_gets_replies_within_bounds() {
+        let mut feed = Feed::open(b"x\n", true).unwrap();
+        feed.close_if_done();
+        assert!(feed.child_end().is_ok(), "it stays open");
+        assert!(feed.pending().is_none(), "and there is nothing to write");
+        assert!(feed.reply(b"y\n") && feed.pending().is_some());
+        feed.write().unwrap();
+        let mut read = [0; 8];
+        let count = rustix::io::read(feed.child_end().unwrap(), &mut read).unwrap();
+        assert_eq!(read.get(..count), Some(&b"x\ny\n"[..]));
+        assert!(feed.pending().is_none());
+        let long = [b'z'; REPLIES_BYTES_MAX];
+        assert!(feed.reply(&long) && !feed.reply(b"z"));
     }
 }

@@ -17,6 +17,7 @@ use crate::report::{Denial, Denials, End, Tail, Usage};
 use crate::sys::wait::{self, Death, Reaped};
 use crate::watch::memory::Look;
 use crate::watch::streams::{Feed, Outlet, Progress, TailBuffer};
+use crate::watch::talk::{Brought, Talk};
 use crate::watch::threads::is_at_work;
 
 /// How long a plugin that has answered may take to say more or to end by itself. Long enough for a second line that was
@@ -75,6 +76,7 @@ enum Cause {
     Answered,
     ExtraOutput,
     AnswerTooLarge,
+    TooMuchTalk,
     TimedOut,
     CpuLimit,
     MemoryLimit,
@@ -99,6 +101,8 @@ struct Watch<'a> {
     answer: Vec<u8>,
     /// Whether the answer holds more than blanks.
     begun: bool,
+    /// The conversation, with a plugin that talks.
+    talk: Option<Talk<'a>>,
     newline_at: Option<usize>,
     /// Bytes of blank lines that were passed over.
     blank_bytes: usize,
@@ -122,6 +126,7 @@ pub(crate) fn watch<'a>(started: Started<'a>, job: &'a Job<'a>) -> Result<Seen, 
         job,
         answer: Vec::new(),
         begun: false,
+        talk: job.listener.map(Talk::new),
         newline_at: None,
         blank_bytes: 0,
         stderr: TailBuffer::default(),
@@ -253,6 +258,9 @@ impl Watch<'_> {
     /// Looks at the last `count` bytes of the answer, which are new.
     fn take_output(&mut self, count: usize) {
         let before = self.answer.len().saturating_sub(count);
+        if self.talk.is_some() {
+            return self.hear(before);
+        }
         if let Some(newline) = self.newline_at {
             return self.take_more(newline);
         }
@@ -277,6 +285,26 @@ impl Watch<'_> {
             }
             None if self.answer.len() > limit => self.end(Cause::AnswerTooLarge),
             None => {}
+        }
+    }
+
+    /// The same for a plugin that talks: what comes behind its answer is nothing.
+    fn hear(&mut self, new: usize) {
+        let Some(talk) = self.talk.as_mut().filter(|_| !self.begun) else {
+            return self.answer.truncate(new);
+        };
+        let limit = self.job.limits.answer_bytes;
+        let feed = &mut self.started.feed;
+        match talk.take(&mut self.answer, new, limit, feed) {
+            Brought::Nothing => {}
+            Brought::Answer(answer) => {
+                self.newline_at = Some(answer.len());
+                self.answer = answer;
+                self.begun = true;
+                self.end(Cause::Answered);
+            }
+            Brought::LineTooLong => self.end(Cause::AnswerTooLarge),
+            Brought::TooMuch => self.end(Cause::TooMuchTalk),
         }
     }
 
@@ -418,6 +446,7 @@ impl Watch<'_> {
             Some(Cause::Answered) => End::Answered,
             Some(Cause::ExtraOutput) => End::ExtraOutput,
             Some(Cause::AnswerTooLarge) => End::AnswerTooLarge,
+            Some(Cause::TooMuchTalk) => End::TooMuchTalk,
             Some(Cause::TimedOut) => End::TimedOut,
             Some(Cause::CpuLimit) => End::CpuLimit,
             Some(Cause::MemoryLimit) => End::MemoryLimit,
