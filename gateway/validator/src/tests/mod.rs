@@ -3,6 +3,7 @@
 mod exchange;
 mod manifests;
 mod packages;
+mod servers;
 
 use std::collections::BTreeMap;
 use std::io;
