@@ -22,6 +22,7 @@ use super::record::{CallIds, Invoke, Outcome, Unkept};
 use super::refusal::{TurnedAway, enabled, from_now, no_slot, not_ready, open_circuit};
 use super::settings::DenialRules;
 use super::slots::{Slot, Slots};
+use super::talk;
 use crate::config::Config;
 use crate::error::{Error, chain};
 use ledger::{Ledger, Record, Recorded};
@@ -191,15 +192,18 @@ impl Router {
             .take(&digest)
             .map_err(|error| not_ready(&error))?;
         let prepared = Arc::clone(&taken.prepared);
-        let admitted =
-            validator::admit_value(exchange.call.request, &prepared.manifest, &prepared.schemas)
-                .map_err(|refusal| {
-                    exchange.input_hash = refusal.input_hash;
-                    TurnedAway {
-                        quotes: true,
-                        ..TurnedAway::new(Cause::Request, refusal.notes)
-                    }
-                })?;
+        let admitted = if call.lists_tools {
+            validator::admit_listing(call.request, &prepared.manifest)
+        } else {
+            validator::admit_value(call.request, &prepared.manifest, &prepared.schemas)
+        };
+        let admitted = admitted.map_err(|refusal| {
+            exchange.input_hash = refusal.input_hash;
+            TurnedAway {
+                quotes: true,
+                ..TurnedAway::new(Cause::Request, refusal.notes)
+            }
+        })?;
         exchange.input_hash = Some(admitted.input_hash());
         let sandbox = self.sandbox()?;
         sandbox
@@ -292,6 +296,7 @@ impl Router {
             deadline.saturating_duration_since(begun),
             ready.budget.attempt_set_by(begun),
         );
+        let listener = talk::listener(ready.admitted.asked());
         let job = Job {
             entry: &ready.prepared.entry,
             package: &ready.prepared.root,
@@ -308,6 +313,7 @@ impl Router {
                 == plugin_protocol::manifest::DeterminismMode::Deterministic,
             names_reads: ready.prepared.looks.begin() || exchange.call.names_reads,
             cancel: exchange.call.cancel,
+            listener: listener.as_deref(),
         };
         let (judgement, report) = match ready.sandbox.run(&permit, &job) {
             Ok(report) => {

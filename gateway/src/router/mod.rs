@@ -20,6 +20,7 @@ mod refusal;
 mod registration;
 mod settings;
 mod slots;
+mod talk;
 
 pub use cause::Cause;
 pub use record::{Invoke, Outcome};
