@@ -14,3 +14,7 @@ mod peers;
 mod revisions;
 #[path = "mcp/rough.rs"]
 mod rough;
+#[path = "mcp/servers.rs"]
+mod servers;
+#[path = "mcp/stock.rs"]
+mod stock;

@@ -94,7 +94,8 @@ pub(crate) fn import(
         name(&mut manifest, id, &server)?;
     }
     let (tools, left_out) = pin(answer["tools"].take())?;
-    let pinned = json!({ "protocolVersion": answer["protocolVersion"], "serverInfo": server, "tools": tools });
+    let about = json!({ "name": server["name"], "version": server["version"] });
+    let pinned = json!({ "protocolVersion": answer["protocolVersion"], "serverInfo": about, "tools": tools });
     files.write(MANIFEST_FILE, &manifest)?;
     files.write(mcp::TOOLS_FILE, &pinned)?;
     let report = super::validate(folder)?.report;

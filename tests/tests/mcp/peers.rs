@@ -97,6 +97,17 @@ fn inv_pnp_01_the_second_python_sdk_is_served_with_and_without_a_session() {
 }
 
 #[test]
+fn inv_pnp_01_the_second_typescript_sdk_is_served_with_and_without_a_session() {
+    if let Some((said, host)) = talk("mcpnode2", "node", "main.mjs") {
+        let revisions = [&said[0]["revision"], &said[1]["revision"]];
+        assert_eq!(revisions, [&json!("2026-07-28"), &json!("2025-11-25")]);
+        for said in said.as_array().unwrap() {
+            is_right(said, &host);
+        }
+    }
+}
+
+#[test]
 fn inv_pnp_01_the_typescript_sdk_is_served() {
     if let Some((said, host)) = talk("mcpnode", "node", "main.mjs") {
         is_right(&said, &host);

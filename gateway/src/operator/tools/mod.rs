@@ -226,13 +226,25 @@ pub(crate) fn tool_words<'a>(registry: &'a Registry, state: &Path) -> Result<Too
 impl ToolWords<'_> {
     /// The names of the tools that the plugin is while it is enabled, or that it is none; empty for a rejected one.
     pub(crate) fn of(&self, id: &PluginId) -> String {
+        self.told(id, |names| names.join(" "))
+    }
+
+    /// The same in a few words.
+    pub(crate) fn in_short(&self, id: &PluginId) -> String {
+        self.told(id, |names| match names {
+            [first, rest @ ..] if !rest.is_empty() => format!("{first} and {} more", rest.len()),
+            _ => names.join(" "),
+        })
+    }
+
+    fn told(&self, id: &PluginId, words: impl FnOnce(&[String]) -> String) -> String {
         let (Some(plugin), Some(names)) = (self.registry.get(id), self.names.get(id)) else {
             return String::new();
         };
         match manifest(plugin, &self.store) {
             Ok(manifest) if input(&manifest).is_none() => NO_TOOL.to_owned(),
             // One whose manifest cannot be read is refused when it is called, with the reason.
-            Ok(_) | Err(_) => names.join(" "),
+            Ok(_) | Err(_) => words(names),
         }
     }
 }
