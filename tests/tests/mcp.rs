@@ -4,6 +4,8 @@
 mod calls;
 #[path = "mcp/client.rs"]
 mod client;
+#[path = "mcp/conformance.rs"]
+mod conformance;
 #[path = "mcp/holders.rs"]
 mod holders;
 #[path = "mcp/page.rs"]

@@ -65,7 +65,7 @@ fn is_right(said: &Value, host: &Host) {
 }
 
 /// Whether a process names this state in its arguments; the gateway at work on it is the campaign's own.
-fn is_at_work(host: &Host) -> bool {
+pub fn is_at_work(host: &Host) -> bool {
     let state = host.state();
     let state = state.to_str().unwrap();
     let processes = std::fs::read_dir("/proc").unwrap().map_while(Result::ok);

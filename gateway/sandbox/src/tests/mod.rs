@@ -21,6 +21,7 @@ mod runtimes;
 mod seeds;
 mod shims;
 mod support;
+mod talks;
 mod uncounted;
 
 #[test]
