@@ -199,6 +199,17 @@ impl Gateway {
         self.router.invoke(call).map_err(not_begun(plugin_id))
     }
 
+    /// Asks a server for its tools, whatever its package pins. The result is what the server says.
+    pub(crate) fn list_tools(
+        &self,
+        plugin_id: &str,
+        request: &Value,
+    ) -> Result<Recorded<Outcome>, Error> {
+        let call = Call::new(plugin_id, request, None);
+        let call = call.naming_reads().listing_tools();
+        self.router.invoke(call).map_err(not_begun(plugin_id))
+    }
+
     /// A router over the same state, as it would be on another host.
     #[cfg(test)]
     pub(crate) fn router_under(&self, settings: sandbox::Settings) -> Router {

@@ -10,6 +10,7 @@
 //! | [`ids`], [`digest`], [`time`], [`version`] | the small parts: names, hashes, times, versions and ranges | sections 1, 4, 9 |
 //! | [`capability`], [`payload`] | what goes in and out | sections 2, 3 |
 //! | [`manifest`] | what a plugin says of itself | section 4 |
+//! | [`mcp`] | what is said to a server of the Model Context Protocol | section 13 |
 //! | [`message`], [`report`] | requests, answers, responses, and what the other operations give | sections 6, 8 |
 //! | [`event`] | one line of the ledger | section 9 |
 //! | [`schema`] | the shapes as JSON Schemas | sections 3, 4, 6, 8, 9 |
@@ -39,6 +40,7 @@ pub mod event;
 pub mod ids;
 pub mod json;
 pub mod manifest;
+pub mod mcp;
 pub mod message;
 pub mod payload;
 pub mod report;

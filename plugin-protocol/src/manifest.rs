@@ -260,6 +260,12 @@ pub enum Entrypoint {
         #[serde(deserialize_with = "shape::path")]
         export: String,
     },
+    /// A server of the Model Context Protocol, started as a process is and spoken to by [`crate::mcp`].
+    Mcp {
+        /// The program and its arguments, at least one.
+        #[serde(deserialize_with = "shape::command")]
+        command: Vec<String>,
+    },
 }
 
 #[cfg(test)]

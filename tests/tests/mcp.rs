@@ -4,6 +4,8 @@
 mod calls;
 #[path = "mcp/client.rs"]
 mod client;
+#[path = "mcp/conformance.rs"]
+mod conformance;
 #[path = "mcp/holders.rs"]
 mod holders;
 #[path = "mcp/page.rs"]
@@ -14,3 +16,7 @@ mod peers;
 mod revisions;
 #[path = "mcp/rough.rs"]
 mod rough;
+#[path = "mcp/servers.rs"]
+mod servers;
+#[path = "mcp/stock.rs"]
+mod stock;

@@ -74,6 +74,8 @@ pub struct Ask<'a> {
     pub deadline: Instant,
     /// Lets another thread end the run early.
     pub cancel: Option<&'a Cancel>,
+    /// As [`Job::listener`] has it.
+    pub listener: Option<&'a dyn Listener>,
 }
 
 /// One run.
@@ -99,6 +101,26 @@ pub struct Job<'a> {
     pub names_reads: bool,
     /// Lets another thread end the run early.
     pub cancel: Option<&'a Cancel>,
+    /// Who hears a plugin that talks. Without one, stdin is closed behind `input`, and the one line of stdout is the answer.
+    pub listener: Option<&'a dyn Listener>,
+}
+
+/// Hears the lines of a plugin that talks: its stdin stays open until one of them is the answer, and then it is ended. What the lines mean, the
+/// listener knows; how long and how many they may be, the sandbox.
+pub trait Listener: std::fmt::Debug + Sync {
+    /// Hears one line that is not blank, without its newline. It is called by the thread that runs the job, and must not wait for anything.
+    fn hear(&self, line: &[u8]) -> Heard;
+}
+
+/// What becomes of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing.
+    PassOver,
+    /// These bytes, whole lines, are written to the plugin.
+    Reply(Vec<u8>),
+    /// This is the report's answer, and the plugin is ended.
+    Answer(Vec<u8>),
 }
 
 impl<'a> Job<'a> {
@@ -123,6 +145,7 @@ impl<'a> Job<'a> {
             input: self.input,
             deadline: self.deadline,
             cancel: self.cancel,
+            listener: self.listener,
         }
     }
 }

@@ -32,6 +32,7 @@
 //!     deterministic: false,
 //!     names_reads: false,
 //!     cancel: None,
+//!     listener: None,
 //! })?;
 //! assert_eq!(report.end, End::Answered, "{}", String::from_utf8_lossy(&report.stderr.bytes));
 //! assert_eq!(report.answer, b"5\n");
@@ -68,7 +69,7 @@ pub use cancel::Cancel;
 pub use error::Error;
 pub use host::threats::threat_table;
 pub use image::{Class, Image};
-pub use job::{Ask, Entry, Job, Limits, Setup, WhenRefused};
+pub use job::{Ask, Entry, Heard, Job, Limits, Listener, Setup, WhenRefused};
 pub use layer::{Layer, Protection};
 pub use plan::runtimes::{RuntimeChoice, Runtimes};
 pub use probe::interpreters::find_interpreters;
@@ -93,6 +94,10 @@ pub const ASKED_MAX: u64 = 4_096;
 /// The most bytes of blank lines around an answer, which are nothing; more of them are output that does not belong there. A stray
 /// `print()` is one byte, and a page of them some dozens.
 pub const BLANK_BYTES_MAX: usize = 4_096;
+
+/// The most that a plugin which talks may say besides its answer, in bytes: logs and progress of a long call are some kilobytes, and each line
+/// costs the gateway a look.
+pub const TALK_BYTES_MAX: usize = 4 << 20;
 
 /// How much of standard error is kept, in bytes: the contract's "last 64 KiB".
 pub const STDERR_TAIL_BYTES: usize = 64 * 1024;

@@ -37,6 +37,8 @@ pub enum End {
     ExtraOutput,
     /// The line was longer than the job's `answer_bytes`.
     AnswerTooLarge,
+    /// A plugin that talks said more than [`crate::TALK_BYTES_MAX`] besides its answer, or asked for more replies than it read.
+    TooMuchTalk,
     /// The process exited with this code and no answer.
     Exited(i32),
     /// The process was ended by this signal, which was not the supervisor's.

@@ -199,7 +199,7 @@ impl<P> Sandbox<P> {
     /// The request is there before the process is, so that it finds it.
     fn run_plan(&self, plan: &Plan, setup: &Setup<'_>, ask: &Ask<'_>) -> Result<Seen, Error> {
         let since = Instant::now();
-        let feed = Feed::new(Inlet::open()?, ask.input)?;
+        let feed = Feed::new(Inlet::open()?, ask.input, ask.listener.is_some())?;
         let when = When {
             until: ask.deadline,
             ahead: false,
@@ -233,6 +233,7 @@ impl<P> Sandbox<P> {
             input: b"",
             deadline: until,
             cancel: None,
+            listener: None,
         };
         let Some((runtime, asking)) = plan.question(&setup)? else {
             return Ok(());
@@ -252,7 +253,8 @@ impl<P> Sandbox<P> {
             | End::Flood(_)
             | End::Answered
             | End::ExtraOutput
-            | End::AnswerTooLarge => Err(format!("its loader failed: {}", text.trim_end())),
+            | End::AnswerTooLarge
+            | End::TooMuchTalk => Err(format!("its loader failed: {}", text.trim_end())),
         };
         compared.map_err(|difference| Error::OtherLibraries {
             interpreter: runtime.interpreter.clone(),

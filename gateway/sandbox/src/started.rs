@@ -102,7 +102,8 @@ impl<P> Started<P> {
                 if ahead {
                     process.begin(ask.deadline)?;
                 }
-                watch(process, Feed::new(inlet, ask.input)?, ask)?
+                let feed = Feed::new(inlet, ask.input, ask.listener.is_some())?;
+                watch(process, feed, ask)?
             }
         };
         Ok(report(seen, self.layers, self.reads_named))

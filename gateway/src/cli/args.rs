@@ -176,11 +176,7 @@ pub(super) enum Verb {
     },
     /// Serve a client of the Model Context Protocol on stdin and stdout: its tools are the enabled plugins. Put this into the client's
     /// settings, with --state
-    Mcp {
-        /// The form of the log on stderr
-        #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
-        log_format: LogFormat,
-    },
+    Mcp(Mcp),
     /// Copy the state to a new folder, up to the ledger's newest checkpoint, and verify the copy; a gateway may work on it meanwhile
     Backup {
         /// The folder to make
@@ -217,6 +213,33 @@ pub(super) enum Verb {
     /// Proofs of what a run did, which an auditor checks offline
     #[command(subcommand)]
     Proof(Proof),
+}
+
+/// The two ways to the Model Context Protocol.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Mcp {
+    /// The form of the log on stderr
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub(super) log_format: LogFormat,
+    #[command(subcommand)]
+    pub(super) act: Option<McpAct>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum McpAct {
+    /// Make a package of a server that speaks the protocol on stdin and stdout: ask it, in the sandbox, for its tools, and write
+    /// FOLDER/plugin.json and FOLDER/mcp-tools.json
+    Import {
+        /// The folder with the server and everything that it needs
+        folder: PathBuf,
+        /// The plugin's id [default: p.mcp. and the server's own name]
+        #[arg(long, value_name = "ID")]
+        id: Option<String>,
+        /// How the server is started: a path inside the folder, or a runtime and a path inside the folder
+        #[arg(last = true, required = true, value_name = "COMMAND")]
+        command: Vec<String>,
+    },
 }
 
 /// How each shell takes them.

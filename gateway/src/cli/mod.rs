@@ -5,6 +5,7 @@ mod author;
 mod calls;
 mod file;
 mod health;
+mod import;
 mod keys;
 mod manual;
 mod next;
@@ -27,7 +28,7 @@ use std::time::{Duration, SystemTime};
 use clap::{CommandFactory as _, Parser as _};
 use plugin_protocol::time::milliseconds;
 
-use self::args::{Cli, Global, Ledger, Proof, STATE_VARIABLE, Trust, Verb};
+use self::args::{Cli, Global, Ledger, Mcp, McpAct, Proof, STATE_VARIABLE, Trust, Verb};
 use self::output::Output;
 use self::words::printable;
 use crate::access::Exposure;
@@ -149,7 +150,19 @@ fn run(cli: Cli, out: Output, serve: ServeFn, mcp: ServeFn) -> Result<Answer, Er
             log_format,
             socket_only,
         } => service::serve(&state()?, log_format, socket_only, out, serve),
-        Verb::Mcp { log_format } => service::serve(&state()?, log_format, false, out, mcp),
+        Verb::Mcp(Mcp {
+            act:
+                Some(McpAct::Import {
+                    folder,
+                    id,
+                    command,
+                }),
+            ..
+        }) => import::import(&folder, id.as_deref(), &command, out),
+        Verb::Mcp(Mcp {
+            log_format,
+            act: None,
+        }) => service::serve(&state()?, log_format, false, out, mcp),
         Verb::Metrics => service::metrics(&state()?, out),
         Verb::Config { explain } => service::config(&state()?, explain, out),
         Verb::Completions { shell } => manual::completions(shell, out),
@@ -181,7 +194,11 @@ fn of_ledger(verb: Ledger, state: &StateFolder, out: Output) -> Result<Answer, E
 fn makes_throw_away_folders(verb: &Verb) -> bool {
     matches!(
         verb,
-        Verb::Run { .. } | Verb::Certify { .. } | Verb::Replay { .. } | Verb::Doctor
+        Verb::Run { .. }
+            | Verb::Certify { .. }
+            | Verb::Replay { .. }
+            | Verb::Doctor
+            | Verb::Mcp(Mcp { act: Some(_), .. })
     )
 }
 
@@ -196,7 +213,7 @@ fn opens(verb: &Verb) -> bool {
         | Verb::Invoke { .. }
         | Verb::Pipeline(_)
         | Verb::Serve { .. }
-        | Verb::Mcp { .. }
+        | Verb::Mcp(Mcp { act: None, .. })
         | Verb::Backup { .. }
         | Verb::Proof(Proof::Export { .. })
         | Verb::Ledger(Ledger::Checkpoint | Ledger::Erase { .. }) => true,
@@ -212,6 +229,7 @@ fn opens(verb: &Verb) -> bool {
         | Verb::Replay { .. }
         | Verb::Certify { .. }
         | Verb::New { .. }
+        | Verb::Mcp(Mcp { act: Some(_), .. })
         | Verb::Metrics
         | Verb::Config { .. }
         | Verb::Completions { .. }

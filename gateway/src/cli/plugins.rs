@@ -144,7 +144,7 @@ pub(super) fn list(state: &StateFolder, out: Output) -> Result<Answer, Error> {
                 info.status.as_str().to_owned(),
                 signed.to_owned(),
                 info.capabilities.join(" "),
-                tools.of(&info.plugin_id).to_owned(),
+                tools.in_short(&info.plugin_id),
                 info.name.clone(),
             ]
         });

@@ -26,9 +26,17 @@ pub(super) fn result(era: Era, mut fields: Value) -> Value {
 }
 
 /// The result of a call that the gateway answered with `response` (contract, section 6).
-pub(super) fn of_call(era: Era, run_id: &str, request_id: &str, response: &Value) -> Value {
+pub(super) fn of_call(
+    era: Era,
+    run_id: &str,
+    request_id: &str,
+    of_server: bool,
+    response: &Value,
+) -> Value {
     let status = response["status"].as_str().unwrap_or_default();
-    let mut fields = if status == "ok" {
+    let mut fields = if status == "ok" && of_server {
+        of_server_s(&response["result"]["data"])
+    } else if status == "ok" {
         content(&response["result"])
     } else {
         let notes = response["notes"].as_str().filter(|notes| !notes.is_empty());
@@ -51,6 +59,16 @@ pub(super) fn refused(era: Era, words: &str) -> Value {
 
 fn error(words: &str) -> Value {
     json!({ "content": [text(words)], "isError": true })
+}
+
+/// What a server's result becomes: what it was.
+fn of_server_s(data: &Value) -> Value {
+    let failed = data["isError"] == true;
+    let mut fields = json!({ "content": data["content"], "isError": failed });
+    if let Some(structured) = data.get("structuredContent") {
+        fields["structuredContent"] = structured.clone();
+    }
+    fields
 }
 
 /// What a plugin's result becomes.
@@ -100,7 +118,7 @@ mod tests {
     use super::*;
 
     fn call(response: Value) -> Value {
-        of_call(Era::Session, "run", "call-1", &response)
+        of_call(Era::Session, "run", "call-1", false, &response)
     }
 
     #[test]
@@ -130,6 +148,21 @@ mod tests {
     }
 
     #[test]
+    fn a_server_s_result_goes_on_as_it_is() {
+        let data = json!({
+            "content": [{ "type": "image", "data": "", "mimeType": "image/png" }], "structuredContent": { "a": 1 }, "isError": true,
+        });
+        let payload = json!({ "kind": "json", "schema_ref": "mcp-result/1", "data": data });
+        let response = json!({ "status": "ok", "notes": "", "result": payload });
+        let mut result = of_call(Era::Session, "run", "call-1", true, &response);
+        result.as_object_mut().unwrap().remove("_meta");
+        assert_eq!(result, data);
+        let failed = json!({ "status": "timeout", "notes": "late", "result": null });
+        let result = of_call(Era::Session, "run", "call-1", true, &failed);
+        assert_eq!(result["content"][0]["text"], "late");
+    }
+
+    #[test]
     fn any_status_but_ok_is_an_error_with_its_notes() {
         for status in ["rejected", "error", "timeout"] {
             let result = call(json!({"status": status, "notes": "words", "result": null}));
@@ -146,7 +179,7 @@ mod tests {
     #[test]
     fn a_receipt_names_the_closing_event() {
         let response = json!({"status": "ok", "notes": "", "result": null, "_receipt": {"event_hash": "ab", "index": 3}});
-        let result = of_call(Era::Stateless, "run", "call-1", &response);
+        let result = of_call(Era::Stateless, "run", "call-1", false, &response);
         assert_eq!(
             result["_meta"][RECEIPT],
             json!({"run_id": "run", "request_id": "call-1", "event_hash": "ab", "status": "ok"})

@@ -259,7 +259,13 @@ impl Calls {
             });
             self.out.send(answer::log(word, &data));
         }
-        let result = answer::of_call(manner.era, &self.run_id, &request_id, response);
+        let result = answer::of_call(
+            manner.era,
+            &self.run_id,
+            &request_id,
+            tool.is_of_server(),
+            response,
+        );
         self.out.send(line_of(Some(&id), Ok(&result)));
     }
 

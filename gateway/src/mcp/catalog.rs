@@ -11,7 +11,7 @@ use registry::{Plugin, Registry, Store};
 use serde_json::{Value, json};
 
 use crate::error::{Error, chain};
-use crate::operator::{NO_TOOL, Tool, ToolNames, inventory, tool};
+use crate::operator::{NO_TOOL, Servers, Tool, inventory, tools};
 use crate::serve::message::Fault;
 
 /// How many tools stand on one page: about as many as make 128 KiB with a usual schema each.
@@ -27,8 +27,9 @@ pub(super) struct Catalog {
     store: Store,
     /// What the registry records from the last look on; none before the first one, or after a fault.
     news: Option<RegistryNews>,
+    servers: Servers,
     /// What was made of each plugin, with what it was made from.
-    made: BTreeMap<PluginId, (Plugin, String, Option<Arc<Tool>>)>,
+    made: BTreeMap<PluginId, (Plugin, Vec<String>, Vec<Arc<Tool>>)>,
     tools: BTreeMap<String, Arc<Tool>>,
     /// How often the list has changed.
     changes: u64,
@@ -42,6 +43,7 @@ impl Catalog {
             state: state.to_owned(),
             store: Store::open(state)?,
             news: None,
+            servers: Servers::default(),
             made: BTreeMap::new(),
             tools: BTreeMap::new(),
             changes: 0,
@@ -85,48 +87,48 @@ impl Catalog {
     /// Makes the list; returns whether it is another than before.
     fn make(&mut self, registry: &Registry) -> bool {
         let plugins = registry.list();
-        let names = ToolNames::of(&plugins);
+        let names = self.servers.names(registry, &self.store);
         let mut before = std::mem::take(&mut self.made);
         for info in plugins
             .iter()
             .filter(|info| info.status == PluginStatus::Enabled)
         {
             let id = &info.plugin_id;
-            let (Some(plugin), Some(name)) = (registry.get(id), names.get(id)) else {
+            let (Some(plugin), Some(names)) = (registry.get(id), names.get(id)) else {
                 continue;
             };
             let same = before
                 .remove(id)
-                .filter(|(of, called, _)| of == plugin && called == name);
+                .filter(|(of, called, _)| of == plugin && called == names);
             let made =
-                same.unwrap_or_else(|| (plugin.clone(), name.to_owned(), self.one(name, plugin)));
+                same.unwrap_or_else(|| (plugin.clone(), names.to_vec(), self.one(names, plugin)));
             self.made.insert(id.clone(), made);
         }
-        let tools = self.made.values().filter_map(|(_, _, tool)| tool.clone());
+        let tools = self.made.values().flat_map(|(_, _, tools)| tools.clone());
         let tools = tools.map(|tool| (tool.name.clone(), tool)).collect();
         let changed = self.tools != tools;
         self.tools = tools;
         changed
     }
 
-    /// One plugin as a tool. Where it cannot be one, the log says so, once for each form of it.
-    fn one(&self, name: &str, plugin: &Plugin) -> Option<Arc<Tool>> {
+    /// One plugin as tools. Where it cannot be one, the log says so, once for each form of it.
+    fn one(&self, names: &[String], plugin: &Plugin) -> Vec<Arc<Tool>> {
         let plugin_id = plugin.info.plugin_id.as_str();
-        match tool(name, plugin, &self.store) {
-            Ok(Some(tool)) => Some(Arc::new(tool)),
-            Ok(None) => {
+        let made = tools(names, plugin, &self.store);
+        match &made {
+            Ok(made) if made.is_empty() => {
                 tracing::info!(plugin_id, tool = NO_TOOL, "not in the list of tools");
-                None
             }
+            Ok(_) => {}
             Err(error) => {
                 tracing::warn!(
                     plugin_id,
-                    reason = chain(&error),
+                    reason = chain(error),
                     "the plugin cannot be shown as a tool"
                 );
-                None
             }
         }
+        made.into_iter().flatten().map(Arc::new).collect()
     }
 
     pub(super) fn tool(&self, name: &str) -> Option<Arc<Tool>> {

@@ -56,9 +56,7 @@ pub(crate) fn details(state: &Path, id: &str) -> Result<Details, Error> {
         key_id: plugin.key_id.map(|key| key.to_string()).unwrap_or_default(),
         reason: plugin.reason.clone().unwrap_or_default(),
         isolation: super::layers(state)?,
-        tool: super::tool_words(&registry, state)?
-            .of(&plugin.info.plugin_id)
-            .to_owned(),
+        tool: super::tool_words(&registry, state)?.of(&plugin.info.plugin_id),
     })
 }
 

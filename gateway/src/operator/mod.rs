@@ -5,6 +5,7 @@ mod certify;
 mod doctor;
 mod door;
 mod harness;
+mod import;
 mod inventory;
 mod keys;
 mod live;
@@ -24,13 +25,14 @@ pub(crate) use door::{
     metrics, metrics_of, reach, settings, version,
 };
 pub(crate) use harness::Harness;
+pub(crate) use import::{Imported, ImportedTool, import};
 pub(crate) use inventory::{details, inventory, parse_id};
 pub(crate) use keys::sign;
 pub(crate) use live::{SOCKET, methods, short_path};
 pub(crate) use proofs::{read_proof, verify_proof};
 pub(crate) use replay::{Comparison, Replay, replay};
 pub(crate) use scaffold::{Language, Made, from_omega, scaffold};
-pub(crate) use tools::{NO_TOOL, Tool, ToolNames, tool, tool_words};
+pub(crate) use tools::{NO_TOOL, Servers, Tool, tool_words, tools};
 pub(crate) use trial::{Trial, trial};
 pub(crate) use validation::{Validated, host_warning, host_warning_of, validate};
 pub(crate) use watch::Look;

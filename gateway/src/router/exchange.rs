@@ -28,6 +28,8 @@ pub(crate) struct Call<'a> {
     pub(crate) cancel: Option<&'a Cancel>,
     /// Whether what the plugin reads in vain is named, which makes the call slower.
     pub(crate) names_reads: bool,
+    /// Whether a server is asked for its tools in place of the request's payload.
+    pub(crate) lists_tools: bool,
     /// When the pipeline around it ends.
     pub(crate) within: Option<Instant>,
     /// Set before `cancel` is thrown because another step of the pipeline failed.
@@ -42,6 +44,7 @@ impl<'a> Call<'a> {
             request,
             cancel,
             names_reads: false,
+            lists_tools: false,
             within: None,
             another_failed: None,
         }
@@ -51,6 +54,14 @@ impl<'a> Call<'a> {
     pub(crate) fn naming_reads(self) -> Self {
         Self {
             names_reads: true,
+            ..self
+        }
+    }
+
+    /// The question for a server's tools.
+    pub(crate) fn listing_tools(self) -> Self {
+        Self {
+            lists_tools: true,
             ..self
         }
     }

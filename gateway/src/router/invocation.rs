@@ -25,6 +25,7 @@ use super::refusal::{TurnedAway, enabled, from_now, no_slot, not_ready, open_cir
 use super::settings::DenialRules;
 use super::slots::{Slot, Slots};
 use super::stock::Rules;
+use super::talk;
 use crate::config::{Config, PoolSize};
 use crate::error::{Error, chain};
 use ledger::{Ledger, Record, Recorded, Recording};
@@ -259,15 +260,18 @@ impl Router {
             .take(&digest)
             .map_err(|error| not_ready(&error))?;
         let prepared = Arc::clone(&taken.prepared);
-        let admitted =
-            validator::admit_value(exchange.call.request, &prepared.manifest, &prepared.schemas)
-                .map_err(|refusal| {
-                    exchange.input_hash = refusal.input_hash;
-                    TurnedAway {
-                        quotes: true,
-                        ..TurnedAway::new(Cause::Request, refusal.notes)
-                    }
-                })?;
+        let admitted = if call.lists_tools {
+            validator::admit_listing(call.request, &prepared.manifest)
+        } else {
+            validator::admit_value(call.request, &prepared.manifest, &prepared.schemas)
+        };
+        let admitted = admitted.map_err(|refusal| {
+            exchange.input_hash = refusal.input_hash;
+            TurnedAway {
+                quotes: true,
+                ..TurnedAway::new(Cause::Request, refusal.notes)
+            }
+        })?;
         exchange.input_hash = Some(admitted.input_hash());
         let sandbox = self.sandbox()?;
         sandbox
@@ -377,10 +381,12 @@ impl Router {
             deadline.saturating_duration_since(begun),
             ready.budget.attempt_set_by(begun),
         );
+        let listener = talk::listener(ready.admitted.asked());
         let ask = Ask {
             input: ready.admitted.line(),
             deadline,
             cancel: exchange.call.cancel,
+            listener: listener.as_deref(),
         };
         let (judgement, report) = match started.and_then(|started| started.feed(&permit, &ask)) {
             Ok(report) => {

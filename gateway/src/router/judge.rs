@@ -97,6 +97,7 @@ pub(super) fn judge(
         End::ExtraOutput if report.answer.starts_with(JAVA_CRASH) => plain(Error, Cause::Signal, "the Java virtual machine itself crashed: its stderr says where; a native library, sun.misc.Unsafe or a fault of the machine's own is the cause".to_owned()),
         End::ExtraOutput => extra_output(&report.answer),
         End::AnswerTooLarge => plain(Rejected, Cause::AnswerTooLarge, format!("the answer line is longer than limits.max_bytes ({} bytes)", allowed.answer_bytes)),
+        End::TooMuchTalk => plain(Rejected, Cause::ExtraOutput, format!("the server said more than {} bytes beside its answer, or asked for more than it read", sandbox::TALK_BYTES_MAX)),
         End::Violation(denial) => plain(Rejected, Cause::Violation, format!("{}: {denial}", words::VIOLATION))
             .with(meta::DENIED_CALL, &denial.call)
             .with(meta::DENIED_DETAIL, &denial.detail),

@@ -23,6 +23,7 @@ mod registration;
 mod settings;
 mod slots;
 mod stock;
+mod talk;
 
 pub use cause::Cause;
 pub use record::{Invoke, Outcome};

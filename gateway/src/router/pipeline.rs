@@ -265,6 +265,7 @@ impl Router {
             request,
             cancel,
             names_reads: false,
+            lists_tools: false,
             within: Some(end),
             another_failed,
         };

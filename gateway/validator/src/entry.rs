@@ -49,7 +49,10 @@ impl Entry {
     /// Reads an entrypoint. A first word that holds a `/` or stands alone is a path; any other is a runtime's name, and its script follows.
     pub(super) fn of(entrypoint: &Entrypoint) -> Result<Self, EntryFault> {
         match entrypoint {
-            Entrypoint::Process { command } => Self::of_command(command),
+            // How a server is spoken to differs, not how it is started.
+            Entrypoint::Process { command } | Entrypoint::Mcp { command } => {
+                Self::of_command(command)
+            }
             Entrypoint::Worker { file, export } => {
                 if export.len() > MAX_PATH_BYTES {
                     let bytes = export.len();

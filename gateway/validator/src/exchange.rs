@@ -5,11 +5,12 @@ use plugin_protocol::ids::{RequestId, RunId};
 use plugin_protocol::manifest::DeterminismMode;
 use plugin_protocol::message::{AnswerStatus, FromPlugin, Request, Status};
 use plugin_protocol::payload::Payload;
-use plugin_protocol::{canonical, json, shown, words};
-use serde_json::Value;
+use plugin_protocol::{canonical, json, mcp, shown, words};
+use serde_json::{Value, json};
 
 use super::ports::{Side, Sized, fit};
 use super::schemas::told;
+use super::server;
 use super::shape::{ANSWER, REQUEST, Shape};
 use super::words::quoted;
 use super::{CheckedManifest, Schemas};
@@ -26,6 +27,18 @@ pub struct Admitted {
     line: Vec<u8>,
     input_hash: PayloadHash,
     input_bytes: usize,
+    asked: Asked,
+}
+
+/// What the plugin is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// An answer to the request, in one line (contract, section 8).
+    Answer,
+    /// A call of the server's tool with this name.
+    Tool(String),
+    /// The server's tools, which nobody has pinned yet.
+    Tools,
 }
 
 /// Why a request does not run, with what could be read of it.
@@ -71,7 +84,13 @@ impl Admitted {
         &self.request
     }
 
-    /// The line for the plugin's stdin, with its newline.
+    /// What the plugin is asked for.
+    #[must_use]
+    pub fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    /// What is written to the plugin's stdin: the request's line with its newline, or the lines of a call to a server.
     #[must_use]
     pub fn line(&self) -> &[u8] {
         &self.line
@@ -122,6 +141,31 @@ pub fn admit_value(
     admit(request.to_string().as_bytes(), manifest, schemas)
 }
 
+/// Admits the question for a server's tools, in place of any payload. Its answer is no result that the manifest declares, so whoever asks
+/// must not be a host.
+///
+/// # Errors
+/// When the plugin is no server.
+pub fn admit_listing(request: &Value, manifest: &CheckedManifest) -> Result<Admitted, Refusal> {
+    let call = json!({ "tool": LISTING, "arguments": {} });
+    let mut asking = request.clone();
+    asking["payload"] = json!({ "kind": "json", "schema_ref": mcp::CALL, "data": call });
+    let admitted = admit_value(&asking, manifest, &Schemas::default())?;
+    if !manifest.is_server() {
+        return Err(partly_read(&asking, invalid("the plugin is no server")));
+    }
+    let mut line = mcp::opening();
+    line.extend(mcp::list(mcp::REQUEST, None));
+    Ok(Admitted {
+        line,
+        asked: Asked::Tools,
+        ..admitted
+    })
+}
+
+/// What the ledger's evidence has for a tool where the tools themselves are asked for.
+const LISTING: &str = "tools/list";
+
 /// Checks a value that the strict reader made.
 fn admit_read(
     value: Value,
@@ -157,7 +201,11 @@ fn admit_read(
         bytes: payload.len(),
     };
     fit(&manifest.io, Side::Inputs, &sized, schemas).map_err(|why| refuse(invalid(&why)))?;
-    let line = invoke_line(&request);
+    let (asked, line) = if manifest.is_server() {
+        server::call(&request)
+    } else {
+        (Asked::Answer, invoke_line(&request))
+    };
     let bytes = line.len() - 1;
     if bytes as u64 > manifest.limits.max_bytes {
         let max_bytes = manifest.limits.max_bytes;
@@ -170,6 +218,7 @@ fn admit_read(
         line,
         input_hash,
         input_bytes: payload.len(),
+        asked,
     })
 }
 
@@ -234,6 +283,14 @@ fn judge_answer(
     schemas: &Schemas,
 ) -> Result<Accepted, String> {
     let line = without_blank_lines(line);
+    let of_server = match &admitted.asked {
+        Asked::Answer => None,
+        Asked::Tool(tool) => Some(server::answer(line, tool, schemas)),
+        Asked::Tools => Some(server::listing(line)),
+    };
+    if let Some(answer) = of_server {
+        return answer.and_then(|said| said_by_server(said, &admitted.asked, manifest, schemas));
+    }
     let max_bytes = manifest.limits.max_bytes;
     if line.len() as u64 > max_bytes {
         return Err(format!(
@@ -294,6 +351,40 @@ fn judge_answer(
     }
 }
 
+/// What a server said, as the answer of any plugin: its own error is the answer `error`.
+fn said_by_server(
+    said: Result<Value, String>,
+    asked: &Asked,
+    manifest: &CheckedManifest,
+    schemas: &Schemas,
+) -> Result<Accepted, String> {
+    let data = match said {
+        Ok(data) => data,
+        Err(words) => return Ok(without_result(Status::Error, &words, None)),
+    };
+    let value = json!({ "kind": "json", "schema_ref": mcp::RESULT, "data": data });
+    let result: Payload = serde_json::from_value(value.clone())
+        .map_err(|misfit| format!("the server's result is malformed: {misfit}"))?;
+    let canonical = result.canonical();
+    let sized = Sized {
+        payload: &result,
+        value: &value,
+        bytes: canonical.len(),
+    };
+    // The list of tools is nobody's result: it is read by who imports the server, within the bounds of a line.
+    if *asked != Asked::Tools {
+        fit(&manifest.io, Side::Outputs, &sized, schemas)
+            .map_err(|why| format!("the answer's result is refused: {why}"))?;
+    }
+    Ok(Accepted {
+        status: Status::Ok,
+        output_hash: Some(PayloadHash::of(&canonical)),
+        output_bytes: canonical.len(),
+        result: Some(result),
+        notes: String::new(),
+    })
+}
+
 /// The answer without the blank lines around it, which are nothing, and without its newline.
 fn without_blank_lines(mut line: &[u8]) -> &[u8] {
     let white = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
@@ -314,7 +405,7 @@ fn without_blank_lines(mut line: &[u8]) -> &[u8] {
 }
 
 /// Why the line is no answer: with what is there where it is no JSON at all, since then its place in the line says little.
-fn unreadable(line: &[u8], why: &json::Error) -> String {
+pub(super) fn unreadable(line: &[u8], why: &json::Error) -> String {
     use json::Error as E;
     match why {
         E::ByteOrderMark | E::NotUtf8(_) | E::Trailing(_) | E::Syntax(_) => format!(

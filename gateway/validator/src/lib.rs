@@ -27,14 +27,18 @@ mod redactions;
 mod schema_cost;
 mod schema_refs;
 mod schemas;
+mod server;
 mod shape;
 mod words;
 
 pub use entry::Entry;
-pub use exchange::{Accepted, Admitted, Misbehaviour, Refusal, admit_value, check_answer};
+pub use exchange::{
+    Accepted, Admitted, Asked, Misbehaviour, Refusal, admit_listing, admit_value, check_answer,
+};
 pub use manifest::{CheckedManifest, check_manifest};
 pub use package::{PackageFiles, check_package};
 pub use schemas::{Schemas, describes_payload};
+pub use server::{Pinned, unusable_tools};
 pub use words::nearest;
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::Entry;
 use super::entry::inside;
 use super::redactions;
+use super::server;
 use super::shape::{self, bounded};
 use super::words::{error, issue, listed, nearest, pointer, quoted};
 
@@ -58,6 +59,15 @@ impl CheckedManifest {
     #[must_use]
     pub fn entry(&self) -> &Entry {
         &self.entry
+    }
+
+    /// Whether it is a server of the Model Context Protocol.
+    #[must_use]
+    pub fn is_server(&self) -> bool {
+        match self.manifest.entrypoint {
+            Entrypoint::Mcp { .. } => true,
+            Entrypoint::Process { .. } | Entrypoint::Worker { .. } => false,
+        }
     }
 }
 
@@ -194,6 +204,7 @@ fn rules(manifest: &Value) -> Vec<Issue> {
     limits(manifest, &mut issues);
     entrypoint(manifest, &mut issues);
     schemas(manifest, &mut issues);
+    server::ports(manifest, &mut issues);
     redactions::unknown(manifest, &mut issues);
     issues
 }

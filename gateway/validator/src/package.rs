@@ -53,7 +53,9 @@ pub fn check_package(manifest: &CheckedManifest, files: &dyn PackageFiles) -> Ve
 /// Whether the command's first word has no `/`, so that its author may have meant a runtime.
 fn is_bare(entrypoint: &Entrypoint) -> bool {
     match entrypoint {
-        Entrypoint::Process { command } => command.iter().take(1).all(|word| !word.contains('/')),
+        Entrypoint::Process { command } | Entrypoint::Mcp { command } => {
+            command.iter().take(1).all(|word| !word.contains('/'))
+        }
         Entrypoint::Worker { .. } => false,
     }
 }

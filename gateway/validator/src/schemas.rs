@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use jsonschema::{Draft, PatternOptions, ValidationError};
-use plugin_protocol::json;
 use plugin_protocol::report::Issue;
+use plugin_protocol::{json, mcp};
 use serde_json::Value;
 
 use super::entry::inside;
 use super::pattern::MAX_REGEX_BYTES;
 use super::schema_cost::measure;
 use super::schema_refs::{self, Plain, plain};
+use super::server::Pinned;
 use super::shape::Shape;
 use super::words::{cut, error, pointer, quoted, shown};
 use super::{CheckedManifest, PackageFiles};
@@ -28,15 +29,38 @@ const MAX_FOREIGN_CHARS: usize = 200;
 #[derive(Debug, Default)]
 pub struct Schemas {
     by_ref: BTreeMap<String, Compiled>,
+    /// The tools of a server.
+    pinned: Option<Pinned>,
 }
 
+/// One schema, ready to check with.
 #[derive(Debug)]
-struct Compiled {
+pub(super) struct Compiled {
     shape: Shape,
     /// Whether it describes the whole payload also for `json`.
     describes_payload: bool,
     /// Whether each error may be named, which can cost far more than finding that there is one.
     explained: bool,
+}
+
+impl Compiled {
+    /// What is wrong with `value`, of which `subject` says what it is.
+    pub(super) fn check(
+        &self,
+        value: &Value,
+        subject: impl FnOnce() -> String,
+    ) -> Result<(), String> {
+        if self.shape.fits(value) {
+            return Ok(());
+        }
+        let start = subject();
+        if !self.explained {
+            return Err(start);
+        }
+        let issues = self.shape.issues(value);
+        let told: Vec<String> = issues.iter().take(MAX_TOLD).map(told).collect();
+        Err(format!("{start}: {}", told.join("; ")))
+    }
 }
 
 impl Schemas {
@@ -64,17 +88,30 @@ impl Schemas {
                 Err(why) => issues.push(error(field, why)),
             }
         }
+        let mut pinned = None;
+        if manifest.is_server() {
+            match Pinned::read(files) {
+                Ok(tools) => pinned = Some(tools),
+                Err(found) => issues.extend(found),
+            }
+        }
         if issues.is_empty() {
-            Ok(Self { by_ref })
+            Ok(Self { by_ref, pinned })
         } else {
             Err(issues)
         }
     }
 
-    /// Whether there is a schema called `name`.
+    /// Whether payloads that name the schema `name` are checked.
     #[must_use]
     pub(crate) fn contains(&self, name: &str) -> bool {
-        self.by_ref.contains_key(name)
+        self.by_ref.contains_key(name) || (self.pinned.is_some() && name == mcp::CALL)
+    }
+
+    /// The pinned tools; none where the package is no server.
+    #[must_use]
+    pub fn pinned(&self) -> Option<&Pinned> {
+        self.pinned.as_ref()
     }
 
     /// The schema called `name`, with plain references: each is a pointer from its root.
@@ -93,19 +130,15 @@ impl Schemas {
 
     /// Checks `value` against the schema called `name`; without one, everything fits.
     pub(super) fn check(&self, name: &str, value: &Value) -> Result<(), String> {
+        if let Some(pinned) = self.pinned.as_ref().filter(|_| name == mcp::CALL) {
+            return pinned.check_call(value);
+        }
         let Some(compiled) = self.by_ref.get(name) else {
             return Ok(());
         };
-        if compiled.shape.fits(value) {
-            return Ok(());
-        }
-        let start = format!("the payload does not follow its schema {}", quoted(name));
-        if !compiled.explained {
-            return Err(start);
-        }
-        let issues = compiled.shape.issues(value);
-        let told: Vec<String> = issues.iter().take(MAX_TOLD).map(told).collect();
-        Err(format!("{start}: {}", told.join("; ")))
+        compiled.check(value, || {
+            format!("the payload does not follow its schema {}", quoted(name))
+        })
     }
 }
 
@@ -156,15 +189,20 @@ fn compile_file(path: &str, files: &dyn PackageFiles) -> Result<Compiled, String
 
 fn compile(bytes: &[u8]) -> Result<Compiled, String> {
     let schema = json::read_schema(bytes, MAX_SCHEMA_BYTES).map_err(|unread| unread.to_string())?;
-    let draft = draft(&schema)?;
+    compile_value(&schema)
+}
+
+/// Compiles a schema that the strict reader read.
+pub(super) fn compile_value(schema: &Value) -> Result<Compiled, String> {
+    let draft = draft(schema)?;
     // Whether it is a schema at all is asked of the text that its author wrote.
     if draft == Draft::Draft7 {
-        jsonschema::draft7::meta::validate(&schema)
+        jsonschema::draft7::meta::validate(schema)
     } else {
-        jsonschema::draft202012::meta::validate(&schema)
+        jsonschema::draft202012::meta::validate(schema)
     }
     .map_err(|misfit| told_misfit(&misfit))?;
-    let Plain { schema, patterns } = plain(&schema, draft)?;
+    let Plain { schema, patterns } = plain(schema, draft)?;
     let cost = measure(&schema)?;
     // For the names in patternProperties, which have no keyword of their own: linear, without look-around.
     let keys = PatternOptions::regex()

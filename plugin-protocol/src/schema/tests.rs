@@ -62,7 +62,9 @@ fn manifests() -> Vec<Value> {
     worker["entrypoint"] =
         json!({"type": "worker", "file": "dist/w.js", "export": "handleRequest"});
     worker["schemas"] = json!({"s": "schemas/s.json"});
-    vec![process, worker]
+    let mut server = process.clone();
+    server["entrypoint"] = json!({"type": "mcp", "command": ["python3", "./server.py", ""]});
+    vec![process, worker, server]
 }
 
 fn requests() -> Vec<Value> {

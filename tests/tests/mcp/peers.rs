@@ -65,7 +65,7 @@ fn is_right(said: &Value, host: &Host) {
 }
 
 /// Whether a process names this state in its arguments; the gateway at work on it is the campaign's own.
-fn is_at_work(host: &Host) -> bool {
+pub fn is_at_work(host: &Host) -> bool {
     let state = host.state();
     let state = state.to_str().unwrap();
     let processes = std::fs::read_dir("/proc").unwrap().map_while(Result::ok);
@@ -88,6 +88,17 @@ fn inv_pnp_01_the_first_python_sdk_is_served() {
 #[test]
 fn inv_pnp_01_the_second_python_sdk_is_served_with_and_without_a_session() {
     if let Some((said, host)) = talk("mcp2", "python3", "main.py") {
+        let revisions = [&said[0]["revision"], &said[1]["revision"]];
+        assert_eq!(revisions, [&json!("2026-07-28"), &json!("2025-11-25")]);
+        for said in said.as_array().unwrap() {
+            is_right(said, &host);
+        }
+    }
+}
+
+#[test]
+fn inv_pnp_01_the_second_typescript_sdk_is_served_with_and_without_a_session() {
+    if let Some((said, host)) = talk("mcpnode2", "node", "main.mjs") {
         let revisions = [&said[0]["revision"], &said[1]["revision"]];
         assert_eq!(revisions, [&json!("2026-07-28"), &json!("2025-11-25")]);
         for said in said.as_array().unwrap() {

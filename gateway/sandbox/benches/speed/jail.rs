@@ -78,6 +78,7 @@ impl Jail {
             deterministic: false,
             names_reads: false,
             cancel: None,
+            listener: None,
         }
     }
 

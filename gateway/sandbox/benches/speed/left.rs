@@ -85,6 +85,7 @@ fn run(sandbox: &Sandbox<()>, entry: &Entry, package: &Path, limits: Limits) -> 
         deterministic: false,
         names_reads: false,
         cancel: None,
+        listener: None,
     };
     sandbox.run(&(), &job).unwrap()
 }

@@ -195,6 +195,7 @@ impl Bench {
             deterministic: true,
             names_reads: false,
             cancel: None,
+            listener: None,
         };
         let report = self.sandbox.run(&Trial, &job)?;
         let (refused, words) = judge(&report);
@@ -220,9 +221,11 @@ fn judge(report: &Report) -> (bool, String) {
         },
         End::Signalled(signal) => (true, format!("ended by signal {signal}")),
         End::TimedOut => (false, "did not end".to_owned()),
-        End::ExtraOutput | End::AnswerTooLarge | End::Cancelled | End::NeverStarted => {
-            (false, "ended otherwise".to_owned())
-        }
+        End::ExtraOutput
+        | End::AnswerTooLarge
+        | End::TooMuchTalk
+        | End::Cancelled
+        | End::NeverStarted => (false, "ended otherwise".to_owned()),
     }
 }
 

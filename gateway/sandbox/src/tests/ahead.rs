@@ -45,6 +45,7 @@ fn ask(input: &str) -> Ask<'_> {
         input: input.as_bytes(),
         deadline: soon(),
         cancel: None,
+        listener: None,
     }
 }
 

@@ -208,6 +208,7 @@ fn fault_of_ours() {
         deterministic: false,
         names_reads: false,
         cancel: None,
+        listener: None,
     };
     let before = descriptors();
     for _ in 0..100 {

@@ -102,6 +102,7 @@ pub(super) fn try_run_within(
             deterministic: false,
             names_reads: false,
             cancel: None,
+            listener: None,
         },
     )
 }

@@ -132,6 +132,7 @@ fn an_interpreter_whose_library_would_be_another_is_refused_by_the_librarys_name
         deterministic: false,
         names_reads: false,
         cancel: None,
+        listener: None,
     };
     let refused = || {
         let refused = sandbox.run(&Permit, &job).unwrap_err();

@@ -221,6 +221,7 @@ fn a_caller_can_give_up() {
         deterministic: false,
         names_reads: false,
         cancel: Some(&cancel),
+        listener: None,
     };
     let report = std::thread::scope(|scope| {
         let running = scope.spawn(|| sandbox.run(&Permit, &job).unwrap());

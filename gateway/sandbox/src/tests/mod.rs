@@ -24,6 +24,7 @@ mod runtimes;
 mod seeds;
 mod shims;
 mod support;
+mod talks;
 mod uncounted;
 
 /// The last by its name, so that it finds what the others compiled.

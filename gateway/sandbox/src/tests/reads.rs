@@ -42,6 +42,7 @@ fn job<'a>(entry: &'a Entry, package: &'a std::path::Path) -> Job<'a> {
         deterministic: false,
         names_reads: false,
         cancel: None,
+        listener: None,
     }
 }
 

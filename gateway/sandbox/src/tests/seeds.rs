@@ -42,6 +42,7 @@ fn answer(
         deterministic,
         names_reads: false,
         cancel: None,
+        listener: None,
     };
     let report = sandbox.run(&Permit, &job).unwrap();
     assert_eq!(

@@ -132,6 +132,7 @@ pub(crate) fn run_within(
         deterministic: false,
         names_reads: false,
         cancel: None,
+        listener: None,
     };
     sandbox.run(&Permit, &job).unwrap()
 }
@@ -148,6 +149,7 @@ pub(crate) fn run_ending(sandbox: &Sandbox<Permit>, entry: &Entry, package: &Pat
         deterministic: false,
         names_reads: false,
         cancel: None,
+        listener: None,
     };
     sandbox.run(&Permit, &job).unwrap()
 }

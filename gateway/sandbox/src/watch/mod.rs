@@ -4,5 +4,6 @@ mod memory;
 pub(crate) mod process;
 pub(crate) mod run;
 pub(crate) mod streams;
+mod talk;
 mod threads;
 pub(crate) mod watching;

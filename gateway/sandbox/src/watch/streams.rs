@@ -58,14 +58,23 @@ impl Inlet {
 pub(crate) struct Feed<'a> {
     ends: Option<Inlet>,
     left: &'a [u8],
+    /// What is written behind that to a plugin that talks.
+    replies: Vec<u8>,
+    /// Whether the plugin's stdin outlasts what is written.
+    stays_open: bool,
 }
+
+/// The most bytes of replies that wait for a plugin to read them: hundreds of short ones.
+const REPLIES_BYTES_MAX: usize = 64 * 1024;
 
 impl<'a> Feed<'a> {
     /// Writes as much as the pipe holds.
-    pub(crate) fn new(inlet: Inlet, input: &'a [u8]) -> Result<Self, Error> {
+    pub(crate) fn new(inlet: Inlet, input: &'a [u8], stays_open: bool) -> Result<Self, Error> {
         let mut feed = Self {
             ends: Some(inlet),
             left: input,
+            replies: Vec::new(),
+            stays_open,
         };
         feed.write()?;
         Ok(feed)
@@ -79,14 +88,32 @@ impl<'a> Feed<'a> {
 
     /// The gateway's end, while there is something left to write.
     pub(crate) fn pending(&self) -> Option<BorrowedFd<'_>> {
-        self.ends.as_ref().map(|inlet| inlet.write.as_fd())
+        let ends = self.ends.as_ref();
+        let ends = ends.filter(|_| !(self.stays_open && self.is_written()));
+        ends.map(|inlet| inlet.write.as_fd())
+    }
+
+    fn is_written(&self) -> bool {
+        self.left.is_empty() && self.replies.is_empty()
+    }
+
+    /// Adds a reply behind everything else; says whether there was room.
+    pub(crate) fn reply(&mut self, bytes: &[u8]) -> bool {
+        let fits = self.replies.len() + bytes.len() <= REPLIES_BYTES_MAX;
+        if fits {
+            self.replies.extend_from_slice(bytes);
+        }
+        fits
     }
 
     /// Writes what the pipe takes now. Call [`Self::close_if_done`] once the child has its end.
     pub(crate) fn write(&mut self) -> Result<(), Error> {
-        while let (Some(inlet), false) = (&self.ends, self.left.is_empty()) {
-            match rustix::io::write(&inlet.write, self.left) {
-                Ok(count) => self.left = self.left.get(count..).unwrap_or_default(),
+        while let (Some(inlet), false) = (&self.ends, self.is_written()) {
+            let is_request = !self.left.is_empty();
+            let next = if is_request { self.left } else { &self.replies };
+            match rustix::io::write(&inlet.write, next) {
+                Ok(count) if is_request => self.left = self.left.get(count..).unwrap_or_default(),
+                Ok(count) => drop(self.replies.drain(..count.min(self.replies.len()))),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(errno) => return Err(errno).during("write a request"),
@@ -95,9 +122,9 @@ impl<'a> Feed<'a> {
         Ok(())
     }
 
-    /// Closes the pipe when all is written, so that the plugin sees the end of its input.
+    /// Closes the pipe when all is written, so that the plugin sees the end of its input; not where it talks.
     pub(crate) fn close_if_done(&mut self) {
-        if self.left.is_empty() {
+        if self.left.is_empty() && !self.stays_open {
             self.ends = None;
         }
     }
@@ -220,13 +247,29 @@ mod tests {
     #[test]
     fn a_large_request_does_not_block_and_nobody_reading_is_no_fault() {
         let input = vec![b'x'; 1_000_000];
-        let mut feed = Feed::new(Inlet::open().unwrap(), &input).unwrap();
+        let mut feed = Feed::new(Inlet::open().unwrap(), &input, false).unwrap();
         assert!(feed.pending().is_some());
         feed.write().unwrap();
         feed.close_if_done();
         assert!(feed.pending().is_some());
-        let mut small = Feed::new(Inlet::open().unwrap(), b"x\n").unwrap();
+        let mut small = Feed::new(Inlet::open().unwrap(), b"x\n", false).unwrap();
         small.close_if_done();
         assert!(small.pending().is_none());
+    }
+
+    #[test]
+    fn a_plugin_that_talks_keeps_its_input_and_gets_replies_within_bounds() {
+        let mut feed = Feed::new(Inlet::open().unwrap(), b"x\n", true).unwrap();
+        feed.close_if_done();
+        assert!(feed.child_end().is_ok(), "it stays open");
+        assert!(feed.pending().is_none(), "and there is nothing to write");
+        assert!(feed.reply(b"y\n") && feed.pending().is_some());
+        feed.write().unwrap();
+        let mut read = [0; 8];
+        let count = rustix::io::read(feed.child_end().unwrap(), &mut read).unwrap();
+        assert_eq!(read.get(..count), Some(&b"x\ny\n"[..]));
+        assert!(feed.pending().is_none());
+        let long = [b'z'; REPLIES_BYTES_MAX];
+        assert!(feed.reply(&long) && !feed.reply(b"z"));
     }
 }

@@ -15,6 +15,7 @@ use crate::report::{Denial, Denials, End, Tail, Usage};
 use crate::sys::wait::{Death, Reaped};
 use crate::watch::process::Process;
 use crate::watch::streams::{Feed, Progress, TailBuffer};
+use crate::watch::talk::{Brought, Talk};
 use crate::watch::threads::is_at_work;
 
 /// How long a plugin that has answered may take to say more or to end by itself. Long enough for a second line that was
@@ -58,6 +59,7 @@ enum Cause {
     Answered,
     ExtraOutput,
     AnswerTooLarge,
+    TooMuchTalk,
     TimedOut,
     CpuLimit,
     MemoryLimit,
@@ -83,6 +85,8 @@ struct Watch<'a> {
     answer: Vec<u8>,
     /// Whether the answer holds more than blanks.
     begun: bool,
+    /// The conversation, with a plugin that talks.
+    talk: Option<Talk<'a>>,
     newline_at: Option<usize>,
     /// Bytes of blank lines that were passed over.
     blank_bytes: usize,
@@ -121,6 +125,7 @@ pub(crate) fn end_unasked(process: Process) -> Result<Seen, Error> {
         input: b"",
         deadline: Instant::now(),
         cancel: None,
+        listener: None,
     };
     Watch::new(process, None, &nothing).after(Ok(()))
 }
@@ -133,6 +138,7 @@ impl<'a> Watch<'a> {
             ask,
             answer: Vec::new(),
             begun: false,
+            talk: ask.listener.map(Talk::new),
             newline_at: None,
             blank_bytes: 0,
             stderr: TailBuffer::default(),
@@ -267,6 +273,9 @@ impl Watch<'_> {
     /// Looks at the last `count` bytes of the answer, which are new.
     fn take_output(&mut self, count: usize) {
         let before = self.answer.len().saturating_sub(count);
+        if self.talk.is_some() {
+            return self.hear(before);
+        }
         if let Some(newline) = self.newline_at {
             return self.take_more(newline);
         }
@@ -291,6 +300,26 @@ impl Watch<'_> {
             }
             None if self.answer.len() > limit => self.end(Cause::AnswerTooLarge),
             None => {}
+        }
+    }
+
+    /// The same for a plugin that talks: what comes behind its answer is nothing.
+    fn hear(&mut self, new: usize) {
+        let talk = self.talk.as_mut().filter(|_| !self.begun);
+        let (Some(talk), Some(feed)) = (talk, &mut self.feed) else {
+            return self.answer.truncate(new);
+        };
+        let limit = self.process.limits.answer_bytes;
+        match talk.take(&mut self.answer, new, limit, feed) {
+            Brought::Nothing => {}
+            Brought::Answer(answer) => {
+                self.newline_at = Some(answer.len());
+                self.answer = answer;
+                self.begun = true;
+                self.end(Cause::Answered);
+            }
+            Brought::LineTooLong => self.end(Cause::AnswerTooLarge),
+            Brought::TooMuch => self.end(Cause::TooMuchTalk),
         }
     }
 
@@ -432,6 +461,7 @@ impl Watch<'_> {
             Some(Cause::Answered) => End::Answered,
             Some(Cause::ExtraOutput) => End::ExtraOutput,
             Some(Cause::AnswerTooLarge) => End::AnswerTooLarge,
+            Some(Cause::TooMuchTalk) => End::TooMuchTalk,
             Some(Cause::TimedOut) => End::TimedOut,
             Some(Cause::CpuLimit) => End::CpuLimit,
             Some(Cause::MemoryLimit) => End::MemoryLimit,

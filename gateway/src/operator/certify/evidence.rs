@@ -104,6 +104,7 @@ impl Seen {
             End::Violation(denial) | End::Flood(denial) => Some(denial),
             End::Answered
             | End::ExtraOutput
+            | End::TooMuchTalk
             | End::AnswerTooLarge
             | End::Exited(_)
             | End::Signalled(_)

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use plugin_protocol::json;
 use plugin_protocol::manifest::{Manifest, Port};
 use plugin_protocol::payload::PayloadKind;
+use plugin_protocol::{json, mcp};
 use serde_json::{Value, json};
 use validator::describes_payload;
 
@@ -48,6 +48,9 @@ pub(super) fn usual(folder: &Path, manifest: &Manifest) -> Vec<Sample> {
         let schema = path.and_then(|path| read(&folder.join(path)));
         let payload = match port.kind {
             PayloadKind::Text => text(WORDS),
+            PayloadKind::Json if port.schema_ref == mcp::CALL => {
+                json!({ "kind": "json", "schema_ref": mcp::CALL, "data": call_of(folder) })
+            }
             PayloadKind::Json => {
                 let data = schema.map_or_else(|| json!({}), |schema| data_of(&schema));
                 json!({ "kind": "json", "schema_ref": port.schema_ref, "data": data })
@@ -114,6 +117,13 @@ fn text(content: &str) -> Value {
 /// The schema was checked with its package; if it cannot be read now, there is no sample.
 fn read(path: &Path) -> Option<Value> {
     json::read_schema(&std::fs::read(path).ok()?, usize::MAX).ok()
+}
+
+/// A call of a server's first tool.
+fn call_of(folder: &Path) -> Value {
+    let pinned = read(&folder.join(mcp::TOOLS_FILE)).unwrap_or_default();
+    let tool = &pinned["tools"][0];
+    json!({ "tool": tool["name"], "arguments": instance(&tool["inputSchema"], MAX_DEPTH) })
 }
 
 /// What a `json` payload carries by its schema, which in the older form describes the whole payload.

@@ -3,17 +3,20 @@
 
 mod names;
 mod schema;
+mod servers;
 
 use std::path::Path;
 
 use plugin_protocol::ids::PluginId;
 use plugin_protocol::manifest::{DeterminismMode, Port};
+use plugin_protocol::mcp;
 use plugin_protocol::payload::PayloadKind;
 use registry::{Plugin, Registry, Store};
 use serde_json::{Map, Value, json};
-use validator::{CheckedManifest, Schemas};
+use validator::{CheckedManifest, Pinned, Schemas};
 
 pub(crate) use self::names::ToolNames;
+pub(crate) use self::servers::Servers;
 use crate::error::Error;
 use crate::router::InStore;
 
@@ -39,9 +42,16 @@ enum Input {
     Json { schema_ref: String },
     /// The content of a `text` payload.
     Text,
+    /// The arguments of this tool of a server.
+    Server { tool: String },
 }
 
 impl Tool {
+    /// Whether its results are a server's, and go to the client as they are.
+    pub(crate) fn is_of_server(&self) -> bool {
+        matches!(self.input, Input::Server { .. })
+    }
+
     /// The payload for a call with these arguments.
     ///
     /// # Errors
@@ -50,6 +60,10 @@ impl Tool {
         match &self.input {
             Input::Json { schema_ref } => {
                 Ok(json!({ "kind": "json", "data": arguments, "schema_ref": schema_ref }))
+            }
+            Input::Server { tool } => {
+                let data = json!({ "tool": tool, "arguments": arguments });
+                Ok(json!({ "kind": "json", "data": data, "schema_ref": mcp::CALL }))
             }
             Input::Text => Ok(
                 json!({ "kind": "text", "content": text_of(arguments)?, "encoding": "utf-8", "metadata": {} }),
@@ -105,23 +119,51 @@ fn json_output(manifest: &CheckedManifest) -> Option<&Port> {
     }
 }
 
-/// The plugin called `name` as a tool; none where it cannot be one. `store` has its manifest and its schemas.
+/// The plugin as tools called `names`: one for each pinned tool of a server, one for any other plugin; none where it cannot be one. `store`
+/// has its manifest and its schemas.
 ///
 /// # Errors
 /// When its manifest or its package cannot be read from the store, or is not what was signed.
-pub(crate) fn tool(name: &str, plugin: &Plugin, store: &Store) -> Result<Option<Tool>, Error> {
+pub(crate) fn tools(names: &[String], plugin: &Plugin, store: &Store) -> Result<Vec<Tool>, Error> {
     let manifest = manifest(plugin, store)?;
-    let Some(input) = input(&manifest) else {
-        return Ok(None);
+    if manifest.is_server() {
+        let schemas = schemas(&manifest, plugin, store)?;
+        let pinned = schemas.pinned().into_iter().flat_map(Pinned::definitions);
+        let of = |(name, (tool, pinned)): (&String, (&str, &Value))| Tool {
+            name: name.clone(),
+            plugin_id: manifest.plugin_id.clone(),
+            definition: renamed(pinned, name),
+            allowed_ms: manifest.limits.call_ms(),
+            input: Input::Server {
+                tool: tool.to_owned(),
+            },
+        };
+        return Ok(names.iter().zip(pinned).map(of).collect());
+    }
+    let (Some(input), Some(name)) = (input(&manifest), names.first()) else {
+        return Ok(Vec::new());
     };
     let schemas = schemas(&manifest, plugin, store)?;
+    Ok(vec![plain(name, &manifest, input, &schemas)])
+}
+
+/// A pinned definition under the name that it has here.
+fn renamed(pinned: &Value, name: &str) -> Value {
+    let mut definition = pinned.clone();
+    definition["name"] = name.into();
+    definition
+}
+
+/// A plugin that is no server as the tool called `name`.
+fn plain(name: &str, manifest: &CheckedManifest, input: Input, schemas: &Schemas) -> Tool {
     let input_schema = match &input {
         Input::Json { schema_ref } => schemas
             .text(schema_ref)
             .map_or_else(schema::open, schema::of_data),
         Input::Text => schema::text(),
+        Input::Server { .. } => schema::open(),
     };
-    let output = json_output(&manifest).and_then(|port| schemas.text(&port.schema_ref));
+    let output = json_output(manifest).and_then(|port| schemas.text(&port.schema_ref));
     let mut definition = json!({
         "name": name,
         "title": manifest.name,
@@ -135,13 +177,13 @@ pub(crate) fn tool(name: &str, plugin: &Plugin, store: &Store) -> Result<Option<
     if manifest.determinism.mode == DeterminismMode::Deterministic {
         definition["annotations"]["idempotentHint"] = true.into();
     }
-    Ok(Some(Tool {
+    Tool {
         name: name.to_owned(),
         plugin_id: manifest.plugin_id.clone(),
         definition,
         allowed_ms: manifest.limits.call_ms(),
         input,
-    }))
+    }
 }
 
 fn manifest(plugin: &Plugin, store: &Store) -> Result<CheckedManifest, Error> {
@@ -153,7 +195,7 @@ fn manifest(plugin: &Plugin, store: &Store) -> Result<CheckedManifest, Error> {
 
 /// The schemas that the definition shows. A package without any is not looked at: opening one hashes all its files.
 fn schemas(manifest: &CheckedManifest, plugin: &Plugin, store: &Store) -> Result<Schemas, Error> {
-    if manifest.schemas.iter().flatten().next().is_none() {
+    if !manifest.is_server() && manifest.schemas.iter().flatten().next().is_none() {
         return Ok(Schemas::default());
     }
     let stored = store.open_package(plugin.package_digest)?;
@@ -173,23 +215,36 @@ pub(crate) struct ToolWords<'a> {
 /// # Errors
 /// When the store cannot be opened.
 pub(crate) fn tool_words<'a>(registry: &'a Registry, state: &Path) -> Result<ToolWords<'a>, Error> {
+    let store = Store::open(state)?;
     Ok(ToolWords {
         registry,
-        names: ToolNames::of(&registry.list()),
-        store: Store::open(state)?,
+        names: Servers::default().names(registry, &store),
+        store,
     })
 }
 
 impl ToolWords<'_> {
-    /// The name of the tool that the plugin is while it is enabled, or that it is none; empty for a rejected one.
-    pub(crate) fn of(&self, id: &PluginId) -> &str {
-        let (Some(plugin), Some(name)) = (self.registry.get(id), self.names.get(id)) else {
-            return "";
+    /// The names of the tools that the plugin is while it is enabled, or that it is none; empty for a rejected one.
+    pub(crate) fn of(&self, id: &PluginId) -> String {
+        self.told(id, |names| names.join(" "))
+    }
+
+    /// The same in a few words.
+    pub(crate) fn in_short(&self, id: &PluginId) -> String {
+        self.told(id, |names| match names {
+            [first, rest @ ..] if !rest.is_empty() => format!("{first} and {} more", rest.len()),
+            _ => names.join(" "),
+        })
+    }
+
+    fn told(&self, id: &PluginId, words: impl FnOnce(&[String]) -> String) -> String {
+        let (Some(plugin), Some(names)) = (self.registry.get(id), self.names.get(id)) else {
+            return String::new();
         };
         match manifest(plugin, &self.store) {
-            Ok(manifest) if input(&manifest).is_none() => NO_TOOL,
+            Ok(manifest) if input(&manifest).is_none() => NO_TOOL.to_owned(),
             // One whose manifest cannot be read is refused when it is called, with the reason.
-            Ok(_) | Err(_) => name,
+            Ok(_) | Err(_) => words(names),
         }
     }
 }

@@ -5,14 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use plugin_protocol::ids::PluginId;
 use plugin_protocol::report::{PluginInfo, PluginStatus};
 
-/// The tool's name of every plugin.
+/// The names of every plugin's tools: one, or for a server one for each tool that it pins.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct ToolNames(BTreeMap<PluginId, String>);
+pub(crate) struct ToolNames(BTreeMap<PluginId, Vec<String>>);
 
 impl ToolNames {
-    /// Names every plugin of the inventory, in the order of registration. Disabled ones keep theirs, so that no name changes with what is
-    /// enabled; rejected ones can never be called and have none.
-    pub(crate) fn of(plugins: &[PluginInfo]) -> Self {
+    /// Names the tools of every plugin of the inventory, in the order of registration. Disabled ones keep theirs, so that no name changes
+    /// with what is enabled; rejected ones can never be called and have none. `pinned` says what tools a server has, in their order.
+    pub(crate) fn of(
+        plugins: &[PluginInfo],
+        mut pinned: impl FnMut(&PluginId) -> Option<Vec<String>>,
+    ) -> Self {
         let mut ordered: Vec<&PluginInfo> = plugins
             .iter()
             .filter(|info| info.status != PluginStatus::Rejected)
@@ -21,20 +24,33 @@ impl ToolNames {
         let mut taken = BTreeSet::new();
         let mut names = BTreeMap::new();
         for info in ordered {
-            let plain = plain(info.plugin_id.as_str());
-            let numbered = (2_u32..).map(|number| format!("{plain}_{number}"));
-            let mut candidates = std::iter::once(plain.clone()).chain(numbered);
-            let free = candidates.find(|name| !taken.contains(name));
-            let name = free.unwrap_or_else(|| plain.clone());
-            taken.insert(name.clone());
-            names.insert(info.plugin_id.clone(), name);
+            let own = plain(info.plugin_id.as_str());
+            let wanted = match pinned(&info.plugin_id) {
+                None => vec![own],
+                Some(tools) => tools
+                    .iter()
+                    .map(|tool| format!("{own}__{}", plain(tool)))
+                    .collect(),
+            };
+            let free = wanted.iter().map(|name| take(name, &mut taken)).collect();
+            names.insert(info.plugin_id.clone(), free);
         }
         Self(names)
     }
 
-    pub(crate) fn get(&self, plugin: &PluginId) -> Option<&str> {
-        self.0.get(plugin).map(String::as_str)
+    pub(crate) fn get(&self, plugin: &PluginId) -> Option<&[String]> {
+        self.0.get(plugin).map(Vec::as_slice)
     }
+}
+
+/// The name, with a number where it is taken.
+fn take(wanted: &str, taken: &mut BTreeSet<String>) -> String {
+    let numbered = (2_u32..).map(|number| format!("{wanted}_{number}"));
+    let mut candidates = std::iter::once(wanted.to_owned()).chain(numbered);
+    let free = candidates.find(|name| !taken.contains(name));
+    let name = free.unwrap_or_else(|| wanted.to_owned());
+    taken.insert(name.clone());
+    name
 }
 
 fn plain(id: &str) -> String {
@@ -61,11 +77,30 @@ mod tests {
     }
 
     fn names(plugins: &[PluginInfo]) -> Vec<(String, String)> {
-        let names = ToolNames::of(plugins).0;
+        let names = ToolNames::of(plugins, |_| None).0;
         names
             .into_iter()
-            .map(|(id, name)| (id.to_string(), name))
+            .map(|(id, names)| (id.to_string(), names.join(" ")))
             .collect()
+    }
+
+    /// "On the face its tools are `PLUGIN__TOOL`", "ids that collide after replacement get `_2`, `_3` in order of registration".
+    #[test]
+    fn a_server_s_tools_are_named_behind_it_and_collide_with_nothing() {
+        let plugins = [
+            info("p.a__b", 0, PluginStatus::Enabled),
+            info("p.a", 1, PluginStatus::Disabled),
+            info("p_a", 2, PluginStatus::Enabled),
+        ];
+        let pinned = |id: &PluginId| {
+            let tools = ["b", "b.c", "b_c"].map(ToOwned::to_owned);
+            (id.as_str() != "p.a__b").then(|| tools.to_vec())
+        };
+        let names = ToolNames::of(&plugins, pinned);
+        let of = |id: &str| names.get(&PluginId::parse(id).unwrap()).unwrap().join(" ");
+        assert_eq!(of("p.a__b"), "p_a__b");
+        assert_eq!(of("p.a"), "p_a__b_2 p_a__b_c p_a__b_c_2");
+        assert_eq!(of("p_a"), "p_a__b_3 p_a__b_c_3 p_a__b_c_4");
     }
 
     #[test]

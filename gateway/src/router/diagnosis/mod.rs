@@ -129,6 +129,7 @@ fn violation(report: &Report) -> Option<Diagnosis> {
         End::Violation(refused) | End::Flood(refused) => Some(acts::hostile(refused)),
         End::Answered
         | End::ExtraOutput
+        | End::TooMuchTalk
         | End::AnswerTooLarge
         | End::Exited(_)
         | End::Signalled(_)

@@ -369,7 +369,7 @@ fn workers_have_a_file_and_an_export() {
     assert!(
         only(&report.issues, "/entrypoint/type")
             .message
-            .contains("process or worker")
+            .contains("process, worker or mcp")
     );
 }
 

@@ -5,6 +5,7 @@ mod exchange;
 mod manifests;
 mod packages;
 mod remarks;
+mod servers;
 
 use std::collections::BTreeMap;
 use std::io;
