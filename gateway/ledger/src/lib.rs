@@ -67,6 +67,7 @@ mod proof;
 mod read;
 mod recorded;
 mod tree;
+mod witness;
 mod write;
 
 pub use error::{Error, InvalidNote};
@@ -85,7 +86,12 @@ pub use read::{
     events, follow, query, registry_events, registry_news, tail, verify,
 };
 pub use recorded::{Record, Recorded};
-pub use tree::{Checkpoint, LogKey, newest_checkpoint};
+pub use tree::{
+    Checkpoint, Cosigned, Cosigner, LogKey, Policy, WitnessKey, is_consistent, newest_checkpoint,
+};
+pub use witness::{
+    Answer, Collector, Place, Submission, Weighed, Witness, Witnesses, attend, newest_cosigned,
+};
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ const HEIGHTS: [&[&str]; 10] = [
     &["disk"],
     &["options", "tree"],
     &["read"],
-    &["proof"],
+    &["proof", "witness"],
     &["write"],
     &["open", "evidence"],
     &["recorded"],

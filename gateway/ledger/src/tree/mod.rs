@@ -3,17 +3,27 @@
 mod anchor;
 mod checkpoint;
 mod claims;
+mod consistency;
+mod cosign;
 mod keys;
 pub(crate) mod merkle;
+mod note;
 mod notes;
+mod policy;
 mod tiles;
 
 pub(crate) use anchor::Anchor;
 pub(crate) use checkpoint::LogSigner;
 pub use checkpoint::{Checkpoint, LogKey};
 pub(crate) use claims::{Agreement, Claims};
+pub use consistency::is_consistent;
+pub(crate) use consistency::consistency_ranges;
+pub use cosign::{Cosigner, WitnessKey};
 pub(crate) use keys::{load_key, load_signer};
 pub(crate) use merkle::{Growing, Hash, leaf_hash, root_from_path};
 pub use notes::newest_checkpoint;
 pub(crate) use notes::note_path;
+pub(crate) use note::{Note, signature_lines};
+pub use policy::{Cosigned, Policy};
+pub(crate) use policy::PolicyWitness;
 pub(crate) use tiles::{TileReader, Tiles, edge_peaks};

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::consistency::consistency_ranges;
 use super::merkle::{Hash, node_hash, path_ranges, peaks, range_root};
 use crate::disk::{Disk, write_all_at};
 use crate::error::Error;
@@ -172,6 +173,14 @@ impl TileReader {
     /// The inclusion proof for leaf `index`, lowest hash first.
     pub(crate) fn path(&mut self, index: u64) -> Result<Vec<Hash>, Error> {
         path_ranges(index, self.size)
+            .iter()
+            .map(|range| range_root(range, &mut |level, index| self.node(level, index)))
+            .collect()
+    }
+
+    /// The proof that the tree of `old` leaves is the beginning of this one, lowest hash first.
+    pub(crate) fn consistency(&mut self, old: u64) -> Result<Vec<Hash>, Error> {
+        consistency_ranges(old, self.size)
             .iter()
             .map(|range| range_root(range, &mut |level, index| self.node(level, index)))
             .collect()

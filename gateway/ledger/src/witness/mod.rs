@@ -1,0 +1,13 @@
+//! Witnesses: who they are, what they are asked, what they answered, and what a witness itself does. It opens no network: somebody else
+//! carries the texts.
+
+mod attend;
+mod cosigned;
+mod request;
+mod roster;
+mod submission;
+
+pub use attend::{Answer, attend};
+pub use cosigned::{Collector, newest_cosigned};
+pub use roster::{Place, Witness, Witnesses};
+pub use submission::{Submission, Weighed};
