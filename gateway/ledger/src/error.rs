@@ -74,7 +74,9 @@ pub enum Error {
         witnesses: usize,
     },
     /// The log was begun under another name than the settings say.
-    #[error("ledger.origin is '{wanted}', but this log was begun as '{found}': a log keeps its name")]
+    #[error(
+        "ledger.origin is '{wanted}', but this log was begun as '{found}': a log keeps its name"
+    )]
     OtherOrigin {
         /// What the settings say.
         wanted: String,

@@ -52,12 +52,14 @@ fn judged(
     let origin = note.text.lines().next().unwrap_or_default();
     let log = logs.iter().find(|log| log.name() == Some(origin));
     let log = log.ok_or(refused(404, "no log of this origin is known here"))?;
-    let checkpoint = log.open_cosigned(&request.note).map_err(|flaw| match flaw {
-        InvalidNote::NotSigned(_) | InvalidNote::BadSignature => {
-            refused(403, "the log's key did not sign this checkpoint")
-        }
-        _ => refused(400, "this is no checkpoint of that log"),
-    })?;
+    let checkpoint = log
+        .open_cosigned(&request.note)
+        .map_err(|flaw| match flaw {
+            InvalidNote::NotSigned(_) | InvalidNote::BadSignature => {
+                refused(403, "the log's key did not sign this checkpoint")
+            }
+            _ => refused(400, "this is no checkpoint of that log"),
+        })?;
     let own = log.own_line(&request.note).map_err(|_| malformed())?;
     if request.old > checkpoint.size {
         return Err(refused(400, "the old size is larger than the checkpoint's"));
@@ -77,7 +79,10 @@ fn judged(
         (checkpoint.size, &checkpoint.root),
         &request.proof,
     ) {
-        return Err(refused(422, "the proof does not show that it goes on from what was cosigned"));
+        return Err(refused(
+            422,
+            "the proof does not show that it goes on from what was cosigned",
+        ));
     }
     if before.is_some_and(|note| last_time(cosigner, note) > time) {
         return Err(refused(503, "the witness's clock went back"));
@@ -92,7 +97,9 @@ fn judged(
 /// When the witness cosigned a note.
 fn last_time(cosigner: &Cosigner, note: &str) -> u64 {
     let public = cosigner.public();
-    let Ok(note) = Note::split(note) else { return 0 };
+    let Ok(note) = Note::split(note) else {
+        return 0;
+    };
     let times = note
         .lines
         .iter()

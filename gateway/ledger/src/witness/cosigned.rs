@@ -3,10 +3,13 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::disk::{Layout, RealDisk, make_folder, read_small, write_whole};
 use crate::error::Error;
-use crate::tree::{Checkpoint, Cosigned, LogKey, Note, Policy, WitnessKey, load_key, signature_lines};
+use crate::tree::{
+    Checkpoint, Cosigned, LogKey, Note, Policy, WitnessKey, load_key, signature_lines,
+};
 
 /// The newest cosigned checkpoints that are kept; each says all that older ones do.
 const KEPT: usize = 16;
@@ -37,6 +40,43 @@ pub fn newest_cosigned(
         }
     }
     Ok(None)
+}
+
+/// Whose cosignatures somebody waits for, and how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Awaited<'a> {
+    /// Who is enough.
+    pub policy: &'a Policy,
+    /// How long at most.
+    pub wait: Duration,
+}
+
+/// The newest checkpoint over at least `least` events that enough witnesses cosigned, waited for where it is not there yet; none where
+/// nobody is `awaited`, or when there is none in time.
+///
+/// # Errors
+/// As [`newest_cosigned`].
+pub(crate) fn await_cosigned(
+    state: &Path,
+    least: u64,
+    awaited: Option<&Awaited<'_>>,
+) -> Result<Option<(Checkpoint, String)>, Error> {
+    /// Cosignatures come over a network, or by hand.
+    const PAUSE: Duration = Duration::from_millis(20);
+    let Some(awaited) = awaited else {
+        return Ok(None);
+    };
+    let start = Instant::now();
+    loop {
+        if let Some((checkpoint, note, _)) = newest_cosigned(state, least, awaited.policy)? {
+            return Ok(Some((checkpoint, note)));
+        }
+        let left = awaited.wait.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            return Ok(None);
+        }
+        std::thread::sleep(PAUSE.min(left));
+    }
 }
 
 /// The one that keeps what witnesses answer. It holds a lock: two would overwrite each other's.

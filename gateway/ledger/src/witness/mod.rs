@@ -3,11 +3,14 @@
 
 mod attend;
 mod cosigned;
+mod key;
 mod request;
 mod roster;
 mod submission;
 
 pub use attend::{Answer, attend};
-pub use cosigned::{Collector, newest_cosigned};
+pub(crate) use cosigned::await_cosigned;
+pub use cosigned::{Awaited, Collector, newest_cosigned};
+pub use key::new_cosigner;
 pub use roster::{Place, Witness, Witnesses};
 pub use submission::{Submission, Weighed};

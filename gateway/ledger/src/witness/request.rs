@@ -37,7 +37,10 @@ impl Request {
         let (head, note) = text.split_once("\n\n")?;
         let mut lines = head.split('\n');
         let size = lines.next()?.strip_prefix("old ")?;
-        let old = size.parse().ok().filter(|old: &u64| old.to_string() == size)?;
+        let old = size
+            .parse()
+            .ok()
+            .filter(|old: &u64| old.to_string() == size)?;
         let proof = lines
             .map(|line| BASE64.decode(line).ok()?.try_into().ok())
             .collect::<Option<Vec<Hash>>>()?;
