@@ -13,6 +13,7 @@ mod opening;
 mod proofs;
 mod rooms;
 mod space;
+mod witnesses;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -157,3 +157,11 @@ impl Cosigner {
         format!("{SIGNATURE_MARK}{} {}\n", self.name, BASE64.encode(bytes))
     }
 }
+
+/// The verifier key of the same key under another name: `raw` is its base64.
+#[cfg(test)]
+pub(crate) fn renamed_vkey(raw: &str, name: &str) -> String {
+    let bytes = BASE64.decode(raw).unwrap_or_default();
+    let key = bytes.get(1..).and_then(|key| key.try_into().ok());
+    write_vkey(name, COSIGNATURE, &key.unwrap_or_default())
+}

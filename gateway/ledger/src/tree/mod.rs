@@ -28,3 +28,8 @@ pub(crate) use policy::PolicyWitness;
 pub use policy::{Cosigned, Policy};
 pub(crate) use site::SiteTiles;
 pub(crate) use tiles::{TileReader, Tiles, edge_peaks, tile_name};
+
+#[cfg(test)]
+pub(crate) use consistency::consistency_ranges as consistency_ranges_of;
+#[cfg(test)]
+pub(crate) use cosign::renamed_vkey;
