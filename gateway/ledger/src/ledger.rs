@@ -87,6 +87,18 @@ impl Ledger {
         write::renewed(receipt, self.inner.writer.signed())
     }
 
+    /// The state folder that it is kept in.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        self.inner.layout.state()
+    }
+
+    /// How many events the newest checkpoint is over; 0 before the first.
+    #[must_use]
+    pub fn signed(&self) -> u64 {
+        self.inner.writer.signed()
+    }
+
     /// The end of the ledger: the last event that a caller may have been told of.
     #[must_use]
     pub fn head(&self) -> Head {

@@ -93,7 +93,7 @@ pub use tree::{
     Checkpoint, Cosigned, Cosigner, LogKey, Policy, WitnessKey, is_consistent, newest_checkpoint,
 };
 pub use witness::{
-    Answer, Awaited, Collector, Place, Submission, Weighed, Witness, Witnesses, attend,
+    Answer, Awaited, Collector, Place, Submission, Weighed, Witness, Witnesses, ahead, attend,
     new_cosigner, newest_cosigned,
 };
 

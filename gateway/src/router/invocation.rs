@@ -22,6 +22,7 @@ use super::record::{CallIds, Invoke, Outcome, Unkept};
 use super::refusal::{TurnedAway, enabled, from_now, no_slot, not_ready, open_circuit};
 use super::settings::DenialRules;
 use super::slots::{Slot, Slots};
+use super::witnessed::Witnessed;
 use crate::config::Config;
 use crate::error::{Error, chain};
 use ledger::{Ledger, Record, Recorded};
@@ -44,6 +45,7 @@ pub(crate) struct Router {
     slots_max: usize,
     waiting_at_most: usize,
     denials: DenialRules,
+    witnessed: Witnessed,
 }
 
 /// A call that may start as soon as its `INVOKE` is recorded.
@@ -78,6 +80,7 @@ impl Router {
         let (slots_max, waiting_at_most) = (config.calls_at_once, config.calls_waiting);
         Self {
             registry,
+            witnessed: Witnessed::new(ledger.clone(), config.witness),
             ledger,
             settings,
             sandbox: OnceLock::new(),
@@ -169,6 +172,11 @@ impl Router {
         Ok(enforced.map(|row| row.layer).collect())
     }
 
+    /// How the ledger stands with its witnesses.
+    pub(crate) fn witnessed(&self) -> &Witnessed {
+        &self.witnessed
+    }
+
     pub(super) fn step_threads(&self) -> &StepThreads {
         &self.step_threads
     }
@@ -181,6 +189,9 @@ impl Router {
         }
         if call.within.is_some_and(|end| end <= exchange.start) {
             return Err(TurnedAway::too_late());
+        }
+        if let Some(turned) = self.witnessed.refusal() {
+            return Err(turned);
         }
         let (plugin_id, digest) = {
             let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);

@@ -20,6 +20,7 @@ mod refusal;
 mod registration;
 mod settings;
 mod slots;
+mod witnessed;
 
 pub use cause::Cause;
 pub use record::{Invoke, Outcome};
@@ -35,3 +36,4 @@ pub(crate) use metrics::{CONTENT_TYPE, Counts};
 pub(crate) use pipeline::Pipeline;
 pub(crate) use registration::{Candidate, RegistryEvent, Rejection};
 pub(crate) use settings::sandbox_settings;
+pub(crate) use witnessed::{Standing, Witnessed};

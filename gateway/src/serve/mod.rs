@@ -67,6 +67,7 @@ pub(crate) mod poll;
 mod session;
 mod subscribe;
 mod task;
+mod witnesses;
 mod work;
 
 use std::io;
@@ -114,6 +115,7 @@ pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
         control,
     } = open(state, options.anchor.as_deref())?;
     watch_signals(&hub, signals)?;
+    witnesses::watch(&hub, Config::load(state)?.witness)?;
     let host = if options.socket_only {
         None
     } else {

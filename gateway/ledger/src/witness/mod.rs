@@ -13,4 +13,4 @@ pub(crate) use cosigned::await_cosigned;
 pub use cosigned::{Awaited, Collector, newest_cosigned};
 pub use key::new_cosigner;
 pub use roster::{Place, Witness, Witnesses};
-pub use submission::{Submission, Weighed};
+pub use submission::{Submission, Weighed, ahead};

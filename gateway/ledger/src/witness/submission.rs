@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::request::Request;
-use crate::disk::{Layout, RealDisk, make_folder, write_whole};
+use crate::disk::{Layout, RealDisk, make_folder, read_small, write_whole};
 use crate::error::Error;
 use crate::tree::{Checkpoint, LogKey, TileReader, Tiles, load_key, newest_checkpoint};
 
@@ -128,6 +128,24 @@ impl Submission {
             holds
         })
     }
+}
+
+/// The checkpoint of this log that a witness showed, where the ledger below `state` does not go on from it; none where it does, or none was
+/// shown.
+///
+/// # Errors
+/// When there is no ledger, what is written down is not this log's, or the system refuses.
+pub fn ahead(state: &Path) -> Result<Option<Checkpoint>, Error> {
+    let layout = Layout::existing(state)?;
+    let path = layout.ahead();
+    if !path.exists() {
+        return Ok(None);
+    }
+    let opened = load_key(&layout)?.open(&read_small(&path)?);
+    let shown = opened.map_err(|source| Error::Note { path, source })?;
+    let newest = newest_checkpoint(state)?.map_or(0, |(newest, _)| newest.size);
+    let held = shown.size <= newest && tree_of(&layout, &shown).is_some();
+    Ok((!held).then_some(shown))
 }
 
 /// The tree of a checkpoint as the hashes on disk give it; none where they give another.
