@@ -7,7 +7,7 @@ use super::cause::Cause;
 use super::refusal::TurnedAway;
 use crate::config::Witness;
 use crate::error::{Error, chain};
-use ledger::{Awaited, Cosigned, Ledger, Policy, Witnesses};
+use ledger::{Awaited, Ledger, Policy, Witnesses};
 
 /// How long what was seen counts: short beside any time that an operator gives to witnesses.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -127,14 +127,5 @@ impl Witnessed {
             }))?,
             Err(_) => export(None)?,
         })
-    }
-
-    /// Who cosigned a checkpoint; none where nothing is asked of witnesses.
-    pub(crate) fn cosigned(&self, note: &str) -> Option<Cosigned> {
-        if self.rules.quorum == 0 {
-            return None;
-        }
-        let judged = self.policy().ok()?.judge(note);
-        judged.ok()
     }
 }

@@ -2,6 +2,7 @@
 //! seen. A witness's word alone is never believed.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::request::Request;
 use crate::disk::{Layout, RealDisk, make_folder, read_small, write_whole};
@@ -94,7 +95,7 @@ impl Submission {
         // Another one may have been signed, and handed over, since this one was read.
         let newest = newest_checkpoint(self.layout.state())?;
         let newest = newest.map_or(0, |(newest, _)| newest.size);
-        let same = checkpoint.size <= newest && self.has_root(&checkpoint);
+        let same = checkpoint.size <= newest && has_root(&self.layout, &checkpoint);
         Ok(match same {
             true => Weighed::Held(checkpoint),
             false => Weighed::RolledBack(checkpoint),
@@ -115,19 +116,19 @@ impl Submission {
         make_folder(&self.layout.witnesses())?;
         write_whole(&RealDisk, &path, own.as_bytes()).map_err(Error::io("write", &path))
     }
+}
 
-    /// Whether the first events are those that a checkpoint was signed for. The hashes on disk may be in the making, so it looks again.
-    fn has_root(&self, checkpoint: &Checkpoint) -> bool {
-        const LOOKS: usize = 20;
-        const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
-        (0..LOOKS).any(|_| {
-            let holds = tree_of(&self.layout, checkpoint).is_some();
-            if !holds {
-                std::thread::sleep(PAUSE);
-            }
-            holds
-        })
-    }
+/// Whether the first events are those that a checkpoint was signed for. The hashes on disk may be in the making, so it looks again.
+fn has_root(layout: &Layout, checkpoint: &Checkpoint) -> bool {
+    const LOOKS: usize = 20;
+    const PAUSE: Duration = Duration::from_millis(10);
+    (0..LOOKS).any(|_| {
+        let holds = tree_of(layout, checkpoint).is_some();
+        if !holds {
+            std::thread::sleep(PAUSE);
+        }
+        holds
+    })
 }
 
 /// The checkpoint of this log that a witness showed, where the ledger below `state` does not go on from it; none where it does, or none was
@@ -144,7 +145,7 @@ pub fn ahead(state: &Path) -> Result<Option<Checkpoint>, Error> {
     let opened = load_key(&layout)?.open(&read_small(&path)?);
     let shown = opened.map_err(|source| Error::Note { path, source })?;
     let newest = newest_checkpoint(state)?.map_or(0, |(newest, _)| newest.size);
-    let held = shown.size <= newest && tree_of(&layout, &shown).is_some();
+    let held = shown.size <= newest && has_root(&layout, &shown);
     Ok((!held).then_some(shown))
 }
 
