@@ -58,7 +58,12 @@ fn judged(
             InvalidNote::NotSigned(_) | InvalidNote::BadSignature => {
                 refused(403, "the log's key did not sign this checkpoint")
             }
-            _ => refused(400, "this is no checkpoint of that log"),
+            InvalidNote::Key
+            | InvalidNote::Form(_)
+            | InvalidNote::WitnessKey
+            | InvalidNote::BadCosignature(_)
+            | InvalidNote::Policy(_)
+            | InvalidNote::Origin(_) => refused(400, "this is no checkpoint of that log"),
         })?;
     let own = log.own_line(&request.note).map_err(|_| malformed())?;
     if request.old > checkpoint.size {
