@@ -17,7 +17,6 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-
 /// Speaks with witnesses of a plugin gateway's ledger, is one, and gets time stamps. `plugin-gateway witness` and `plugin-gateway proof stamp`
 /// start it.
 #[derive(Debug, Parser)]
