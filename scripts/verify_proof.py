@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Verifies what a plugin gateway recorded, with nothing but this file and Python's standard library.
 
-    verify_proof.py bundle FILE --key log.pub          one run, from a proof bundle
+    verify_proof.py bundle FILE --key log.pub          one run, from a proof bundle; or one event, from its proof
     verify_proof.py ledger DIR --key log.pub           a whole ledger, from its folder or a state folder
 
 The formats and the checks are those of EVIDENCE.md, from which this file was written; it shares no code with the gateway,
@@ -32,6 +32,8 @@ from time import sleep
 from typing import Any, BinaryIO, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 FORMAT = "plugin-gateway-proof/1"
+FORMAT_2 = "plugin-gateway-proof/2"  # the same, where witnesses may have signed the checkpoint too
+SINGLE = "c2sp.org/tlog-proof@v1"  # the proof of one event
 
 # Limits: what is larger was not written by a gateway.
 MAX_LINE_BYTES = 65_535  # an event without its newline
@@ -39,6 +41,8 @@ MAX_NOTE_BYTES = 64 << 10  # a checkpoint, or a key file; ours have some 250 byt
 MAX_BUNDLE_BYTES = 512 << 20  # about a hundred thousand events
 MAX_SAFE_INTEGER = 2**53 - 1  # beyond it doubles, and so RFC 8785, skip integers
 MAX_TREE_SIZE = 2**64 - 1
+MAX_SIGNATURES = 100  # of one checkpoint
+MAX_PATH = 64  # hashes of one inclusion proof
 
 # How long an unfinished last line may take to be finished by a gateway at work, in seconds; a write takes far less.
 SETTLE_SECONDS = 0.2
@@ -378,7 +382,7 @@ BUNDLE = objects(
     created_at=time,
     events=arrays(EVENT),
     export=objects(event=EVENT, hashes=arrays(sha256_hex), index=index),
-    format=matching(re.escape(FORMAT), FORMAT),
+    format=matching(f"{re.escape(FORMAT)}|{re.escape(FORMAT_2)}", f"{FORMAT} or {FORMAT_2}"),
     head_event_hash=sha256_hex,
     inclusion=arrays(objects(hashes=arrays(sha256_hex), index=index)),
     plugin_manifest_digests=arrays(objects(manifest_hash=sha256_hex, plugin_id=plugin_id)),
@@ -475,10 +479,11 @@ def root_by_path(leaf: bytes, at: int, size: int, path: Sequence[bytes]):
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# Keys and checkpoints: C2SP signed notes with one Ed25519 signature.
+# Keys and checkpoints: C2SP signed notes with the log's Ed25519 signature, and those of witnesses.
 # ----------------------------------------------------------------------------------------------------------------------
 
 ED25519_NOTE = b"\x01"
+COSIGNATURE_NOTE = b"\x04"
 # SubjectPublicKeyInfo of an Ed25519 key (RFC 8410), up to its 32 bytes.
 SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
 PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=\r\n]+?)\r?\n-----END PUBLIC KEY-----")
@@ -499,9 +504,19 @@ def is_key_name(name: str) -> bool:
     return name != "" and "+" not in name and not any(character.isspace() for character in name)
 
 
-def note_key_id(name: str, public: bytes) -> bytes:
+def note_key_id(name: str, public: bytes, kind: bytes = ED25519_NOTE) -> bytes:
     """A key's id in notes: the first 4 bytes of SHA-256 of its name, a newline, the type byte and the key."""
-    return hashlib.sha256(name.encode("utf-8") + b"\n" + ED25519_NOTE + public).digest()[:4]
+    return hashlib.sha256(name.encode("utf-8") + b"\n" + kind + public).digest()[:4]
+
+
+def read_vkey(text: str, kind: bytes):
+    """The name and the 32 bytes of a verifier key `name+hash+base64` of this kind, or None when it is not one."""
+    # The base64 part may itself hold a plus sign, so the first two divide.
+    name, hash_hex, encoded = (text.split("+", 2) + ["", ""])[:3]
+    data = decode_base64(encoded) or b""
+    if not is_key_name(name) or len(data) != 33 or data[:1] != kind:
+        return None
+    return (name, data[1:]) if hash_hex == note_key_id(name, data[1:], kind).hex() else None
 
 
 class Checkpoint(NamedTuple):
@@ -531,18 +546,28 @@ class LogKey:
             if len(der) == 44 and der.startswith(SPKI_PREFIX):
                 return cls(der[len(SPKI_PREFIX) :])
             raise Flaw("the PEM file holds no Ed25519 public key")
-        # The base64 part may itself hold a plus sign, so the first two divide.
-        name, hash_hex, encoded = (text.split("+", 2) + ["", ""])[:3]
-        data = decode_base64(encoded) or b""
-        if not is_key_name(name) or len(data) != 33 or data[:1] != ED25519_NOTE:
+        found = read_vkey(text, ED25519_NOTE)
+        if found is None:
             raise Flaw("the key is neither a PEM public key (Ed25519) nor a verifier key name+hash+base64")
-        if hash_hex != note_key_id(name, data[1:]).hex():
-            raise Flaw("the verifier key's hash is not that of its name and key")
-        return cls(data[1:], name)
+        return cls(found[1], found[0])
 
     def id(self) -> str:
         """The name by which people know it: the first 16 hex digits of SHA-256 of its 32 bytes."""
         return hashlib.sha256(self.public).hexdigest()[:16]
+
+    def open_cosigned(self, note: str) -> Checkpoint:
+        """What a checkpoint says that witnesses may have signed too: this key must have, exactly once."""
+        text, lines = split_cosigned(note)
+        name = text.split("\n")[0] if self.name is None else self.name
+        key_id = note_key_id(name, self.public)
+        own = [line for line in lines if (line.name, line.key_id) == (name, key_id)]
+        if not own:
+            raise Flaw(f"the checkpoint is not signed by key {name}+{key_id.hex()}")
+        if len(own) > 1:
+            raise Flaw("the checkpoint has two signatures by one key")
+        if not verify_ed25519(self.public, text.encode("utf-8"), own[0].signature):
+            raise Flaw("the checkpoint's signature does not hold")
+        return read_checkpoint(text, name)
 
     def open(self, note: str) -> Checkpoint:
         """What a checkpoint says, when this key signed it and it has exactly the form of one."""
@@ -569,6 +594,36 @@ def split_note(note: str):
     return text + "\n", name, data[:4], data[4:]
 
 
+class SignatureLine(NamedTuple):
+    """One signature of a note."""
+
+    name: str
+    key_id: bytes
+    signature: bytes
+
+
+def split_cosigned(note: str):
+    """Divides a note into its text with the last newline, and all of its signature lines."""
+    if len(note.encode("utf-8", "surrogatepass")) > MAX_NOTE_BYTES:
+        raise Flaw("the checkpoint is too long")
+    text, blank, rest = note.rpartition("\n\n")
+    if not blank or not rest.endswith("\n"):
+        raise Flaw("the checkpoint has not a text, an empty line and signature lines, each ended by a newline")
+    lines = [signature_line(line) for line in rest[:-1].split("\n")]
+    if len(lines) > MAX_SIGNATURES:
+        raise Flaw("the checkpoint has too many signatures")
+    return text + "\n", lines
+
+
+def signature_line(line: str) -> SignatureLine:
+    """Reads one signature line: a dash, a name, and the base64 of a key's id and what that key made."""
+    name, encoded = (line[2:].split(" ", 1) + [""])[:2]
+    data = decode_base64(encoded) or b""
+    if line[:2] != SIGNATURE_MARK or not is_key_name(name) or len(data) < 5:
+        raise Flaw("one of the checkpoint's signature lines is not one")
+    return SignatureLine(name, data[:4], data[4:])
+
+
 def read_checkpoint(text: str, signer: str) -> Checkpoint:
     """Reads the three lines of a checkpoint's text: origin, size and root."""
     lines = text.split("\n")
@@ -582,6 +637,147 @@ def read_checkpoint(text: str, signer: str) -> Checkpoint:
     if root is None or len(root) != 32:
         raise Flaw("the checkpoint's root is not the base64 of 32 bytes")
     return Checkpoint(int(size), root)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Witnesses: their cosignatures (C2SP tlog-cosignature, version 1), and the policy that says how many are enough (C2SP tlog-policy).
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+class Witness(NamedTuple):
+    """A witness of a policy: what the policy calls it, and its key's name and 32 bytes."""
+
+    name: str
+    key_name: str
+    public: bytes
+
+    def is_of(self, line: SignatureLine) -> bool:
+        """Whether a signature line says that it is by this witness."""
+        return (line.name, line.key_id) == (self.key_name, note_key_id(self.key_name, self.public, COSIGNATURE_NOTE))
+
+    def check(self, text: str, line: SignatureLine) -> None:
+        """Checks its signature over a checkpoint: 8 bytes that say when, and 64 over that and the text."""
+        moment = int.from_bytes(line.signature[:8], "big")
+        message = f"cosignature/v1\ntime {moment}\n{text}".encode("utf-8")
+        whole = len(line.signature) == 72 and 1 <= moment <= 2**63 - 1
+        if not whole or not verify_ed25519(self.public, message, line.signature[8:]):
+            raise Flaw(f"the cosignature of witness {shown(self.name)} does not hold")
+
+
+class Policy:
+    """Which logs, which witnesses, and which of them are enough. A member is a witness, or a number and members."""
+
+    def __init__(self, text: bytes) -> None:
+        self.logs: list = []
+        self.witnesses: list = []
+        self.members: dict = {}
+        self.placed: set = set()
+        self.quorums: list = []
+        if len(text) > MAX_NOTE_BYTES:
+            raise Flaw("it is too long")
+        for number, line in enumerate(text.split(b"\n"), 1):
+            try:
+                self.take(line)
+            except Flaw as flaw:
+                raise Flaw(f"line {number}: {flaw}") from flaw
+        if not self.quorums:
+            raise Flaw("it has no line 'quorum'")
+
+    def take(self, line: bytes) -> None:
+        """Takes one line. Names are bytes, whatever they mean."""
+        if any((byte < 0x20 and byte != 9) or byte == 0x7F for byte in line):
+            raise Flaw("it holds a control character")
+        # Only space and tab divide.
+        words = [word.decode("utf-8", "surrogateescape") for word in re.split(rb"[ \t]+", line) if word]
+        if not words or words[0].startswith("#"):
+            return
+        verb, rest = words[0], words[1:]
+        if verb == "log" and len(rest) in (1, 2):
+            self.log(rest[0])
+        elif verb == "witness" and len(rest) in (2, 3):
+            self.witness(rest[0], rest[1])
+        elif verb == "group" and len(rest) >= 3:
+            self.group(rest[0], rest[1], rest[2:])
+        elif verb == "quorum" and len(rest) == 1:
+            if self.quorums:
+                raise Flaw("there is a quorum already")
+            self.quorums.append(None if rest[0] == "none" else self.named(rest[0]))
+        else:
+            raise Flaw(f"{shown(verb)} with these words is not one of a policy")
+
+    def log(self, vkey: str) -> None:
+        """A log, whose key stands once."""
+        public = LogKey.parse(vkey).public
+        if public in self.logs:
+            raise Flaw("the same log key stands twice")
+        self.logs.append(public)
+
+    def witness(self, name: str, vkey: str) -> None:
+        """A witness, whose name and whose key stand once each: one key under two names would count twice."""
+        found = read_vkey(vkey, COSIGNATURE_NOTE)
+        point = decode_point(found[1]) if found else None
+        if found is None or point is None or is_small_order(point):
+            raise Flaw("the witness key is no verifier key for cosignatures (type 4, Ed25519)")
+        if any(other.public == found[1] for other in self.witnesses):
+            raise Flaw(f"witness {shown(name)} has the same key as another")
+        witness = Witness(name, *found)
+        self.define(name, witness)
+        self.witnesses.append(witness)
+
+    def group(self, name: str, least: str, names: Sequence[str]) -> None:
+        """So many of these, each of which is a member of one group only."""
+        count = {"any": 1, "all": len(names)}.get(least)
+        if count is None:
+            if re.fullmatch("0|[1-9][0-9]{0,8}", least) is None:
+                raise Flaw(f"{shown(least)} is neither a number, 'any' nor 'all'")
+            count = int(least)
+        if not 1 <= count <= len(names):
+            raise Flaw(f"{count} of {len(names)} members")
+        members = []
+        for member in names:
+            members.append(self.named(member))
+            if member in self.placed:
+                raise Flaw(f"{shown(member)} is a member already")
+            self.placed.add(member)
+        self.define(name, (count, members))
+
+    def named(self, name: str) -> Any:
+        """What was defined under a name."""
+        if name not in self.members:
+            raise Flaw(f"{shown(name)} is not defined before it")
+        return self.members[name]
+
+    def define(self, name: str, member: Any) -> None:
+        """Gives a name, which is taken from then on."""
+        if name == "none" or name in self.members:
+            raise Flaw(f"the name {shown(name)} is taken")
+        self.members[name] = member
+
+    def check(self, key: LogKey, note: str) -> str:
+        """Enough witnesses cosigned this checkpoint. Signatures of unknown keys are passed over; one that does not hold is a flaw."""
+        if self.logs and key.public not in self.logs:
+            raise Flaw("the policy names other logs than this one")
+        text, lines = split_cosigned(note)
+        found = []
+        for witness in self.witnesses:
+            own = [line for line in lines if witness.is_of(line)]
+            if len(own) > 1:
+                raise Flaw("the checkpoint has two signatures by one key")
+            if own:
+                witness.check(text, own[0])
+                found.append(witness)
+        names = ", ".join(witness.name for witness in found) or "none"
+        words = f"{len(found)} of {len(self.witnesses)} witnesses cosigned: {names}"
+        if self.quorums[0] is not None and not self.reached(self.quorums[0], found):
+            raise Flaw(f"the policy's quorum is not reached: {words}")
+        return words
+
+    def reached(self, member: Any, found: list) -> bool:
+        """Whether a witness cosigned, or enough members of a group did. Groups are made of what stands before them, so this ends."""
+        if isinstance(member, Witness):
+            return member in found
+        count, members = member
+        return sum(self.reached(one, found) for one in members) >= count
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -649,7 +845,12 @@ BEYOND_THE_BUNDLE = (
 )
 
 
-def check_bundle(data: bytes, key: LogKey) -> Report:
+def check_proof(data: bytes, key: LogKey, policy=None) -> Report:
+    """Checks a bundle, or the proof of one event, against the log's key and the auditor's policy."""
+    return (check_single if data.startswith(SINGLE.encode("ascii")) else check_bundle)(data, key, policy)
+
+
+def check_bundle(data: bytes, key: LogKey, policy=None) -> Report:
     """Checks a bundle's bytes against the log's key."""
     report = Report()
     held: list = []
@@ -659,12 +860,14 @@ def check_bundle(data: bytes, key: LogKey) -> Report:
         bundle, _ = read_json(data)
         BUNDLE(bundle, "the bundle")
         held.append(bundle)
-        return f"a {FORMAT} bundle of {len(bundle['events'])} events"
+        return f"a {bundle['format']} bundle of {len(bundle['events'])} events"
 
     if report.make("schema", schema):
         check_bundle_parts(held[0], key, report)
+        if policy is not None:
+            report.make("witnesses", lambda: policy.check(key, held[0]["checkpoint"]))
     else:
-        for name in BUNDLE_CHECKS:
+        for name in BUNDLE_CHECKS + (["witnesses"] if policy is not None else []):
             report.add(name, NOT_CHECKED, "the bundle cannot be read")
     report.add("beyond_the_bundle", NOT_CHECKED, BEYOND_THE_BUNDLE)
     return report
@@ -675,7 +878,8 @@ def check_bundle_parts(bundle: dict, key: LogKey, report: Report) -> None:
     opened: list = []
 
     def signature() -> str:
-        opened.append(key.open(bundle["checkpoint"]))
+        read = key.open if bundle["format"] == FORMAT else key.open_cosigned
+        opened.append(read(bundle["checkpoint"]))
         return f"key {key.id()} signed for {opened[0].size} events"
 
     report.make("event_hashes", lambda: event_hashes(bundle))
@@ -784,6 +988,88 @@ def chain_links(links: Sequence[tuple]) -> str:
         if event["prev_hash"] != before["event_hash"]:
             raise Flaw(f"event {event['event_id']} is not linked to the one before it")
     return f"{len(links)} links between neighbours hold"
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The proof of one event (C2SP tlog-proof), which holds the event's line as its extra data.
+# ----------------------------------------------------------------------------------------------------------------------
+
+BEYOND_THE_PROOF = (
+    "a proof of one event does not prove that what it says is true, what else happened, or that the log shows everyone the"
+    " same history: compare its checkpoint with the anchor or with other copies for that"
+)
+
+
+class Single(NamedTuple):
+    """The parts of a proof of one event."""
+
+    line: bytes
+    event: dict
+    index: int
+    path: list
+    note: str
+
+
+def read_single(data: bytes) -> Single:
+    """Reads a proof of one event; the event stands in canonical form, byte for byte."""
+    try:
+        head, blank, note = data.decode("utf-8").partition("\n\n")
+    except UnicodeDecodeError as error:
+        raise Flaw(f"it is not UTF-8 at byte {error.start}") from error
+    lines = head.split("\n")
+    if not blank or len(lines) < 3 or lines[0] != SINGLE:
+        raise Flaw("it has not the lines of a proof of one event")
+    line = decode_base64(lines[1][6:]) if lines[1].startswith("extra ") else None
+    if line is None:
+        raise Flaw("its second line is not `extra` and the base64 of an event")
+    place = re.fullmatch("index (0|[1-9][0-9]{0,19})", lines[2])
+    if place is None or int(place.group(1)) > MAX_TREE_SIZE:
+        raise Flaw("its third line is not `index` and a plain number")
+    path = [decode_base64(one) for one in lines[3:]]
+    if len(path) > MAX_PATH or any(one is None or len(one) != 32 for one in path):
+        raise Flaw("a line of its path is not the base64 of 32 bytes, or there are too many")
+    return Single(line, read_line(line), int(place.group(1)), path, note)
+
+
+def check_single(data: bytes, key: LogKey, policy=None) -> Report:
+    """Checks the bytes of a proof of one event against the log's key."""
+    report = Report()
+    held: list = []
+    opened: list = []
+
+    def schema() -> str:
+        held.append(read_single(data))
+        return f"a {SINGLE} of one event"
+
+    def event_hash() -> str:
+        if hash_of_line(held[0].line) != held[0].event["event_hash"]:
+            raise Flaw(f"event {held[0].event['event_id']} does not hash to its event_hash")
+        return "the event carries its own hash"
+
+    def signature() -> str:
+        opened.append(key.open_cosigned(held[0].note))
+        return f"key {key.id()} signed for {opened[0].size} events"
+
+    def included() -> str:
+        proof = held[0]
+        if root_by_path(leaf_hash(proof.line), proof.index, opened[0].size, proof.path) != opened[0].root:
+            raise Flaw(f"event {proof.event['event_id']} is not proven to be event {proof.index} of the log")
+        return f"it is event {proof.index} of the log"
+
+    names = ["event_hashes", "checkpoint_signature", "inclusion"] + (["witnesses"] if policy is not None else [])
+    if report.make("schema", schema):
+        report.make("event_hashes", event_hash)
+        if report.make("checkpoint_signature", signature):
+            report.make("inclusion", included)
+        else:
+            report.add("inclusion", NOT_CHECKED, "there is no checkpoint that the key vouches for")
+        if policy is not None:
+            report.make("witnesses", lambda: policy.check(key, held[0].note))
+    else:
+        for name in names:
+            report.add(name, NOT_CHECKED, "the proof cannot be read")
+    report.add("beyond_the_proof", NOT_CHECKED, BEYOND_THE_PROOF)
+    return report
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -1053,6 +1339,19 @@ def read_key(path: str) -> LogKey:
         raise Unusable(f"'{path}': {flaw}; ask the operator for the log's log.pub or log.vkey") from flaw
 
 
+def read_policy(path: str) -> Policy:
+    """The auditor's policy from a file."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_NOTE_BYTES + 1)
+    except OSError as error:
+        raise Unusable(f"cannot read '{path}': {error.strerror}") from error
+    try:
+        return Policy(data)
+    except Flaw as flaw:
+        raise Unusable(f"'{path}' is no policy: {flaw}") from flaw
+
+
 def read_bundle(path: str) -> bytes:
     """The bytes of a bundle."""
     try:
@@ -1074,7 +1373,8 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="bundle|ledger")
     bundle = verbs.add_parser("bundle", help="check the proof bundle of one run")
-    bundle.add_argument("path", metavar="FILE", help="the bundle, as `plugin-gateway proof export` wrote it")
+    bundle.add_argument("path", metavar="FILE", help="the bundle of `plugin-gateway proof export`, or a proof of `proof event`")
+    bundle.add_argument("--policy", metavar="FILE", help="the witnesses that must have cosigned, a C2SP tlog-policy")
     ledger = verbs.add_parser("ledger", help="check a whole ledger")
     ledger.add_argument("path", metavar="DIR", help="the state folder, or the folder `ledger` inside it")
     ledger.add_argument("--anchor", metavar="DIR", help="the folder of the anchor, where it is kept elsewhere")
@@ -1100,7 +1400,8 @@ def main(words: Sequence[str]) -> int:
     try:
         key = read_key(given.key)
         if given.verb == "bundle":
-            report = check_bundle(read_bundle(given.path), key)
+            policy = read_policy(given.policy) if given.policy else None
+            report = check_proof(read_bundle(given.path), key, policy)
         else:
             report = check_ledger(given.path, key, given.anchor)
     except (Unusable, OSError) as trouble:

@@ -14,7 +14,7 @@ use crate::access::Exposure;
 use crate::config::{Config, Durability};
 use crate::error::Error;
 use crate::router::{
-    Call, Candidate, Outcome, Pipeline, RegistryEvent, Rejection, Router, proof_extras,
+    Call, Candidate, Outcome, Pipeline, RegistryEvent, Rejection, Router, Standing, proof_extras,
     sandbox_settings,
 };
 use ledger::{self, Checkpoint, Erased, Ledger, Opening, ProofBundle, Recorded};
@@ -175,13 +175,16 @@ impl Gateway {
 }
 
 impl Gateway {
-    /// Exports the proof of a run: its events, with proofs that they stand in the ledger, complete and in order.
+    /// Exports the proof of a run: its events, with proofs that they stand in the ledger, complete and in order. Where the settings ask for
+    /// witnesses it waits for their cosignatures, as long as the settings say, and leaves without them then.
     ///
     /// # Errors
     /// When the run has no events, or the ledger is unavailable.
     pub fn export_proof(&self, run: &RunId) -> Result<ProofBundle, Error> {
         let extras = proof_extras(&self.state, &self.store, run)?;
-        Ok(self.ledger.export_proof(run, extras)?)
+        self.router
+            .witnessed()
+            .awaiting(|awaited| self.ledger.export_witnessed(run, extras, awaited))
     }
 }
 
@@ -265,6 +268,11 @@ impl Gateway {
     /// The sandbox's layers in force, or why no plugin is run here.
     pub(crate) fn isolation(&self) -> Result<Vec<Layer>, String> {
         self.router.isolation()
+    }
+
+    /// How the ledger stands with its witnesses.
+    pub(crate) fn witnesses(&self) -> Standing {
+        self.router.witnessed().standing()
     }
 
     /// The runtimes as plugins are run by them, each found where it was first asked for.
@@ -469,5 +477,7 @@ fn ledger_options(config: &Config) -> ledger::Options {
         Durability::Relaxed => ledger::Durability::Relaxed,
     };
     let anchor = config.ledger.anchor_folder();
-    ledger::Options::new(durability, anchor.map(Path::to_owned))
+    let mut options = ledger::Options::new(durability, anchor.map(Path::to_owned));
+    options.origin = config.ledger.chosen_origin().map(str::to_owned);
+    options
 }

@@ -1,6 +1,7 @@
 //! The state folder and what an operator can set in its `config.toml`; every setting has a default.
 
 mod table;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,6 +13,7 @@ use sandbox::RuntimeChoice;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::table::{Setting, table};
+pub(crate) use self::witness::Witness;
 
 /// The settings file inside the state folder.
 pub(crate) const FILE: &str = "config.toml";
@@ -33,6 +35,8 @@ pub(crate) struct Config {
     pub denials: Denials,
     /// How the ledger is kept.
     pub ledger: Ledger,
+    /// What is asked of the ledger's witnesses.
+    pub witness: Witness,
     /// When a failing plugin is refused for a while.
     pub circuit: Circuit,
     /// What is started before it is called.
@@ -73,6 +77,8 @@ pub(crate) struct Ledger {
     pub durability: Durability,
     /// The folder of the anchor; empty for the one inside the state folder.
     pub anchor: PathBuf,
+    /// The log's name; empty for the one that it has, or that is made from its key.
+    pub origin: String,
 }
 
 /// When an event counts as recorded.
@@ -173,6 +179,14 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// The log's name where the operator chose one.
+    #[must_use]
+    pub(crate) fn chosen_origin(&self) -> Option<&str> {
+        Some(self.origin.as_str()).filter(|origin| !origin.is_empty())
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         /// Enough to keep every core of a large host busy, few enough that default memory limits sum to 8 GiB.
@@ -185,6 +199,7 @@ impl Default for Config {
             allow_missing_layers: Vec::new(),
             denials: Denials::default(),
             ledger: Ledger::default(),
+            witness: Witness::default(),
             circuit: Circuit::default(),
             pool: Pool::default(),
             channel: Channel::default(),
@@ -335,17 +350,31 @@ impl Config {
         Self::write(state, path, &text)
     }
 
-    /// Writes settings for a new state that say only where its ledger is anchored.
+    /// Writes settings for a new state that say only where its ledger is anchored and what it is called.
     ///
     /// # Errors
     /// As [`Self::save`].
-    pub(crate) fn save_anchor(state: &Path, anchor: &Path) -> Result<(), Error> {
+    pub(crate) fn save_ledger(
+        state: &Path,
+        anchor: Option<&Path>,
+        origin: Option<&str>,
+    ) -> Result<(), Error> {
         let path = state.join(FILE);
-        let Some(anchor) = anchor.to_str() else {
+        let anchor = anchor.map(|anchor| anchor.to_str().ok_or(()));
+        let Ok(anchor) = anchor.transpose() else {
             let reason = "the anchor's path is not UTF-8".to_owned();
             return Err(Error::Invalid { path, reason });
         };
-        let text = format!("[ledger]\nanchor = {}\n", toml::Value::from(anchor));
+        let line = |name: &str, value: Option<&str>| {
+            value.map_or_else(String::new, |value| {
+                format!("{name} = {}\n", toml::Value::from(value))
+            })
+        };
+        let text = format!(
+            "[ledger]\n{}{}",
+            line("anchor", anchor),
+            line("origin", origin)
+        );
         Self::write(state, path, &text)
     }
 

@@ -195,8 +195,8 @@ fn file_kind(source: &io::Error) -> Kind {
 fn ledger_kind(error: &ledger::Error) -> Kind {
     use ledger::Error as E;
     match error {
-        E::NotInitialised { .. } => Kind::Usage,
-        E::NoSuchRun { .. } => Kind::NotFound,
+        E::NotInitialised { .. } | E::QuorumTooLarge { .. } | E::OtherOrigin { .. } => Kind::Usage,
+        E::NoSuchRun { .. } | E::NoSuchEvent { .. } => Kind::NotFound,
         E::Unavailable { .. }
         | E::Note { .. }
         | E::AnchorMoved { .. }

@@ -433,6 +433,40 @@ fn the_crates_below_the_gateway_keep_apart() {
     }
 }
 
+/// "The only crate that opens connections": what speaks HTTP is a dependency of the edge alone, which knows the ledger and no other crate of
+/// ours, and which none of them knows.
+#[test]
+fn only_the_edge_depends_on_a_network() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let edge = dependencies(&root.join("gateway/witness/Cargo.toml"));
+    let speaking = ["ureq", "tiny_http"];
+    assert!(speaking.iter().all(|name| edge.contains(*name)), "{edge:?}");
+    for other in [
+        "plugin-gateway",
+        "plugin-protocol",
+        "registry",
+        "sandbox",
+        "validator",
+    ] {
+        assert!(!edge.contains(other), "the edge depends on {other}");
+    }
+    for folder in [
+        "plugin-protocol",
+        "gateway",
+        "gateway/ledger",
+        "gateway/registry",
+        "gateway/sandbox",
+        "gateway/validator",
+    ] {
+        let found = dependencies(&root.join(folder).join("Cargo.toml"));
+        for name in speaking.into_iter().chain(["witness", "gateway-witness"]) {
+            assert!(!found.contains(name), "{folder} depends on {name}");
+        }
+    }
+    let main = fs::read_to_string(root.join("gateway/witness/src/main.rs")).unwrap();
+    assert!(main.contains(&["#![forbid(un", "safe_code)]"].concat()));
+}
+
 /// The compiler itself holds the line, in every crate but the sandbox's.
 #[test]
 fn unsafe_code_is_forbidden_in_every_crate_but_the_sandbox() {

@@ -65,11 +65,35 @@ pub enum Error {
         /// The anchor's file.
         path: PathBuf,
     },
+    /// More witnesses have to cosign than there are.
+    #[error("witness.quorum is {quorum}, but this state has {witnesses} witnesses")]
+    QuorumTooLarge {
+        /// How many have to cosign.
+        quorum: usize,
+        /// How many there are.
+        witnesses: usize,
+    },
+    /// The log was begun under another name than the settings say.
+    #[error(
+        "ledger.origin is '{wanted}', but this log was begun as '{found}': a log keeps its name"
+    )]
+    OtherOrigin {
+        /// What the settings say.
+        wanted: String,
+        /// What its checkpoints say.
+        found: String,
+    },
     /// The run has no events.
     #[error("run '{run}' has no events in the ledger")]
     NoSuchRun {
         /// The run.
         run: String,
+    },
+    /// There is no event of this id, or none that a checkpoint covers.
+    #[error("event '{id}' is not in the ledger")]
+    NoSuchEvent {
+        /// The event's id.
+        id: String,
     },
     /// The event is longer than a line may be.
     #[error("event of {bytes} bytes is too long: at most {max} fit in one line", max = plugin_protocol::event::MAX_EVENT_BYTES)]
@@ -137,4 +161,16 @@ pub enum InvalidNote {
     /// A signature that does not hold.
     #[error("checkpoint's signature does not hold")]
     BadSignature,
+    /// A witness's key that is none.
+    #[error("witness key is no verifier key `name+hash+base64` for cosignatures (type 4, Ed25519)")]
+    WitnessKey,
+    /// A witness's signature that does not hold.
+    #[error("cosignature of witness '{0}' does not hold")]
+    BadCosignature(String),
+    /// A policy that is none.
+    #[error("policy is not valid: {0}")]
+    Policy(String),
+    /// A log's name that cannot be one.
+    #[error("'{0}' cannot be a log's origin: it is empty, or has white space or a plus sign")]
+    Origin(String),
 }

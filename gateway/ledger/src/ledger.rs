@@ -18,6 +18,7 @@ use crate::proof::{ProofBundle, ProofExtras, RunSoFar, attachments_hash};
 use crate::read::Events;
 use crate::recorded::{Record, Recorded};
 use crate::tree::Checkpoint;
+use crate::witness::{Awaited, await_cosigned};
 use crate::write::{self, Appended, WriterHandle};
 
 /// An open ledger. Clones share it; when the last is dropped the writer finishes what it has and lets go of the lock.
@@ -120,6 +121,18 @@ impl Ledger {
         write::renewed(receipt, self.inner.writer.signed())
     }
 
+    /// The state folder that it is kept in.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        self.inner.layout.state()
+    }
+
+    /// How many events the newest checkpoint is over; 0 before the first.
+    #[must_use]
+    pub fn signed(&self) -> u64 {
+        self.inner.writer.signed()
+    }
+
     /// The end of the ledger: the last event that a caller may have been told of.
     #[must_use]
     pub fn head(&self) -> Head {
@@ -147,11 +160,29 @@ impl Ledger {
     /// # Errors
     /// [`Error::NoSuchRun`] when the run has no events, or as [`Self::record`].
     pub fn export_proof(&self, run: &RunId, extras: ProofExtras) -> Result<ProofBundle, Error> {
+        self.export_witnessed(run, extras, None)
+    }
+
+    /// The same; where witnesses are `awaited`, the proofs lead to a checkpoint that enough of them cosigned. When there is none in time, they
+    /// lead to this log's own, and the bundle has no signature but the log's.
+    ///
+    /// # Errors
+    /// As [`Self::export_proof`].
+    pub fn export_witnessed(
+        &self,
+        run: &RunId,
+        extras: ProofExtras,
+        awaited: Option<&Awaited<'_>>,
+    ) -> Result<ProofBundle, Error> {
         let Inner { layout, writer, .. } = self.inner.as_ref();
         let proof_id = EventId::now();
         let attachments = attachments_hash(&extras.manifest_digests, &extras.validation_reports);
         let run = RunSoFar::gather(layout, run, writer.end())?;
-        let exported = writer.export(run, proof_id, attachments)?;
+        let mut exported = writer.export(run, proof_id, attachments)?;
+        let least = exported.index.saturating_add(1);
+        if let Some((checkpoint, note)) = await_cosigned(layout.state(), least, awaited)? {
+            exported = exported.lead_to(layout, &checkpoint, note);
+        }
         exported.bundle(layout, proof_id, extras)
     }
 

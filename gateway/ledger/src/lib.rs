@@ -66,7 +66,9 @@ mod options;
 mod proof;
 mod read;
 mod recorded;
+mod site;
 mod tree;
+mod witness;
 mod write;
 
 pub use error::{Error, InvalidNote};
@@ -75,17 +77,25 @@ pub use evidence::{
 };
 pub use ledger::{Ledger, Recording};
 pub use line::{Draft, Head};
-pub use open::{Cut, Initialised, Opening, init};
+pub use open::{Cut, Initialised, Opening, init, init_named};
 pub use options::{Durability, Options};
 pub use proof::{
-    CheckOutcome, ManifestDigest, ProofBundle, ProofCheck, ProofExtras, ProofReport, verify_proof,
+    CheckOutcome, EventProof, ManifestDigest, ProofBundle, ProofCheck, ProofExtras, ProofReport,
+    prove_event, verify_proof, verify_proof_by,
 };
 pub use read::{
     Events, Filter, Follow, Query, RegistryNews, Stored, Verification, back_up, check_anchor,
     events, events_from, follow, query, registry_events, registry_news, tail, verify,
 };
 pub use recorded::{Record, Recorded};
-pub use tree::{Checkpoint, LogKey, newest_checkpoint};
+pub use site::{Published, publish};
+pub use tree::{
+    Checkpoint, Cosigned, Cosigner, LogKey, Policy, WitnessKey, is_consistent, newest_checkpoint,
+};
+pub use witness::{
+    Answer, Awaited, Collector, Place, Submission, Weighed, Witness, Witnesses, ahead, attend,
+    new_cosigner, newest_cosigned,
+};
 
 #[cfg(test)]
 mod tests;

@@ -32,6 +32,8 @@ pub struct Options {
     pub durability: Durability,
     /// The folder of the anchor. With none, the anchor is inside the state folder, and an old copy of the whole state goes unnoticed.
     pub anchor: Option<PathBuf>,
+    /// The log's name as the operator wants it; with none, the one that it has.
+    pub origin: Option<String>,
     pub(crate) segment_bytes: u64,
     /// Opening reads at least this many bytes at the end of the ledger.
     pub(crate) check_bytes: u64,
@@ -50,6 +52,7 @@ impl Options {
         Self {
             durability,
             anchor,
+            origin: None,
             segment_bytes: SEGMENT_BYTES,
             check_bytes: CHECK_BYTES,
             checkpoint_events: CHECKPOINT_EVENTS,

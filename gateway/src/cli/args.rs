@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+use super::witness::{Stamp, Witness};
 use crate::config;
 
 /// Runs untrusted native plugins in a sandbox, checks what goes in and out, and keeps a hash-chained ledger of it.
@@ -66,7 +67,11 @@ pub(super) struct Global {
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Make the state folder and the log's key pair; change nothing where they exist
-    Init,
+    Init {
+        /// The log's name in checkpoints, such as example.com/log; `init` writes it into the settings [default: one made from its key]
+        #[arg(long, value_name = "NAME")]
+        origin: Option<String>,
+    },
     /// Show each protection: whether it is in force on this host, and what to do where it is not
     Doctor,
     /// Make an Ed25519 key pair: FILE (private, mode 0600) and FILE.pub
@@ -213,6 +218,9 @@ pub(super) enum Verb {
     /// Proofs of what a run did, which an auditor checks offline
     #[command(subcommand)]
     Proof(Proof),
+    /// Those outside of this machine who remember how long the ledger was (C2SP tlog-witness)
+    #[command(subcommand)]
+    Witness(Witness),
 }
 
 /// The two ways to the Model Context Protocol.
@@ -386,14 +394,27 @@ pub(super) enum Proof {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Check a bundle against the log's public key; needs no state
+    /// Write the proof of a single event (C2SP tlog-proof)
+    Event {
+        /// The event's id
+        id: String,
+        /// Where to write the proof
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Check a bundle, or the proof of an event, against the log's public key; needs no state
     Verify {
-        /// The bundle
+        /// The bundle, or the proof of an event
         file: PathBuf,
+        /// The witnesses that must have cosigned, a C2SP tlog-policy
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
         /// The log's public key: its log.pub (PEM) or log.vkey
         #[arg(long, value_name = "PUB")]
         key: PathBuf,
     },
+    /// Get a time stamp (RFC 3161) for a file, such as a bundle, and check it
+    Stamp(Stamp),
     /// Show a bundle to a person, without checking it
     Show {
         /// The bundle
@@ -418,6 +439,14 @@ pub(super) enum Ledger {
     Query(Query),
     /// Sign a checkpoint over all events and print it (a C2SP signed note)
     Checkpoint,
+    /// Write the log as a static site (C2SP tlog-tiles), which any web server can serve: its checkpoint and the tree's hashes
+    Publish {
+        /// The folder of the site
+        dir: PathBuf,
+        /// Publish the events themselves too
+        #[arg(long)]
+        lines: bool,
+    },
     /// Remove what is kept of a run's requests and results; its events stay, and one more event records the erasure
     Erase {
         /// The run's id

@@ -12,8 +12,12 @@ use crate::error::Error;
 use crate::operator;
 use registry::{self, PublicKey};
 
-pub(super) fn init(state: &StateFolder, out: Output) -> Result<Answer, Error> {
-    let created = operator::init(state, state.anchor.as_deref())?;
+pub(super) fn init(
+    state: &StateFolder,
+    origin: Option<&str>,
+    out: Output,
+) -> Result<Answer, Error> {
+    let created = operator::init(state, state.anchor.as_deref(), origin)?;
     if created {
         warn_of_others(state, false, out);
     }

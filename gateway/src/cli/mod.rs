@@ -17,6 +17,7 @@ mod records;
 mod request;
 mod service;
 mod signals;
+mod witness;
 mod words;
 
 use std::io;
@@ -107,7 +108,7 @@ fn run(cli: Cli, out: Output, serve: ServeFn, mcp: ServeFn) -> Result<Answer, Er
         })?;
     }
     match cli.verb {
-        Verb::Init => keys::init(&state()?, out),
+        Verb::Init { origin } => keys::init(&state()?, origin.as_deref(), out),
         Verb::Doctor => health::doctor(&state()?, out),
         Verb::Keygen { out: file } => keys::keygen(&file, out),
         Verb::Sign { package, key } => keys::sign(&package, &key, out),
@@ -173,7 +174,12 @@ fn run(cli: Cli, out: Output, serve: ServeFn, mcp: ServeFn) -> Result<Answer, Er
         Verb::Proof(Proof::Export { run, out: file }) => {
             proofs::export(&state()?, &run, &file, out)
         }
-        Verb::Proof(Proof::Verify { file, key }) => proofs::verify(&file, &key, out),
+        Verb::Proof(Proof::Event { id, out: file }) => witness::event(&state()?, &id, &file, out),
+        Verb::Proof(Proof::Verify { file, key, policy }) => {
+            proofs::verify(&file, &key, policy.as_deref(), out)
+        }
+        Verb::Proof(Proof::Stamp(stamp)) => witness::stamp(&stamp, out),
+        Verb::Witness(verb) => witness::witness(verb, &state, out),
         Verb::Proof(Proof::Show { file }) => proofs::show(&file, out),
         Verb::Backup { dir } => records::backup(&state()?, &dir, out),
         Verb::Ledger(verb) => of_ledger(verb, &state()?, out),
@@ -185,6 +191,7 @@ fn of_ledger(verb: Ledger, state: &StateFolder, out: Output) -> Result<Answer, E
         Ledger::Verify => records::verify(state, out),
         Ledger::Tail { lines, follow } => records::tail(state, lines, follow, out),
         Ledger::Checkpoint => records::checkpoint(state, out),
+        Ledger::Publish { dir, lines } => witness::publish(state, &dir, lines, out),
         Ledger::Erase { run } => records::erase(state, &run, out),
         Ledger::Query(query) => records::query(state, &query, out),
     }
@@ -215,9 +222,9 @@ fn opens(verb: &Verb) -> bool {
         | Verb::Serve { .. }
         | Verb::Mcp(Mcp { act: None, .. })
         | Verb::Backup { .. }
-        | Verb::Proof(Proof::Export { .. })
+        | Verb::Proof(Proof::Export { .. } | Proof::Event { .. })
         | Verb::Ledger(Ledger::Checkpoint | Ledger::Erase { .. }) => true,
-        Verb::Init
+        Verb::Init { .. }
         | Verb::Doctor
         | Verb::Keygen { .. }
         | Verb::Sign { .. }
@@ -234,8 +241,11 @@ fn opens(verb: &Verb) -> bool {
         | Verb::Config { .. }
         | Verb::Completions { .. }
         | Verb::Man { .. }
-        | Verb::Proof(Proof::Verify { .. } | Proof::Show { .. })
-        | Verb::Ledger(Ledger::Verify | Ledger::Tail { .. } | Ledger::Query(_)) => false,
+        | Verb::Proof(Proof::Verify { .. } | Proof::Show { .. } | Proof::Stamp(_))
+        | Verb::Witness(_)
+        | Verb::Ledger(
+            Ledger::Verify | Ledger::Tail { .. } | Ledger::Query(_) | Ledger::Publish { .. },
+        ) => false,
     }
 }
 

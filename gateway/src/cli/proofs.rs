@@ -31,6 +31,10 @@ pub(super) fn export(
         source,
     };
     write_out(file, &canonical::bytes(&bundle)).map_err(failed)?;
+    let checkpoint = bundle["checkpoint"].as_str().unwrap_or_default();
+    if let Some(missing) = operator::missing(state, checkpoint)? {
+        out.note(&format!("note: {missing}"));
+    }
     let events = bundle["events"].as_array().map_or(0, Vec::len);
     let document = json!({
         "proof_id": bundle["proof_id"], "run_id": run, "events": events, "file": file,
@@ -46,8 +50,13 @@ pub(super) fn export(
     Ok(Answer::Yes)
 }
 
-pub(super) fn verify(file: &Path, key: &Path, out: Output) -> Result<Answer, Error> {
-    let report = operator::verify_proof(file, key)?;
+pub(super) fn verify(
+    file: &Path,
+    key: &Path,
+    policy: Option<&Path>,
+    out: Output,
+) -> Result<Answer, Error> {
+    let report = operator::verify_proof(file, key, policy)?;
     out.answer(&report, || {
         let rows = report.checks.iter().map(|check| {
             let [name, word] = [check.name, check.outcome.word()].map(ToOwned::to_owned);

@@ -18,7 +18,7 @@ pub(crate) struct Setting {
 }
 
 /// Every setting and what it is for, its first sentence by itself what a table has room for; tables after plain values as TOML wants it.
-pub(super) const SETTINGS: [(&str, &str); 16] = [
+pub(super) const SETTINGS: [(&str, &str); 21] = [
     (
         "calls_at_once",
         "How many calls run at once, over all plugins. One plugin's own bound is its manifest's max_concurrency, and three times what is left free.",
@@ -42,6 +42,26 @@ pub(super) const SETTINGS: [(&str, &str); 16] = [
     (
         "ledger.anchor",
         "A folder, best on another volume, where the last checkpoint is kept beside the state, so that an old copy of the state put back is noticed and refused. Empty: inside the state folder, which does not notice that. `--anchor DIR` names another for one command, and `init --anchor DIR` sets it.",
+    ),
+    (
+        "ledger.origin",
+        "The log's name in checkpoints, such as `example.com/log`. It holds from the log's first event: `init --origin NAME` sets it, and a log keeps its name. Empty: one that is made from its key.",
+    ),
+    (
+        "witness.quorum",
+        "How many of the witnesses that `witness add` names have to cosign a checkpoint. An export waits for them, and says so when it leaves without.",
+    ),
+    (
+        "witness.required",
+        "Whether new calls are refused while too few witnesses have cosigned for longer than `witness.wait_ms`. Otherwise `serve` only says so.",
+    ),
+    (
+        "witness.wait_ms",
+        "How long witnesses may take, in milliseconds.",
+    ),
+    (
+        "witness.sync",
+        "Whether `serve` starts `witness sync` beside it, which hands new checkpoints to the witnesses. The gateway itself opens no network.",
     ),
     (
         "circuit.failures",

@@ -16,7 +16,7 @@ use super::live::{Live, methods};
 use super::validation::host_warning_by;
 use crate::api::{Gateway, Registration};
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::router::Rejection;
 use crate::router::{CONTENT_TYPE, Counts, Outcome, told_denials};
 use ledger::{self, Checkpoint, Erased, Recorded};
@@ -298,14 +298,14 @@ impl Door {
 }
 
 impl Door {
-    /// A checkpoint over the ledger: one that is signed now, or the newest of the running gateway, which signs without being asked.
+    /// A checkpoint over all events: one that is signed now, or the one that the running gateway signs without being asked, soon after an event.
     pub(crate) fn checkpoint(
         &mut self,
         state: &Path,
     ) -> Result<Option<(Checkpoint, String)>, Error> {
         match self {
             Self::Own(gateway) => gateway.checkpoint(),
-            Self::Live(_) => Ok(ledger::newest_checkpoint(state)?),
+            Self::Live(_) => signed_by_now(state),
         }
     }
 
@@ -323,6 +323,34 @@ impl Door {
             Self::Own(gateway) => Ok(json!(gateway.export_proof(run)?)),
             Self::Live(live) => live.call(methods::EXPORT_PROOF, json!({ "run_id": run })),
         }
+    }
+}
+
+/// The running gateway's checkpoint over all events that there are now.
+fn signed_by_now(state: &Path) -> Result<Option<(Checkpoint, String)>, Error> {
+    /// Some times what it takes by itself: a second.
+    const LONGEST: Duration = Duration::from_secs(10);
+    const LOOK_EVERY: Duration = Duration::from_millis(20);
+    let last = ledger::tail(state, 1)?.pop();
+    let events = last.map_or(0, |last| last.index.saturating_add(1));
+    let end = Instant::now() + LONGEST;
+    loop {
+        let newest = ledger::newest_checkpoint(state)?;
+        let size = newest.as_ref().map_or(0, |(newest, _)| newest.size);
+        if size >= events {
+            return Ok(newest);
+        }
+        if Instant::now() >= end {
+            return Err(Error::Live {
+                kind: Kind::Ledger,
+                message: format!(
+                    "the running gateway has signed for {size} of {events} events, and for no more in {} s",
+                    LONGEST.as_secs()
+                ),
+                hint: "its log says why; a full disk is the usual reason".to_owned(),
+            });
+        }
+        std::thread::sleep(LOOK_EVERY);
     }
 }
 
@@ -380,20 +408,22 @@ pub(crate) fn check_anchor(state: &Path, anchor: Option<&Path>) -> Result<(), Er
     )?)
 }
 
-/// Makes the state folder. If an anchor is given, it is written into the settings first. Returns whether the folder is new.
+/// Makes the state folder. If an anchor or a name for the log is given, it is written into the settings first. Returns whether the folder is new.
 ///
 /// # Errors
 /// When the system refuses, or there are settings already that an anchor would have to change.
-pub(crate) fn init(state: &Path, anchor: Option<&Path>) -> Result<bool, Error> {
+pub(crate) fn init(
+    state: &Path,
+    anchor: Option<&Path>,
+    origin: Option<&str>,
+) -> Result<bool, Error> {
     // A folder that was made for it, with whatever mode the umask gave, becomes the user's alone. One that holds something is left as it is.
     if fs::read_dir(state).is_ok_and(|mut entries| entries.next().is_none()) {
         let own = fs::Permissions::from_mode(0o700);
         // Of a folder that is somebody else's, the next verb says what is wrong.
         fs::set_permissions(state, own).unwrap_or_default();
     }
-    if let Some(anchor) = anchor
-        && !state.join("ledger/seg").is_dir()
-    {
+    if (anchor.is_some() || origin.is_some()) && !state.join("ledger/seg").is_dir() {
         let made = fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -403,11 +433,16 @@ pub(crate) fn init(state: &Path, anchor: Option<&Path>) -> Result<bool, Error> {
             path: state.to_owned(),
             source,
         })?;
-        if Config::load(state)?.ledger.anchor != anchor {
-            Config::save_anchor(state, anchor)?;
+        let settings = Config::load(state)?.ledger;
+        let same = anchor.is_none_or(|anchor| settings.anchor == anchor)
+            && origin.is_none_or(|origin| settings.origin == origin);
+        if !same {
+            Config::save_ledger(state, anchor, origin)?;
         }
     }
-    Ok(ledger::init(state)?.created)
+    let settings = Config::load(state)?.ledger;
+    let origin = origin.or(settings.chosen_origin());
+    Ok(ledger::init_named(state, origin)?.created)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Error> {

@@ -32,6 +32,7 @@ impl Harness {
     pub(super) fn with_settings_of(like: &Path) -> Result<Self, Error> {
         Self::with(Some(&Config {
             ledger: config::Ledger::default(),
+            witness: config::Witness::default(),
             ..Config::load(like)?
         }))
     }

@@ -16,6 +16,7 @@ mod tools;
 mod trial;
 mod validation;
 mod watch;
+mod witnesses;
 
 pub(crate) use backup::backup;
 pub(crate) use certify::{ComplianceReport, certify, sarif};
@@ -36,3 +37,6 @@ pub(crate) use tools::{NO_TOOL, Servers, Tool, tool_words, tools};
 pub(crate) use trial::{Trial, trial};
 pub(crate) use validation::{Validated, host_warning, host_warning_of, validate};
 pub(crate) use watch::Look;
+pub(crate) use witnesses::{
+    add_witness, edge, missing, policy, prove_event, publish, remove_witness, witnesses,
+};

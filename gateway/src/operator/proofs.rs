@@ -5,21 +5,37 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::error::Error;
-use ledger::{self, LogKey, ProofBundle, ProofReport};
+use ledger::{self, LogKey, Policy, ProofBundle, ProofReport};
 
 /// The largest bundle that is read, in bytes: about a hundred thousand events.
 const MAX_BUNDLE_BYTES: u64 = 512 * 1024 * 1024;
 /// The largest key file, in bytes; ours have about a hundred.
 const MAX_KEY_BYTES: u64 = 64 * 1024;
 
-/// Checks the bundle in `file` against the log's public key in `key`, PEM or C2SP verifier key.
-pub(crate) fn verify_proof(file: &Path, key: &Path) -> Result<ProofReport, Error> {
+/// Checks the bundle or the proof of an event in `file` against the log's public key in `key`, PEM or C2SP verifier key, and against the
+/// auditor's policy about witnesses.
+pub(crate) fn verify_proof(
+    file: &Path,
+    key: &Path,
+    policy: Option<&Path>,
+) -> Result<ProofReport, Error> {
     let text = read(key, MAX_KEY_BYTES)?;
     let key = LogKey::parse(&String::from_utf8_lossy(&text)).map_err(|error| Error::Usage {
         message: format!("'{}': {error}", key.display()),
         hint: "the log's public key is <state>/log.pub or <state>/log.vkey, from the operator and not from the bundle".to_owned(),
     })?;
-    Ok(ledger::verify_proof(&read(file, MAX_BUNDLE_BYTES)?, &key))
+    let policy = policy.map(read_policy).transpose()?;
+    let proof = read(file, MAX_BUNDLE_BYTES)?;
+    Ok(ledger::verify_proof_by(&proof, &key, policy.as_ref()))
+}
+
+fn read_policy(file: &Path) -> Result<Policy, Error> {
+    let text = read(file, MAX_KEY_BYTES)?;
+    // Words that are no UTF-8 may stand in a policy; names are compared as they are read.
+    Policy::parse(&String::from_utf8_lossy(&text)).map_err(|error| Error::Usage {
+        message: format!("'{}': {error}", file.display()),
+        hint: "a policy is C2SP's tlog-policy; the operator's `plugin-gateway witness list --policy` prints one".to_owned(),
+    })
 }
 
 /// Reads the bundle in `file` without judging it.

@@ -46,6 +46,8 @@ pub enum Cause {
     Overloaded,
     /// The plugin failed too often recently.
     CircuitOpen,
+    /// Too few witnesses have cosigned the ledger in time, or one of them knows more of it.
+    Unwitnessed,
 }
 
 impl Cause {
@@ -73,6 +75,7 @@ impl Cause {
             Self::Isolation => "isolation",
             Self::Overloaded => "overloaded",
             Self::CircuitOpen => "circuit_open",
+            Self::Unwitnessed => "unwitnessed",
         }
     }
 }

@@ -26,6 +26,7 @@ use super::settings::DenialRules;
 use super::slots::{Slot, Slots};
 use super::stock::Rules;
 use super::talk;
+use super::witnessed::Witnessed;
 use crate::config::{Config, PoolSize};
 use crate::error::{Error, chain};
 use ledger::{Ledger, Record, Recorded, Recording};
@@ -51,6 +52,7 @@ pub(crate) struct Router {
     slots_max: usize,
     waiting_at_most: usize,
     denials: Arc<DenialRules>,
+    witnessed: Witnessed,
 }
 
 /// A call that may start as soon as its `INVOKE` is recorded.
@@ -90,6 +92,7 @@ impl Router {
         let (slots_max, waiting_at_most) = (config.calls_at_once, config.calls_waiting);
         Self {
             registry,
+            witnessed: Witnessed::new(ledger.clone(), config.witness),
             ledger,
             settings,
             sandbox: Arc::default(),
@@ -238,6 +241,11 @@ impl Router {
         Ok(enforced.map(|row| row.layer).collect())
     }
 
+    /// How the ledger stands with its witnesses.
+    pub(crate) fn witnessed(&self) -> &Witnessed {
+        &self.witnessed
+    }
+
     pub(super) fn step_threads(&self) -> &StepThreads {
         &self.step_threads
     }
@@ -250,6 +258,9 @@ impl Router {
         }
         if call.within.is_some_and(|end| end <= exchange.start) {
             return Err(TurnedAway::too_late());
+        }
+        if let Some(turned) = self.witnessed.refusal() {
+            return Err(turned);
         }
         let (plugin_id, digest) = {
             let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);

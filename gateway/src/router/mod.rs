@@ -24,6 +24,7 @@ mod settings;
 mod slots;
 mod stock;
 mod talk;
+mod witnessed;
 
 pub use cause::Cause;
 pub use record::{Invoke, Outcome};
@@ -39,3 +40,4 @@ pub(crate) use metrics::{CONTENT_TYPE, Counts};
 pub(crate) use pipeline::Pipeline;
 pub(crate) use registration::{Candidate, RegistryEvent, Rejection};
 pub(crate) use settings::sandbox_settings;
+pub(crate) use witnessed::Standing;

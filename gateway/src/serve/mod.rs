@@ -67,6 +67,7 @@ pub(crate) mod poll;
 mod session;
 mod subscribe;
 mod task;
+mod witnesses;
 mod work;
 
 use std::io;
@@ -117,6 +118,7 @@ pub(crate) fn serve(state: &Path, options: &Serve) -> Result<(), Error> {
         return Ok(());
     };
     watch_signals(&hub, signals)?;
+    witnesses::watch(&hub, Config::load(state)?.witness)?;
     let host = if options.socket_only {
         None
     } else {

@@ -95,6 +95,24 @@ impl Layout {
         self.evidence().join("erasing")
     }
 
+    /// What belongs to witnesses. The folder is made when the first is named.
+    pub(crate) fn witnesses(&self) -> PathBuf {
+        self.state.join("witnesses")
+    }
+
+    pub(crate) fn witness_list(&self) -> PathBuf {
+        self.witnesses().join("list")
+    }
+
+    pub(crate) fn cosigned(&self) -> PathBuf {
+        self.witnesses().join("cosigned")
+    }
+
+    /// A checkpoint of this log that a witness has and this ledger does not go on from.
+    pub(crate) fn ahead(&self) -> PathBuf {
+        self.witnesses().join("ahead.note")
+    }
+
     /// The log's private key.
     pub(crate) fn log_key(&self) -> PathBuf {
         self.state.join("log.key")

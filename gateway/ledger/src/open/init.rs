@@ -20,11 +20,21 @@ pub struct Initialised {
 /// # Errors
 /// When the system refuses.
 pub fn init(state: &Path) -> Result<Initialised, Error> {
+    init_named(state, None)
+}
+
+/// The same; a new log is called `origin`, where one is given. A log that is there keeps its name.
+///
+/// # Errors
+/// When the name cannot be one, a log is there under another, or the system refuses.
+pub fn init_named(state: &Path, origin: Option<&str>) -> Result<Initialised, Error> {
     let layout = Layout::new(state);
     if layout.segments().is_dir() {
+        let log_key = load_key(&layout)?;
+        check_origin(origin, log_key.name().unwrap_or_default())?;
         return Ok(Initialised {
             created: false,
-            log_key: load_key(&layout)?,
+            log_key,
         });
     }
     let folders = layout.folders();
@@ -34,13 +44,24 @@ pub fn init(state: &Path) -> Result<Initialised, Error> {
             (Some(last), others)
         });
     others.iter().try_for_each(|folder| make_durable(folder))?;
-    let signer = make_keys(&layout)?;
+    let signer = make_keys(&layout, origin)?;
     // Last, because this folder marks the ledger as complete: after a crash before this, `init` starts over.
     segments.map_or(Ok(()), |folder| make_durable(folder))?;
     Ok(Initialised {
         created: true,
         log_key: signer.public(),
     })
+}
+
+/// Refuses a name other than the one that the log has: its checkpoints are signed under that.
+pub(super) fn check_origin(wanted: Option<&str>, found: &str) -> Result<(), Error> {
+    match wanted.filter(|wanted| *wanted != found) {
+        Some(wanted) => Err(Error::OtherOrigin {
+            wanted: wanted.to_owned(),
+            found: found.to_owned(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Makes a folder whose name a crash does not undo.
@@ -53,7 +74,7 @@ fn make_durable(folder: &Path) -> Result<(), Error> {
     RealDisk.sync_dir(parent).map_err(Error::io("sync", parent))
 }
 
-fn make_keys(layout: &Layout) -> Result<LogSigner, Error> {
+fn make_keys(layout: &Layout, origin: Option<&str>) -> Result<LogSigner, Error> {
     let path = layout.log_key();
     let signer = if path.exists() {
         load_signer(layout)?
@@ -61,6 +82,13 @@ fn make_keys(layout: &Layout) -> Result<LogSigner, Error> {
         let signer = LogSigner::generate().map_err(Error::io("make", &path))?;
         put(&path, &signer.private_pem())?;
         signer
+    };
+    let signer = match origin {
+        Some(origin) => signer.named(origin).map_err(|source| Error::Note {
+            path: layout.log_vkey(),
+            source,
+        })?,
+        None => signer,
     };
     let public = signer.public_pem().map_err(|source| Error::Note {
         path: layout.log_pub(),

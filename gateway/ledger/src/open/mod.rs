@@ -7,7 +7,7 @@ mod recover;
 mod survey;
 mod torn;
 
-pub use init::{Initialised, init};
+pub use init::{Initialised, init, init_named};
 pub use quarantine::Cut;
 pub use recover::Opening;
 pub(crate) use recover::recover;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use plugin_protocol::event::{Event, EventKind, meta};
 
 use super::decide::{Action, Decision, Tail, decide};
+use super::init::check_origin;
 use super::quarantine::{Cut, move_to_quarantine, record_cuts};
 use super::survey::{Survey, rebuild_tiles};
 use super::torn::is_torn_write;
@@ -52,6 +53,7 @@ pub(crate) fn recover(
     // Copies by tools that keep no empty folder lose it.
     make_folder(&layout.quarantine())?;
     let signer = load_signer(&layout)?;
+    check_origin(options.origin.as_deref(), signer.name())?;
     let key = signer.public();
     let anchor = Anchor::read(&layout, options.anchor.as_deref())?;
     let claims = Claims::gather(&layout, &key, Some(&anchor))?;

@@ -9,14 +9,17 @@ use plugin_protocol::report::ValidationReport;
 use plugin_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The name of the format.
+/// The name of the format whose checkpoint the log's key alone signed.
 pub(crate) const FORMAT: &str = "plugin-gateway-proof/1";
+
+/// The name of the format whose checkpoint has signatures of witnesses too; all else is the same.
+pub(crate) const FORMAT_2: &str = "plugin-gateway-proof/2";
 
 /// What proves that a run's events are in the log, and that none is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProofBundle {
-    /// Always `plugin-gateway-proof/1`.
+    /// `plugin-gateway-proof/1`, or `plugin-gateway-proof/2` where witnesses cosigned the checkpoint.
     pub format: String,
     /// The export's name, which its event carries too.
     pub proof_id: EventId,

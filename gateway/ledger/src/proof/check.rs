@@ -5,9 +5,10 @@ use plugin_protocol::event::{Event, EventKind, meta};
 use plugin_protocol::json;
 use serde::Serialize;
 
-use super::bundle::{FORMAT, Inclusion, ProofBundle, attachments_hash};
+use super::bundle::{FORMAT, FORMAT_2, Inclusion, ProofBundle, attachments_hash};
+use crate::error::InvalidNote;
 use crate::line::scan;
-use crate::tree::{Checkpoint, Growing, Hash, LogKey, leaf_hash, root_from_path};
+use crate::tree::{Checkpoint, Growing, Hash, LogKey, Policy, leaf_hash, root_from_path};
 
 /// What checking a bundle found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,11 +57,15 @@ impl CheckOutcome {
 const BEYOND: &str = "a bundle does not prove that what the events say is true, that nothing of the run was recorded after the export, \
 or that the log shows everyone the same history: compare its checkpoint with the anchor or with other copies for that";
 
-type Finding = Result<String, String>;
+/// The check that is made where the auditor has a policy.
+pub(super) const WITNESSES: &str = "witnesses";
 
-/// Checks a bundle against the log's public key.
-#[must_use]
-pub fn verify_proof(bundle: &[u8], key: &LogKey) -> ProofReport {
+pub(super) const NO_CHECKPOINT: &str = "there is no checkpoint that the key vouches for";
+
+pub(super) type Finding = Result<String, String>;
+
+/// Checks a bundle against the log's public key and, where the auditor has one, a policy about witnesses.
+pub(super) fn check_bundle(bundle: &[u8], key: &LogKey, policy: Option<&Policy>) -> ProofReport {
     let mut checks = Vec::new();
     match read_bundle(bundle) {
         Err(reason) => {
@@ -74,20 +79,23 @@ pub fn verify_proof(bundle: &[u8], key: &LogKey) -> ProofReport {
                 "attachments",
                 "chain_links",
             ] {
-                checks.push(ProofCheck {
-                    name,
-                    outcome: CheckOutcome::NotChecked,
-                    detail: "the bundle cannot be read".to_owned(),
-                });
+                checks.push(not_checked(name, "the bundle cannot be read"));
+            }
+            if policy.is_some() {
+                checks.push(not_checked(WITNESSES, "the bundle cannot be read"));
             }
         }
         Ok(bundle) => {
-            let checkpoint = key.open(&bundle.checkpoint);
+            let checkpoint = match bundle.format.as_str() {
+                FORMAT => key.open(&bundle.checkpoint),
+                _ => key.open_cosigned(&bundle.checkpoint),
+            };
             push(
                 &mut checks,
                 "schema",
                 Ok(format!(
-                    "a {FORMAT} bundle of {} events",
+                    "a {} bundle of {} events",
+                    bundle.format,
                     bundle.events.len()
                 )),
             );
@@ -96,42 +104,72 @@ pub fn verify_proof(bundle: &[u8], key: &LogKey) -> ProofReport {
             push(
                 &mut checks,
                 "checkpoint_signature",
-                match &checkpoint {
-                    Ok(checkpoint) => Ok(format!(
-                        "key {} signed for {} events",
-                        key.id(),
-                        checkpoint.size
-                    )),
-                    Err(error) => Err(error.to_string()),
-                },
+                signature(key, &checkpoint),
             );
             match &checkpoint {
                 Ok(checkpoint) => push(&mut checks, "inclusion", inclusion(&bundle, checkpoint)),
-                Err(_) => checks.push(ProofCheck {
-                    name: "inclusion",
-                    outcome: CheckOutcome::NotChecked,
-                    detail: "there is no checkpoint that the key vouches for".to_owned(),
-                }),
+                Err(_) => checks.push(not_checked("inclusion", NO_CHECKPOINT)),
             }
             push(&mut checks, "run_completeness", run_completeness(&bundle));
             push(&mut checks, "attachments", attachments(&bundle));
             checks.push(chain_links(&bundle));
+            if let Some(policy) = policy {
+                push(
+                    &mut checks,
+                    WITNESSES,
+                    witnesses(policy, key, &bundle.checkpoint),
+                );
+            }
         }
     }
-    checks.push(ProofCheck {
-        name: "beyond_the_bundle",
-        outcome: CheckOutcome::NotChecked,
-        detail: BEYOND.to_owned(),
-    });
-    ProofReport {
-        valid: checks
+    checks.push(not_checked("beyond_the_bundle", BEYOND));
+    ProofReport::of(checks)
+}
+
+impl ProofReport {
+    pub(super) fn of(checks: Vec<ProofCheck>) -> Self {
+        let valid = checks
             .iter()
-            .all(|check| check.outcome != CheckOutcome::Fail),
-        checks,
+            .all(|check| check.outcome != CheckOutcome::Fail);
+        Self { valid, checks }
     }
 }
 
-fn push(checks: &mut Vec<ProofCheck>, name: &'static str, verdict: Finding) {
+pub(super) fn signature(key: &LogKey, checkpoint: &Result<Checkpoint, InvalidNote>) -> Finding {
+    match checkpoint {
+        Ok(checkpoint) => Ok(format!(
+            "key {} signed for {} events",
+            key.id(),
+            checkpoint.size
+        )),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Whether enough witnesses cosigned, of those that the auditor trusts.
+pub(super) fn witnesses(policy: &Policy, key: &LogKey, note: &str) -> Finding {
+    if policy.excludes(key) {
+        return Err("the policy names other logs than this one".to_owned());
+    }
+    let cosigned = policy.judge(note).map_err(|flaw| flaw.to_string())?;
+    match cosigned.reached {
+        true => Ok(cosigned.words()),
+        false => Err(format!(
+            "the policy's quorum is not reached: {}",
+            cosigned.words()
+        )),
+    }
+}
+
+pub(super) fn not_checked(name: &'static str, why: &str) -> ProofCheck {
+    ProofCheck {
+        name,
+        outcome: CheckOutcome::NotChecked,
+        detail: why.to_owned(),
+    }
+}
+
+pub(super) fn push(checks: &mut Vec<ProofCheck>, name: &'static str, verdict: Finding) {
     let (outcome, detail) = match verdict {
         Ok(detail) => (CheckOutcome::Pass, detail),
         Err(detail) => (CheckOutcome::Fail, detail),
@@ -149,9 +187,9 @@ fn read_bundle(bytes: &[u8]) -> Result<ProofBundle, String> {
     let written = canonical::bytes(&value);
     let bundle: ProofBundle =
         serde_json::from_value(value).map_err(|error| format!("not the expected JSON: {error}"))?;
-    if bundle.format != FORMAT {
+    if ![FORMAT, FORMAT_2].contains(&bundle.format.as_str()) {
         return Err(format!(
-            "its format is '{}', not '{FORMAT}'",
+            "its format is '{}', not '{FORMAT}' or '{FORMAT_2}'",
             bundle.format.chars().take(64).collect::<String>()
         ));
     }

@@ -4,12 +4,12 @@ use plugin_protocol::digest::FileHash;
 use plugin_protocol::event::{Event, EventKind, meta};
 use plugin_protocol::ids::{EventId, RunId};
 
-use super::bundle::{Export, FORMAT, Inclusion, ProofBundle, ProofExtras};
+use super::bundle::{Export, FORMAT, FORMAT_2, Inclusion, ProofBundle, ProofExtras};
 use crate::disk::{Boundary, EventPlace, Layout, Line, Lines, list_segments};
 use crate::error::Error;
 use crate::line::{Draft, escaped, event_at, scan};
 use crate::read::{Key, PlacedLines, places_of};
-use crate::tree::{Growing, Hash, TileReader, leaf_hash};
+use crate::tree::{Checkpoint, Growing, Hash, TileReader, Tiles, leaf_hash};
 
 /// The events of one run as they are gathered: their places and the root over their lines.
 #[derive(Debug)]
@@ -141,9 +141,29 @@ pub(crate) struct Exported {
     pub(crate) index: u64,
     pub(crate) note: String,
     pub(crate) reader: TileReader,
+    /// Whether witnesses cosigned the checkpoint.
+    pub(crate) cosigned: bool,
 }
 
 impl Exported {
+    /// Leads the proofs to another checkpoint over the export, which witnesses cosigned. The ledger may have grown meanwhile. Where the
+    /// hashes on disk do not give its tree, everything stays as it is.
+    pub(crate) fn lead_to(
+        mut self,
+        layout: &Layout,
+        checkpoint: &Checkpoint,
+        note: String,
+    ) -> Self {
+        let tiles = Tiles::load(&layout.tiles(), checkpoint.size)
+            .filter(|tiles| tiles.root() == checkpoint.root);
+        if let Some(tiles) = tiles {
+            self.reader = tiles.reader(layout.tiles());
+            self.note = note;
+            self.cosigned = true;
+        }
+        self
+    }
+
     /// Makes the bundle.
     pub(crate) fn bundle(
         mut self,
@@ -164,7 +184,7 @@ impl Exported {
             .last()
             .map_or(self.event.event_hash, |event| event.event_hash);
         Ok(ProofBundle {
-            format: FORMAT.to_owned(),
+            format: if self.cosigned { FORMAT_2 } else { FORMAT }.to_owned(),
             proof_id,
             run_id: self.run.run,
             created_at: self.event.ts.clone(),

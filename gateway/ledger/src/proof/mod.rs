@@ -3,8 +3,12 @@
 mod bundle;
 mod check;
 mod gather;
+mod single;
+mod verify;
 
 pub(crate) use bundle::attachments_hash;
 pub use bundle::{ManifestDigest, ProofBundle, ProofExtras};
-pub use check::{CheckOutcome, ProofCheck, ProofReport, verify_proof};
+pub use check::{CheckOutcome, ProofCheck, ProofReport};
 pub(crate) use gather::{Exported, RunSoFar};
+pub use single::{EventProof, prove_event};
+pub use verify::{verify_proof, verify_proof_by};

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::tree::{Checkpoint, newest_checkpoint, note_path};
 
 /// Copies the ledger below `state` to the folder `to`, up to its newest checkpoint, which is returned: keys, segments, checkpoints,
-/// tiles, index, kept evidence and quarantine. The copy is anchored in itself. It is not synced; none is made of an empty ledger.
+/// tiles, index, kept evidence, quarantine, and the witnesses with what they cosigned. The copy is anchored in itself. It is not synced; none is made of an empty ledger.
 ///
 /// What is written meanwhile may or may not be in it beyond the events; opening the copy takes what fits.
 ///
@@ -53,6 +53,11 @@ pub fn back_up(state: &Path, to: &Path) -> Result<Option<Checkpoint>, Error> {
     ] {
         copy_files(&from, &to, &|_| true)?;
     }
+    if layout.witness_list().exists() {
+        make_folder(&copy.witnesses())?;
+        copy_file(&layout.witness_list(), &copy.witness_list())?;
+    }
+    copy_files(&layout.cosigned(), &copy.cosigned(), &is_older)?;
     make_folder(&copy.segments())?;
     for segment in list_segments(&layout)? {
         copy_segment(&segment, &copy, checkpoint.size)?;

@@ -17,6 +17,7 @@ mod walk;
 pub use anchored::check_anchor;
 pub use backup::back_up;
 pub(crate) use begin::Begin;
+pub(crate) use checked::CheckedLines;
 pub use checked::Stored;
 pub(crate) use index::{Key, encode, entry, index_path, key_hash, places_of};
 pub(crate) use mark::{Mark, registry_entries, registry_index};

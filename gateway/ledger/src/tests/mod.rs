@@ -10,10 +10,13 @@ mod lines;
 mod merkle;
 mod notes;
 mod opening;
+mod peers;
 mod proofs;
+mod quorum;
 mod reading;
 mod rooms;
 mod space;
+mod witnesses;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::Path;
 
 /// From the bottom up. Rooms of one height do not know each other. `lib` stands above all and is not listed.
-const HEIGHTS: [&[&str]; 10] = [
+const HEIGHTS: [&[&str]; 11] = [
     &["error"],
     &["line"],
     &["disk"],
     &["options", "tree"],
     &["read"],
-    &["proof"],
+    &["witness"],
+    &["proof", "site"],
     &["write"],
     &["open", "evidence"],
     &["recorded"],

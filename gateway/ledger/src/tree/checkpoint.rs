@@ -9,17 +9,13 @@ use ed25519_dalek::pkcs8::{
 };
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use plugin_protocol::digest::KeyId;
-use sha2::{Digest as _, Sha256};
 
-use super::merkle::Hash;
-use crate::disk::MAX_NOTE_BYTES;
+use super::cosign::Cosigner;
+use super::note::{Note, NoteLine, SIGNATURE_MARK, hex, is_name, key_id, read_vkey, write_vkey};
 use crate::error::InvalidNote;
 
 /// The signature type byte of Ed25519 in C2SP signed notes.
 const ED25519: u8 = 1;
-
-/// What a signature line begins with: an em dash and a space.
-const SIGNATURE_MARK: &str = "\u{2014} ";
 
 /// What a checkpoint says: how many events there are, and the root over them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,14 +53,9 @@ impl LogKey {
     }
 
     fn from_vkey(text: &str) -> Option<Self> {
-        // The base64 part may itself hold a plus sign, so only the first two separate the parts.
-        let mut parts = text.splitn(3, '+');
-        let (name, hash, key) = (parts.next()?, parts.next()?, parts.next()?);
-        let bytes = BASE64.decode(key).ok()?;
-        let (kind, raw) = bytes.split_first()?;
-        let key = VerifyingKey::from_bytes(raw.try_into().ok()?).ok()?;
-        let named = is_name(name) && *kind == ED25519 && hash == hex(note_key_id(name, &key));
-        named.then(|| Self {
+        let (name, raw) = read_vkey(text, ED25519)?;
+        let key = VerifyingKey::from_bytes(&raw).ok()?;
+        Some(Self {
             name: Some(name.to_owned()),
             key,
         })
@@ -81,34 +72,88 @@ impl LogKey {
     /// # Errors
     /// When the form is wrong or this key did not sign it.
     pub(crate) fn open(&self, note: &str) -> Result<Checkpoint, InvalidNote> {
-        let (text, signature) = split(note)?;
-        self.check(text, signature)?;
-        Checkpoint::parse(text, signature.name)
+        let note = split(note)?;
+        let [line] = note.lines.as_slice() else {
+            return Err(InvalidNote::Form("it has not exactly one signature"));
+        };
+        self.check(note.text, line)?;
+        Checkpoint::parse(note.text, line.name)
+    }
+
+    /// Checks a checkpoint note that witnesses may have cosigned, and reads what it says. Signatures of other keys are passed over.
+    ///
+    /// # Errors
+    /// When the form is wrong, or this key did not sign it exactly once.
+    pub fn open_cosigned(&self, note: &str) -> Result<Checkpoint, InvalidNote> {
+        self.own_line(note)?;
+        let note = Note::split(note)?;
+        let origin = note.text.lines().next().unwrap_or_default();
+        Checkpoint::parse(note.text, self.name().unwrap_or(origin))
+    }
+
+    /// A checkpoint note with this key's signature alone.
+    ///
+    /// # Errors
+    /// As [`Self::open_cosigned`].
+    pub(crate) fn own_line(&self, note: &str) -> Result<String, InvalidNote> {
+        let note = Note::split(note)?;
+        let origin = note.text.lines().next().unwrap_or_default();
+        let name = self.name().unwrap_or(origin);
+        let id = note_key_id(name, &self.key);
+        let mut own = note
+            .lines
+            .iter()
+            .filter(|line| line.name == name && line.key_id == id);
+        let Some(line) = own.next() else {
+            return Err(InvalidNote::NotSigned(format!("{name}+{}", hex(id))));
+        };
+        if own.next().is_some() {
+            return Err(InvalidNote::Form("it has two signatures by one key"));
+        }
+        self.check(note.text, line)?;
+        Ok(format!("{}\n{}\n", note.text, line.whole))
+    }
+
+    /// Whether both are the same key, whatever their names.
+    pub(crate) fn is_same_key(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+
+    /// The verifier key as C2SP writes it; none where the name is not known.
+    #[must_use]
+    pub fn vkey(&self) -> Option<String> {
+        let name = self.name.as_deref()?;
+        Some(write_vkey(name, ED25519, self.key.as_bytes()))
     }
 
     /// The log's name, when it is known.
-    pub(crate) fn name(&self) -> Option<&str> {
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
     /// The text of a note other than a checkpoint, signed by this key under the key name `name`.
     pub(crate) fn open_text<'a>(&self, name: &str, note: &'a str) -> Result<&'a str, InvalidNote> {
-        let (text, line) = split(note)?;
+        let note = split(note)?;
+        let [line] = note.lines.as_slice() else {
+            return Err(InvalidNote::Form("it has not exactly one signature"));
+        };
         let key = Self {
             name: Some(name.to_owned()),
             key: self.key,
         };
-        key.check(text, line).map(|()| text)
+        key.check(note.text, line).map(|()| note.text)
     }
 
     /// Checks the signature over a note's `text`; the key's name is the one in the signature's own line.
-    fn check(&self, text: &str, line: SignatureLine<'_>) -> Result<(), InvalidNote> {
-        let name = self.name.as_deref().unwrap_or(line.name);
+    fn check(&self, text: &str, line: &NoteLine<'_>) -> Result<(), InvalidNote> {
+        let name = self.name().unwrap_or(line.name);
         let id = note_key_id(name, &self.key);
         if line.name != name || line.key_id != id {
             return Err(InvalidNote::NotSigned(format!("{name}+{}", hex(id))));
         }
-        let signature = Signature::from_bytes(&line.signature);
+        let signature = Signature::from_slice(&line.signature)
+            .map_err(|_| InvalidNote::Form("its signature is not one of Ed25519"))?;
         self.key
             .verify_strict(text.as_bytes(), &signature)
             .map_err(|_| InvalidNote::BadSignature)
@@ -148,6 +193,20 @@ impl LogSigner {
             .map_err(|_| InvalidNote::Key)
     }
 
+    /// The same key under the name that the operator chose for the log.
+    pub(crate) fn named(mut self, name: &str) -> Result<Self, InvalidNote> {
+        if !is_name(name) {
+            return Err(InvalidNote::Origin(name.to_owned()));
+        }
+        name.clone_into(&mut self.name);
+        Ok(self)
+    }
+
+    /// The key pair as that of a witness.
+    pub(crate) fn into_cosigner(self, name: &str) -> Result<Cosigner, InvalidNote> {
+        Cosigner::new(name, self.key)
+    }
+
     fn new(key: SigningKey) -> Self {
         // The log's name is made from its key, so that no two logs share one.
         let name = format!(
@@ -180,10 +239,7 @@ impl LogSigner {
 
     /// The public key as a C2SP verifier key.
     pub(crate) fn vkey(&self) -> String {
-        let key = self.key.verifying_key();
-        let id = hex(note_key_id(&self.name, &key));
-        let bytes = [&[ED25519], key.as_bytes().as_slice()].concat();
-        format!("{}+{id}+{}", self.name, BASE64.encode(bytes))
+        write_vkey(&self.name, ED25519, self.key.verifying_key().as_bytes())
     }
 
     pub(crate) fn public(&self) -> LogKey {
@@ -213,7 +269,7 @@ impl LogSigner {
 
 impl Checkpoint {
     /// The text that is signed: origin, size and root, a line each.
-    fn text(&self, origin: &str) -> String {
+    pub(crate) fn text(&self, origin: &str) -> String {
         format!("{origin}\n{}\n{}\n", self.size, BASE64.encode(self.root))
     }
 
@@ -242,63 +298,17 @@ impl Checkpoint {
     }
 }
 
-/// The one signature of a note.
-#[derive(Debug, Clone, Copy)]
-struct SignatureLine<'a> {
-    name: &'a str,
-    key_id: [u8; 4],
-    signature: [u8; 64],
-}
-
-/// Divides a note into its text, newline included, and its one signature. Ours never have more than one, and one byte more is refused.
-fn split(note: &str) -> Result<(&str, SignatureLine<'_>), InvalidNote> {
-    let form = InvalidNote::Form;
-    if note.len() > MAX_NOTE_BYTES {
-        return Err(form("it is too long"));
+/// Divides a note that we wrote alone: exactly one Ed25519 signature, and one byte more is refused.
+fn split(note: &str) -> Result<Note<'_>, InvalidNote> {
+    let note = Note::split(note)?;
+    match note.lines.as_slice() {
+        [line] if line.signature.len() == Signature::BYTE_SIZE => Ok(note),
+        [_] => Err(InvalidNote::Form("its signature is not one of Ed25519")),
+        _ => Err(InvalidNote::Form("it has not exactly one signature")),
     }
-    let at = note.rfind("\n\n").ok_or(form("it has no blank line"))?;
-    let (text, rest) = note.split_at(at + 1);
-    let line = rest
-        .strip_prefix('\n')
-        .and_then(|rest| rest.strip_suffix('\n'))
-        .ok_or(form("it does not end with a newline"))?;
-    let (name, base64) = line
-        .strip_prefix(SIGNATURE_MARK)
-        .and_then(|line| line.split_once(' '))
-        .ok_or(form("it has not exactly one signature"))?;
-    let bytes = BASE64.decode(base64).ok().filter(|_| is_name(name));
-    let bytes: [u8; 68] = bytes
-        .and_then(|bytes| bytes.try_into().ok())
-        .ok_or(form("its signature is not one of Ed25519"))?;
-    let (mut key_id, mut signature) = ([0; 4], [0; 64]);
-    key_id.copy_from_slice(&bytes[..4]);
-    signature.copy_from_slice(&bytes[4..]);
-    Ok((
-        text,
-        SignatureLine {
-            name,
-            key_id,
-            signature,
-        },
-    ))
 }
 
-/// The id of a key in notes: the first 4 bytes of SHA-256 of name, newline, type and key.
+/// The id of a log's key in notes.
 fn note_key_id(name: &str, key: &VerifyingKey) -> [u8; 4] {
-    let mut hasher = Sha256::new();
-    hasher.update(name.as_bytes());
-    hasher.update([b'\n', ED25519]);
-    hasher.update(key.as_bytes());
-    let digest: Hash = hasher.finalize().into();
-    let mut id = [0; 4];
-    id.copy_from_slice(&digest[..4]);
-    id
-}
-
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains('+') && !name.chars().any(char::is_whitespace)
-}
-
-fn hex(id: [u8; 4]) -> String {
-    format!("{:08x}", u32::from_be_bytes(id))
+    key_id(name, ED25519, key.as_bytes())
 }

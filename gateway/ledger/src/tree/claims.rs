@@ -31,7 +31,7 @@ pub(crate) enum Agreement {
 }
 
 impl Claims {
-    /// Reads every checkpoint in the ledger's folder, and the anchor.
+    /// Reads every checkpoint in the ledger's folder, the anchor, and what a witness showed.
     ///
     /// # Errors
     /// When one of them is not a checkpoint of this log: no crash leaves that.
@@ -65,6 +65,16 @@ impl Claims {
             && let Some(checkpoint) = anchor.checkpoint(key)?
         {
             claims.push((checkpoint, anchor.path()));
+        }
+        // What a witness has seen is claimed like what an anchor holds.
+        let ahead = layout.ahead();
+        if ahead.exists() {
+            let opened = key.open(&read_small(&ahead)?);
+            let opened = opened.map_err(|source| Error::Note {
+                path: ahead.clone(),
+                source,
+            });
+            claims.push((opened?, ahead));
         }
         claims.sort_by_key(|(checkpoint, _)| checkpoint.size);
         Ok(Self {

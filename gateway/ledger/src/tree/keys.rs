@@ -7,7 +7,23 @@ use crate::error::Error;
 /// The log's key pair, for its writer.
 pub(crate) fn load_signer(layout: &Layout) -> Result<LogSigner, Error> {
     let path = layout.log_key();
-    LogSigner::from_pem(&read_small(&path)?).map_err(|source| Error::Note { path, source })
+    let signer = LogSigner::from_pem(&read_small(&path)?);
+    let signer = signer.map_err(|source| Error::Note { path, source })?;
+    // The log's name stands with its public key. Before that is there, the name is made from the key.
+    if !layout.log_vkey().exists() {
+        return Ok(signer);
+    }
+    let public = load_key(layout)?;
+    let name = public
+        .name()
+        .filter(|_| public.is_same_key(&signer.public()));
+    match name {
+        Some(name) => signer.named(name).map_err(|source| Error::Note {
+            path: layout.log_vkey(),
+            source,
+        }),
+        None => Ok(signer),
+    }
 }
 
 /// The log's public key, for its readers.

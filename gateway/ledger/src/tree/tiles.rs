@@ -4,9 +4,11 @@
 //! the root is then wrong.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::consistency::consistency_ranges;
 use super::merkle::{Hash, node_hash, path_ranges, peaks, range_root};
 use crate::disk::{Disk, write_all_at};
 use crate::error::Error;
@@ -148,6 +150,11 @@ impl Tiles {
         Some(tiles)
     }
 
+    /// For each level of tiles, the hashes of its last tile where that is not full.
+    pub(super) fn into_edge(self) -> Vec<Vec<Hash>> {
+        self.edge
+    }
+
     /// A reader of this tree: the full tiles below `folder`, and the edge as it is now.
     pub(crate) fn reader(&self, folder: PathBuf) -> TileReader {
         TileReader {
@@ -172,6 +179,14 @@ impl TileReader {
     /// The inclusion proof for leaf `index`, lowest hash first.
     pub(crate) fn path(&mut self, index: u64) -> Result<Vec<Hash>, Error> {
         path_ranges(index, self.size)
+            .iter()
+            .map(|range| range_root(range, &mut |level, index| self.node(level, index)))
+            .collect()
+    }
+
+    /// The proof that the tree of `old` leaves is the beginning of this one, lowest hash first.
+    pub(crate) fn consistency(&mut self, old: u64) -> Result<Vec<Hash>, Error> {
+        consistency_ranges(old, self.size)
             .iter()
             .map(|range| range_root(range, &mut |level, index| self.node(level, index)))
             .collect()
@@ -222,7 +237,7 @@ fn node_in(tile: &[Hash], level: u32, index: u64) -> Option<Hash> {
 }
 
 /// The root over a power of two of hashes.
-fn perfect_root(hashes: &[Hash]) -> Hash {
+pub(super) fn perfect_root(hashes: &[Hash]) -> Hash {
     match hashes {
         [hash] => *hash,
         _ => {
@@ -237,7 +252,7 @@ fn perfect_root(hashes: &[Hash]) -> Hash {
 }
 
 /// A tile's path: `tile/<level>/<index in groups of three digits>`, with `.p/<hashes>` for one that is not full.
-pub(crate) fn tile_name(level: usize, index: u64, partial: Option<usize>) -> String {
+pub(crate) fn tile_name(level: impl Display, index: u64, partial: Option<usize>) -> String {
     let mut name = format!("{:03}", index % 1_000);
     let mut rest = index / 1_000;
     while rest > 0 {
@@ -261,7 +276,12 @@ fn write_tile(disk: &dyn Disk, path: &Path, hashes: &[Hash]) -> io::Result<()> {
 }
 
 /// The first `hashes` hashes of a tile, from the full one or from a partial one that has them.
-fn read_tile(folder: &Path, level: usize, index: u64, hashes: usize) -> io::Result<Vec<Hash>> {
+pub(super) fn read_tile(
+    folder: &Path,
+    level: usize,
+    index: u64,
+    hashes: usize,
+) -> io::Result<Vec<Hash>> {
     let full = folder.join(tile_name(level, index, None));
     let bytes = std::fs::read(&full)
         .or_else(|_| std::fs::read(folder.join(tile_name(level, index, Some(hashes)))));

@@ -351,6 +351,7 @@ fn export(
                 index,
                 note,
                 reader,
+                cosigned: false,
             })
         }
         (_, None) | (None, _) => Err(no_space),

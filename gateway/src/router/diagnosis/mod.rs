@@ -100,7 +100,8 @@ pub(crate) fn likely(outcome: &Outcome, nearly_full: Option<u64>) -> Option<Diag
         | Cause::Package
         | Cause::Isolation
         | Cause::Overloaded
-        | Cause::CircuitOpen => None,
+        | Cause::CircuitOpen
+        | Cause::Unwitnessed => None,
     }
 }
 
