@@ -162,6 +162,11 @@ fn run(cli: Cli, out: Output, serve: ServeFn, mcp: ServeFn) -> Result<Answer, Er
         }
         Verb::Proof(Proof::Verify { file, key }) => proofs::verify(&file, &key, out),
         Verb::Proof(Proof::Show { file }) => proofs::show(&file, out),
+        Verb::Proof(Proof::Page {
+            file,
+            out: page,
+            key,
+        }) => proofs::page(&file, key.as_deref(), &page, out),
         Verb::Backup { dir } => records::backup(&state()?, &dir, out),
         Verb::Ledger(verb) => of_ledger(verb, &state()?, out),
     }
@@ -172,6 +177,7 @@ fn of_ledger(verb: Ledger, state: &StateFolder, out: Output) -> Result<Answer, E
         Ledger::Verify => records::verify(state, out),
         Ledger::Tail { lines, follow } => records::tail(state, lines, follow, out),
         Ledger::Checkpoint => records::checkpoint(state, out),
+        Ledger::Page { run, out: page } => proofs::page_of_run(state, &run, &page, out),
         Ledger::Erase { run } => records::erase(state, &run, out),
         Ledger::Query(query) => records::query(state, &query, out),
     }
@@ -199,7 +205,7 @@ fn opens(verb: &Verb) -> bool {
         | Verb::Mcp { .. }
         | Verb::Backup { .. }
         | Verb::Proof(Proof::Export { .. })
-        | Verb::Ledger(Ledger::Checkpoint | Ledger::Erase { .. }) => true,
+        | Verb::Ledger(Ledger::Checkpoint | Ledger::Page { .. } | Ledger::Erase { .. }) => true,
         Verb::Init
         | Verb::Doctor
         | Verb::Keygen { .. }
@@ -216,7 +222,7 @@ fn opens(verb: &Verb) -> bool {
         | Verb::Config { .. }
         | Verb::Completions { .. }
         | Verb::Man { .. }
-        | Verb::Proof(Proof::Verify { .. } | Proof::Show { .. })
+        | Verb::Proof(Proof::Verify { .. } | Proof::Show { .. } | Proof::Page { .. })
         | Verb::Ledger(Ledger::Verify | Ledger::Tail { .. } | Ledger::Query(_)) => false,
     }
 }

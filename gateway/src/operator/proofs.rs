@@ -10,16 +10,21 @@ use ledger::{self, LogKey, ProofBundle, ProofReport};
 /// The largest bundle that is read, in bytes: about a hundred thousand events.
 const MAX_BUNDLE_BYTES: u64 = 512 * 1024 * 1024;
 /// The largest key file, in bytes; ours have about a hundred.
-const MAX_KEY_BYTES: u64 = 64 * 1024;
+pub(super) const MAX_KEY_BYTES: u64 = 64 * 1024;
 
 /// Checks the bundle in `file` against the log's public key in `key`, PEM or C2SP verifier key.
 pub(crate) fn verify_proof(file: &Path, key: &Path) -> Result<ProofReport, Error> {
+    let key = read_key(key)?;
+    Ok(ledger::verify_proof(&read(file, MAX_BUNDLE_BYTES)?, &key))
+}
+
+/// Reads the log's public key.
+pub(super) fn read_key(key: &Path) -> Result<LogKey, Error> {
     let text = read(key, MAX_KEY_BYTES)?;
-    let key = LogKey::parse(&String::from_utf8_lossy(&text)).map_err(|error| Error::Usage {
+    LogKey::parse(&String::from_utf8_lossy(&text)).map_err(|error| Error::Usage {
         message: format!("'{}': {error}", key.display()),
         hint: "the log's public key is <state>/log.pub or <state>/log.vkey, from the operator and not from the bundle".to_owned(),
-    })?;
-    Ok(ledger::verify_proof(&read(file, MAX_BUNDLE_BYTES)?, &key))
+    })
 }
 
 /// Reads the bundle in `file` without judging it.
@@ -30,7 +35,7 @@ pub(crate) fn read_proof(file: &Path) -> Result<ProofBundle, Error> {
     })
 }
 
-fn read(file: &Path, max_bytes: u64) -> Result<Vec<u8>, Error> {
+pub(super) fn read(file: &Path, max_bytes: u64) -> Result<Vec<u8>, Error> {
     let failed = |source| Error::File {
         action: "read",
         path: file.to_owned(),

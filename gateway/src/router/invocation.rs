@@ -184,7 +184,8 @@ impl Router {
         }
         let (plugin_id, digest) = {
             let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-            enabled(&registry, exchange.call.plugin_id)?
+            let (id, plugin) = enabled(&registry, exchange.call.plugin_id)?;
+            (id, plugin.package_digest)
         };
         let taken = self
             .shelf
@@ -356,7 +357,7 @@ impl Router {
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
         match enabled(&registry, exchange.call.plugin_id) {
             Err(turned) => Ok(Err(turned)),
-            Ok((_, digest)) if digest != ready.prepared.digest => {
+            Ok((_, plugin)) if plugin.package_digest != ready.prepared.digest => {
                 let notes = format!(
                     "plugin '{}' is {} in the version that was called: it was replaced while the call waited",
                     ready.plugin_id,
@@ -364,7 +365,10 @@ impl Router {
                 );
                 Ok(Err(TurnedAway::new(Cause::NotEnabled, notes)))
             }
-            Ok(_) => Ok(Ok(self.record(exchange.intent(ready, attempt))?)),
+            Ok((_, plugin)) => {
+                let intent = exchange.intent(ready, plugin.key_id, attempt);
+                Ok(Ok(self.record(intent)?))
+            }
         }
     }
 
