@@ -11,6 +11,8 @@ mod odd;
 mod others;
 #[path = "proofs/page.rs"]
 mod page;
+#[path = "proofs/three.rs"]
+mod three;
 
 use std::ffi::OsStr;
 use std::fs;

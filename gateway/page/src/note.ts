@@ -14,6 +14,8 @@ const ED25519 = Uint8Array.of(1);
 const SPKI = Uint8Array.of(0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00);
 const PEM = /^-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=\r\n]+?)\r?\n-----END PUBLIC KEY-----$/;
 const MAX_NOTE_BYTES = 64 * 1024;
+/** More witnesses than any policy of use has. */
+const MAX_SIGNATURES = 100;
 /** White space as Unicode has it, which is not quite that of `\s`. No name may hold any. */
 const SPACE = '\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
 const NO_NAME = new RegExp(`[+${SPACE}]`);
@@ -50,19 +52,20 @@ export class LogKey {
     }
 
     /** What a checkpoint says, where this key signed it and it has exactly the form of one. */
-    async open(note: string, manySignatures: boolean): Promise<Checkpoint> {
-        const { text, lines } = split(note, manySignatures);
-        const own: SignatureLine[] = [];
-        for (const line of lines) {
-            const name = this.name ?? line.name;
-            if (line.name === name && same(line.keyId, await noteKeyId(name, this.bytes))) own.push(line);
+    async open(note: string, mayBeCosigned: boolean): Promise<Checkpoint> {
+        const { text, lines } = split(note);
+        const [only] = lines;
+        if (!mayBeCosigned && (only === undefined || lines.length > 1 || only.signature.length !== 64)) {
+            throw new Flaw('the checkpoint has not exactly one Ed25519 signature');
         }
-        const [first] = own;
-        if (first === undefined) throw new Flaw(`the checkpoint is not signed by key ${this.name ?? this.id}`);
-        for (const line of own) {
-            if (!(await verifies(this.bytes, utf8(text), line.signature))) throw new Flaw("the checkpoint's signature does not hold");
-        }
-        return readCheckpoint(text, first.name);
+        // A PEM file says no name: then the checkpoint's own counts, which the key's id is made of.
+        const name = this.name ?? text.split('\n', 1)[0] ?? '';
+        const keyId = await noteKeyId(name, this.bytes);
+        const [own, second] = lines.filter((line) => line.name === name && same(line.keyId, keyId));
+        if (own === undefined) throw new Flaw(`the checkpoint is not signed by key ${name}+${hex(keyId)}`);
+        if (second !== undefined) throw new Flaw('the checkpoint has two signatures by one key');
+        if (!(await verifies(this.bytes, utf8(text), own.signature))) throw new Flaw("the checkpoint's signature does not hold");
+        return readCheckpoint(text, name);
     }
 }
 
@@ -92,26 +95,24 @@ interface SignatureLine {
     readonly signature: Uint8Array<ArrayBuffer>;
 }
 
-/** Divides a note into its text with the last newline, and its signature lines: exactly one, or at least one. */
-function split(note: string, many: boolean): { text: string; lines: readonly SignatureLine[] } {
+/** Divides a note into its text with the last newline, and its signature lines. */
+function split(note: string): { text: string; lines: readonly SignatureLine[] } {
     if (utf8(note).length > MAX_NOTE_BYTES) throw new Flaw('the checkpoint is too long');
     const at = note.lastIndexOf('\n\n');
     if (at < 0 || !note.endsWith('\n') || at + 2 >= note.length) {
         throw new Flaw('the checkpoint has not a text, an empty line and a signature line, each ended by a newline');
     }
     const lines = note.slice(at + 2, -1).split('\n');
-    if (lines.length > 1 && !many) throw new Flaw('the checkpoint has not exactly one Ed25519 signature');
-    return { text: note.slice(0, at + 1), lines: lines.flatMap((line) => readLine(line, many)) };
+    if (lines.length > MAX_SIGNATURES) throw new Flaw('the checkpoint has too many signatures');
+    return { text: note.slice(0, at + 1), lines: lines.map(readLine) };
 }
 
-/** A signature line. Among several, those of other kinds than Ed25519 are passed over. */
-function readLine(line: string, many: boolean): SignatureLine[] {
-    const [, name = '', encoded = ''] = /^\u2014 ([^ ]*) (.*)$/s.exec(line) ?? [];
+/** A signature line of any kind. */
+function readLine(line: string): SignatureLine {
+    const [, name = '', encoded = ''] = /^\u2014 ([^ ]*) ([^]*)$/.exec(line) ?? [];
     const data = fromBase64(encoded);
     if (!isName(name) || data === null || data.length < 5) throw new Flaw('a signature line of the checkpoint has not the form of one');
-    if (data.length === 68) return [{ name, keyId: data.slice(0, 4), signature: data.slice(4) }];
-    if (many) return [];
-    throw new Flaw('the checkpoint has not exactly one Ed25519 signature');
+    return { name, keyId: data.slice(0, 4), signature: data.slice(4) };
 }
 
 /** Reads the three lines of a checkpoint's text: origin, size and root. */
