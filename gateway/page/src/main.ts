@@ -5,12 +5,12 @@ import type { Findings, Trust } from './checks.js';
 import { verify } from './checks.js';
 import { byId, el, shown } from './dom.js';
 import { verifies } from './ed25519.js';
-import { readJson } from './json.js';
+import { canonical, readJson } from './json.js';
 import { LogKey } from './note.js';
 import { keyWords, showChecks, showRun } from './view.js';
 
 // For whoever runs this script without a page, as the tests do.
-export { Flaw, LogKey, readJson, verifies, verify };
+export { Flaw, canonical, readJson, verifies, verify };
 
 const MAX_KEY_BYTES = 64 * 1024;
 

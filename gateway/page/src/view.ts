@@ -195,7 +195,8 @@ function showChain(found: Findings): void {
             'button', { type: 'button', id: `event-${one.place?.index}`, 'aria-controls': 'path' },
             el('span', { class: 'index' }, `${one.place?.index ?? '?'}`), ' ',
             el('span', { class: 'kind' }, one.event.kind), ' ',
-            el('code', {}, one.event.event_hash.slice(0, 12)),
+            el('code', {}, one.event.event_hash.slice(0, 12)), ' ',
+            el('span', { class: 'of' }, one.event.plugin_id),
             one.hashed ? '' : el('strong', { class: 'bad' }, ' wrong hash'),
         );
         // A pointer over it, the keyboard on it and a tap are the same.

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { test } from 'node:test';
 
-import { browser, changed, command, example, exported, folder, gateway, skip } from './pages.js';
+import { answered, browser, changed, command, example, exported, folder, gateway, skip } from './pages.js';
 
 const CHECKS = [
     'schema', 'event_hashes', 'run_order', 'checkpoint_signature', 'inclusion', 'run_completeness', 'attachments', 'chain_links',
@@ -56,9 +56,11 @@ test('the page in a browser', async (t) => {
             const { verdict: word, checks } = await said(page);
             assert.equal(word, 'valid');
             assert.deepEqual(checks.map(([name]) => name), CHECKS);
-            assert.deepEqual(checks, verdict(made.bundle, made.key).checks);
-            // Four calls that nobody answered, of which two are of this run.
+            assert.ok(checks.every(([, outcome]) => outcome !== 'fail'));
+            if (file === made.page) assert.deepEqual(checks, verdict(made.bundle, made.key).checks);
+            // Three calls that nobody answered, of which two are of this run.
             assert.equal(await page.locator('#calls > li[data-status="rejected"]').count(), 2);
+            assert.match(await page.locator('#calls').innerText(), /p\.test\.nobody[^]*not found/);
             await page.close();
         }
     });
@@ -137,6 +139,20 @@ test('the page in a browser', async (t) => {
         await page.close();
     });
 
+    await t.test('shows who signed the plugin of a call, how long it took and what it was refused', async (t) => {
+        const file = answered(to);
+        if (file === null) return skip(t, 'the sample packages are not built (scripts/packages)');
+        const page = await open(file.page);
+        opened.push(file.page);
+        assert.equal((await said(page)).verdict, 'valid');
+        const call = page.locator('#calls > li[data-status="ok"]');
+        assert.match(await call.locator('summary').innerText(), /ok[^]*p\.hello\.sh[^]*\d+ ms/);
+        await call.locator('summary').click();
+        assert.match(await call.innerText(), new RegExp(`Signed by key\\s+${file.signer}`));
+        assert.match(await page.locator('#plugins').innerText(), new RegExp(`p\\.hello\\.sh[^]*Signed by key\\s+${file.signer}`));
+        await page.close();
+    });
+
     await t.test('shows texts of the evidence as texts', async () => {
         const evil = changed(made.bundle, join(to, 'evil.json'), (value) => {
             value.events[0].meta.reason = '<img src=x onerror=alert(1)>\u202e';
@@ -205,25 +221,31 @@ test('the page in a browser', async (t) => {
         assert.deepEqual(asked, opened.map((file) => pathToFileURL(file).href));
         assert.deepEqual(messages, [], 'nothing was blocked either: there was nothing to block');
         await found.close();
-        // The browser's own log of its network: a page that asks shows in it.
-        const { events, constants } = JSON.parse(readFileSync(log, 'utf8'));
-        const request = constants.logEventTypes.URL_REQUEST_START_JOB;
-        const urls = events.filter((event) => event.type === request).map((event) => event.params?.url ?? '');
-        assert.deepEqual(urls.filter((url) => url !== '' && !url.startsWith('file:')), []);
+        assert.deepEqual(askedByPages(log), []);
     });
 });
 
+/** What pages asked for, by the browser's own log of its network. What the browser asks for itself has no page as its origin there. */
+function askedByPages(log) {
+    const { events, constants } = JSON.parse(readFileSync(log, 'utf8'));
+    const request = constants.logEventTypes.URL_REQUEST_START_JOB;
+    const asked = events.filter((event) => event.type === request && event.params?.url !== undefined);
+    return asked.filter(({ params }) => params.initiator !== 'not an origin').map(({ params }) => params.url);
+}
+
 /** The check above can fail: the same page with its policy taken out and a picture put in asks, and with the policy it does not. */
+const OTHER = 'http://127.0.0.1:9/asked';
 test('the policy is what keeps a page from asking', async (t) => {
     if (command() === null) return skip(t, 'the command is not built');
-    const found = await browser();
+    const to = folder(t);
+    const log = join(to, 'net.json');
+    const found = await browser([`--log-net-log=${log}`]);
     if (typeof found === 'string') return skip(t, found);
     t.after(() => found.close());
-    const to = folder(t);
     const [bundle, file] = [join(to, 'bundle'), join(to, 'page.html')];
     writeFileSync(bundle, example('bundle'));
     gateway('proof', 'page', bundle, '--out', file);
-    const html = readFileSync(file, 'utf8').replace('<footer>', '<img src="http://127.0.0.1:9/asked"><script>window.ran = true</script><footer>');
+    const html = readFileSync(file, 'utf8').replace('<footer>', `<img src="${OTHER}"><script>window.ran = true</script><footer>`);
     const free = html.replace(/<meta http-equiv="Content-Security-Policy"[^>]*>/, '');
     assert.notEqual(free, html);
     const tried = async (text) => {
@@ -243,4 +265,6 @@ test('the policy is what keeps a page from asking', async (t) => {
     const kept = await tried(html);
     assert.equal(kept.ran, false);
     assert.ok(kept.failed.every((why) => /csp/i.test(why)), `${kept.failed}`);
+    await found.close();
+    assert.deepEqual(askedByPages(log), [OTHER], 'the one without the policy shows in the log, and the other does not');
 });

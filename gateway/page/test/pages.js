@@ -1,7 +1,7 @@
 // What the tests of the page share: the command, runs of it, a browser, and how a test that cannot be run says so.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -58,6 +58,8 @@ const BROWSERS = ['/usr/bin/chromium', '/usr/bin/chromium-browser'];
 const QUIET = [
     '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync', '--disable-default-apps', '--disable-extensions', '--metrics-recording-only',
+    // What it asks for itself all the same finds nobody.
+    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
 ];
 
 /** A browser with an empty profile, or why there is none. */
@@ -88,6 +90,24 @@ export function exported(to) {
     own('proof', 'page', bundle, '--key', key, '--out', at('with-key.html'));
     own('proof', 'page', bundle, '--out', at('without-key.html'));
     return { state, bundle, key, vkey: join(state, 'log.vkey'), page: at('with-key.html'), keyless: at('without-key.html'), run: at('run.html') };
+}
+
+/** A page of a run that a plugin answered, and the key that signed it; null where there is no plugin. */
+export function answered(to) {
+    const sample = project('target/packages/hello-sh');
+    if (!existsSync(sample)) return null;
+    const at = (name) => join(to, name);
+    const own = (...words) => gateway('--state', at('answering'), ...words);
+    cpSync(sample, at('package'), { recursive: true });
+    own('init');
+    own('keygen', '--out', at('author'));
+    own('sign', at('package'), '--key', at('author'));
+    const signer = JSON.parse(own('--json', 'trust', 'add', at('author.pub'))).key_id;
+    const plugin = JSON.parse(own('--json', 'register', at('package'))).plugin_id;
+    own('enable', plugin);
+    own('invoke', plugin, '--text', 'Ada', '--run', 'answered');
+    own('ledger', 'page', '--run', 'answered', '--out', at('answered.html'));
+    return { page: at('answered.html'), signer };
 }
 
 /** Writes a bundle with one thing changed beside the good one. */

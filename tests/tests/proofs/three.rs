@@ -15,7 +15,7 @@ use crate::auditor::{gateway_verdict, outcomes, project, runs};
 use crate::{exported, keys, read};
 
 /// Bundles with one changed value that the suite tries; `scripts/verdicts` sets another number.
-const MUTATIONS: usize = 150;
+const MUTATIONS: usize = 200;
 const MUTATIONS_VARIABLE: &str = "VERDICTS_MUTATIONS";
 /// Commands that run at once.
 const AT_ONCE: usize = 2;
