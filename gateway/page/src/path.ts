@@ -10,16 +10,21 @@ const [BOX_WIDTH, BOX_HEIGHT] = [96, 26];
 const [LEFT, MIDDLE, RIGHT] = [56, 170, 284];
 const SHORT = 8;
 
+/** Whether an event is bound to the root, in a sentence. */
+export function inShort({ way }: Placed, size: bigint | null): string {
+    if (size === null) return 'There is no checkpoint that the key vouches for.';
+    if (way === null) return "Its hashes do not lead to the checkpoint's root.";
+    return `${way.length} ${way.length === 1 ? 'step leads' : 'steps lead'} from its leaf to the root over ${size} events, which the key signed.`;
+}
+
+/** The whole of it. */
 export function pathOf(one: Placed, size: bigint | null): Node[] {
     const { event, place, way } = one;
     const name = `Event ${place?.index ?? '?'}: ${event.kind}`;
     const title = el('h3', {}, name);
-    if (place === undefined || way === null || size === null) {
-        const why = size === null ? 'There is no checkpoint that the key vouches for.' : "Its hashes do not lead to the checkpoint's root.";
-        return [title, el('p', { class: 'bad' }, why), hashes(one)];
-    }
+    const words = inShort(one, size);
+    if (way === null) return [title, el('p', { class: 'bad' }, words), hashes(one)];
     const steps = way.map(({ sibling, left, hash }) => el('li', {}, `with ${hex(sibling)} on the ${left ? 'left' : 'right'} it gives ${hex(hash)}`));
-    const words = `${way.length} ${way.length === 1 ? 'step leads' : 'steps lead'} from its leaf to the root over ${size} events, which the key signed.`;
     return [
         title,
         el('p', {}, words),

@@ -6,7 +6,7 @@ import type { Check, Findings, Placed } from './checks.js';
 import { linkBetween } from './checks.js';
 import { byId, el, grouped, hashOf, pairs, shown } from './dom.js';
 import type { Bundle } from './format.js';
-import { pathOf } from './path.js';
+import { inShort, pathOf } from './path.js';
 
 /** Rows that are shown at once; a button brings the rest. */
 const ROWS_AT_FIRST = 300;
@@ -184,6 +184,8 @@ function showChain(found: Findings): void {
     let chosen: Element | null = null;
     const choose = (row: Element, one: Placed): void => {
         if (row === chosen) return;
+        // The drawing's hashes would be much to hear at each step of the keyboard.
+        if (chosen !== null) byId('path-says').textContent = inShort(one, found.checkpoint?.size ?? null);
         chosen?.removeAttribute('aria-current');
         row.setAttribute('aria-current', 'true');
         chosen = row;

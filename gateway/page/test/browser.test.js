@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { test } from 'node:test';
@@ -200,6 +201,21 @@ test('the page in a browser', async (t) => {
             await page.evaluate(() => document.querySelectorAll('details').forEach((one) => (one.open = true)));
             const wide = await page.evaluate(() => document.documentElement.scrollWidth);
             assert.ok(wide <= width, `${wide} at ${width}`);
+        }
+        await page.close();
+    });
+
+    await t.test('is as readable as the rules for accessible pages say, in the light and in the dark', async () => {
+        const page = await open(made.page);
+        opened.push(made.page);
+        await said(page);
+        await page.evaluate(() => document.querySelectorAll('details').forEach((one) => (one.open = true)));
+        await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
+        for (const colorScheme of ['light', 'dark']) {
+            await page.emulateMedia({ colorScheme });
+            const { violations, passes } = await page.evaluate(() => globalThis.axe.run());
+            assert.deepEqual(violations.map((rule) => `${rule.id}: ${rule.nodes[0].html}`), []);
+            assert.ok(passes.length > 20);
         }
         await page.close();
     });
