@@ -4,7 +4,10 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use campaigns::canonical::canonical;
 use campaigns::command::finish;
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -17,8 +20,9 @@ use crate::{exported, keys, read};
 /// Bundles with one changed value that the suite tries; `scripts/verdicts` sets another number.
 const MUTATIONS: usize = 200;
 const MUTATIONS_VARIABLE: &str = "VERDICTS_MUTATIONS";
-/// Commands that run at once.
+/// Threads that ask, and bundles that each asks about at a time.
 const AT_ONCE: usize = 2;
+const AT_A_TIME: usize = 100;
 
 /// Asks one of the two that judge many in one process.
 fn asked(program: &str, script: &str, verifier: &str, words: &[&Path]) -> Vec<Value> {
@@ -147,35 +151,36 @@ fn mutated(bundle: &Value, count: usize) -> Vec<String> {
     made
 }
 
-/// The command's outcomes of each bundle; nothing that was changed is valid.
-fn command(bundles: &[String], key: &Path) -> Vec<Value> {
-    let judge = |bundles: &[String]| -> Vec<Value> {
-        let folder = TempDir::new().unwrap();
-        let file = folder.path().join("bundle");
-        let judge = |bundle: &String| {
-            fs::write(&file, bundle).unwrap();
-            let said = gateway_verdict(&file, key).expect(1).json();
-            let outcomes = outcomes(&said);
-            json!(
-                outcomes
-                    .into_iter()
-                    .map(|(_, outcome)| outcome)
-                    .collect::<Vec<_>>()
-            )
-        };
-        bundles.iter().map(judge).collect()
-    };
-    let share = bundles.len().div_ceil(AT_ONCE).max(1);
-    std::thread::scope(|scope| {
-        let shares: Vec<_> = bundles
-            .chunks(share)
-            .map(|bundles| scope.spawn(move || judge(bundles)))
-            .collect();
-        shares
-            .into_iter()
-            .flat_map(|share| share.join().unwrap())
-            .collect()
-    })
+/// What Python and the page say of these bundles: the outcome of each check.
+pub(crate) fn asked_many(bundles: &[String], key: &Path) -> (Vec<Value>, Vec<Value>) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("many");
+    let encoded: Vec<_> = bundles.iter().map(|bundle| BASE64.encode(bundle)).collect();
+    fs::write(&file, lined(&encoded)).unwrap();
+    let words = [Path::new("bundles"), &file, key];
+    (python(&words), page(&words))
+}
+
+/// Asks all three about these bundles, and compares what they say of each check.
+fn compare(bundles: &[String], key: &Path) {
+    let folder = TempDir::new().unwrap();
+    let one = folder.path().join("one");
+    let (second, third) = asked_many(bundles, key);
+    assert_eq!((second.len(), third.len()), (bundles.len(), bundles.len()));
+    for (at, bundle) in bundles.iter().enumerate() {
+        fs::write(&one, bundle).unwrap();
+        // Nothing that was changed is valid.
+        let said = gateway_verdict(&one, key).expect(1).json();
+        let found = outcomes(&said).into_iter().map(|(_, outcome)| outcome);
+        let ours = json!(found.collect::<Vec<_>>());
+        assert_eq!(second[at], ours, "Python and the command: {bundle}");
+        assert_eq!(third[at], ours, "the page and the command: {bundle}");
+    }
+}
+
+fn lined<T: AsRef<str>>(lines: &[T]) -> String {
+    let lines = lines.iter().map(|line| format!("{}\n", line.as_ref()));
+    lines.collect()
 }
 
 /// "10,000 single-value mutations of a bundle": the same outcome of each check from all three, and no mutation is valid.
@@ -188,29 +193,25 @@ fn contract_10_three_verifiers_say_the_same_of_every_mutation() {
     let (host, bundles) = exported();
     let [key, _] = keys(&host);
     let good = read(&bundles[0]);
-    let made = mutated(&good, count);
-    let file = host.folder().join("mutations");
-    fs::write(
-        &file,
-        made.iter()
-            .map(|bundle| format!("{bundle}\n"))
-            .collect::<String>(),
-    )
-    .unwrap();
-    let words = [Path::new("bundles"), &file, &key];
-    let (ours, second, third) = (command(&made, &key), python(&words), page(&words));
-    assert_eq!(
-        (ours.len(), second.len(), third.len()),
-        (count, count, count)
-    );
-    for (at, bundle) in made.iter().enumerate() {
-        assert_eq!(second[at], ours[at], "Python and the command: {bundle}");
-        assert_eq!(third[at], ours[at], "the page and the command: {bundle}");
-    }
-    fs::write(&file, format!("{}\n", canonical(&good))).unwrap();
-    for report in [python(&words), page(&words)] {
+    let (second, third) = asked_many(&[canonical(&good)], &key);
+    for report in [second, third] {
         assert!(!report[0].to_string().contains("fail"), "{report:?}");
     }
+    let made = mutated(&good, count);
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                let parts = || {
+                    made.chunks(AT_A_TIME)
+                        .nth(next.fetch_add(1, Ordering::Relaxed))
+                };
+                while let Some(part) = parts() {
+                    compare(part, &key);
+                }
+            });
+        }
+    });
     println!("{count} mutations");
 }
 
@@ -232,14 +233,7 @@ fn strict(key: &[u8], message: &[u8], signature: &[u8]) -> Option<bool> {
 fn signatures(lines: &[&str]) -> Vec<bool> {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("signatures");
-    fs::write(
-        &file,
-        lines
-            .iter()
-            .map(|line| format!("{line}\n"))
-            .collect::<String>(),
-    )
-    .unwrap();
+    fs::write(&file, lined(lines)).unwrap();
     let words = [Path::new("signatures"), &file];
     let (second, third) = (python(&words), page(&words));
     assert_eq!((second.len(), third.len()), (lines.len(), lines.len()));

@@ -1,6 +1,6 @@
 // Asks the page's own script, run without a page, about many bundles or signatures in one process.
 //
-//     verdicts.mjs PAGE bundles FILE KEY      the outcomes of each line of FILE, a bundle
+//     verdicts.mjs PAGE bundles FILE KEY      the outcomes of each line of FILE, a bundle in base64
 //     verdicts.mjs PAGE signatures FILE       whether each line of FILE holds: key, message and signature in hexadecimal digits
 //     verdicts.mjs PAGE library FILE          the same by WebCrypto alone, which is less strict
 //
@@ -14,17 +14,6 @@ const html = readFileSync(file, 'utf8');
 const script = html.slice(html.lastIndexOf('<script>') + '<script>'.length, html.lastIndexOf('</script>'));
 const page = vm.runInThisContext(`${script};page`);
 
-/** The lines of a file as bytes: a mutation need not be UTF-8. */
-function lines() {
-    const bytes = readFileSync(of);
-    const found = [];
-    for (let at = 0; at < bytes.length;) {
-        const end = bytes.indexOf(10, at);
-        found.push(new Uint8Array(bytes.subarray(at, end)));
-        at = end + 1;
-    }
-    return found;
-}
 
 async function library(publicKey, message, signature) {
     try {
@@ -36,15 +25,15 @@ async function library(publicKey, message, signature) {
 }
 
 const signature = (judge) => (line) =>
-    judge(...new TextDecoder().decode(line).split(',').map((part) => new Uint8Array(Buffer.from(part, 'hex'))));
+    judge(...line.split(',').map((part) => new Uint8Array(Buffer.from(part, 'hex'))));
 
 const trust = mode === 'bundles' ? await page.trustIn(new Uint8Array(readFileSync(key))) : null;
 const judge = {
-    bundles: async (line) => (await page.verify(line, trust)).checks.map((check) => check.outcome),
+    bundles: async (line) => (await page.verify(new Uint8Array(Buffer.from(line, 'base64')), trust)).checks.map((check) => check.outcome),
     signatures: signature(page.verifies),
     library: signature(library),
 }[mode];
 
 const found = [];
-for (const line of lines()) found.push(await judge(line));
+for (const line of readFileSync(of, 'utf8').trimEnd().split('\n')) found.push(await judge(line));
 console.log(JSON.stringify(found));

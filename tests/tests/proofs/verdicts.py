@@ -1,12 +1,13 @@
 """Asks scripts/verify_proof.py about many bundles or signatures in one process.
 
-    verdicts.py VERIFIER bundles FILE KEY      the outcomes of each line of FILE, a bundle
+    verdicts.py VERIFIER bundles FILE KEY      the outcomes of each line of FILE, a bundle in base64
     verdicts.py VERIFIER signatures FILE       whether each line of FILE holds: key, message and signature in hexadecimal digits, with commas
     verdicts.py VERIFIER odd                   makes such lines: signatures that verifiers of different strictness judge differently
 
 It prints one JSON array, or the lines.
 """
 
+import base64
 import hashlib
 import importlib.util
 import json
@@ -30,7 +31,7 @@ def lines_of(path):
 def bundles(verifier, path, key_path):
     """The outcomes of every check of every bundle."""
     key = verifier.read_key(key_path)
-    return [[check.outcome for check in verifier.check_bundle(line, key).checks] for line in lines_of(path)]
+    return [[check.outcome for check in verifier.check_bundle(base64.b64decode(line), key).checks] for line in lines_of(path)]
 
 
 def signatures(verifier, path):
