@@ -157,18 +157,27 @@ fn run(cli: Cli, out: Output, serve: ServeFn, mcp: ServeFn) -> Result<Answer, Er
             folder,
             out: instead,
         } => manual::man(folder.or(instead).as_deref(), out),
-        Verb::Proof(Proof::Export { run, out: file }) => {
-            proofs::export(&state()?, &run, &file, out)
-        }
-        Verb::Proof(Proof::Verify { file, key }) => proofs::verify(&file, &key, out),
-        Verb::Proof(Proof::Show { file }) => proofs::show(&file, out),
-        Verb::Proof(Proof::Page {
+        Verb::Proof(verb) => of_proof(verb, state, out),
+        Verb::Backup { dir } => records::backup(&state()?, &dir, out),
+        Verb::Ledger(verb) => of_ledger(verb, &state()?, out),
+    }
+}
+
+/// An auditor has no state.
+fn of_proof(
+    verb: Proof,
+    state: impl FnOnce() -> Result<StateFolder, Error>,
+    out: Output,
+) -> Result<Answer, Error> {
+    match verb {
+        Proof::Export { run, out: file } => proofs::export(&state()?, &run, &file, out),
+        Proof::Verify { file, key } => proofs::verify(&file, &key, out),
+        Proof::Show { file } => proofs::show(&file, out),
+        Proof::Page {
             file,
             out: page,
             key,
-        }) => proofs::page(&file, key.as_deref(), &page, out),
-        Verb::Backup { dir } => records::backup(&state()?, &dir, out),
-        Verb::Ledger(verb) => of_ledger(verb, &state()?, out),
+        } => proofs::page(&file, key.as_deref(), &page, out),
     }
 }
 
