@@ -420,6 +420,17 @@ pub(super) enum Proof {
         /// The bundle
         file: PathBuf,
     },
+    /// Make a web page of a bundle: one HTML file that checks the bundle inside it in the browser, offline; needs no state
+    Page {
+        /// The bundle
+        file: PathBuf,
+        /// Where to write the page
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// The log's public key that the page is to trust: its log.pub (PEM) or log.vkey. Without it the reader gives one
+        #[arg(long, value_name = "PUB")]
+        key: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -446,6 +457,15 @@ pub(super) enum Ledger {
         /// Publish the events themselves too
         #[arg(long)]
         lines: bool,
+    },
+    /// Export a run's proof as a web page that checks itself in the browser, offline, with this log's key
+    Page {
+        /// The run's id
+        #[arg(long, value_name = "ID")]
+        run: String,
+        /// Where to write the page
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// Remove what is kept of a run's requests and results; its events stay, and one more event records the erasure
     Erase {

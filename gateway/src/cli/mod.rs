@@ -171,18 +171,30 @@ fn run(cli: Cli, out: Output, serve: ServeFn, mcp: ServeFn) -> Result<Answer, Er
             folder,
             out: instead,
         } => manual::man(folder.or(instead).as_deref(), out),
-        Verb::Proof(Proof::Export { run, out: file }) => {
-            proofs::export(&state()?, &run, &file, out)
-        }
-        Verb::Proof(Proof::Event { id, out: file }) => witness::event(&state()?, &id, &file, out),
-        Verb::Proof(Proof::Verify { file, key, policy }) => {
-            proofs::verify(&file, &key, policy.as_deref(), out)
-        }
-        Verb::Proof(Proof::Stamp(stamp)) => witness::stamp(&stamp, out),
+        Verb::Proof(verb) => of_proof(verb, state, out),
         Verb::Witness(verb) => witness::witness(verb, &state, out),
-        Verb::Proof(Proof::Show { file }) => proofs::show(&file, out),
         Verb::Backup { dir } => records::backup(&state()?, &dir, out),
         Verb::Ledger(verb) => of_ledger(verb, &state()?, out),
+    }
+}
+
+/// An auditor has no state.
+fn of_proof(
+    verb: Proof,
+    state: impl FnOnce() -> Result<StateFolder, Error>,
+    out: Output,
+) -> Result<Answer, Error> {
+    match verb {
+        Proof::Export { run, out: file } => proofs::export(&state()?, &run, &file, out),
+        Proof::Event { id, out: file } => witness::event(&state()?, &id, &file, out),
+        Proof::Verify { file, key, policy } => proofs::verify(&file, &key, policy.as_deref(), out),
+        Proof::Stamp(stamp) => witness::stamp(&stamp, out),
+        Proof::Show { file } => proofs::show(&file, out),
+        Proof::Page {
+            file,
+            out: page,
+            key,
+        } => proofs::page(&file, key.as_deref(), &page, out),
     }
 }
 
@@ -192,6 +204,7 @@ fn of_ledger(verb: Ledger, state: &StateFolder, out: Output) -> Result<Answer, E
         Ledger::Tail { lines, follow } => records::tail(state, lines, follow, out),
         Ledger::Checkpoint => records::checkpoint(state, out),
         Ledger::Publish { dir, lines } => witness::publish(state, &dir, lines, out),
+        Ledger::Page { run, out: page } => proofs::page_of_run(state, &run, &page, out),
         Ledger::Erase { run } => records::erase(state, &run, out),
         Ledger::Query(query) => records::query(state, &query, out),
     }
@@ -223,7 +236,7 @@ fn opens(verb: &Verb) -> bool {
         | Verb::Mcp(Mcp { act: None, .. })
         | Verb::Backup { .. }
         | Verb::Proof(Proof::Export { .. } | Proof::Event { .. })
-        | Verb::Ledger(Ledger::Checkpoint | Ledger::Erase { .. }) => true,
+        | Verb::Ledger(Ledger::Checkpoint | Ledger::Page { .. } | Ledger::Erase { .. }) => true,
         Verb::Init { .. }
         | Verb::Doctor
         | Verb::Keygen { .. }
@@ -241,7 +254,9 @@ fn opens(verb: &Verb) -> bool {
         | Verb::Config { .. }
         | Verb::Completions { .. }
         | Verb::Man { .. }
-        | Verb::Proof(Proof::Verify { .. } | Proof::Show { .. } | Proof::Stamp(_))
+        | Verb::Proof(
+            Proof::Verify { .. } | Proof::Show { .. } | Proof::Stamp(_) | Proof::Page { .. },
+        )
         | Verb::Witness(_)
         | Verb::Ledger(
             Ledger::Verify | Ledger::Tail { .. } | Ledger::Query(_) | Ledger::Publish { .. },

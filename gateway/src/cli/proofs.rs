@@ -14,23 +14,18 @@ use super::{Answer, StateFolder, open};
 use crate::error::Error;
 use crate::operator;
 
+/// The log's public key in its state folder, with the log's name.
+const LOG_KEY: &str = "log.vkey";
+
 pub(super) fn export(
     state: &StateFolder,
     run: &str,
     file: &Path,
     out: Output,
 ) -> Result<Answer, Error> {
-    let run = RunId::parse(run).map_err(|error| Error::Usage {
-        message: error.to_string(),
-        hint: "`plugin-gateway ledger tail --json` shows the runs".to_owned(),
-    })?;
+    let run = run_id(run)?;
     let bundle = open(state, out)?.export_proof(&run)?;
-    let failed = |source| Error::File {
-        action: "write the proof to",
-        path: file.to_owned(),
-        source,
-    };
-    write_out(file, &canonical::bytes(&bundle)).map_err(failed)?;
+    write(file, "write the proof to", &canonical::bytes(&bundle))?;
     let checkpoint = bundle["checkpoint"].as_str().unwrap_or_default();
     if let Some(missing) = operator::missing(state, checkpoint)? {
         out.note(&format!("note: {missing}"));
@@ -48,6 +43,59 @@ pub(super) fn export(
         )
     })?;
     Ok(Answer::Yes)
+}
+
+/// The page of a bundle.
+pub(super) fn page(
+    file: &Path,
+    key: Option<&Path>,
+    to: &Path,
+    out: Output,
+) -> Result<Answer, Error> {
+    let page = operator::page_of_file(file, key)?;
+    write_page(&page, &format!("page of {}", file.display()), to, out)
+}
+
+/// The page of a run: its proof is exported for it, and the key that it trusts is this log's own.
+pub(super) fn page_of_run(
+    state: &StateFolder,
+    run: &str,
+    to: &Path,
+    out: Output,
+) -> Result<Answer, Error> {
+    let run = run_id(run)?;
+    let bundle = open(state, out)?.export_proof(&run)?;
+    let page = operator::page(&canonical::bytes(&bundle), Some(&state.join(LOG_KEY)))?;
+    let what = format!("page of run {}", printable(run.as_str()));
+    write_page(&page, &what, to, out)
+}
+
+fn write_page(page: &operator::Page, what: &str, to: &Path, out: Output) -> Result<Answer, Error> {
+    write(to, "write the page to", page.html.as_bytes())?;
+    let document = json!({ "file": to, "bytes": page.html.len(), "key_id": page.key_id });
+    out.done(&document, || {
+        let trusts = match &page.key_id {
+            Some(key) => format!("it trusts key {key}"),
+            None => "its reader has to give it the log's public key".to_owned(),
+        };
+        format!("{what} in {}: {trusts}", to.display())
+    })?;
+    Ok(Answer::Yes)
+}
+
+fn run_id(run: &str) -> Result<RunId, Error> {
+    RunId::parse(run).map_err(|error| Error::Usage {
+        message: error.to_string(),
+        hint: "`plugin-gateway ledger tail --json` shows the runs".to_owned(),
+    })
+}
+
+fn write(file: &Path, action: &'static str, bytes: &[u8]) -> Result<(), Error> {
+    write_out(file, bytes).map_err(|source| Error::File {
+        action,
+        path: file.to_owned(),
+        source,
+    })
 }
 
 pub(super) fn verify(

@@ -10,7 +10,7 @@ use ledger::{self, LogKey, Policy, ProofBundle, ProofReport};
 /// The largest bundle that is read, in bytes: about a hundred thousand events.
 const MAX_BUNDLE_BYTES: u64 = 512 * 1024 * 1024;
 /// The largest key file, in bytes; ours have about a hundred.
-const MAX_KEY_BYTES: u64 = 64 * 1024;
+pub(super) const MAX_KEY_BYTES: u64 = 64 * 1024;
 
 /// Checks the bundle or the proof of an event in `file` against the log's public key in `key`, PEM or C2SP verifier key, and against the
 /// auditor's policy about witnesses.
@@ -19,14 +19,19 @@ pub(crate) fn verify_proof(
     key: &Path,
     policy: Option<&Path>,
 ) -> Result<ProofReport, Error> {
-    let text = read(key, MAX_KEY_BYTES)?;
-    let key = LogKey::parse(&String::from_utf8_lossy(&text)).map_err(|error| Error::Usage {
-        message: format!("'{}': {error}", key.display()),
-        hint: "the log's public key is <state>/log.pub or <state>/log.vkey, from the operator and not from the bundle".to_owned(),
-    })?;
+    let key = read_key(key)?;
     let policy = policy.map(read_policy).transpose()?;
     let proof = read(file, MAX_BUNDLE_BYTES)?;
     Ok(ledger::verify_proof_by(&proof, &key, policy.as_ref()))
+}
+
+/// Reads the log's public key.
+pub(super) fn read_key(key: &Path) -> Result<LogKey, Error> {
+    let text = read(key, MAX_KEY_BYTES)?;
+    LogKey::parse(&String::from_utf8_lossy(&text)).map_err(|error| Error::Usage {
+        message: format!("'{}': {error}", key.display()),
+        hint: "the log's public key is <state>/log.pub or <state>/log.vkey, from the operator and not from the bundle".to_owned(),
+    })
 }
 
 fn read_policy(file: &Path) -> Result<Policy, Error> {
@@ -46,7 +51,7 @@ pub(crate) fn read_proof(file: &Path) -> Result<ProofBundle, Error> {
     })
 }
 
-fn read(file: &Path, max_bytes: u64) -> Result<Vec<u8>, Error> {
+pub(super) fn read(file: &Path, max_bytes: u64) -> Result<Vec<u8>, Error> {
     let failed = |source| Error::File {
         action: "read",
         path: file.to_owned(),

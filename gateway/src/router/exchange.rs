@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use plugin_protocol::digest::PayloadHash;
+use plugin_protocol::digest::{KeyId, PayloadHash};
 use plugin_protocol::event::meta;
 use plugin_protocol::ids::{PluginId, RequestId, RunId};
 use plugin_protocol::message::{EvidenceHashes, Response};
@@ -103,7 +103,7 @@ impl<'a> Exchange<'a> {
         Some(payload.hash())
     }
 
-    pub(super) fn intent(&self, ready: &Ready<'_>, attempt: u8) -> Invoke {
+    pub(super) fn intent(&self, ready: &Ready<'_>, key_id: Option<KeyId>, attempt: u8) -> Invoke {
         let request = ready.admitted.request();
         Invoke {
             run_id: request.run_id.clone(),
@@ -112,6 +112,7 @@ impl<'a> Exchange<'a> {
             input_hash: ready.admitted.input_hash(),
             manifest_hash: ready.prepared.manifest.hash(),
             package_digest: ready.prepared.digest,
+            key_id,
             attempt,
             kept: evidence::of_request(&ready.prepared.manifest.evidence, &ready.admitted),
         }

@@ -200,12 +200,12 @@ impl Router {
             return;
         };
         pool.retain(|plugin, package| {
-            enabled(registry, plugin.as_str()).is_ok_and(|(_, digest)| digest == package)
+            enabled(registry, plugin.as_str()).is_ok_and(|(_, it)| it.package_digest == package)
         });
         if let PoolSize::Fixed(_) = self.pool_rules.size {
             for plugin in registry.list() {
-                if let Ok((plugin, digest)) = enabled(registry, plugin.plugin_id.as_str()) {
-                    pool.expect(&plugin, digest);
+                if let Ok((id, plugin)) = enabled(registry, plugin.plugin_id.as_str()) {
+                    pool.expect(&id, plugin.package_digest);
                 }
             }
         }
@@ -264,7 +264,8 @@ impl Router {
         }
         let (plugin_id, digest) = {
             let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-            enabled(&registry, exchange.call.plugin_id)?
+            let (id, plugin) = enabled(&registry, exchange.call.plugin_id)?;
+            (id, plugin.package_digest)
         };
         let taken = self
             .shelf
@@ -448,7 +449,7 @@ impl Router {
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
         match enabled(&registry, exchange.call.plugin_id) {
             Err(turned) => Ok(Err(turned)),
-            Ok((_, digest)) if digest != ready.prepared.digest => {
+            Ok((_, plugin)) if plugin.package_digest != ready.prepared.digest => {
                 let notes = format!(
                     "plugin '{}' is {} in the version that was called: it was replaced while the call waited",
                     ready.plugin_id,
@@ -456,13 +457,16 @@ impl Router {
                 );
                 Ok(Err(TurnedAway::new(Cause::NotEnabled, notes)))
             }
-            Ok((_, digest)) => {
-                let recording = self.ledger.begin(exchange.intent(ready, attempt))?;
+            Ok((_, plugin)) => {
+                let recording =
+                    self.ledger
+                        .begin(exchange.intent(ready, plugin.key_id, attempt))?;
                 let ahead = self
                     .pool
                     .get()
                     .filter(|_| !self.is_looked_at(exchange, ready));
-                let ahead = ahead.and_then(|pool| pool.take(&ready.plugin_id, digest));
+                let ahead =
+                    ahead.and_then(|pool| pool.take(&ready.plugin_id, plugin.package_digest));
                 Ok(Ok((recording, ahead)))
             }
         }

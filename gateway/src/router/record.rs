@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plugin_protocol::digest::{ManifestHash, PackageDigest, PayloadHash};
+use plugin_protocol::digest::{KeyId, ManifestHash, PackageDigest, PayloadHash};
 use plugin_protocol::event::{EventKind, meta};
 use plugin_protocol::ids::{EventId, PluginId, RequestId, RunId};
 use plugin_protocol::message::{Response, Status};
@@ -21,6 +21,8 @@ pub struct Invoke {
     pub(crate) input_hash: PayloadHash,
     pub(crate) manifest_hash: ManifestHash,
     pub(crate) package_digest: PackageDigest,
+    /// The key that signed the package: who vouched for what ran, told without the registry's events.
+    pub(crate) key_id: Option<KeyId>,
     /// 1 for the first attempt.
     pub(crate) attempt: u8,
     /// What is kept of the request.
@@ -66,6 +68,10 @@ impl Record for Invoke {
                 self.package_digest.to_string(),
             ),
         ]);
+        meta.extend(
+            self.key_id
+                .map(|key| (meta::KEY_ID.to_owned(), key.to_string())),
+        );
         Draft {
             run_id: self.run_id.clone(),
             kind: EventKind::Invoke,

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use plugin_protocol::digest::PackageDigest;
 use plugin_protocol::ids::PluginId;
 use plugin_protocol::message::Status;
 use plugin_protocol::report::PluginStatus;
@@ -13,7 +12,7 @@ use super::cause::Cause;
 use super::judge::{CANCELLED_NOTES, Judgement};
 use super::slots::NoSlot;
 use crate::error::{Error, chain};
-use registry::Registry;
+use registry::{Plugin, Registry};
 
 /// Why a call is answered without starting anything.
 #[derive(Debug)]
@@ -57,10 +56,10 @@ impl TurnedAway {
 }
 
 /// The plugin's id and package, when it is known and enabled now.
-pub(super) fn enabled(
-    registry: &Registry,
+pub(super) fn enabled<'a>(
+    registry: &'a Registry,
     plugin_id: &str,
-) -> Result<(PluginId, PackageDigest), TurnedAway> {
+) -> Result<(PluginId, &'a Plugin), TurnedAway> {
     let parsed = PluginId::parse(plugin_id).ok();
     let name = parsed.as_ref().map_or("ID", PluginId::as_str).to_owned();
     let found = parsed.and_then(|id| registry.get(&id).map(|plugin| (id, plugin)));
@@ -74,7 +73,7 @@ pub(super) fn enabled(
         return Err(TurnedAway::new(Cause::NotFound, notes));
     };
     match plugin.info.status {
-        PluginStatus::Enabled => Ok((id, plugin.package_digest)),
+        PluginStatus::Enabled => Ok((id, plugin)),
         status @ (PluginStatus::Registered | PluginStatus::Disabled | PluginStatus::Rejected) => {
             let next = match status {
                 PluginStatus::Rejected => {

@@ -63,7 +63,7 @@ impl LogKey {
 
     /// The key's id of the contract's section 5.
     #[must_use]
-    pub(crate) fn id(&self) -> KeyId {
+    pub fn id(&self) -> KeyId {
         KeyId::of(self.key.as_bytes())
     }
 
