@@ -71,6 +71,8 @@ pub const SUBJECT: &str = "subject";
 pub const SUBJECT_KEY: &str = "key";
 /// The [`SUBJECT`] of an erasure.
 pub const SUBJECT_EVIDENCE: &str = "evidence";
+/// The [`SUBJECT`] of an `ERROR` about a fleet's decision that was not carried out.
+pub const SUBJECT_DECISION: &str = "decision";
 /// The id of a key.
 pub const KEY_ID: &str = "key_id";
 /// A trusted key, in base64.
