@@ -1,1 +1,7 @@
-fn main() {}
+//! The command `plugin-gateway-fleet`.
+
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    gateway_fleet::main()
+}
