@@ -186,8 +186,8 @@ enum Trust {
 #[derive(Debug, Args)]
 struct Key {
     /// The operator's private key
-    #[arg(long = "key", value_name = "FILE")]
-    file: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -360,7 +360,7 @@ async fn run(command: Command) -> Result<bool, Fault> {
             replace,
         } => {
             let (what, decided) = caller
-                .publish(&package, &SigningKey::read(&key.file)?, replace)
+                .publish(&package, &SigningKey::read(&key.key)?, replace)
                 .await?;
             let words = format!(
                 "publish {} {}",
@@ -411,7 +411,7 @@ async fn run(command: Command) -> Result<bool, Fault> {
             .await
         }
         Verb::Vouch { node, key } => {
-            let decided = caller.vouch(&node, &SigningKey::read(&key.file)?).await?;
+            let decided = caller.vouch(&node, &SigningKey::read(&key.key)?).await?;
             decided_words(
                 &decided,
                 &format!("vouch for node {}", shown::text(&node)),
@@ -447,7 +447,7 @@ async fn decide(
     json: bool,
 ) -> Result<bool, Fault> {
     let decided = caller
-        .decide(&SigningKey::read(&key.file)?, decision)
+        .decide(&SigningKey::read(&key.key)?, decision)
         .await?;
     decided_words(&decided, words, json)
 }

@@ -4,22 +4,28 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use super::fleet_proof::{is_fleet_proof, verify_fleet_proof};
 use crate::error::Error;
 use ledger::{self, LogKey, ProofBundle, ProofReport};
+use registry::PublicKey;
 
 /// The largest bundle that is read, in bytes: about a hundred thousand events.
 const MAX_BUNDLE_BYTES: u64 = 512 * 1024 * 1024;
 /// The largest key file, in bytes; ours have about a hundred.
 const MAX_KEY_BYTES: u64 = 64 * 1024;
 
-/// Checks the bundle in `file` against the log's public key in `key`, PEM or C2SP verifier key.
+/// Checks the bundle in `file` against the log's public key in `key`, PEM or C2SP verifier key; a fleet's proof against its operator's.
 pub(crate) fn verify_proof(file: &Path, key: &Path) -> Result<ProofReport, Error> {
+    let bytes = read(file, MAX_BUNDLE_BYTES)?;
+    if is_fleet_proof(&bytes) {
+        return Ok(verify_fleet_proof(&bytes, &PublicKey::read(key)?));
+    }
     let text = read(key, MAX_KEY_BYTES)?;
     let key = LogKey::parse(&String::from_utf8_lossy(&text)).map_err(|error| Error::Usage {
         message: format!("'{}': {error}", key.display()),
         hint: "the log's public key is <state>/log.pub or <state>/log.vkey, from the operator and not from the bundle".to_owned(),
     })?;
-    Ok(ledger::verify_proof(&read(file, MAX_BUNDLE_BYTES)?, &key))
+    Ok(ledger::verify_proof(&bytes, &key))
 }
 
 /// Reads the bundle in `file` without judging it.
