@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 
 use super::progress::Progress;
-use super::{Node, say, served};
+use super::{Node, say};
 use crate::decision::{Decision, Signed};
 use crate::fault::{Fault, Kind, chain};
 use crate::{names, nats, package};
@@ -46,7 +46,7 @@ pub(super) async fn follow(node: Arc<Node>) {
                 }
             }
         }
-        served::refresh(&node).await;
+        node.changed.notify_one();
         let message = async {
             match heard.as_mut() {
                 Some(heard) => heard.next().await,
@@ -56,7 +56,6 @@ pub(super) async fn follow(node: Arc<Node>) {
         more = tokio::select! {
             _ = message => true,
             () = node.gate.until_back() => false,
-            () = node.look.notified() => false,
             () = tokio::time::sleep(LOOK.min(node.settings.cut_off / 3)) => false,
         };
     }

@@ -60,8 +60,8 @@ pub(crate) struct Node {
     calls: Arc<Semaphore>,
     service: Service,
     progress: tokio::sync::Mutex<Progress>,
-    /// Rung when decisions are to be asked for at once.
-    look: Notify,
+    /// Rung when other plugins may be to be served.
+    changed: Notify,
     running: calls::Running,
     /// The jobs of batches that are worked on now.
     jobs: std::sync::Mutex<std::collections::BTreeSet<String>>,
@@ -83,7 +83,7 @@ pub(crate) async fn run(access: &Access, settings: Settings) -> Result<(), Fault
         service: Service::new(&identity.node),
         calls: Arc::new(Semaphore::new(settings.calls)),
         progress: tokio::sync::Mutex::new(progress),
-        look: Notify::new(),
+        changed: Notify::new(),
         running: calls::Running::default(),
         jobs: std::sync::Mutex::default(),
         settings,
@@ -108,10 +108,12 @@ pub(crate) async fn run(access: &Access, settings: Settings) -> Result<(), Fault
         tokio::spawn(service::answer(Arc::clone(&node))),
         tokio::spawn(verbs::answer(Arc::clone(&node))),
         tokio::spawn(follow::follow(Arc::clone(&node))),
+        tokio::spawn(served::keep(Arc::clone(&node))),
         tokio::spawn(batch::work(Arc::clone(&node))),
     ];
     told_to_end().await?;
     node.gate.drain();
+    parts.iter().for_each(tokio::task::JoinHandle::abort);
     served::stop_all(&node).await;
     let all = u32::try_from(node.settings.calls).unwrap_or(u32::MAX);
     // The calls in flight hold their permits until they are answered.
@@ -120,7 +122,6 @@ pub(crate) async fn run(access: &Access, settings: Settings) -> Result<(), Fault
         say("calls were still running: they are cancelled, and their ledger says so");
     }
     node.client.flush().await.unwrap_or_default();
-    parts.iter().for_each(tokio::task::JoinHandle::abort);
     node.host.end().await;
     Ok(())
 }

@@ -2,7 +2,9 @@
 //! request for it comes here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use plugin_protocol::ids::PluginId;
 use serde_json::{Value, json};
@@ -10,24 +12,50 @@ use serde_json::{Value, json};
 use super::{Node, calls, say};
 use crate::fault::Fault;
 
-/// Starts and stops endpoints until they are those of `wanted`.
-pub(super) async fn refresh(node: &Arc<Node>) {
-    let wanted = match wanted(node).await {
-        Ok(wanted) => wanted,
-        Err(fault) => {
-            say(&format!("no plugin is served: {fault}"));
-            BTreeSet::new()
+/// How often the plugins are looked at although nothing was decided: an operator may switch one off at this node alone.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Keeps the endpoints those of the plugins that are to be served.
+pub(super) async fn keep(node: Arc<Node>) {
+    // It rehearses every layer, which takes seconds; what a host can hold does not change while a node runs.
+    let safe = loop {
+        match node.host.ask(&["doctor"]).await {
+            Ok(said) => break said["ok"] == Value::Bool(true),
+            Err(fault) => say(&format!("no plugin is served yet: {fault}")),
         }
+        tokio::time::sleep(LOOK).await;
     };
+    if !safe {
+        say("no plugin is served: `plugin-gateway doctor` says that this host cannot hold one");
+        return;
+    }
+    let mut told = String::new();
+    loop {
+        match refresh(&node).await {
+            Ok(()) => told.clear(),
+            Err(fault) if told != fault.message => {
+                say(&format!("what is served stays as it is: {fault}"));
+                told = fault.message;
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = node.changed.notified() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+async fn refresh(node: &Arc<Node>) -> Result<(), Fault> {
+    let wanted = wanted(node).await?;
     let served = node.service.served();
     for plugin in served.difference(&wanted) {
         node.service.stop(plugin);
     }
     for plugin in wanted.difference(&served) {
-        if let Err(fault) = calls::serve(node, plugin).await {
-            say(&format!("'{plugin}' is not served: {fault}"));
-        }
+        calls::serve(node, plugin).await?;
     }
+    Ok(())
 }
 
 /// Leaves every group. What was handed over already is answered.
@@ -56,38 +84,49 @@ async fn wanted(node: &Node) -> Result<BTreeSet<PluginId>, Fault> {
     Ok(wanted)
 }
 
-/// Whether this host can run a plugin, by its layers (`doctor`) and its runtimes. Asked once a version: neither changes while a node runs.
+/// Whether this host has the runtime of a plugin. Asked once a version.
 async fn runs_here(node: &Node, id: &PluginId, version: &str) -> Result<bool, Fault> {
     let known = node.service.known_to_run(id, version);
     if let Some(runs) = known {
         return Ok(runs);
     }
-    let details = node.host.ask(&["show", id.as_str()]).await?;
+    let (state, plugin) = (node.host.state().to_owned(), id.clone());
+    let read = tokio::task::spawn_blocking(move || manifest(&state, &plugin)).await;
+    let manifest = read.map_err(|error| Fault::internal(error.to_string()))??;
     let report = node
-        .call(
-            "validateManifest",
-            &json!({ "manifest": details["manifest"] }),
-        )
+        .call("validateManifest", &json!({ "manifest": manifest }))
         .await?;
     let issues = report["issues"].as_array().cloned().unwrap_or_default();
     let no_runtime = issues
         .iter()
         .find(|issue| issue["field"] == "/entrypoint/command/0" && issue["severity"] == "warning");
-    let doctor = node.host.ask(&["doctor"]).await?;
-    let safe = doctor["ok"] == Value::Bool(true);
     if let Some(issue) = no_runtime {
         say(&format!(
             "'{id}' is not served: {}",
             issue["message"].as_str().unwrap_or_default()
         ));
-    } else if !safe {
-        say(&format!(
-            "'{id}' is not served: `plugin-gateway doctor` says that this host cannot hold it"
-        ));
     }
-    let runs = safe && no_runtime.is_none();
-    node.service.knows_to_run(id, version, runs);
-    Ok(runs)
+    node.service.knows_to_run(id, version, no_runtime.is_none());
+    Ok(no_runtime.is_none())
+}
+
+/// The manifest of a registered plugin, as the ledger and the store have it.
+fn manifest(state: &Path, id: &PluginId) -> Result<Value, Fault> {
+    let mut registry = registry::Registry::new();
+    let mut fault = None;
+    ledger::registry_events(state, &mut |event| {
+        if fault.is_none() {
+            fault = registry.apply(event).err();
+        }
+    })?;
+    if let Some(fault) = fault {
+        return Err(fault.into());
+    }
+    let plugin = registry
+        .get(id)
+        .ok_or_else(|| registry::Error::PluginNotFound(id.clone()))?;
+    let manifest = registry::Store::open(state)?.manifest(plugin.manifest_hash)?;
+    plugin_protocol::json::read(&manifest).map_err(|error| Fault::internal(error.to_string()))
 }
 
 /// What is known of versions: whether this host can run them.
