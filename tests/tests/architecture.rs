@@ -433,6 +433,35 @@ fn the_crates_below_the_gateway_keep_apart() {
     }
 }
 
+/// "No async runtime. No network": the fleet's crate alone has them, and nothing depends on it.
+#[test]
+fn the_network_has_a_crate_of_its_own() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let of = |folder: &str| dependencies(&root.join(folder).join("Cargo.toml"));
+    let fleet = of("gateway/fleet");
+    assert!(
+        fleet.contains("tokio") && fleet.contains("async-nats"),
+        "{fleet:?}"
+    );
+    assert!(
+        !fleet.contains("plugin-gateway"),
+        "it speaks to the command"
+    );
+    for folder in [
+        "plugin-protocol",
+        "gateway",
+        "gateway/ledger",
+        "gateway/registry",
+        "gateway/validator",
+        "gateway/sandbox",
+    ] {
+        let found = of(folder);
+        for stranger in ["tokio", "async-nats", "futures-util", "gateway-fleet"] {
+            assert!(!found.contains(stranger), "{folder} depends on {stranger}");
+        }
+    }
+}
+
 /// The compiler itself holds the line, in every crate but the sandbox's.
 #[test]
 fn unsafe_code_is_forbidden_in_every_crate_but_the_sandbox() {
@@ -446,6 +475,7 @@ fn unsafe_code_is_forbidden_in_every_crate_but_the_sandbox() {
     for folder in [
         "plugin-protocol",
         "gateway",
+        "gateway/fleet",
         "gateway/ledger",
         "gateway/registry",
         "gateway/validator",
