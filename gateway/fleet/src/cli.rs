@@ -16,7 +16,7 @@ use registry::{PublicKey, SigningKey};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::caller::{Caller, Wait};
+use crate::caller::{Answer, Caller, Wait};
 use crate::decision::Decision;
 use crate::fault::{Fault, Kind};
 use crate::nats::Access;
@@ -286,15 +286,7 @@ async fn run(command: Command) -> Result<bool, Fault> {
     let caller = Caller::connect(&access, receipts).await?;
     match verb {
         Verb::Node { .. } => Ok(true),
-        Verb::Invoke { id, call } => {
-            let request = request(&call)?;
-            let answer = caller.invoke(&id, &request).await?;
-            say(&answer.response, json, || {
-                let run = request["run_id"].as_str().unwrap_or_default();
-                format!("{}\nrun {}", describe(&answer.response), shown::text(run))
-            })?;
-            Ok(answer.response.status == Status::Ok)
-        }
+        Verb::Invoke { id, call } => invoke(&caller, &id, &call, json).await,
         Verb::Pipeline {
             plugins,
             strategy,
@@ -302,7 +294,6 @@ async fn run(command: Command) -> Result<bool, Fault> {
             step_input,
             call,
         } => {
-            let request = request(&call)?;
             let policy = PipelinePolicy {
                 strategy: match strategy {
                     Order::Sequential => Strategy::Sequential,
@@ -316,43 +307,19 @@ async fn run(command: Command) -> Result<bool, Fault> {
                     StepInput::Previous => PipelineInput::Previous,
                 },
             };
-            let response = caller.pipeline(&policy, &request).await?;
-            say(&response, json, || {
-                let steps = response.steps.iter().map(|step| {
-                    format!(
-                        "{}. {}: {}",
-                        step.step_index + 1,
-                        shown::text(&step.plugin_id),
-                        describe(&step.response)
-                    )
-                });
-                let mut lines: Vec<String> = steps.collect();
-                lines.push(format!(
-                    "{} in {} ms\nrun {}",
-                    response.overall_status,
-                    response.total_duration_ms,
-                    shown::text(response.run_id.as_str())
-                ));
-                lines.join("\n")
-            })?;
-            Ok(response.overall_status == Status::Ok)
+            pipeline(&caller, &policy, &request(&call)?, json).await
         }
         Verb::List => {
             let plugins = caller.list().await?;
-            say(&plugins, json, || {
-                rows(&plugins, &["plugin_id", "version", "status", "name"])
-            })?;
-            Ok(true)
+            table(&plugins, &["plugin_id", "version", "status", "name"], json)
         }
         Verb::Nodes => {
             let nodes = Value::Array(caller.nodes().await?);
-            say(&nodes, json, || {
-                rows(
-                    &nodes,
-                    &["node", "serving", "why_not", "decision", "calls", "plugins"],
-                )
-            })?;
-            Ok(true)
+            table(
+                &nodes,
+                &["node", "serving", "why_not", "decision", "calls", "plugins"],
+                json,
+            )
         }
         Verb::Publish {
             package,
@@ -369,47 +336,6 @@ async fn run(command: Command) -> Result<bool, Fault> {
             );
             decided_words(&decided, &words, json)
         }
-        Verb::Trust(Trust::Add { file, label, key }) => {
-            let trusted = PublicKey::read(&file)?;
-            let decision = Decision::Trust {
-                key: trusted.to_pem()?,
-                label,
-            };
-            decide(
-                &caller,
-                &key,
-                decision,
-                &format!("trust {}", trusted.id()),
-                json,
-            )
-            .await
-        }
-        Verb::Trust(Trust::Remove { key_id, key }) => {
-            let words = format!("revoke {}", shown::text(&key_id));
-            decide(&caller, &key, Decision::Revoke { key_id }, &words, json).await
-        }
-        Verb::Enable { id, key } => {
-            let plugin_id = plugin(&id)?;
-            decide(
-                &caller,
-                &key,
-                Decision::Enable { plugin_id },
-                &format!("enable {id}"),
-                json,
-            )
-            .await
-        }
-        Verb::Disable { id, key } => {
-            let plugin_id = plugin(&id)?;
-            decide(
-                &caller,
-                &key,
-                Decision::Disable { plugin_id },
-                &format!("disable {id}"),
-                json,
-            )
-            .await
-        }
         Verb::Vouch { node, key } => {
             let decided = caller.vouch(&node, &SigningKey::read(&key.key)?).await?;
             decided_words(
@@ -419,47 +345,72 @@ async fn run(command: Command) -> Result<bool, Fault> {
             )
         }
         Verb::Proof { run, out } => proof(&caller, &run, &out, json).await,
-        Verb::Submit { file, wait_ms } => {
-            let answers = caller
-                .submit(&bytes_of(&file)?, Wait(Duration::from_millis(wait_ms)))
-                .await?;
-            for answer in &answers {
-                let line = answer
-                    .as_ref()
-                    .map_or(Value::Null, |answer| json!(answer.response));
-                print(&shown::json(&line.to_string()))?;
-            }
-            let ok = |answer: &Option<crate::caller::Answer>| {
-                answer
-                    .as_ref()
-                    .is_some_and(|answer| answer.response.status == Status::Ok)
-            };
-            Ok(answers.iter().all(ok))
+        Verb::Submit { file, wait_ms } => submit(&caller, &file, wait_ms).await,
+        decision @ (Verb::Trust(_) | Verb::Enable { .. } | Verb::Disable { .. }) => {
+            decide(&caller, decision, json).await
         }
     }
 }
 
-async fn decide(
-    caller: &Caller,
-    key: &Key,
-    decision: Decision,
-    words: &str,
-    json: bool,
-) -> Result<bool, Fault> {
-    let decided = caller
-        .decide(&SigningKey::read(&key.key)?, decision)
-        .await?;
-    decided_words(&decided, words, json)
+fn table(all: &Value, members: &[&str], json: bool) -> Result<bool, Fault> {
+    say(all, json, || rows(all, members))?;
+    Ok(true)
 }
 
-fn decided_words(decided: &crate::caller::Decided, words: &str, json: bool) -> Result<bool, Fault> {
-    say(decided, json, || {
-        format!(
-            "decision {}: {words}; in force on {} of {} nodes",
-            decided.number, decided.in_force, decided.nodes
-        )
+async fn invoke(caller: &Caller, id: &str, call: &Call, json: bool) -> Result<bool, Fault> {
+    let request = request(call)?;
+    let answer = caller.invoke(id, &request).await?;
+    say(&answer.response, json, || {
+        let run = request["run_id"].as_str().unwrap_or_default();
+        format!("{}\nrun {}", describe(&answer.response), shown::text(run))
     })?;
-    Ok(true)
+    Ok(answer.response.status == Status::Ok)
+}
+
+async fn pipeline(
+    caller: &Caller,
+    policy: &PipelinePolicy,
+    request: &Value,
+    json: bool,
+) -> Result<bool, Fault> {
+    let response = caller.pipeline(policy, request).await?;
+    say(&response, json, || {
+        let steps = response.steps.iter().map(|step| {
+            format!(
+                "{}. {}: {}",
+                step.step_index + 1,
+                shown::text(&step.plugin_id),
+                describe(&step.response)
+            )
+        });
+        let mut lines: Vec<String> = steps.collect();
+        let run = shown::text(response.run_id.as_str());
+        lines.push(format!(
+            "{} in {} ms\nrun {run}",
+            response.overall_status, response.total_duration_ms
+        ));
+        lines.join("\n")
+    })?;
+    Ok(response.overall_status == Status::Ok)
+}
+
+/// Prints a result a line, `null` for one that did not come in time.
+async fn submit(caller: &Caller, file: &Path, wait_ms: u64) -> Result<bool, Fault> {
+    let answers = caller
+        .submit(&bytes_of(file)?, Wait(Duration::from_millis(wait_ms)))
+        .await?;
+    for answer in &answers {
+        let line = answer
+            .as_ref()
+            .map_or(Value::Null, |answer| json!(answer.response));
+        print(&shown::json(&line.to_string()))?;
+    }
+    let ok = |answer: &Option<Answer>| {
+        answer
+            .as_ref()
+            .is_some_and(|answer| answer.response.status == Status::Ok)
+    };
+    Ok(answers.iter().all(ok))
 }
 
 async fn proof(caller: &Caller, run: &str, out: &Path, json: bool) -> Result<bool, Fault> {
@@ -487,6 +438,65 @@ async fn proof(caller: &Caller, run: &str, out: &Path, json: bool) -> Result<boo
         lines.join("\n")
     })?;
     Ok(gathered.missing.is_empty())
+}
+
+/// The decisions that are a word and a name.
+async fn decide(caller: &Caller, verb: Verb, json: bool) -> Result<bool, Fault> {
+    let (decision, words, key) = match verb {
+        Verb::Trust(Trust::Add { file, label, key }) => {
+            let trusted = PublicKey::read(&file)?;
+            let words = format!("trust {}", trusted.id());
+            (
+                Decision::Trust {
+                    key: trusted.to_pem()?,
+                    label,
+                },
+                words,
+                key,
+            )
+        }
+        Verb::Trust(Trust::Remove { key_id, key }) => {
+            let words = format!("revoke {}", shown::text(&key_id));
+            (Decision::Revoke { key_id }, words, key)
+        }
+        Verb::Enable { id, key } => (
+            Decision::Enable {
+                plugin_id: plugin(&id)?,
+            },
+            format!("enable {id}"),
+            key,
+        ),
+        Verb::Disable { id, key } => (
+            Decision::Disable {
+                plugin_id: plugin(&id)?,
+            },
+            format!("disable {id}"),
+            key,
+        ),
+        Verb::Node { .. }
+        | Verb::Invoke { .. }
+        | Verb::Pipeline { .. }
+        | Verb::List
+        | Verb::Nodes
+        | Verb::Publish { .. }
+        | Verb::Vouch { .. }
+        | Verb::Proof { .. }
+        | Verb::Submit { .. } => return Ok(true),
+    };
+    let decided = caller
+        .decide(&SigningKey::read(&key.key)?, decision)
+        .await?;
+    decided_words(&decided, &words, json)
+}
+
+fn decided_words(decided: &crate::caller::Decided, words: &str, json: bool) -> Result<bool, Fault> {
+    say(decided, json, || {
+        format!(
+            "decision {}: {words}; in force on {} of {} nodes",
+            decided.number, decided.in_force, decided.nodes
+        )
+    })?;
+    Ok(true)
 }
 
 fn plugin(id: &str) -> Result<PluginId, Fault> {

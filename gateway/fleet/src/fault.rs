@@ -100,13 +100,25 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 impl From<registry::Error> for Fault {
     fn from(error: registry::Error) -> Self {
+        use registry::Error as E;
         let kind = match &error {
-            registry::Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                Kind::Usage
-            }
-            registry::Error::KeyExists(_) => Kind::Usage,
-            registry::Error::Io { .. } => Kind::Internal,
-            _ => Kind::Invalid,
+            E::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Kind::Usage,
+            E::KeyExists(_) => Kind::Usage,
+            E::Io { .. } | E::PackageMissing(_) | E::ManifestMissing(_) => Kind::Internal,
+            E::MalformedEvent { .. } => Kind::Ledger,
+            E::PluginNotFound(_) | E::KeyNotFound(_) => Kind::NotFound,
+            E::AlreadyRegistered { .. }
+            | E::NotHigher { .. }
+            | E::CannotEnableRejected(_)
+            | E::CannotDisableRejected(_)
+            | E::KeyNotTrusted { .. }
+            | E::KeyIdTaken(_) => Kind::Refused,
+            E::InvalidKey { .. }
+            | E::NotAPackage { .. }
+            | E::Entry { .. }
+            | E::TooLarge { .. }
+            | E::Changed { .. }
+            | E::OpenForWriting { .. } => Kind::Invalid,
         };
         Self::new(kind, chain(&error))
     }

@@ -1,5 +1,7 @@
 //! A fleet with a real server and real nodes. Without nats-server these are skipped, each with a line.
 
+#[path = "fleet/storm.rs"]
+mod storm;
 #[path = "fleet/town.rs"]
 mod town;
 

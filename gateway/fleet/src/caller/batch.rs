@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::stream::RetentionPolicy;
+use async_nats::jetstream::context::PublishError;
+use async_nats::jetstream::stream::{RetentionPolicy, Stream};
 use plugin_protocol::ids::PluginId;
 use plugin_protocol::json;
 use plugin_protocol::message::Response;
@@ -74,57 +75,14 @@ impl Caller {
         )
         .await?;
         for job in &jobs {
-            let body = serde_json::json!({ "plugin_id": job.plugin_id, "request": job.request })
-                .to_string();
-            let failed = |error: async_nats::jetstream::context::PublishError| {
-                Fault::internal(format!(
-                    "the queue does not take request '{}': {}",
-                    job.text("request_id"),
-                    chain(&error)
-                ))
-                .hint(
-                    "submit the same file again: what is queued or done already is not done twice",
-                )
-            };
-            let ack = self
-                .jetstream
-                .publish(names::job(&job.plugin_id), body.into())
-                .await
-                .map_err(failed)?;
-            ack.await.map_err(failed)?;
+            self.queue(job).await?;
         }
         let end = Instant::now() + wait.0;
         let mut answers: Vec<Option<Answer>> = vec![None; jobs.len()];
         loop {
             for (job, answer) in jobs.iter().zip(&mut answers) {
-                if answer.is_some() {
-                    continue;
-                }
-                if let Ok(message) = results
-                    .get_last_raw_message_by_subject(&names::result(&job.name()))
-                    .await
-                {
-                    let receipt = Receipt::of(Some(&message.headers), job.text("request_id"));
-                    if let Some(receipt) = &receipt {
-                        self.receipts.keep(receipt)?;
-                    }
-                    let words = header(Some(&message.headers), names::ERROR);
-                    let unreadable = |error: json::Error| {
-                        Fault::internal(format!(
-                            "a result cannot be read: {}",
-                            words.map_or_else(|| error.to_string(), str::to_owned)
-                        ))
-                    };
-                    let response =
-                        json::read_as::<Response>(&message.payload).map_err(unreadable)?;
-                    let node = header(Some(&message.headers), names::NODE)
-                        .unwrap_or_default()
-                        .to_owned();
-                    *answer = Some(Answer {
-                        response,
-                        node,
-                        receipt,
-                    });
+                if answer.is_none() {
+                    *answer = self.result(&results, job).await?;
                 }
             }
             if answers.iter().all(Option::is_some) || Instant::now() >= end {
@@ -132,6 +90,51 @@ impl Caller {
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    async fn queue(&self, job: &Job) -> Result<(), Fault> {
+        let body = serde_json::json!({ "plugin_id": job.plugin_id, "request": job.request });
+        let failed = |error: PublishError| {
+            let request = job.text("request_id");
+            Fault::internal(format!(
+                "the queue does not take request '{request}': {}",
+                chain(&error)
+            ))
+            .hint("submit the same file again: what is queued or done already is not done twice")
+        };
+        let subject = names::job(&job.plugin_id);
+        let ack = self
+            .jetstream
+            .publish(subject, body.to_string().into())
+            .await;
+        ack.map_err(failed)?.await.map(drop).map_err(failed)
+    }
+
+    /// A job's result, and its receipt kept; none while there is none.
+    async fn result(&self, results: &Stream, job: &Job) -> Result<Option<Answer>, Fault> {
+        let subject = names::result(&job.name());
+        let Ok(message) = results.get_last_raw_message_by_subject(&subject).await else {
+            return Ok(None);
+        };
+        let headers = Some(&message.headers);
+        let receipt = Receipt::of(headers, job.text("request_id"));
+        if let Some(receipt) = &receipt {
+            self.receipts.keep(receipt)?;
+        }
+        if let Some(words) = header(headers, names::ERROR) {
+            return Err(Fault::internal(format!(
+                "request '{}': {words}",
+                job.text("request_id")
+            )));
+        }
+        let response = json::read_as::<Response>(&message.payload)
+            .map_err(|error| Fault::internal(format!("a result cannot be read: {error}")))?;
+        let node = header(headers, names::NODE).unwrap_or_default().to_owned();
+        Ok(Some(Answer {
+            response,
+            node,
+            receipt,
+        }))
     }
 }
 

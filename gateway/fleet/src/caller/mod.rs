@@ -158,7 +158,7 @@ impl Caller {
         end: Instant,
         taken: Option<&Mutex<Vec<(String, String)>>>,
     ) -> Result<Answer, Fault> {
-        if !plugin_protocol::ids::PluginId::parse(plugin_id).is_ok() {
+        if plugin_protocol::ids::PluginId::parse(plugin_id).is_err() {
             return Ok(not_answered(
                 plugin_id,
                 request,

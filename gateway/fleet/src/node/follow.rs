@@ -5,6 +5,7 @@ use std::io::Seek as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream::object_store::GetErrorKind;
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use futures_util::StreamExt as _;
 use registry::Package;
@@ -252,13 +253,14 @@ async fn fetch(node: &Node, digest: &str) -> Result<tempfile::TempDir, Fault> {
     let mut object = match store.get(digest).await {
         Ok(object) => object,
         Err(error) => {
-            let words = chain(&error);
-            return Err(match error.kind() {
-                async_nats::jetstream::object_store::GetErrorKind::NotFound => Fault::new(
+            let gone = error.kind() == GetErrorKind::NotFound;
+            return Err(if gone {
+                Fault::new(
                     Kind::NotFound,
                     format!("package {digest} is not in the store"),
-                ),
-                _ => Fault::internal(words),
+                )
+            } else {
+                Fault::internal(chain(&error))
             });
         }
     };

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use async_nats::jetstream;
-use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -19,8 +18,49 @@ const USER: &str = "fleet:secret";
 pub(crate) struct Town {
     folder: TempDir,
     port: u16,
-    server: Child,
+    server: Option<Child>,
     nodes: Vec<Option<Child>>,
+    nets: Option<Nets>,
+}
+
+/// A network for the server and one for each node, on a bridge.
+pub(crate) struct Nets {
+    pub(crate) name: String,
+    pub(crate) nodes: usize,
+}
+
+impl Nets {
+    /// The addresses are this process's own.
+    pub(crate) fn subnet() -> String {
+        let process = std::process::id();
+        format!("10.{}.{}", 64 + process / 256 % 128, process % 256)
+    }
+
+    /// Cuts a node's link, or puts it back.
+    pub(crate) fn link(&self, node: usize, up: bool) {
+        let word = if up { "up" } else { "down" };
+        let (net, link) = (format!("{}s", self.name), format!("v{node}"));
+        finish(Command::new("ip").args(["-n", &net, "link", "set", &link, word]));
+    }
+
+    fn command(&self, net: &str, program: &Path) -> Command {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &format!("{}{net}", self.name)])
+            .arg(program);
+        command
+    }
+}
+
+impl Drop for Nets {
+    fn drop(&mut self) {
+        let nets = (0..self.nodes)
+            .map(|node| format!("n{node}"))
+            .chain(["s".to_owned()]);
+        for net in nets {
+            finish(Command::new("ip").args(["netns", "del", &format!("{}{net}", self.name)]));
+        }
+    }
 }
 
 /// What a command said: its exit code, stdout and stderr.
@@ -78,10 +118,19 @@ fn finish(command: &mut Command) -> Said {
 impl Town {
     /// A fleet whose nodes are vouched for and serve `p.hello.sh`; none where there is no server to run it on.
     pub(crate) fn with_plugin(nodes: usize) -> Option<Self> {
-        let Some(program) = server_binary() else {
+        Self::begin(nodes, None)
+    }
+
+    /// The same, with server and nodes in networks of their own.
+    pub(crate) fn in_nets(nets: Nets) -> Option<Self> {
+        Self::begin(nets.nodes, Some(nets))
+    }
+
+    fn begin(nodes: usize, nets: Option<Nets>) -> Option<Self> {
+        if server_binary().is_none() {
             skip::skip("nats-server is not installed");
             return None;
-        };
+        }
         if !gateway_binary().is_file() {
             skip::skip("plugin-gateway is not built: cargo build --workspace --bins");
             return None;
@@ -92,40 +141,14 @@ impl Town {
             .local_addr()
             .unwrap()
             .port();
-        let (user, password) = USER.split_once(':').unwrap();
-        let mut server = Command::new(program);
-        server.args([
-            "--addr",
-            "127.0.0.1",
-            "--port",
-            &port.to_string(),
-            "--jetstream",
-            "--user",
-            user,
-            "--pass",
-            password,
-        ]);
-        server
-            .arg("--store_dir")
-            .arg(folder.path().join("jetstream"));
-        let log = File::create(folder.path().join("server.log")).unwrap();
-        let server = server
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
         let mut town = Self {
             folder,
             port,
-            server,
+            server: None,
             nodes: Vec::new(),
+            nets,
         };
-        let end = Instant::now() + Duration::from_secs(30);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < end, "the server does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        town.start_server();
         for key in ["operator", "vendor"] {
             town.ok(town.gateway(&["keygen", "--out", &town.path(key)]));
         }
@@ -143,12 +166,74 @@ impl Town {
         town.ok(town.fleet(&["trust", "add", &town.path("vendor.pub"), "--key", &operator]));
         town.ok(town.fleet(&["publish", &package, "--key", &operator]));
         town.ok(town.fleet(&["enable", "p.hello.sh", "--key", &operator]));
-        town.until(|town| {
-            town.nodes()
-                .iter()
-                .all(|node| node["plugins"] == json!(["p.hello.sh"]))
-        });
+        town.all_serve();
         Some(town)
+    }
+
+    fn command(&self, net: &str, program: &Path) -> Command {
+        match &self.nets {
+            Some(nets) => nets.command(net, program),
+            None => Command::new(program),
+        }
+    }
+
+    pub(crate) fn nets(&self) -> &Nets {
+        self.nets.as_ref().unwrap()
+    }
+
+    pub(crate) fn start_server(&mut self) {
+        let (user, password) = USER.split_once(':').unwrap();
+        let mut server = self.command("s", &server_binary().unwrap());
+        let port = self.port.to_string();
+        server.args([
+            "--addr",
+            &self.host(),
+            "--port",
+            &port,
+            "--jetstream",
+            "--user",
+            user,
+            "--pass",
+            password,
+        ]);
+        server
+            .arg("--store_dir")
+            .arg(self.folder.path().join("jetstream"));
+        let log = File::options()
+            .append(true)
+            .create(true)
+            .open(self.path("server.log"))
+            .unwrap();
+        let server = server
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.server = Some(server);
+        let end = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect((self.host(), self.port)).is_err() {
+            assert!(Instant::now() < end, "the server does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn kill_server(&mut self) {
+        let mut server = self.server.take().unwrap();
+        server.kill().unwrap();
+        server.wait().unwrap();
+    }
+
+    /// Waits until every node serves the plugin.
+    pub(crate) fn all_serve(&self) {
+        let nodes = self.nodes.len();
+        self.until(|town| {
+            let said = town.nodes();
+            said.len() == nodes
+                && said
+                    .iter()
+                    .all(|node| node["plugins"] == json!(["p.hello.sh"]))
+        });
     }
 
     fn ok(&self, said: Said) {
@@ -167,7 +252,7 @@ impl Town {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
-    fn state(&self, node: usize) -> String {
+    pub(crate) fn state(&self, node: usize) -> String {
         self.path(&format!("node-{node}"))
     }
 
@@ -176,7 +261,14 @@ impl Town {
     }
 
     fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.host(), self.port)
+    }
+
+    fn host(&self) -> String {
+        match &self.nets {
+            Some(_) => format!("{}.1", Nets::subnet()),
+            None => "127.0.0.1".to_owned(),
+        }
     }
 
     /// What the nodes said on stderr.
@@ -186,7 +278,7 @@ impl Town {
         logs.collect::<Vec<_>>().join("\n")
     }
 
-    fn gateway(&self, words: &[&str]) -> Said {
+    pub(crate) fn gateway(&self, words: &[&str]) -> Said {
         finish(Command::new(gateway_binary()).args(words))
     }
 
@@ -199,7 +291,7 @@ impl Town {
         )
     }
 
-    fn own_url(&self) -> String {
+    pub(crate) fn own_url(&self) -> String {
         format!("nats://{USER}@{}", self.address())
     }
 
@@ -221,7 +313,7 @@ impl Town {
     }
 
     pub(crate) fn start_node(&mut self, node: usize) {
-        let mut command = Command::new(fleet_binary());
+        let mut command = self.command(&format!("n{node}"), &fleet_binary());
         command.args([
             "--nats",
             &self.own_url(),
@@ -388,7 +480,7 @@ impl Town {
 
 impl Drop for Town {
     fn drop(&mut self) {
-        for child in self.nodes.iter_mut().flatten().chain([&mut self.server]) {
+        for child in self.nodes.iter_mut().flatten().chain(self.server.as_mut()) {
             child.kill().unwrap_or_default();
             drop(child.wait());
         }
