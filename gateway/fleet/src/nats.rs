@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::object_store::{self, ObjectStore};
 use async_nats::jetstream::stream::{Config, RetentionPolicy, Stream};
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 
 use crate::fault::{Fault, Kind, chain};
 use crate::names;
@@ -55,6 +55,11 @@ impl Access {
                 told(event);
                 async {}
             });
+        // The library reads a name in an address, and does not use it.
+        let named = self.url.split(',').find_map(user_of);
+        if let Some((user, password)) = named {
+            options = options.user_and_password(user, password);
+        }
         if let Some(file) = &self.creds {
             let text = read(file)?;
             let refused = |error| {
@@ -78,13 +83,20 @@ impl Access {
         connected.map_err(|error| match error.kind() {
             ConnectErrorKind::ServerParse => Fault::new(
                 Kind::Usage,
-                format!("'{}' is no server's address: {}", self.url, chain(&error)),
+                format!(
+                    "'{}' is no server's address: {}",
+                    shown(&self.url),
+                    chain(&error)
+                ),
             )
             .hint("write it as nats://HOST:4222, or tls://HOST:4222"),
             ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
                 Fault::new(
                     Kind::Refused,
-                    format!("the server at {} does not take these credentials", self.url),
+                    format!(
+                        "the server at {} does not take these credentials",
+                        shown(&self.url)
+                    ),
                 )
                 .hint("give those of a user that the server knows: --creds FILE or --nkey FILE")
             }
@@ -94,12 +106,33 @@ impl Access {
             | ConnectErrorKind::Io
             | ConnectErrorKind::MaxReconnects => Fault::internal(format!(
                 "no NATS server answers at {}: {}",
-                self.url,
+                shown(&self.url),
                 chain(&error)
             ))
             .hint("start one with JetStream: `nats-server --jetstream`"),
         })
     }
+}
+
+/// The user and the password in an address, if any.
+fn user_of(address: &str) -> Option<(String, String)> {
+    let address: ServerAddr = address.trim().parse().ok()?;
+    let user = address
+        .username()
+        .filter(|user| !user.is_empty())?
+        .to_owned();
+    Some((user, address.password().unwrap_or_default().to_owned()))
+}
+
+/// A server's addresses as they may be shown: without a password.
+pub(crate) fn shown(url: &str) -> String {
+    let addresses = url
+        .split(',')
+        .map(|address| match address.rsplit_once('@') {
+            None => address.trim(),
+            Some((_, host)) => host.trim(),
+        });
+    addresses.collect::<Vec<_>>().join(",")
 }
 
 fn read(file: &std::path::Path) -> Result<String, Fault> {

@@ -96,7 +96,8 @@ pub(crate) async fn run(access: &Access, settings: Settings) -> Result<(), Fault
     });
     say(&format!(
         "node {} serves at {}",
-        node.identity.node, access.url
+        node.identity.node,
+        nats::shown(&access.url)
     ));
     if !node.gate.is_vouched() {
         say(&format!(

@@ -239,11 +239,11 @@ impl Nets {
         let n = &nets.name;
         let subnet = Self::subnet();
         let mut made = ip(&format!("netns add {n}s"))
-            && ip(&format!("-n {n}s link add br type bridge"))
-            && ip(&format!("-n {n}s addr add {subnet}.1/24 dev br"))
-            && ip(&format!("-n {n}s link set br up"))
+            && ip(&format!("-n {n}s link add hub type bridge"))
+            && ip(&format!("-n {n}s addr add {subnet}.1/24 dev hub"))
+            && ip(&format!("-n {n}s link set hub up"))
             && ip(&format!("link add {n}c type veth peer name c netns {n}s"))
-            && ip(&format!("-n {n}s link set c master br up"))
+            && ip(&format!("-n {n}s link set c master hub up"))
             && ip(&format!("addr add {subnet}.2/24 dev {n}c"))
             && ip(&format!("link set {n}c up"));
         for node in 0..nodes {
@@ -253,7 +253,7 @@ impl Nets {
                 && ip(&format!(
                     "-n {n}s link add v{node} type veth peer name e netns {n}n{node}"
                 ))
-                && ip(&format!("-n {n}s link set v{node} master br up"))
+                && ip(&format!("-n {n}s link set v{node} master hub up"))
                 && ip(&format!("-n {n}n{node} addr add {subnet}.{host}/24 dev e"))
                 && ip(&format!("-n {n}n{node} link set e up"))
                 && ip(&format!("-n {n}n{node} link set lo up"));
