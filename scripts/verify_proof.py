@@ -2,6 +2,7 @@
 """Verifies what a plugin gateway recorded, with nothing but this file and Python's standard library.
 
     verify_proof.py bundle FILE --key log.pub          one run, from a proof bundle; or one event, from its proof
+    verify_proof.py bundle FILE --key operator.pub     a fleet's proof of a run, whose bundles are of several nodes
     verify_proof.py ledger DIR --key log.pub           a whole ledger, from its folder or a state folder
 
 The formats and the checks are those of EVIDENCE.md, from which this file was written; it shares no code with the gateway,
@@ -34,6 +35,8 @@ from typing import Any, BinaryIO, Callable, Iterable, Iterator, NamedTuple, Sequ
 FORMAT = "plugin-gateway-proof/1"
 FORMAT_2 = "plugin-gateway-proof/2"  # the same, where witnesses may have signed the checkpoint too
 SINGLE = "c2sp.org/tlog-proof@v1"  # the proof of one event
+FLEET_FORMAT = "plugin-gateway-fleet-proof/1"
+DECISION_FORMAT = "plugin-gateway-decision/1"
 
 # Limits: what is larger was not written by a gateway.
 MAX_LINE_BYTES = 65_535  # an event without its newline
@@ -1073,6 +1076,154 @@ def check_single(data: bytes, key: LogKey, policy=None) -> Report:
 
 
 # ----------------------------------------------------------------------------------------------------------------------
+# A fleet's proof: bundles of several nodes, the operator's voucher for each, and the caller's receipts.
+# ----------------------------------------------------------------------------------------------------------------------
+
+VOUCHER = objects(
+    body=objects(
+        decision=objects(
+            kind=matching("vouch", "'vouch'"),
+            log_key=text,
+            node=matching("[0-9a-f]{16}", "a node's name"),
+            node_key=text,
+            node_signature=text,
+        ),
+        format=matching(re.escape(DECISION_FORMAT), DECISION_FORMAT),
+        issued_at=time,
+        number=index,
+        previous=sha256_hex_or_empty,
+    ),
+    key_id=text,
+    signature=text,
+)
+
+FLEET_PROOF = objects(
+    created_at=time,
+    format=matching(re.escape(FLEET_FORMAT), FLEET_FORMAT),
+    parts=arrays(objects(bundle=BUNDLE, node=matching("[0-9a-f]{16}", "a node's name"), voucher=VOUCHER)),
+    receipts=arrays(
+        objects(
+            checkpoint_size=index,
+            event_hash=sha256_hex,
+            node=matching("[0-9a-f]{16}", "a node's name"),
+            request_id=characters(0, 256),
+            run_id=characters(1, 256),
+        )
+    ),
+    run_id=characters(1, 256),
+)
+
+FLEET_CHECKS = ["vouchers", "bundles", "one_result", "receipts"]
+
+BEYOND_THE_FLEET = (
+    "a fleet's proof does not say that every node was asked: a call whose caller kept no receipt, at a node that is not in it,"
+    " does not show; what one bundle does not prove, several do not prove either"
+)
+
+
+def is_fleet_proof(data: bytes) -> bool:
+    """Whether the bytes say that they are a fleet's proof."""
+    try:
+        value, _ = read_json(data)
+    except Flaw:
+        return False
+    return type(value) is dict and value.get("format") == FLEET_FORMAT
+
+
+def check_fleet_proof(data: bytes, operator: LogKey) -> Report:
+    """Checks a fleet's proof against the operator's key."""
+    report = Report()
+    held: list = []
+
+    def schema() -> str:
+        proof, _ = read_json(data)
+        FLEET_PROOF(proof, "the proof")
+        held.append(proof)
+        return f"a {FLEET_FORMAT} of {len(proof['parts'])} nodes and {len(proof['receipts'])} receipts"
+
+    if report.make("schema", schema):
+        proof = held[0]
+        report.make("vouchers", lambda: fleet_vouchers(proof, operator))
+        report.make("bundles", lambda: fleet_bundles(proof))
+        report.make("one_result", lambda: fleet_one_result(proof))
+        report.make("receipts", lambda: fleet_receipts(proof))
+    else:
+        for name in FLEET_CHECKS:
+            report.add(name, NOT_CHECKED, "the proof cannot be read")
+    report.add("beyond_the_bundle", NOT_CHECKED, BEYOND_THE_FLEET)
+    return report
+
+
+def is_statement(key: LogKey, kind: str, statement: bytes, signature: str) -> bool:
+    """Whether the key signed the text as a statement of this kind."""
+    framed = f"plugin-gateway/{kind}/1\n{hashlib.sha256(statement).hexdigest()}\n".encode("utf-8")
+    return verify_ed25519(key.public, framed, decode_base64(signature) or b"")
+
+
+def fleet_vouchers(proof: dict, operator: LogKey) -> str:
+    """The operator vouches for each node, and each node for its log."""
+    seen: set = set()
+    for part in proof["parts"]:
+        node, voucher = part["node"], part["voucher"]
+        if node in seen:
+            raise Flaw(f"node {node} has two parts")
+        seen.add(node)
+        vouched = voucher["body"]["decision"]
+        if vouched["node"] != node:
+            raise Flaw(f"node {node}: its voucher is about something else")
+        if not is_statement(operator, "decision", line_of(voucher["body"]), voucher["signature"]):
+            raise Flaw(f"node {node}: key {operator.id()} did not sign its voucher")
+        key = LogKey.parse(vouched["node_key"])
+        if key.id() != node:
+            raise Flaw(f"node {node} has another key than its name says")
+        named = f"{node}\n{vouched['log_key'].strip()}\n".encode("utf-8")
+        if not is_statement(key, "node", named, vouched["node_signature"]):
+            raise Flaw(f"node {node} did not sign its log's key")
+    return f"key {operator.id()} vouches for {len(seen)} nodes, and each for its log"
+
+
+def fleet_bundles(proof: dict) -> str:
+    """Every node's bundle holds against the log's key that its voucher names."""
+    events = 0
+    for part in proof["parts"]:
+        node, bundle = part["node"], part["bundle"]
+        key = LogKey.parse(part["voucher"]["body"]["decision"]["log_key"])
+        if bundle["run_id"] != proof["run_id"]:
+            raise Flaw(f"node {node}: its bundle is of another run")
+        for check in check_bundle(line_of(bundle), key).checks:
+            if check.outcome == FAIL:
+                raise Flaw(f"node {node}: {check.name}: {check.detail}")
+        events += len(bundle["events"])
+    return f"{len(proof['parts'])} bundles hold, with {events} events of the run"
+
+
+def fleet_one_result(proof: dict) -> str:
+    """No request has two results, on whichever nodes."""
+    results: dict = {}
+    for part in proof["parts"]:
+        for event in part["bundle"]["events"]:
+            if event["kind"] == "RESULT":
+                request = event["request_id"]
+                if request in results:
+                    raise Flaw(f"request {shown(request)} has two results, at nodes {results[request]} and {part['node']}")
+                results[request] = part["node"]
+    return f"{len(results)} requests have one result each"
+
+
+def fleet_receipts(proof: dict) -> str:
+    """The event of each receipt that the caller kept is in its node's bundle."""
+    known = {
+        (part["node"], event["event_hash"], event["request_id"]) for part in proof["parts"] for event in part["bundle"]["events"]
+    }
+    for receipt in proof["receipts"]:
+        if receipt["run_id"] != proof["run_id"]:
+            raise Flaw(f"the receipt of request {shown(receipt['request_id'])} is of another run")
+        if (receipt["node"], receipt["event_hash"], receipt["request_id"]) not in known:
+            raise Flaw(f"node {receipt['node']} answered request {shown(receipt['request_id'])} and withholds the event that closed it")
+    return f"the events of {len(proof['receipts'])} receipts are in their nodes' bundles"
+
+
+# ----------------------------------------------------------------------------------------------------------------------
 # A whole ledger.
 # ----------------------------------------------------------------------------------------------------------------------
 
@@ -1401,7 +1552,8 @@ def main(words: Sequence[str]) -> int:
         key = read_key(given.key)
         if given.verb == "bundle":
             policy = read_policy(given.policy) if given.policy else None
-            report = check_proof(read_bundle(given.path), key, policy)
+            data = read_bundle(given.path)
+            report = check_fleet_proof(data, key) if is_fleet_proof(data) else check_proof(data, key, policy)
         else:
             report = check_ledger(given.path, key, given.anchor)
     except (Unusable, OSError) as trouble:

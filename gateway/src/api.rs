@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use plugin_protocol::digest::KeyId;
-use plugin_protocol::event::EventKind;
+use plugin_protocol::digest::{EventHash, KeyId};
+use plugin_protocol::event::{EventKind, meta};
 use plugin_protocol::ids::{PluginId, RunId};
 use plugin_protocol::report::{PipelinePolicy, PipelineResponse, PluginInfo, ValidationReport};
 use plugin_protocol::shown;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::access::Exposure;
@@ -35,6 +36,12 @@ pub struct Gateway {
     opening: Opening,
     /// The anchor's folder; none when it lies inside the state.
     anchor: Option<PathBuf>,
+}
+
+/// That a refusal stands in the ledger.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct RefusalRecorded {
+    pub(crate) event_hash: EventHash,
 }
 
 /// A package that asks to be registered.
@@ -303,6 +310,29 @@ impl Gateway {
     /// Records the erasure, then removes what is kept of the requests and results of `run`.
     pub(crate) fn erase_evidence(&self, run: &RunId) -> Result<Erased, Error> {
         Ok(self.ledger.erase_evidence(run)?)
+    }
+
+    /// Records that a decision from outside was not carried out, and why. Both texts are cut to what a line of the ledger bears.
+    pub(crate) fn record_refusal(
+        &self,
+        decision: &str,
+        reason: &str,
+    ) -> Result<RefusalRecorded, Error> {
+        const DECISION_CHARS: usize = 200;
+        const REASON_CHARS: usize = 2_000;
+        let meta = [
+            (meta::SUBJECT, meta::SUBJECT_DECISION.to_owned()),
+            (meta::SUBJECT_DECISION, shown::cut(decision, DECISION_CHARS)),
+            (meta::REASON, shown::cut(reason, REASON_CHARS)),
+        ];
+        let event = RegistryEvent {
+            kind: EventKind::Error,
+            plugin_id: None,
+            meta: meta.map(|(name, value)| (name.to_owned(), value)).into(),
+        };
+        let recorded = self.ledger.record(event)?;
+        let event_hash = recorded.event().event_hash;
+        Ok(RefusalRecorded { event_hash })
     }
 
     /// Takes a plugin out of the registry. Its package leaves the store unless another plugin has the same, or requests are kept that

@@ -433,7 +433,7 @@ fn the_crates_below_the_gateway_keep_apart() {
     }
 }
 
-/// "The only crate that opens connections": what speaks HTTP is a dependency of the edge alone, which knows the ledger and no other crate of
+/// "No network": what speaks HTTP is a dependency of the edge alone, which knows the ledger and no other crate of
 /// ours, and which none of them knows.
 #[test]
 fn only_the_edge_depends_on_a_network() {
@@ -467,6 +467,35 @@ fn only_the_edge_depends_on_a_network() {
     assert!(main.contains(&["#![forbid(un", "safe_code)]"].concat()));
 }
 
+/// "No async runtime. No network": the fleet's crate alone has them, and nothing depends on it.
+#[test]
+fn the_network_has_a_crate_of_its_own() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let of = |folder: &str| dependencies(&root.join(folder).join("Cargo.toml"));
+    let fleet = of("gateway/fleet");
+    assert!(
+        fleet.contains("tokio") && fleet.contains("async-nats"),
+        "{fleet:?}"
+    );
+    assert!(
+        !fleet.contains("plugin-gateway"),
+        "it speaks to the command"
+    );
+    for folder in [
+        "plugin-protocol",
+        "gateway",
+        "gateway/ledger",
+        "gateway/registry",
+        "gateway/validator",
+        "gateway/sandbox",
+    ] {
+        let found = of(folder);
+        for stranger in ["tokio", "async-nats", "futures-util", "gateway-fleet"] {
+            assert!(!found.contains(stranger), "{folder} depends on {stranger}");
+        }
+    }
+}
+
 /// The compiler itself holds the line, in every crate but the sandbox's.
 #[test]
 fn unsafe_code_is_forbidden_in_every_crate_but_the_sandbox() {
@@ -480,6 +509,7 @@ fn unsafe_code_is_forbidden_in_every_crate_but_the_sandbox() {
     for folder in [
         "plugin-protocol",
         "gateway",
+        "gateway/fleet",
         "gateway/ledger",
         "gateway/registry",
         "gateway/validator",

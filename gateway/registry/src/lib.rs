@@ -44,6 +44,7 @@ mod package;
 mod progress;
 mod record;
 mod signature;
+mod statement;
 mod store;
 mod stored;
 mod tree;

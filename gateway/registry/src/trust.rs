@@ -90,6 +90,13 @@ impl PublicKey {
         messages.any(|message| self.0.verify_strict(&message, &bytes).is_ok())
     }
 
+    /// Whether `signature` is this key's over `message`, as strictly.
+    #[must_use]
+    pub(super) fn verifies_raw(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        let signature = ed25519_dalek::Signature::from_bytes(signature);
+        self.0.verify_strict(message, &signature).is_ok()
+    }
+
     /// Takes a key that is well formed.
     pub(super) fn checked(what: &str, key: VerifyingKey) -> Result<Self, Error> {
         if key.is_weak() {
@@ -152,6 +159,14 @@ impl SigningKey {
             self.public().id(),
             self.0.sign(&signed_bytes(digest)).to_bytes(),
         )
+    }
+}
+
+impl SigningKey {
+    /// Signs bytes that say themselves what they are.
+    #[must_use]
+    pub(super) fn sign_raw(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
     }
 }
 

@@ -28,6 +28,7 @@ pub(crate) mod methods {
     pub(crate) const TRUST_REMOVE: &str = "operator.trustRemove";
     pub(crate) const REMOVE: &str = "operator.remove";
     pub(crate) const ERASE: &str = "operator.erase";
+    pub(crate) const RECORD_REFUSAL: &str = "operator.recordRefusal";
 }
 
 /// The longest answer that is read, in bytes: far above any sensible one, but bounded.

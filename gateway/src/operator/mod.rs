@@ -4,6 +4,7 @@ mod backup;
 mod certify;
 mod doctor;
 mod door;
+mod fleet_proof;
 mod harness;
 mod import;
 mod inventory;

@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use super::fleet_proof::{is_fleet_proof, verify_fleet_proof};
 use crate::error::Error;
 use ledger::{self, LogKey, Policy, ProofBundle, ProofReport};
+use registry::PublicKey;
 
 /// The largest bundle that is read, in bytes: about a hundred thousand events.
 const MAX_BUNDLE_BYTES: u64 = 512 * 1024 * 1024;
@@ -13,15 +15,18 @@ const MAX_BUNDLE_BYTES: u64 = 512 * 1024 * 1024;
 pub(super) const MAX_KEY_BYTES: u64 = 64 * 1024;
 
 /// Checks the bundle or the proof of an event in `file` against the log's public key in `key`, PEM or C2SP verifier key, and against the
-/// auditor's policy about witnesses.
+/// auditor's policy about witnesses; a fleet's proof against its operator's key.
 pub(crate) fn verify_proof(
     file: &Path,
     key: &Path,
     policy: Option<&Path>,
 ) -> Result<ProofReport, Error> {
+    let proof = read(file, MAX_BUNDLE_BYTES)?;
+    if is_fleet_proof(&proof) {
+        return Ok(verify_fleet_proof(&proof, &PublicKey::read(key)?));
+    }
     let key = read_key(key)?;
     let policy = policy.map(read_policy).transpose()?;
-    let proof = read(file, MAX_BUNDLE_BYTES)?;
     Ok(ledger::verify_proof_by(&proof, &key, policy.as_ref()))
 }
 

@@ -26,7 +26,7 @@
 //! | `shutdown` | | `{stopped: true}`, the last line, after every call in flight was answered |
 //!
 //! The control socket has six more methods, for the command's own verbs: `operator.register`, `operator.invoke`,
-//! `operator.remove`, `operator.trustAdd`, `operator.trustRemove` and `operator.erase`. A host decides neither what is trusted nor what is erased.
+//! `operator.remove`, `operator.trustAdd`, `operator.trustRemove`, `operator.recordRefusal` and `operator.erase`. A host decides neither what is trusted nor what is erased.
 //!
 //! # Errors
 //! | code | when |

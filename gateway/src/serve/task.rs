@@ -61,6 +61,16 @@ pub(super) enum Long {
     TrustAdd(TrustAdd),
     TrustRemove(KeyId),
     Erase(RunId),
+    RecordRefusal(RecordRefusal),
+}
+
+/// A decision from outside that was not carried out.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RecordRefusal {
+    /// What names the decision: its number, or its place.
+    pub(super) decision: String,
+    pub(super) reason: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,7 +135,8 @@ impl Long {
             | Self::VerifyLedger
             | Self::TrustAdd(_)
             | Self::TrustRemove(_)
-            | Self::Erase(_) => None,
+            | Self::Erase(_)
+            | Self::RecordRefusal(_) => None,
         }
     }
 
@@ -146,7 +157,8 @@ impl Long {
             | Self::VerifyLedger
             | Self::TrustAdd(_)
             | Self::TrustRemove(_)
-            | Self::Erase(_) => None,
+            | Self::Erase(_)
+            | Self::RecordRefusal(_) => None,
         }
     }
 }
@@ -239,6 +251,7 @@ pub(super) fn read(caller: Caller, method: &str, params: Value) -> Result<Task, 
             Task::Long(Long::Remove(fields::<OfPlugin>(params)?.plugin_id))
         }
         methods::ERASE if operator => Task::Long(Long::Erase(fields::<OfRun>(params)?.run_id)),
+        methods::RECORD_REFUSAL if operator => Task::Long(Long::RecordRefusal(fields(params)?)),
         _ => {
             const SHOWN_CHARS: usize = 80;
             let shown = plugin_protocol::shown::cut(method, SHOWN_CHARS);
@@ -378,6 +391,10 @@ mod tests {
             ),
             (methods::REMOVE, plugin),
             (methods::ERASE, json!({ "run_id": "r" })),
+            (
+                methods::RECORD_REFUSAL,
+                json!({ "decision": "1", "reason": "w" }),
+            ),
         ]
     }
 

@@ -73,6 +73,9 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
             line.of(changed.map(|changed| TrustChange { key_id, changed }))
         }
         Long::Erase(run_id) => line.of(gateway.erase_evidence(run_id)),
+        Long::RecordRefusal(refused) => {
+            line.of(gateway.record_refusal(&refused.decision, &refused.reason))
+        }
     }
 }
 
@@ -103,7 +106,8 @@ pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) 
         | Long::VerifyLedger
         | Long::TrustAdd(_)
         | Long::TrustRemove(_)
-        | Long::Erase(_) => None,
+        | Long::Erase(_)
+        | Long::RecordRefusal(_) => None,
     }
 }
 

@@ -83,6 +83,8 @@ pub const SUBJECT_KEY: &str = "key";
 pub const SUBJECT_EVIDENCE: &str = "evidence";
 /// The [`SUBJECT`] of an event about a process that was discarded before it had a request.
 pub const SUBJECT_WAITING: &str = "waiting_process";
+/// The [`SUBJECT`] of an `ERROR` about a fleet's decision that was not carried out.
+pub const SUBJECT_DECISION: &str = "decision";
 /// The id of a key.
 pub const KEY_ID: &str = "key_id";
 /// A trusted key, in base64.
