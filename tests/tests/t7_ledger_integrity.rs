@@ -224,6 +224,9 @@ fn inv_pnp_07_hashes_are_those_that_anyone_computes_again() {
         .find(|event| event["kind"] == "REGISTER")
         .unwrap();
     assert_eq!(registered["meta"]["package_digest"], digest);
+    // A run's own events say who vouched for what ran.
+    let signer = registered["meta"]["key_id"].as_str().unwrap();
+    assert_eq!(invoke["meta"]["key_id"], signer);
     assert_eq!(registered["meta"]["key_id"], signature["key_id"]);
     let shown = host.say(["--json", "show", &id]).expect(0).json();
     assert_eq!(
