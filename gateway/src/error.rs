@@ -332,9 +332,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     while let Some(cause) = next {
         words.push_str(": ");
         words.push_str(&cause.to_string());
-        if is_beyond_file_limit(cause) {
-            words.push_str(RAISE_FILE_LIMIT);
-        }
+        words.push_str(&remedy_for(cause));
         next = cause.source();
     }
     words
@@ -344,11 +342,28 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 const RAISE_FILE_LIMIT: &str = ": no file may grow that large here; raise the limit of whoever starts the gateway \
                                 (`ulimit -f`, or `LimitFSIZE=` of a unit) and call again";
 
-fn is_beyond_file_limit(cause: &(dyn std::error::Error + 'static)) -> bool {
+/// What to do about a limit of whoever starts the gateway; nothing for any other cause.
+fn remedy_for(cause: &(dyn std::error::Error + 'static)) -> String {
+    use rustix::io::Errno;
     let errno = cause
         .downcast_ref::<io::Error>()
         .and_then(io::Error::raw_os_error);
-    errno == Some(rustix::io::Errno::FBIG.raw_os_error())
+    match errno.map(Errno::from_raw_os_error) {
+        Some(Errno::FBIG) => RAISE_FILE_LIMIT.to_owned(),
+        Some(Errno::MFILE) => rlimit::Resource::NOFILE
+            .get_soft()
+            .map(raise_open_files)
+            .unwrap_or_default(),
+        Some(_) | None => String::new(),
+    }
+}
+
+/// What follows the system's "Too many open files", which is not about the plugin's.
+fn raise_open_files(limit: u64) -> String {
+    format!(
+        ": the gateway may have {limit} open at most, and each call takes some; raise the limit of whoever starts it \
+         (`ulimit -n`, or `LimitNOFILE=` of a unit)"
+    )
 }
 
 fn first_error(issues: &[Issue]) -> String {
@@ -361,6 +376,26 @@ fn first_error(issues: &[Issue]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// H7: "the stricter limit is kept, or named with its value and what to do"
+    #[test]
+    fn a_limit_of_the_hosts_is_named_with_what_to_do() {
+        let words = |errno: rustix::io::Errno| {
+            chain(&Error::File {
+                action: "open",
+                path: "x".into(),
+                source: errno.into(),
+            })
+        };
+        let open = rlimit::Resource::NOFILE.get_soft().unwrap();
+        let said = words(rustix::io::Errno::MFILE);
+        assert!(
+            said.contains(&format!("may have {open} open")) && said.contains("`ulimit -n`"),
+            "{said}"
+        );
+        assert!(words(rustix::io::Errno::FBIG).contains("`ulimit -f`"));
+        assert!(!words(rustix::io::Errno::NOENT).contains("ulimit"));
+    }
 
     #[test]
     fn every_kind_reads_back_and_has_one_code_for_each_door() {

@@ -79,6 +79,16 @@ fn inv_pnp_01_a_c_plugin() {
 }
 
 #[test]
+fn inv_pnp_01_a_bun_plugin() {
+    recipe("bun");
+}
+
+#[test]
+fn inv_pnp_01_an_r_plugin() {
+    recipe("R");
+}
+
+#[test]
 fn inv_pnp_01_a_tool_as_mcp_has_them() {
     recipe("An MCP-style tool");
 }

@@ -91,7 +91,7 @@ impl Entry {
             }),
             [name, script, args @ ..] => {
                 if !is_runtime(name) {
-                    let why = "must be a path inside the package with a '/', for instance \"./hello\", or a runtime's name of a-z, 0-9, '.', '_', '+' and '-', for instance \"python3\"";
+                    let why = "must be a path inside the package with a '/', for instance \"./hello\", or a runtime's name of letters, 0-9, '.', '_', '+' and '-', for instance \"python3\"";
                     return Err(first(why.to_owned()));
                 }
                 let script = inside(script).map_err(|why| {
@@ -161,14 +161,11 @@ pub(super) fn inside(path: &str) -> Result<String, String> {
 }
 
 fn is_runtime(name: &str) -> bool {
-    let inner = |byte: u8| {
-        byte.is_ascii_lowercase()
-            || byte.is_ascii_digit()
-            || matches!(byte, b'.' | b'_' | b'+' | b'-')
-    };
+    let inner =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'-');
     (1..=MAX_RUNTIME_BYTES).contains(&name.len())
         && name.bytes().all(inner)
-        && name.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
+        && name.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
 }
 
 fn is_export(name: &str) -> bool {
@@ -271,8 +268,11 @@ mod tests {
 
     #[test]
     fn runtimes_and_exports_are_plain_names() {
-        for bad in ["Python3", "-c", "py thon", ""] {
+        for bad in ["3python", "-c", "py thon", ""] {
             assert!(entry(&[bad, "main.py"]).is_err(), "{bad}");
+        }
+        for good in ["python3.11", "R"] {
+            assert!(entry(&[good, "main"]).is_ok(), "{good}");
         }
         assert!(worker("dist/worker.js", "handleRequest").is_ok());
         for bad in ["", "a-b", "1a", "a()"] {

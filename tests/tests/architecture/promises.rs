@@ -67,7 +67,7 @@ const PROMISES: [Promise; 36] = [
     ),
     (
         "P4",
-        "/dev/null and /dev/urandom",
+        "/dev/null, /dev/zero and /dev/urandom",
         &[(
             HONEST,
             "small_devices_are_there_and_nothing_else_can_be_written",

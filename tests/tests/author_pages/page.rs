@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const VARIES: char = '…';
 
 /// The languages of blocks that are files.
-const LANGUAGES: [&str; 5] = ["c", "go", "js", "json", "python"];
+const LANGUAGES: [&str; 7] = ["c", "go", "js", "json", "python", "r", "ts"];
 
 /// A part of a page that begins in an empty folder.
 #[derive(Debug, Default)]

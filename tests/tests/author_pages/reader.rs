@@ -108,10 +108,18 @@ pub fn has(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
+/// Programs that no distribution has as a package, so that a full run need not have them.
+const OF_NO_DISTRIBUTION: [&str; 1] = ["bun"];
+
 /// Follows a part of a page from its first block to its last.
 pub fn follow(part: &Part) {
     if let Some(program) = part.needs.iter().find(|program| !has(program)) {
-        return skip(&format!("{program} is not installed"));
+        let tell = if OF_NO_DISTRIBUTION.contains(&program.as_str()) {
+            skip_for_registry
+        } else {
+            skip
+        };
+        return tell(&format!("{program} is not installed"));
     }
     let reader = Reader::new();
     let mut blocks = part.blocks.iter().peekable();

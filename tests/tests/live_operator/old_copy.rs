@@ -62,3 +62,49 @@ fn inv_pnp_07_an_old_copy_is_told_by_every_verb_that_reads() {
     }
     host.verified();
 }
+
+/// "An anchor volume that is not mounted": whoever reads is told, and reads; whoever changes or verifies is refused, as nobody can tell then
+/// whether the state is an old copy.
+#[test]
+fn inv_pnp_07_an_anchor_that_is_not_mounted_is_said_and_hides_nothing() {
+    let host = Host::new();
+    host.alone();
+    let anchor = host.folder().join("volume/anchor");
+    let settings = format!("[ledger]\nanchor = {:?}\n", anchor.display().to_string());
+    fs::write(host.state().join("config.toml"), settings).unwrap();
+    let plugin = host.install(&prompt("p.test.fast"));
+    let away = host.folder().join("away");
+    fs::rename(host.folder().join("volume"), &away).unwrap();
+    let warning = "is not there, so an old copy of this ledger could not be told from the true one";
+    let readers: [&[&str]; 6] = [
+        &["list"],
+        &["show", &plugin],
+        &["trust", "list"],
+        &["metrics"],
+        &["ledger", "tail"],
+        &["ledger", "query", "--run", "system"],
+    ];
+    for verb in readers {
+        for said in [
+            host.say(verb),
+            host.say([&["--json"], verb].concat()),
+            host.say([&["--quiet"], verb].concat()),
+        ] {
+            let said = said.expect(0);
+            assert!(said.stderr.contains(warning), "{verb:?}: {said:?}");
+            assert!(!said.stdout.is_empty(), "{verb:?}");
+        }
+    }
+    let others: [&[&str]; 3] = [
+        &["ledger", "verify"],
+        &["disable", &plugin],
+        &["invoke", &plugin, "--text", "x"],
+    ];
+    for verb in others {
+        let said = host.say(verb).expect(4);
+        assert!(said.stderr.contains(warning), "{verb:?}: {said:?}");
+    }
+    fs::rename(&away, host.folder().join("volume")).unwrap();
+    assert_eq!(host.say(["list"]).expect(0).stderr, "");
+    host.verified();
+}

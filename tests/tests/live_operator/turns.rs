@@ -1,5 +1,6 @@
 //! Commands that come at once: those that open the state wait for each other in turn, those that only read for nobody.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use campaigns::answers::slow;
@@ -70,4 +71,50 @@ fn inv_pnp_10_a_command_says_whom_it_waits_for_and_no_longer_than_it_may() {
     assert_eq!(waited.stderr.trim(), words);
     said(first).expect(0);
     assert_eq!(host.row(&plugin)["status"], "disabled");
+}
+
+/// Reads what a gateway logs until it says this.
+fn until(log: &mut impl BufRead, words: &str) {
+    let mut line = String::new();
+    while !line.contains(words) {
+        line.clear();
+        let read = log.read_line(&mut line).unwrap();
+        assert!(read > 0, "it ended and did not say: {words}");
+    }
+}
+
+/// A gateway that is started while a command is at work, as by a unit that starts again: it waits like any other command, ends at a signal
+/// meanwhile, and does not wait for another gateway, which would never let go.
+#[test]
+fn inv_pnp_10_serve_waits_for_a_command_that_holds_its_state() {
+    const WAITS: &str = "waits for another command that holds this state";
+    let host = Host::new();
+    host.alone();
+    // What a command holds, whoever it is.
+    let lock = std::fs::File::open(host.state().join("ledger/LOCK")).unwrap();
+    lock.lock().unwrap();
+    let turned_away = host.say(["--wait-ms", "0", "serve"]).expect(4);
+    assert!(turned_away.stderr.contains("is held by"), "{turned_away:?}");
+    let end = |serve: &Child| {
+        let process = nix::unistd::Pid::from_raw(serve.id().try_into().unwrap());
+        nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGTERM).unwrap();
+    };
+    let gateway = || {
+        let mut serve = start(host.command(), &["serve", "--socket-only"]);
+        let log = BufReader::new(serve.stderr.take().unwrap());
+        (serve, log)
+    };
+    let (mut stopped, mut log) = gateway();
+    until(&mut log, WAITS);
+    end(&stopped);
+    assert!(stopped.wait().unwrap().success());
+    let (mut serve, mut log) = gateway();
+    until(&mut log, WAITS);
+    lock.unlock().unwrap();
+    until(&mut log, "plugin-gateway serves");
+    let second = host.say(["serve", "--socket-only"]).expect(4);
+    assert!(second.stderr.contains("is held by"), "{second:?}");
+    end(&serve);
+    assert!(serve.wait().unwrap().success());
+    host.verified();
 }

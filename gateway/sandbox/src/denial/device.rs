@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::plan::places::{ZERO, behind};
+
 /// A device that every plugin may open, also for writing, since what is written to it goes nowhere. The gateway opens the device and hands it
 /// over, so that a plugin that changes the path after it was read gets nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +19,11 @@ pub(crate) struct Device {
 
 impl Device {
     /// The device at exactly this path. Sources of randomness are opened for reading only: writing to one would stir the host's own pool.
-    /// `/dev/zero` is not among the devices: a shared mapping of it is memory that no limit on private memory counts.
+    /// `/dev/zero` is another device that is read the same (see [`behind`]).
     pub(super) fn named(path: &str, flags: u32) -> Option<Self> {
-        const DEVICES: [(&str, bool); 3] = [
+        const DEVICES: [(&str, bool); 4] = [
             ("/dev/null", true),
+            (ZERO, false),
             ("/dev/urandom", false),
             ("/dev/random", false),
         ];
@@ -31,7 +34,7 @@ impl Device {
             .into_iter()
             .find(|&(device, writable)| device == path && (writable || !writes))?;
         (flags & OTHERWISE.cast_unsigned() == 0).then_some(Self {
-            path,
+            path: behind(path),
             flags,
             closes_on_exec: flags & libc::O_CLOEXEC.cast_unsigned() != 0,
         })
@@ -57,10 +60,12 @@ mod tests {
     fn devices_are_opened_for_what_does_no_harm() {
         assert!(Device::named("/dev/null", 0x241).is_some());
         assert!(Device::named("/dev/urandom", 0).is_some());
+        assert_eq!(Device::named("/dev/zero", 0).unwrap().path, "/dev/full");
         for (path, flags) in [
             ("/dev/urandom", 1),
             ("/dev/random", 2),
-            ("/dev/zero", 0),
+            ("/dev/zero", 1),
+            ("/dev/zero", 2),
             ("/dev/full", 0),
             ("/dev//null", 0),
             ("/dev/null", 0xc1),

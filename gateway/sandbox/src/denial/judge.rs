@@ -23,6 +23,8 @@ pub(crate) struct Asker {
     pub(crate) asks_for_terminal: bool,
     /// How the path begins of the folder that its runtime is told to have made.
     pub(crate) pretended_folder: Option<&'static str>,
+    /// How the path begins of the folder that its runtime tries to make at its start, and does without.
+    pub(crate) tried_folder: Option<&'static str>,
     /// Whether its runtime is given the map of its own memory.
     pub(crate) reads_own_map: bool,
 }
@@ -119,9 +121,13 @@ fn sort(asked: Asked, asker: Asker) -> Judgement {
             };
         }
     }
-    let folder = asker.pretended_folder.filter(|_| name == "mkdir");
-    if folder.is_some_and(|folder| path.starts_with(folder)) {
-        return Judgement::Answer(Answer::Fail(NOTHING_DONE), asked);
+    for (folder, answer) in [
+        (asker.pretended_folder, NOTHING_DONE),
+        (asker.tried_folder, libc::EROFS),
+    ] {
+        if name == "mkdir" && folder.is_some_and(|folder| path.starts_with(folder)) {
+            return Judgement::Answer(Answer::Fail(answer), asked);
+        }
     }
     if asker.asks_name_service && name == "socket" && is_name_service(&asked.args) {
         return Judgement::Answer(Answer::Fail(libc::EACCES), asked);
@@ -245,6 +251,7 @@ mod tests {
             asks_name_service: false,
             asks_for_terminal: false,
             pretended_folder: Some("/tmp/R"),
+            tried_folder: Some("/tmp/bun-"),
             reads_own_map: false,
         };
         let path = path.map(str::to_owned);
@@ -289,6 +296,10 @@ mod tests {
         assert!(matches!(
             make("/tmp/Rx"),
             Judgement::Answer(Answer::Fail(NOTHING_DONE), _)
+        ));
+        assert!(matches!(
+            make("/tmp/bun-1"),
+            Judgement::Answer(Answer::Fail(libc::EROFS), _)
         ));
         for path in ["/tmp/x", "/tmp", "x/tmp/R"] {
             assert!(

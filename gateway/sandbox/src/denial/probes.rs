@@ -7,6 +7,7 @@ const BENIGN_PREFIXES: &[(&str, &str)] = &[
     ("/proc/meminfo", "size of memory"),
     ("/proc/cpuinfo", "number of processors"),
     ("/proc/stat", "number of processors"),
+    ("/proc/version", "the kernel's, read by bun's start-up"),
     ("/sys/devices/system/cpu/", "number of processors"),
     ("/sys/devices/system/node/", "memory nodes"),
     ("/sys/fs/cgroup/", "limits of a container"),

@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::error::{Error, While};
 use crate::plan::hidden::hidden_in;
 use crate::plan::loader_cache::LOADER_CACHE;
+use crate::plan::places::{ZERO, behind};
 
 /// Where a package is seen from inside.
 pub(crate) const PACKAGE_FOLDER: &str = "/package";
@@ -174,7 +175,12 @@ impl Tree {
                 self.nodes
                     .insert(std::mem::replace(&mut at, from), Node::Link(target));
             } else if kind.is_char_device() {
-                self.nodes.insert(at.clone(), Node::Device(at));
+                let shown = if at == Path::new(ZERO) {
+                    behind(ZERO).into()
+                } else {
+                    at.clone()
+                };
+                self.nodes.insert(at, Node::Device(shown));
                 return Ok(());
             } else if self.covers.contains(&at) {
                 self.nodes.insert(

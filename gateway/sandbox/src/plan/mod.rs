@@ -73,6 +73,8 @@ pub(crate) struct Plan {
     pub(crate) asks_for_terminal: bool,
     /// How the folder's path begins that it is told to have made at its start.
     pub(crate) pretended_folder: Option<&'static str>,
+    /// How the folder's path begins that it tries to make at its start, and does without.
+    pub(crate) tried_folder: Option<&'static str>,
     /// Whether it is given the map of its own memory.
     pub(crate) reads_own_map: bool,
     pub(crate) extra_calls: Vec<String>,
@@ -164,6 +166,7 @@ impl Plan {
             asks_name_service: false,
             asks_for_terminal: false,
             pretended_folder: None,
+            tried_folder: None,
             reads_own_map: false,
             extra_calls: Vec::new(),
             runtime: None,
@@ -277,6 +280,7 @@ impl Plan {
             asks_name_service: runtime.asks_name_service,
             asks_for_terminal: runtime.asks_for_terminal,
             pretended_folder: runtime.pretended_folder,
+            tried_folder: runtime.tried_folder,
             reads_own_map: runtime.reads_own_map,
             extra_calls: runtime.extra_calls.clone(),
             runtime: Some(Arc::clone(runtime)),

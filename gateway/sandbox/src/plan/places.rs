@@ -15,7 +15,15 @@ pub(crate) const LIBRARY_FOLDERS: [&str; 4] = [
 
 /// The only devices that readers see: what is read from them says nothing about the host. Only the gateway opens one for writing (see
 /// [`crate::denial`]).
-const DEVICES: [&str; 3] = ["/dev/null", "/dev/urandom", "/dev/random"];
+const DEVICES: [&str; 4] = ["/dev/null", ZERO, "/dev/urandom", "/dev/random"];
+
+/// A device that gives zeros. A shared map of the host's is memory that no limit on private memory counts.
+pub(crate) const ZERO: &str = "/dev/zero";
+
+/// The host's device that is shown for one. `/dev/full` gives zeros as well, and the kernel maps it nowhere.
+pub(crate) fn behind(device: &'static str) -> &'static str {
+    if device == ZERO { "/dev/full" } else { device }
+}
 
 /// Places that a plugin may use; everything else is closed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,14 +83,11 @@ pub(super) fn libraries(loader: &Path) -> Result<(Vec<PathBuf>, Places), Error> 
 /// Shows the devices that this host has.
 pub(super) fn add_devices(visible: &mut Vec<PathBuf>, places: &mut Places) {
     use std::os::unix::fs::FileTypeExt;
-    let is_device = |path: &PathBuf| {
-        fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_char_device())
-    };
-    let there: Vec<PathBuf> = DEVICES
-        .map(PathBuf::from)
-        .into_iter()
-        .filter(is_device)
-        .collect();
-    visible.extend(there.iter().cloned());
-    places.read.extend(there);
+    let is_device =
+        |path: &str| fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_char_device());
+    let there = |device: &&'static str| is_device(device) && is_device(behind(device));
+    for device in DEVICES.into_iter().filter(there) {
+        visible.push(device.into());
+        places.read.push(behind(device).into());
+    }
 }

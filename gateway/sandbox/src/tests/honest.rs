@@ -278,6 +278,36 @@ fn a_static_program_that_looks_for_files_goes_on_with_what_it_carries() {
     }
 }
 
+/// "`/dev/null`, `/dev/zero`, `/dev/urandom`": it is read like the host's, and it is no memory, as the host's is where it is mapped.
+#[test]
+fn zeros_are_read_and_neither_mapped_nor_written() {
+    if !has_private_root() {
+        skip::skip("without a private root there is no other device in the place of /dev/zero");
+        return;
+    }
+    let source = r#"#include <sys/mman.h>
+int main(void) {
+    request();
+    char b[64]; memset(b, 'x', 64);
+    int zero = open("/dev/zero", O_RDONLY);
+    if (zero < 0 || read(zero, b, 64) != 64) { answer("not there\n"); return 1; }
+    for (int i = 0; i < 64; i++) if (b[i]) { answer("no zero\n"); return 1; }
+    for (int kind = 0; kind < 2; kind++)
+        if (mmap(0, 1 << 20, PROT_READ, kind ? MAP_SHARED : MAP_PRIVATE, zero, 0) != MAP_FAILED) { answer("mapped\n"); return 1; }
+    if (open("/dev/zero", O_RDWR) >= 0) { answer("written\n"); return 1; }
+    answer("fine\n");
+}"#;
+    for report in fine(source) {
+        assert_eq!(report.denied.total, 1, "{report:?}");
+    }
+}
+
+/// Whether programs have a root of their own here.
+fn has_private_root() -> bool {
+    let mut rows = sandbox().protections().to_vec().into_iter();
+    rows.any(|row| row.layer == crate::Layer::MountNs && row.enforced)
+}
+
 /// P4: and writing anywhere but to `/dev/null` is refused.
 #[test]
 fn small_devices_are_there_and_nothing_else_can_be_written() {

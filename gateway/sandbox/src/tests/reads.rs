@@ -351,8 +351,11 @@ fn cost_of_named_reads() {
             times.sort();
             (times[ROUNDS / 10], times[ROUNDS / 2])
         });
+        let before = RECEIVED.load(Ordering::Relaxed);
+        once(true);
+        let opens = RECEIVED.load(Ordering::Relaxed) - before;
         eprintln!(
-            "{name}: tenth and median: {wall:?} quiet, {wall_named:?} named; processor {cpu:?} quiet, {cpu_named:?} named"
+            "{name}: {opens} questions; tenth and median: {wall:?} quiet, {wall_named:?} named; processor {cpu:?} quiet, {cpu_named:?} named"
         );
     }
 }

@@ -278,7 +278,7 @@ fn scripts_are_refused_the_same() {
 
 #[test]
 fn scripts_see_no_file_of_the_host() {
-    let source = "import os\nseen = [path for path in ['/etc/passwd', '/proc', '/sys', '/dev/tty', '/dev/zero', '/root/.bashrc', '/home', '/tmp', '/var', '/opt'] if os.path.exists(path)]\nprint(seen)\n";
+    let source = "import os\nseen = [path for path in ['/etc/passwd', '/proc', '/sys', '/dev/tty', '/dev/full', '/root/.bashrc', '/home', '/tmp', '/var', '/opt'] if os.path.exists(path)]\nprint(seen)\n";
     let folder = package(&[("main.py", source)]);
     let report = run(
         &sandbox(),

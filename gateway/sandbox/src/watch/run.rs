@@ -85,6 +85,7 @@ pub(crate) fn start(
         asks_name_service: plan.asks_name_service,
         asks_for_terminal: plan.asks_for_terminal,
         pretended_folder: plan.pretended_folder,
+        tried_folder: plan.tried_folder,
         reads_own_map: plan.reads_own_map,
     };
     let view = plan.names_reads.then(|| {

@@ -60,11 +60,27 @@ fn remarks_do_not_refuse() {
 /// A correct manifest of OMEGA's, which knows no `schemas`, has no finding of any severity.
 #[test]
 fn a_correct_manifest_without_schemas_has_no_finding() {
-    let mut plain = manifest();
-    put(&mut plain, "/schemas", None);
-    let report = report_of(&plain);
-    assert!(report.valid);
-    assert_eq!(report.issues, []);
+    let every = json!([
+        "read_text",
+        "read_json",
+        "read_binary_ref",
+        "write_report",
+        "write_suggestion"
+    ]);
+    let worker = json!({"type": "worker", "file": "dist/worker.js", "export": "handleRequest"});
+    for (at, value) in [
+        ("/name", json!("Hello")),
+        ("/capabilities", every),
+        ("/io/outputs", json!([])),
+        ("/io/inputs/0/limits/max_bytes", json!(9999)),
+        ("/entrypoint", worker),
+    ] {
+        let mut plain = with(at, value);
+        put(&mut plain, "/schemas", None);
+        let report = report_of(&plain);
+        assert!(report.valid, "{at}");
+        assert_eq!(report.issues, [], "{at}");
+    }
 }
 
 #[test]

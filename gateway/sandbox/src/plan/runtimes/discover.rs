@@ -80,6 +80,8 @@ struct Kind {
     /// How the path begins of the folder for temporary files that it makes at its start, and without which it ends. It is told that it has made
     /// one, and there is none: whatever it puts there fails.
     pretended_folder: Option<String>,
+    /// The same of a folder without which it goes on: its attempt is refused, and is no act of the plugin's.
+    tried_folder: Option<String>,
     /// Whether it ends at its start unless it can read the map of its own memory (`/proc/self/maps`).
     reads_own_map: bool,
     memory: Memory,
@@ -277,6 +279,7 @@ pub(super) fn describe(name: &str, candidate: &Path) -> Result<Runtime, String> 
         asks_name_service: kind.asks_name_service,
         asks_for_terminal: kind.asks_for_terminal,
         pretended_folder: kind.pretended_folder.as_deref(),
+        tried_folder: kind.tried_folder.as_deref(),
         reads_own_map: kind.reads_own_map,
         overhead_bytes: u64::from(kind.memory.overhead_mib) << 20,
         makes_code: kind.memory.makes_code,

@@ -91,6 +91,8 @@ pub(crate) struct Runtime {
     pub(crate) asks_for_terminal: bool,
     /// How the folder's path begins that it makes at its start, and is told to have made.
     pub(crate) pretended_folder: Option<&'static str>,
+    /// How the folder's path begins that it tries to make at its start, and does without.
+    pub(crate) tried_folder: Option<&'static str>,
     /// Whether it cannot start without the map of its own memory.
     pub(crate) reads_own_map: bool,
     /// Memory in bytes that the interpreter takes for itself, beside the plugin's own.
