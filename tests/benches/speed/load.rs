@@ -49,7 +49,7 @@ pub(crate) fn curve(plan: Plan, echo: &Echo) -> Vec<Value> {
 }
 
 /// Plugins that sleep; no plugin takes the last places, so that they are several.
-const SLEEPERS: usize = 8;
+const SLEEPERS: usize = 12;
 const IN_FLIGHT: usize = 1_000;
 const SLEEP_MS: u32 = 8_000;
 /// More than the rest of the places; their answers fit into the pipe, as they are read only after all were asked.
@@ -63,8 +63,7 @@ pub(crate) fn sleepers() -> Vec<Value> {
     let packages: Vec<Package> = names
         .iter()
         .map(|name| {
-            slow(name, SLEEP_MS)
-                .with(|manifest| manifest["limits"]["max_concurrency"] = json!(1_000))
+            slow(name, SLEEP_MS).with(|manifest| manifest["limits"]["max_concurrency"] = json!(100))
         })
         .collect();
     let settings = format!(
