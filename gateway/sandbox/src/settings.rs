@@ -5,13 +5,11 @@ use std::ops::Range;
 use crate::layer::Layer;
 use crate::plan::runtimes::Runtimes;
 
-/// Size of the default pool: enough for four gateways that each run as many plugins at once as a manifest may allow (100).
-const UID_POOL_COUNT: u32 = 448;
-
-/// First ids of the default pools, best first. The systemd table of user ids (UIDS-GIDS) leaves
-/// 1,879,048,192–2,147,483,647 unused, which also lies above every range that `useradd` gives out
-/// as subordinate ids; inside a container that maps only 65,536 ids, 60,706–61,183 is unused.
-const UID_POOL_FIRST: [u32; 2] = [2_000_000_000, 60_706];
+/// The default pools, best first. The systemd table of user ids (UIDS-GIDS) leaves 1,879,048,192–2,147,483,647 unused, which also lies above
+/// every range that `useradd` gives out as subordinate ids: there is room for several gateways that each run some thousand plugins at
+/// once. Inside a container that maps only 65,536 ids, 60,706–61,183 is unused: enough for four gateways that each run as many at once as
+/// one manifest may allow (100).
+const UID_POOLS: [Range<u32>; 2] = [2_000_000_000..2_000_016_384, 60_706..61_154];
 
 /// The operator's choices.
 #[derive(Debug, Clone)]
@@ -54,8 +52,7 @@ impl Default for Settings {
 /// The first default pool whose ids exist in the gateway's own user namespace.
 fn default_uid_pool() -> Range<u32> {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let pools = UID_POOL_FIRST.map(|first| first..first + UID_POOL_COUNT);
-    let [best, narrow] = pools;
+    let [best, narrow] = UID_POOLS;
     if is_mapped(&map, &best) { best } else { narrow }
 }
 
@@ -82,13 +79,10 @@ mod tests {
     fn a_pool_is_mapped_only_when_one_line_covers_it() {
         assert!(is_mapped(
             "         0          0 4294967295\n",
-            &(2_000_000_000..2_000_000_448)
+            &UID_POOLS[0]
         ));
-        assert!(!is_mapped(
-            "0 100000 65536\n",
-            &(2_000_000_000..2_000_000_448)
-        ));
-        assert!(is_mapped("0 100000 65536\n", &(60_706..61_154)));
-        assert!(!is_mapped("", &(60_706..61_154)));
+        assert!(!is_mapped("0 100000 65536\n", &UID_POOLS[0]));
+        assert!(is_mapped("0 100000 65536\n", &UID_POOLS[1]));
+        assert!(!is_mapped("", &UID_POOLS[1]));
     }
 }

@@ -80,7 +80,7 @@ impl Client {
         let mut pipes = self.pipes();
         let (mut sent, mut times) = (HashMap::new(), Vec::with_capacity(calls));
         let begun = Instant::now();
-        let mut send = |pipes: &mut Pipes, sent: &mut HashMap<u64, Instant>, id: usize| {
+        let send = |pipes: &mut Pipes, sent: &mut HashMap<u64, Instant>, id: usize| {
             sent.insert(id as u64, Instant::now());
             pipes.say(&invocation(plugin, id));
         };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use campaigns::answers::slow;
+use campaigns::answers::{prompt, slow};
 use campaigns::{Host, Package, processes};
 use serde_json::{Value, json};
 
@@ -49,11 +49,14 @@ pub(crate) fn curve(plan: Plan, echo: &Echo) -> Vec<Value> {
 }
 
 /// Plugins that sleep; no plugin takes the last places, so that they are several.
-const SLEEPERS: usize = 8;
+const SLEEPERS: usize = 12;
 const IN_FLIGHT: usize = 1_000;
 const SLEEP_MS: u32 = 8_000;
 /// More than the rest of the places; their answers fit into the pipe, as they are read only after all were asked.
 const BEYOND: usize = 150;
+
+/// After this the threads that carried out calls have ended.
+const UNTIL_IDLE: Duration = Duration::from_secs(12);
 
 /// A thousand calls in flight, more than that, and what is left afterwards.
 pub(crate) fn sleepers() -> Vec<Value> {
@@ -63,8 +66,7 @@ pub(crate) fn sleepers() -> Vec<Value> {
     let packages: Vec<Package> = names
         .iter()
         .map(|name| {
-            slow(name, SLEEP_MS)
-                .with(|manifest| manifest["limits"]["max_concurrency"] = json!(1_000))
+            slow(name, SLEEP_MS).with(|manifest| manifest["limits"]["max_concurrency"] = json!(100))
         })
         .collect();
     let settings = format!(
@@ -73,7 +75,9 @@ pub(crate) fn sleepers() -> Vec<Value> {
         cold()
     );
     let host: Host = host_with(&settings, &packages);
+    host.install(&prompt("p.bench.prompt"));
     let served = Client::serving(&host);
+    served.call("p.bench.prompt");
     let idle = processes::memory_kib(served.pid());
     for at in 0..IN_FLIGHT {
         served.tell(&long(&names[at % SLEEPERS], at));
@@ -81,7 +85,7 @@ pub(crate) fn sleepers() -> Vec<Value> {
     let begun = Instant::now();
     let mut most = 0;
     while most < IN_FLIGHT && begun.elapsed() < Duration::from_millis(u64::from(SLEEP_MS)) {
-        most = most.max(processes::plugins_of(served.pid()).len());
+        most = most.max(running(served.pid()));
         std::thread::sleep(Duration::from_millis(20));
     }
     let busy = processes::memory_kib(served.pid());
@@ -103,6 +107,8 @@ pub(crate) fn sleepers() -> Vec<Value> {
         }
     }
     let after = processes::memory_kib(served.pid());
+    std::thread::sleep(UNTIL_IDLE);
+    let later = processes::memory_kib(served.pid());
     let kib = |what: &str, figure: f64| row("F2", what, Unit::Kib, alone(figure), Target::None);
     let count = |what: &str, figure: usize| {
         row("F2", what, Unit::Calls, alone(figure as f64), Target::None)
@@ -120,7 +126,18 @@ pub(crate) fn sleepers() -> Vec<Value> {
             busy.saturating_sub(idle) as f64 / most.max(1) as f64,
         ),
         kib("the gateway's memory once all are answered", after as f64),
+        kib("the same, when its idle threads have ended", later as f64),
     ]
+}
+
+/// The plugins that run now: the gateway's children but for the launchers. Each is looked at once, as they are very many.
+fn running(gateway: u32) -> usize {
+    let name = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm"));
+    let is_plugin = |pid: &u32| name(pid).is_ok_and(|name| name.trim() != "plugin-launcher");
+    processes::children_of(gateway)
+        .iter()
+        .filter(|pid| is_plugin(pid))
+        .count()
 }
 
 /// A call that may take long.

@@ -57,9 +57,7 @@ const MEASURES: [Measure; 11] = [
         let many = if quick { 1_000 } else { 10_000 };
         inventory::rows(plan, many, &Echo::freestanding())
     }),
-    ("S12", |Extent { plan, .. }| {
-        tool::rows(plan, &Echo::freestanding())
-    }),
+    ("S12", |Extent { plan, .. }| tool::rows(plan)),
     ("I", |Extent { plan, .. }| interpreters::rows(plan)),
     ("L", |Extent { plan, .. }| {
         load::curve(plan, &Echo::freestanding())

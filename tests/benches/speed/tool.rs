@@ -1,11 +1,12 @@
 //! S12: a tool's call through `plugin-gateway mcp`, beside `invoke` through `serve`.
 
 use campaigns::Host;
+use campaigns::answers::prompt;
 use serde_json::{Value, json};
 
-use crate::client::Client;
-use crate::kit::{Call, Contest, Echo, Plan, Target, Unit, row};
-use crate::whole::{PLUGIN, host};
+use crate::client::{Client, host_with};
+use crate::kit::{Call, Contest, Plan, Target, Unit, row};
+use crate::whole::PLUGIN;
 
 /// A client with a session at a face that holds its state itself.
 struct Tool {
@@ -15,8 +16,8 @@ struct Tool {
 }
 
 impl Tool {
-    fn new(echo: &Echo) -> Self {
-        let host = host(echo);
+    fn new() -> Self {
+        let host = state();
         let mut command = host.command();
         command.arg("mcp");
         let face = Client::start(command);
@@ -57,9 +58,14 @@ fn message(id: u32, method: &str, params: &Value) -> String {
     )
 }
 
-pub(crate) fn rows(plan: Plan, echo: &Echo) -> Vec<Value> {
-    let state = host(echo);
-    let (tool, served) = (Tool::new(echo), Client::serving(&state));
+/// A state with a plugin that answers under the request's own name: the face gives each a new one.
+fn state() -> Host {
+    host_with("", &[prompt(PLUGIN)])
+}
+
+pub(crate) fn rows(plan: Plan) -> Vec<Value> {
+    let state = state();
+    let (tool, served) = (Tool::new(), Client::serving(&state));
     let contestants: [Call<'_>; 2] = [Box::new(|| tool.call()), Box::new(|| served.call(PLUGIN))];
     let p50 = Contest::run(plan, 1, &contestants).p50(0, 1);
     let what = "one tool call through `mcp`, against `invoke` through `serve`";

@@ -3,6 +3,7 @@
 mod basics;
 mod crash;
 mod damage;
+mod desk;
 mod disk;
 mod evidence;
 mod kill;

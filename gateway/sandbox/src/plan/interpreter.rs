@@ -13,7 +13,7 @@ use crate::image::elf;
 use crate::plan::runtimes::Runtime;
 
 /// How much of an interpreter is read to find its loader, in bytes; linkers put that into the first page.
-const HEADER_BYTES: u64 = 64 * 1024;
+const HEADER_BYTES: usize = 64 * 1024;
 
 /// An interpreter's file, opened, and how it is started.
 pub(crate) struct Interpreter {
@@ -28,9 +28,10 @@ pub(crate) struct Interpreter {
 impl Interpreter {
     pub(crate) fn open(runtime: &Runtime) -> Result<Self, Error> {
         let file = fs::File::open(&runtime.interpreter).during("open an interpreter")?;
-        let mut header = Vec::new();
+        // With room for all of it, which is then read in one go.
+        let mut header = Vec::with_capacity(HEADER_BYTES);
         (&file)
-            .take(HEADER_BYTES)
+            .take(HEADER_BYTES as u64)
             .read_to_end(&mut header)
             .during("read an interpreter")?;
         elf::class(&header)?;
