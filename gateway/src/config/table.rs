@@ -57,7 +57,7 @@ pub(super) const SETTINGS: [(&str, &str); 16] = [
     ),
     (
         "pool.size",
-        "How many processes of each enabled plugin `serve` and `mcp` keep started, each for one call that has not come yet: `auto`, `off`, or a number from 1 to 32. `auto` is one more than were called at once lately, at most two a processor, and none of a plugin that was not called for a minute. One-shot commands start none, and nothing is started ahead where no control group bounds its memory.",
+        "How many processes of each enabled plugin `serve` and `mcp` keep started, each for one call that has not come yet: `off`, `auto`, or a number from 1 to 32. `auto` is one more than were called at once lately, at most two a processor, and none of a plugin that was not called for a minute. One-shot commands start none, and nothing is started ahead where no control group bounds its memory.",
     ),
     (
         "pool.memory_mib",
