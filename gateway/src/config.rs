@@ -119,9 +119,9 @@ pub(crate) struct Pool {
 #[serde(try_from = "toml::Value", into = "toml::Value")]
 pub(crate) enum PoolSize {
     /// None.
+    #[default]
     Off,
     /// As many as it was called at once lately, and none where it was not.
-    #[default]
     Auto,
     /// So many.
     Fixed(usize),
@@ -518,7 +518,8 @@ mod tests {
     fn a_pool_has_a_size_by_word_or_by_number() {
         let state = tempfile::tempdir().unwrap();
         for (text, size) in [
-            ("", PoolSize::Auto),
+            ("", PoolSize::Off),
+            ("[pool]\nsize = \"auto\"\n", PoolSize::Auto),
             ("[pool]\nsize = \"off\"\n", PoolSize::Off),
             ("[pool]\nsize = 3\n", PoolSize::Fixed(3)),
         ] {

@@ -17,6 +17,9 @@ use crate::package::Package;
 /// Set, every state has a gateway at work on it, and the campaigns run over its channel.
 const OVER_CHANNEL: &str = "CAMPAIGNS_OVER_CHANNEL";
 
+/// Set, processes wait for the calls of each state that a gateway is at work on, as many as it says (`2`, or `"auto"`).
+const POOL: &str = "CAMPAIGNS_POOL";
+
 /// Longer than any verb takes here; a command that is still there then is stuck, and the test says so.
 const STUCK: Duration = Duration::from_secs(120);
 
@@ -177,6 +180,10 @@ impl Host {
             serving: Mutex::default(),
         };
         host.say(["init"]).expect(0);
+        if let Some(size) = std::env::var_os(POOL) {
+            let settings = format!("[pool]\nsize = {}\n", size.to_str().unwrap());
+            std::fs::write(host.state().join("config.toml"), settings).unwrap();
+        }
         let key = host.key();
         host.say([OsStr::new("keygen"), OsStr::new("--out"), key.as_os_str()])
             .expect(0);

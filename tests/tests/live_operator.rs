@@ -4,6 +4,8 @@
 mod doors;
 #[path = "live_operator/old_copy.rs"]
 mod old_copy;
+#[path = "live_operator/pool.rs"]
+mod pool;
 #[path = "live_operator/turns.rs"]
 mod turns;
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -106,7 +106,7 @@ impl Ladder {
             (*rung >= Rung::ControlGroup).then(|| self.means.group(self.plan.caps, Path::new("")));
         let group = group.transpose()?.flatten();
         let limits = if *rung >= Rung::Limits {
-            self.plan.limits(group.is_some(), Duration::ZERO)
+            self.plan.limits(group.is_some())
         } else {
             Vec::new()
         };

@@ -77,11 +77,11 @@ pub(super) const SETTINGS: [(&str, &str); 21] = [
     ),
     (
         "pool.size",
-        "How many processes of each enabled plugin `serve` and `mcp` keep started, each for one call that has not come yet: `auto`, as many as it was called at once lately and none where it was not called for a minute, `off`, or a number from 1 to 32. One-shot commands start none, and nothing is started ahead where no control group bounds its memory.",
+        "How many processes of each enabled plugin `serve` and `mcp` keep started, each for one call that has not come yet: `off`, `auto`, or a number from 1 to 32. `auto` is one more than were called at once lately, at most two a processor, and none of a plugin that was not called for a minute. One-shot commands start none, and nothing is started ahead where no control group bounds its memory.",
     ),
     (
         "pool.memory_mib",
-        "The most memory in MiB that the processes of all plugins that wait may hold together, each counted with the most that it may ever hold.",
+        "The most memory in MiB that the processes of all plugins that wait may hold together. Each is counted with the most that it may ever hold, its interpreter's part included.",
     ),
     (
         "channel.max_line_bytes",

@@ -9,6 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use plugin_protocol::ids::PluginId;
+use plugin_protocol::message::Status;
+
+use super::cause::Cause;
 
 use crate::config::Circuit as Settings;
 
@@ -157,6 +160,21 @@ impl Circuit {
             failures: self.failures,
             wait,
         })
+    }
+}
+
+impl Ending {
+    /// What a call's end says about its plugin.
+    pub(super) fn of(status: Status, cause: Cause) -> Self {
+        match status {
+            Status::Ok | Status::Rejected => Self::Answered,
+            Status::Error | Status::Timeout
+                if matches!(cause, Cause::Cancelled | Cause::Gateway) =>
+            {
+                Self::Unknown
+            }
+            Status::Error | Status::Timeout => Self::Failed,
+        }
     }
 }
 

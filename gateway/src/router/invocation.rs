@@ -7,10 +7,10 @@ use std::time::Instant;
 use plugin_protocol::digest::PackageDigest;
 use plugin_protocol::event::meta;
 use plugin_protocol::ids::PluginId;
-use plugin_protocol::message::{Receipt, Status};
+use plugin_protocol::message::Receipt;
 use plugin_protocol::words;
 
-use super::breaker::{Breaker, CircuitChange, Ending, Pass};
+use super::breaker::{Breaker, Ending, Pass};
 use super::budget::Budget;
 use super::cause::Cause;
 use super::evidence;
@@ -21,7 +21,7 @@ use super::pipeline::{StepThreads, overloaded};
 use super::pool::{Ahead, Means, Pool, Use};
 use super::prepare::{Prepared, Shelf, Taken};
 use super::record::{CallIds, Invoke, Outcome, Unkept};
-use super::refusal::{TurnedAway, enabled, from_now, no_slot, not_ready, open_circuit};
+use super::refusal::{TurnedAway, circuit_fact, enabled, no_slot, not_ready, open_circuit};
 use super::settings::DenialRules;
 use super::slots::{Slot, Slots};
 use super::stock::Rules;
@@ -169,11 +169,8 @@ impl Router {
         if self.pool_rules.size == PoolSize::Off {
             return;
         }
-        let Ok(sandbox) = self.sandbox() else {
-            // Then no plugin is run here.
-            return;
-        };
-        if !sandbox.starts_ahead() {
+        // Where there is none, no plugin is run here.
+        if !self.sandbox().is_ok_and(Sandbox::starts_ahead) {
             tracing::info!("nothing is started ahead of its call: no control group bounds it here");
             return;
         }
@@ -196,18 +193,8 @@ impl Router {
     /// Ends what waits of plugins that may not be called any more, or not in that version, before the change of the registry that says so
     /// is acknowledged.
     pub(crate) fn keep_up(&self, registry: &Registry) {
-        let Some(pool) = self.pool.get() else {
-            return;
-        };
-        pool.retain(|plugin, package| {
-            enabled(registry, plugin.as_str()).is_ok_and(|(_, it)| it.package_digest == package)
-        });
-        if let PoolSize::Fixed(_) = self.pool_rules.size {
-            for plugin in registry.list() {
-                if let Ok((id, plugin)) = enabled(registry, plugin.plugin_id.as_str()) {
-                    pool.expect(&id, plugin.package_digest);
-                }
-            }
+        if let Some(pool) = self.pool.get() {
+            pool.keep_up(registry);
         }
     }
 
@@ -352,7 +339,7 @@ impl Router {
             ready.prepared.looks.end(status);
             let again = cause != Cause::Cancelled && ready.budget.retry(status, Instant::now());
             if !again && let Some(pass) = ready.pass.take() {
-                let change = pass.end(ending(status, cause), Instant::now());
+                let change = pass.end(Ending::of(status, cause), Instant::now());
                 outcome.meta.extend(change.map(circuit_fact));
             }
             let recorded = self.record_end(*outcome)?;
@@ -521,27 +508,4 @@ impl Router {
         self.metrics.recorded(begun.elapsed());
         Ok(recorded)
     }
-}
-
-/// What a call's end says about its plugin.
-fn ending(status: Status, cause: Cause) -> Ending {
-    match status {
-        Status::Ok | Status::Rejected => Ending::Answered,
-        Status::Error | Status::Timeout if matches!(cause, Cause::Cancelled | Cause::Gateway) => {
-            Ending::Unknown
-        }
-        Status::Error | Status::Timeout => Ending::Failed,
-    }
-}
-
-/// The fact for the event whose call opened or closed a circuit.
-fn circuit_fact(change: CircuitChange) -> (String, String) {
-    let words = match change {
-        CircuitChange::Opened { failures, wait } => format!(
-            "open until {} after {failures} failures in a row",
-            from_now(wait)
-        ),
-        CircuitChange::Closed => "closed".to_owned(),
-    };
-    (meta::CIRCUIT.to_owned(), words)
 }

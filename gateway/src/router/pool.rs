@@ -12,11 +12,14 @@ use plugin_protocol::ids::PluginId;
 use super::discarded::Discarded;
 use super::prepare::{Prepared, Shelf, Taken};
 use super::record::Invoke;
+use super::refusal::enabled;
 use super::settings::DenialRules;
 use super::slots::Slots;
 use super::stock::{Rules, Stocks};
+use crate::config::PoolSize;
 use crate::error::Error;
 use ledger::{Ledger, Recorded};
+use registry::Registry;
 use sandbox::{Sandbox, Standing, Started};
 
 /// Time between two looks at those that wait: how late it may be known that one has ended. A call looks by itself.
@@ -143,7 +146,7 @@ impl Pool {
     }
 
     /// Keeps some ready of a plugin that was not called yet, where the operator named a number.
-    pub(super) fn expect(&self, plugin: &PluginId, digest: PackageDigest) {
+    fn expect(&self, plugin: &PluginId, digest: PackageDigest) {
         // How much one may hold is known when the first is there.
         let mut state = self.shared.lock();
         state.stocks.know(plugin, digest, 0, Instant::now());
@@ -169,8 +172,21 @@ impl Pool {
         self.shared.lock().stocks.forgive(plugin);
     }
 
-    /// Ends what waits of plugins that do not stay, and returns when all of it is gone.
-    pub(super) fn retain(&self, stays: impl Fn(&PluginId, PackageDigest) -> bool) {
+    /// Ends what waits of plugins that may not be called any more, or not in that version, and returns when all of it is gone.
+    pub(super) fn keep_up(&self, registry: &Registry) {
+        self.retain(|plugin, package| {
+            enabled(registry, plugin.as_str()).is_ok_and(|(_, it)| it.package_digest == package)
+        });
+        if let PoolSize::Fixed(_) = self.shared.rules.size {
+            for plugin in registry.list() {
+                if let Ok((id, plugin)) = enabled(registry, plugin.plugin_id.as_str()) {
+                    self.expect(&id, plugin.package_digest);
+                }
+            }
+        }
+    }
+
+    fn retain(&self, stays: impl Fn(&PluginId, PackageDigest) -> bool) {
         let mut state = self.shared.lock();
         let gone = state.stocks.retain(&stays);
         let is_started = |state: &mut State| {
@@ -304,7 +320,7 @@ impl Shared {
             Ok(Some(ahead)) => ahead,
             Ok(None) => return self.lock().stocks.rest(plugin, Instant::now()),
             Err(error) => {
-                tracing::debug!(plugin = plugin.as_str(), %error, "nothing can be started ahead");
+                tracing::warn!(plugin = plugin.as_str(), %error, "nothing could be started ahead of its call");
                 return self.lock().stocks.rest(plugin, Instant::now());
             }
         };
@@ -339,7 +355,8 @@ impl Shared {
             prepared.looks.begin(),
         );
         let started = sandbox.start_ahead(&setup, Instant::now() + START_TIME)?;
-        Ok(Some(Ahead { started, taken }))
+        // One that could not be started in time holds nothing.
+        Ok((started.memory_bytes() > 0).then_some(Ahead { started, taken }))
     }
 
     /// Ends one that cannot be asked any more. Where that is its own doing, it is recorded, and nothing more is started of its plugin.

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
+use plugin_protocol::event::meta;
 use plugin_protocol::ids::PluginId;
 use plugin_protocol::message::Status;
 use plugin_protocol::report::PluginStatus;
 use plugin_protocol::{shown, words};
 
-use super::breaker::Refused;
+use super::breaker::{CircuitChange, Refused};
 use super::cause::Cause;
 use super::judge::{CANCELLED_NOTES, Judgement};
 use super::slots::NoSlot;
@@ -150,4 +151,16 @@ pub(super) fn from_now(wait: Duration) -> String {
     let then = now.and_then(|now| now.checked_add(wait).ok());
     let then = then.unwrap_or(jiff::Timestamp::MAX);
     format!("{then:.3}")
+}
+
+/// The fact for the event whose call opened or closed a circuit.
+pub(super) fn circuit_fact(change: CircuitChange) -> (String, String) {
+    let words = match change {
+        CircuitChange::Opened { failures, wait } => format!(
+            "open until {} after {failures} failures in a row",
+            from_now(wait)
+        ),
+        CircuitChange::Closed => "closed".to_owned(),
+    };
+    (meta::CIRCUIT.to_owned(), words)
 }

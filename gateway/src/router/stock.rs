@@ -22,7 +22,7 @@ const MAKES_ROOM: Duration = Duration::from_secs(10);
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// How long nothing is started of a plugin of which nothing could be started.
-const REST: Duration = Duration::from_secs(30);
+const REST: Duration = Duration::from_secs(5);
 
 /// The most processes that wait, over all plugins: each holds some ten descriptors.
 const WAITING_MAX: usize = 32;

@@ -11,6 +11,9 @@ pub(crate) const THREADS_MAX: usize = 64;
 const KERNEL_BYTES: u64 = 16 << 20;
 /// More processors than any plugin has use for; it keeps the kernel's arithmetic on quotas far from overflow.
 const PROCESSORS_MAX: u32 = 64;
+/// How much processor time a plugin may use before it has a request. The slowest interpreters take a second or two until they wait for it, and
+/// what goes on beyond this is no start.
+pub(crate) const BEFORE_CPU: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 /// Queued signals and timers.
 const SIGNALS: u64 = 64;
 /// Main stack in bytes, and so libc's default for threads: the usual 8 MiB.
@@ -109,15 +112,19 @@ pub(crate) fn limits_of_run(
     let of_each = [
         (libc::RLIMIT_SIGPENDING, SIGNALS),
         (libc::RLIMIT_NPROC, THREADS_MAX as u64),
-        // The supervisor checks the processor time more finely; this limit holds even if the supervisor is stopped.
-        (libc::RLIMIT_CPU, whole_seconds(limits.cpu)),
+        // The supervisor checks the processor time more finely; this limit holds even if the supervisor is stopped. It is the same for who is
+        // started before there is a request and for who is not, as each may look at it.
+        (
+            libc::RLIMIT_CPU,
+            whole_seconds(limits.cpu).saturating_add(BEFORE_CPU.as_secs()),
+        ),
         (libc::RLIMIT_AS, memory.saturating_add(reserve)),
     ];
     of_each.into_iter().chain(data).collect()
 }
 
 /// Rounded up, and at least one, because the kernel treats a limit of zero as one.
-pub(crate) fn whole_seconds(time: Duration) -> u64 {
+fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0 || time.is_zero())
 }
 

@@ -13,7 +13,6 @@ use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::descriptor::above_stdio;
 use crate::error::{Error, While};
@@ -310,14 +309,9 @@ impl Plan {
         }
     }
 
-    /// The resource limits, in a control group or in none. `before` is processor time for what comes before the request, where that does
-    /// not count as the run's.
-    pub(crate) fn limits(&self, grouped: bool, before: Duration) -> Vec<(u32, u64)> {
-        let limits = Limits {
-            cpu: self.job_limits.cpu.saturating_add(before),
-            ..self.job_limits
-        };
-        limits_of_run(&limits, self.overhead, self.reserve, grouped)
+    /// The resource limits, in a control group or in none.
+    pub(crate) fn limits(&self, grouped: bool) -> Vec<(u32, u64)> {
+        limits_of_run(&self.job_limits, self.overhead, self.reserve, grouped)
     }
 
     /// Whether what the program reads in vain is named. Of static programs every file is reported in any case.

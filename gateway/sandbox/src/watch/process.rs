@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::denial::run::Run;
 use crate::descriptor::wait_for;
@@ -14,14 +13,10 @@ use crate::job::Limits;
 use crate::launch::cgroup;
 use crate::launch::launcher::Launcher;
 use crate::launch::uids;
-use crate::plan::limits::{Caps, processors, whole_seconds};
+use crate::plan::limits::{BEFORE_CPU, Caps, processors};
 use crate::sys::wait::{self, Reaped};
 use crate::watch::memory::Look;
 use crate::watch::streams::Outlet;
-
-/// How much processor time a plugin may use before it has a request. The slowest interpreters take a second or two until they wait for it, and
-/// what goes on beyond this is no start.
-pub(crate) const BEFORE_CPU: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 
 /// A started plugin and our ends of everything between us.
 #[derive(Debug)]
@@ -118,16 +113,6 @@ impl Process {
             group.set(self.caps)?;
         }
         self.cpu_before = wait::cpu_time(self.run.child.pid).unwrap_or_default();
-        // The limit that holds even if the supervisor is stopped: it was set with room for the start.
-        let seconds = whole_seconds(self.cpu_before.saturating_add(self.limits.cpu));
-        let limit = Rlimit {
-            current: Some(seconds),
-            maximum: Some(seconds),
-        };
-        if let Err(error) = prlimit(Pid::from_raw(self.run.child.pid), Resource::Cpu, limit) {
-            // It is the higher limit then, by what is left of the start's.
-            tracing::debug!(%error, "a limit on processor time cannot be lowered");
-        }
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use crate::launch::uids::Loan;
 use crate::plan::{Plan, package_folder};
 use crate::report::{Denials, End, Tail, Usage};
 use crate::watch::memory::Look;
-use crate::watch::process::{BEFORE_CPU, Process};
+use crate::watch::process::Process;
 use crate::watch::streams::Outlet;
 use crate::watch::watching::Seen;
 
@@ -163,16 +163,11 @@ fn order(
     (loan, group): (Option<&Loan>, Option<&cgroup::Loan>),
     when: When,
 ) -> Result<Launch, Error> {
-    let before = if when.ahead {
-        BEFORE_CPU
-    } else {
-        Duration::ZERO
-    };
     let order = Start {
         user: loan.map(Loan::id),
         cookies: means::random_halves()?,
         descriptors: plan.descriptors,
-        limits: &plan.limits(group.is_some(), before),
+        limits: &plan.limits(group.is_some()),
         arguments: &plan.arguments,
         environment: &plan.environment,
         stdio,

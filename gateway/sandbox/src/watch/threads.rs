@@ -1,6 +1,7 @@
 //! Looks whether a plugin is still at work. It only reads what the kernel says of its threads.
 
 use std::fs;
+use std::sync::OnceLock;
 
 /// The states of a thread that runs or waits for a processor, and of one that waits for a page or a disk (proc_pid_stat(5)).
 const AT_WORK: [&str; 2] = ["R", "D"];
@@ -11,6 +12,15 @@ pub(crate) fn is_at_work(pid: i32) -> bool {
     threads.into_iter().flatten().flatten().any(|thread| {
         let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
         state(&stat).is_some_and(|state| AT_WORK.contains(&state))
+    })
+}
+
+/// How many processors a plugin can use up at once. Asking is slow (it reads control-group files), hence once.
+pub(crate) fn processors() -> u32 {
+    static COUNT: OnceLock<u32> = OnceLock::new();
+    *COUNT.get_or_init(|| {
+        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        u32::try_from(count).unwrap_or(1)
     })
 }
 
