@@ -158,18 +158,24 @@ fn run(cli: Cli, out: Output, serve: ServeFn, mcp: ServeFn) -> Result<Answer, Er
             folder,
             out: instead,
         } => manual::man(folder.or(instead).as_deref(), out),
-        Verb::Proof(Proof::Export { run, out: file }) => {
-            proofs::export(&state()?, &run, &file, out)
-        }
-        Verb::Proof(Proof::Event { id, out: file }) => witness::event(&state()?, &id, &file, out),
-        Verb::Proof(Proof::Verify { file, key, policy }) => {
-            proofs::verify(&file, &key, policy.as_deref(), out)
-        }
-        Verb::Proof(Proof::Stamp(stamp)) => witness::stamp(&stamp, out),
+        Verb::Proof(verb) => of_proof(verb, &state, out),
         Verb::Witness(verb) => witness::witness(verb, &state, out),
-        Verb::Proof(Proof::Show { file }) => proofs::show(&file, out),
         Verb::Backup { dir } => records::backup(&state()?, &dir, out),
         Verb::Ledger(verb) => of_ledger(verb, &state()?, out),
+    }
+}
+
+fn of_proof(
+    verb: Proof,
+    state: &dyn Fn() -> Result<StateFolder, Error>,
+    out: Output,
+) -> Result<Answer, Error> {
+    match verb {
+        Proof::Export { run, out: file } => proofs::export(&state()?, &run, &file, out),
+        Proof::Event { id, out: file } => witness::event(&state()?, &id, &file, out),
+        Proof::Verify { file, key, policy } => proofs::verify(&file, &key, policy.as_deref(), out),
+        Proof::Stamp(stamp) => witness::stamp(&stamp, out),
+        Proof::Show { file } => proofs::show(&file, out),
     }
 }
 
