@@ -36,16 +36,15 @@ pub fn publish(
     awaited: Option<&Awaited<'_>>,
 ) -> Result<Published, Error> {
     let layout = Layout::existing(state)?;
-    let checkpoint = match await_cosigned(state, 1, awaited)? {
-        Some(cosigned) => Some(cosigned),
-        None => newest_checkpoint(state)?,
-    };
-    let Some((checkpoint, note)) = checkpoint else {
+    let Some(newest) = newest_checkpoint(state)? else {
         return Ok(Published {
             events: 0,
             files: 0,
         });
     };
+    // What witnesses cosigned earlier says less than the newest.
+    let cosigned = await_cosigned(state, newest.0.size, awaited)?;
+    let (checkpoint, note) = cosigned.unwrap_or(newest);
     let mut files = 0;
     let mut tiles = SiteTiles::begin(&layout.tiles(), checkpoint)?;
     while let Some((name, bytes)) = tiles.next_tile()? {

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::error::Error;
-use ledger::{Awaited, EventProof, Place, Published, Witness, WitnessKey, Witnesses};
+use crate::router::awaiting;
+use ledger::{EventProof, Place, Published, Witness, WitnessKey, Witnesses};
 use plugin_protocol::ids::EventId;
 
 /// The program beside this one that opens connections. This one opens none.
@@ -42,11 +43,10 @@ pub(crate) fn add_witness(
         key,
         place,
     };
-    let added = Witnesses::load(state)?.add(state, witness);
-    added.map_err(|error| match error {
-        ledger::Error::Note { source, .. } => usage(&source),
-        error => error.into(),
-    })
+    match Witnesses::load(state)?.add(state, witness) {
+        Err(ledger::Error::Note { source, .. }) => Err(usage(&source)),
+        added => Ok(added?),
+    }
 }
 
 /// Removes a witness; false when there is none of this name.
@@ -77,14 +77,20 @@ pub(crate) fn prove_event(
     state: &Path,
     id: &EventId,
 ) -> Result<(EventProof, Option<String>), Error> {
-    let proof = awaiting(state, |awaited| ledger::prove_event(state, id, awaited))?;
+    let rules = Config::load(state)?.witness;
+    let proof = awaiting(state, rules, |awaited| {
+        ledger::prove_event(state, id, awaited)
+    })?;
     let missing = missing(state, &proof.checkpoint)?;
     Ok((proof, missing))
 }
 
 /// Publishes the log in the folder `to`.
 pub(crate) fn publish(state: &Path, to: &Path, lines: bool) -> Result<Published, Error> {
-    awaiting(state, |awaited| ledger::publish(state, to, lines, awaited))
+    let rules = Config::load(state)?.witness;
+    awaiting(state, rules, |awaited| {
+        ledger::publish(state, to, lines, awaited)
+    })
 }
 
 /// What is missing in the signatures of a checkpoint by this state's settings, in words.
@@ -110,28 +116,6 @@ pub(crate) fn missing(state: &Path, note: &str) -> Result<Option<String>, Error>
         )),
         Err(error) => Some(format!("it leaves without a quorum: {error}")),
     })
-}
-
-fn awaiting<T>(
-    state: &Path,
-    make: impl FnOnce(Option<&Awaited<'_>>) -> Result<T, ledger::Error>,
-) -> Result<T, Error> {
-    let rules = Config::load(state)?.witness;
-    let witnesses = Witnesses::load(state)?;
-    let policy = witnesses.policy(None, rules.quorum);
-    let policy = policy.ok().filter(|_| !witnesses.list().is_empty());
-    let Some((_, policy)) = policy else {
-        return Ok(make(None)?);
-    };
-    let wait = if rules.quorum == 0 {
-        std::time::Duration::ZERO
-    } else {
-        rules.wait()
-    };
-    Ok(make(Some(&Awaited {
-        policy: &policy,
-        wait,
-    }))?)
 }
 
 /// The program that speaks with witnesses.

@@ -40,4 +40,4 @@ pub(crate) use metrics::{CONTENT_TYPE, Counts};
 pub(crate) use pipeline::Pipeline;
 pub(crate) use registration::{Candidate, RegistryEvent, Rejection};
 pub(crate) use settings::sandbox_settings;
-pub(crate) use witnessed::Standing;
+pub(crate) use witnessed::{Standing, awaiting};

@@ -1,5 +1,6 @@
 //! Whether enough witnesses have cosigned what the ledger signed, in time. It asks no witness: `witness sync` does, in another process.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -107,25 +108,33 @@ impl Witnessed {
         Ok(witnesses.policy(None, self.rules.quorum)?.1)
     }
 
-    /// Does `export` with the witnesses that are waited for, if there are any. Where more have to cosign than there are, nobody is waited for.
+    /// [`awaiting`] for this ledger.
     pub(crate) fn awaiting<T>(
         &self,
-        export: impl FnOnce(Option<&Awaited<'_>>) -> Result<T, ledger::Error>,
+        make: impl FnOnce(Option<&Awaited<'_>>) -> Result<T, ledger::Error>,
     ) -> Result<T, Error> {
-        let witnesses = Witnesses::load(self.ledger.state())?;
-        if witnesses.list().is_empty() {
-            return Ok(export(None)?);
-        }
-        let wait = match self.rules.quorum {
-            0 => Duration::ZERO,
-            _ => self.rules.wait(),
-        };
-        Ok(match witnesses.policy(None, self.rules.quorum) {
-            Ok((_, policy)) => export(Some(&Awaited {
-                policy: &policy,
-                wait,
-            }))?,
-            Err(_) => export(None)?,
-        })
+        awaiting(self.ledger.state(), self.rules, make)
     }
+}
+
+/// Makes something with the witnesses that are waited for, if there are any. Where more have to cosign than there are, nobody is waited for.
+pub(crate) fn awaiting<T>(
+    state: &Path,
+    rules: Witness,
+    make: impl FnOnce(Option<&Awaited<'_>>) -> Result<T, ledger::Error>,
+) -> Result<T, Error> {
+    let witnesses = Witnesses::load(state)?;
+    let policy = witnesses.policy(None, rules.quorum).ok();
+    let Some((_, policy)) = policy.filter(|_| !witnesses.list().is_empty()) else {
+        return Ok(make(None)?);
+    };
+    let wait = match rules.quorum {
+        0 => Duration::ZERO,
+        _ => rules.wait(),
+    };
+    let awaited = Awaited {
+        policy: &policy,
+        wait,
+    };
+    Ok(make(Some(&awaited))?)
 }

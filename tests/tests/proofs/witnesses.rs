@@ -306,6 +306,8 @@ fn a_gateway_that_serves_asks_its_witnesses_and_refuses_calls_without_them() {
             .unwrap()
             .starts_with("unwitnessed: 1 witnesses have to cosign")
     });
+    // It looks four times a second, and says it in its log then.
+    std::thread::sleep(Duration::from_secs(2));
     let kill = nix::sys::signal::Signal::SIGKILL;
     channel.signal(kill);
     until("the end of what it started", &mut || !exists(sync[0]));

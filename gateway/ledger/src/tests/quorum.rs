@@ -292,6 +292,24 @@ fn a_published_log_has_the_tree_and_the_lines_only_when_asked() {
         fs::read(site.path().join("tile/1/000.p/3")).unwrap().len(),
         96
     );
+    // What was cosigned counts only where nothing newer is there.
+    let mut witness = Remembering::of(state.path(), "w1");
+    let (_, policy) = Witnesses::default().policy(None, 0).unwrap();
+    let awaited = Awaited {
+        policy: &policy,
+        wait: Duration::ZERO,
+    };
+    witness.synced(state.path());
+    let signatures = |publish: bool| {
+        let published = crate::publish(state.path(), site.path(), false, Some(&awaited)).unwrap();
+        let note = fs::read_to_string(site.path().join("checkpoint")).unwrap();
+        assert_eq!(published.events > 768, publish);
+        note.lines().count() - 4
+    };
+    assert_eq!(signatures(false), 2);
+    let more = draft(EventKind::Reject, "run-1", "more");
+    drop(open(state.path()).0.record(more).unwrap());
+    assert_eq!(signatures(true), 1);
     // Hashes that are not those that were signed for are not published.
     let tile = state.path().join("ledger/tiles/tile/0/001");
     let mut hashes = fs::read(&tile).unwrap();
