@@ -73,7 +73,7 @@ pub use error::{Error, InvalidNote};
 pub use evidence::{
     Document, Erased, EvidenceLink, REQUEST_LINK, keeps_evidence, kept_evidence, was_erased,
 };
-pub use ledger::Ledger;
+pub use ledger::{Dropped, Ledger};
 pub use line::{Draft, Head};
 pub use open::{Cut, Initialised, Opening, init};
 pub use options::{Durability, Options};
@@ -81,8 +81,9 @@ pub use proof::{
     CheckOutcome, ManifestDigest, ProofBundle, ProofCheck, ProofExtras, ProofReport, verify_proof,
 };
 pub use read::{
-    Events, Filter, Follow, Query, RegistryNews, Stored, Verification, back_up, check_anchor,
-    events, follow, query, registry_events, registry_news, tail, verify,
+    Events, Filter, Follow, Pruned, Query, RegistryNews, Stored, Verification, back_up,
+    check_anchor, events, follow, pruned, pruned_of_run, query, registry_events, registry_news,
+    tail, verify,
 };
 pub use recorded::{Record, Recorded};
 pub use tree::{Checkpoint, LogKey, newest_checkpoint};

@@ -65,12 +65,22 @@ pub const EXIT_CODE: &str = "exit_code";
 /// The signal that ended the plugin.
 pub const SIGNAL: &str = "signal";
 
-/// What an `ENABLE` or `DISABLE` without a plugin is about: [`SUBJECT_KEY`] or [`SUBJECT_EVIDENCE`].
+/// What an `ENABLE` or `DISABLE` without a plugin is about: [`SUBJECT_KEY`], [`SUBJECT_EVIDENCE`] or [`SUBJECT_LEDGER`].
 pub const SUBJECT: &str = "subject";
 /// The [`SUBJECT`] of an event about a trusted key.
 pub const SUBJECT_KEY: &str = "key";
 /// The [`SUBJECT`] of an erasure.
 pub const SUBJECT_EVIDENCE: &str = "evidence";
+/// The [`SUBJECT`] of a pruning.
+pub const SUBJECT_LEDGER: &str = "ledger";
+/// The first event whose line a pruning left in its segment.
+pub const BEFORE: &str = "before";
+/// How many lines are dropped below that, by this pruning and those before it.
+pub const DROPPED: &str = "dropped";
+/// How many lines below that were carried over.
+pub const CARRIED: &str = "carried";
+/// The root of the tree over the events below that.
+pub const ROOT: &str = "root";
 /// The id of a key.
 pub const KEY_ID: &str = "key_id";
 /// A trusted key, in base64.
@@ -101,9 +111,9 @@ pub const ERASURE: &str = "erasure";
 pub const DURABILITY: &str = "durability";
 /// The file in quarantine that an `ERROR` is about.
 pub const QUARANTINE: &str = "quarantine";
-/// The length of that file.
+/// The length of that file; of a pruning, the bytes of the dropped lines.
 pub const BYTES: &str = "bytes";
-/// SHA-256 of that file.
+/// SHA-256 of that file; of a pruning, of `pruned.json`.
 pub const SHA256: &str = "sha256";
 
 /// The id of an export.

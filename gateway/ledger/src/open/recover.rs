@@ -7,6 +7,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
+use plugin_protocol::digest::FileHash;
 use plugin_protocol::event::{Event, EventKind, meta};
 
 use super::decide::{Action, Decision, Tail, decide};
@@ -17,9 +18,9 @@ use crate::disk::{EventPlace, Layout, Lock, Segment, list_segments, make_folder,
 use crate::error::Error;
 use crate::line::{Clock, Draft, event_at};
 use crate::options::Options;
-use crate::read::PlacedLines;
+use crate::read::{Base, PlacedLines};
 use crate::tree::{Anchor, Checkpoint, Claims, LogKey, load_signer, note_path};
-use crate::write::{GROUP_BYTES, Publisher, Writer};
+use crate::write::{GROUP_BYTES, Plan, Publisher, Writer, sweep};
 
 /// The most that a crash can tear, in bytes: a batch, and the write that made it too large.
 const TORN_BYTES: u64 = 2 * GROUP_BYTES;
@@ -51,12 +52,21 @@ pub(crate) fn recover(
     let lock = Lock::take(&layout.lock())?;
     // Copies by tools that keep no empty folder lose it.
     make_folder(&layout.quarantine())?;
+    // What a pruning left behind that a crash cut off.
+    sweep(&layout, options.disk.as_ref())?;
     let signer = load_signer(&layout)?;
     let key = signer.public();
     let anchor = Anchor::read(&layout, options.anchor.as_deref())?;
     let claims = Claims::gather(&layout, &key, Some(&anchor))?;
     let checkpoint = claims.checkpoints().next_back().copied();
     let mut survey = Survey::make(&layout, &key, claims, options.check_bytes, registry_events)?;
+
+    let base = Base::load(&layout)?;
+    if let Some(reason) = base.complaint(survey.tally.pruned.as_ref()) {
+        let index = base.before();
+        return Err(Error::Broken { index, reason });
+    }
+    let recorded_pruning = survey.tally.pruned.filter(|(to, _)| *to > base.before());
 
     let (tail, rest) = survey.tail()?;
     let decision = decide(tail, survey.claims.agreement());
@@ -97,6 +107,9 @@ pub(crate) fn recover(
     let mut writer = Writer::resume(&layout, options, clock, head, survey.walked.last, publisher)?;
     let cuts = record_cuts(&layout, &mut writer, &recorded_cuts)?;
     let closed = close_calls(&layout, &mut writer, &open_calls)?;
+    if let Some((before, sha256)) = recorded_pruning {
+        complete_pruning(&layout, &mut writer, &key, (before, sha256))?;
+    }
     let opening = Opening {
         events: writer.head().size,
         checkpoint,
@@ -106,6 +119,25 @@ pub(crate) fn recover(
         tiles_rebuilt,
     };
     Ok((writer, lock, opening))
+}
+
+/// Drops the lines that a recorded pruning was to drop when a crash cut it off.
+fn complete_pruning(
+    layout: &Layout,
+    writer: &mut Writer,
+    key: &LogKey,
+    (before, sha256): (u64, FileHash),
+) -> Result<(), Error> {
+    writer.publish()?;
+    let plan = Plan::make(layout, writer.disk(), key, before)?;
+    if plan.sha256() != sha256 {
+        let reason =
+            format!("event {before} and those before it are not what their pruning's event says");
+        return Err(Error::Broken { index: 0, reason });
+    }
+    plan.put_together(layout, writer.disk())?;
+    writer.prune(&plan, true)?;
+    sweep(layout, writer.disk())
 }
 
 impl Survey {
@@ -160,6 +192,7 @@ fn rest_of(segment: &Segment) -> Result<Vec<u8>, Error> {
 
 /// The checkpoints that are at no segment's end.
 fn recent_notes(layout: &Layout, claims: &Claims) -> Result<Vec<u64>, Error> {
+    let before = Base::load(layout)?.before();
     let ends: Vec<u64> = list_segments(layout)?
         .iter()
         .map(|segment| segment.first)
@@ -167,7 +200,8 @@ fn recent_notes(layout: &Layout, claims: &Claims) -> Result<Vec<u64>, Error> {
     let mut recent: Vec<u64> = claims
         .checkpoints()
         .map(|claim| claim.size)
-        .filter(|size| ends.binary_search(size).is_err())
+        // Those over what was pruned stay: nothing else says what the tree was then.
+        .filter(|size| *size > before && ends.binary_search(size).is_err())
         .collect();
     recent.dedup();
     Ok(recent)

@@ -54,6 +54,13 @@ pub fn back_up(state: &Path, to: &Path) -> Result<Option<Checkpoint>, Error> {
         copy_files(&from, &to, &|_| true)?;
     }
     make_folder(&copy.segments())?;
+    for (from, to) in [
+        (layout.pruned(), copy.pruned()),
+        (layout.carried(), copy.carried()),
+        (layout.pruned_runs(), copy.pruned_runs()),
+    ] {
+        copy_file(&from, &to)?;
+    }
     for segment in list_segments(&layout)? {
         copy_segment(&segment, &copy, checkpoint.size)?;
     }

@@ -11,6 +11,7 @@ mod merkle;
 mod notes;
 mod opening;
 mod proofs;
+mod prune;
 mod rooms;
 mod space;
 

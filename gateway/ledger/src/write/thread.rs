@@ -11,6 +11,7 @@ use plugin_protocol::ids::EventId;
 
 use super::appended::Appended;
 use super::indexer::Indexer;
+use super::prune::Plan;
 use super::writer::Writer;
 use crate::disk::{Boundary, Lock};
 use crate::error::Error;
@@ -84,6 +85,16 @@ pub(crate) enum Job {
         proof_id: EventId,
         attachments: FileHash,
         reply: SyncSender<Result<Exported, Error>>,
+    },
+    /// Say whether the events before this may be dropped, and write nothing more among them.
+    MayPrune {
+        before: u64,
+        reply: SyncSender<Result<(), Error>>,
+    },
+    /// Drop them.
+    Prune {
+        plan: Box<Plan>,
+        reply: SyncSender<Result<Option<Event>, Error>>,
     },
     /// Sign for everything.
     Checkpoint {
@@ -196,7 +207,10 @@ impl WriterThread {
                     drafts.push(self.marked(draft));
                     replies.push(reply);
                 }
-                Job::Export { .. } | Job::Checkpoint { .. } => other = Some(job),
+                Job::Export { .. }
+                | Job::Checkpoint { .. }
+                | Job::MayPrune { .. }
+                | Job::Prune { .. } => other = Some(job),
             }
             if other.is_some() || drafts.len() == BATCH_EVENTS {
                 break;
@@ -216,6 +230,12 @@ impl WriterThread {
                 drop(reply.send(exported));
             }
             Some(Job::Checkpoint { reply }) => drop(reply.send(self.guarded(Writer::publish))),
+            Some(Job::MayPrune { before, reply }) => {
+                drop(reply.send(self.guarded(|writer| writer.may_prune(before))));
+            }
+            Some(Job::Prune { plan, reply }) => {
+                drop(reply.send(self.guarded(|writer| writer.prune(&plan, false))));
+            }
             Some(Job::Append { .. }) | None => {}
         }
         self.writer
@@ -284,7 +304,10 @@ impl WriterThread {
                 Ok(done)
             }
             Err(
-                error @ (Error::NoSuchRun { .. } | Error::NoSpace { .. } | Error::TooLong { .. }),
+                error @ (Error::NoSuchRun { .. }
+                | Error::NotPruned { .. }
+                | Error::NoSpace { .. }
+                | Error::TooLong { .. }),
             ) => Err(error),
             Err(error) => {
                 tracing::error!(
