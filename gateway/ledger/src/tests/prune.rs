@@ -181,7 +181,10 @@ fn old_lines_go_and_everything_else_goes_on() {
             drop(ledger);
             assert_pruned(state, before, &whole, &format!("{before}"));
             assert_eq!(of_run(state, "after").len(), 3);
-            assert_eq!(of_run(state, "old-1").len(), 1, "the export");
+            assert!(
+                before < OLD || of_run(state, "old-1").len() == 1,
+                "the export"
+            );
             // The tiles over what is gone make consistency proofs: every old checkpoint still has its root.
             assert_eq!(crate::tail(state, 1_000).unwrap()[0].index, before);
             // The event says what it did.
@@ -443,7 +446,8 @@ fn a_failed_call_leaves_the_whole_ledger_or_the_pruned_one() {
     let plain = Tape::default();
     let state = lived_in(options());
     let whole = all(state.path());
-    let (ledger, _) = open_with(copied(state.path()).path(), taped(&plain)).unwrap();
+    let copy = copied(state.path());
+    let (ledger, _) = open_with(copy.path(), taped(&plain)).unwrap();
     let opened = plain.calls().len();
     ledger.prune(OLD).unwrap();
     drop(ledger);

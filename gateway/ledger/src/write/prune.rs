@@ -127,6 +127,8 @@ impl Plan {
         let swapped = disk.exchange(&folder, &trial);
         remove_folder(disk, &trial)?;
         swapped.map_err(Error::io("swap folders as", &folder))?;
+        let above = layout.ledger();
+        disk.sync_dir(&above).map_err(Error::io("sync", &above))?;
         for (path, bytes) in [
             (layout.pruned(), &self.json),
             (layout.carried(), &self.lines),
