@@ -17,7 +17,7 @@ use crate::router::{
     Call, Candidate, Outcome, Pipeline, RegistryEvent, Rejection, Router, proof_extras,
     sandbox_settings,
 };
-use ledger::{self, Checkpoint, Erased, Ledger, Opening, ProofBundle, Recorded};
+use ledger::{self, Checkpoint, Dropped, Erased, Ledger, Opening, ProofBundle, Recorded};
 use registry::{Change, Package, PublicKey, RegistrationDecision, Registry, Store, Tell};
 use sandbox::{Cancel, Layer, Runtimes};
 
@@ -279,6 +279,11 @@ impl Gateway {
     /// Records the erasure, then removes what is kept of the requests and results of `run`.
     pub(crate) fn erase_evidence(&self, run: &RunId) -> Result<Erased, Error> {
         Ok(self.ledger.erase_evidence(run)?)
+    }
+
+    /// Drops the lines of the events before `before` and records that.
+    pub(crate) fn prune(&self, before: u64) -> Result<Dropped, Error> {
+        Ok(self.ledger.prune(before)?)
     }
 
     /// Takes a plugin out of the registry. Its package leaves the store unless another plugin has the same, or requests are kept that

@@ -395,6 +395,13 @@ pub(super) enum Ledger {
     Query(Query),
     /// Sign a checkpoint over all events and print it (a C2SP signed note)
     Checkpoint,
+    /// Drop the lines of old events, which a checkpoint covers; the tree's hashes, the checkpoints and the registry's events stay, and one
+    /// more event records it. No proof of a run that has events among them can be exported any more
+    Prune {
+        /// The first event that stays; the lines of all before it go
+        #[arg(long, value_name = "SIZE")]
+        before: u64,
+    },
     /// Remove what is kept of a run's requests and results; its events stay, and one more event records the erasure
     Erase {
         /// The run's id

@@ -172,6 +172,7 @@ fn of_ledger(verb: Ledger, state: &StateFolder, out: Output) -> Result<Answer, E
         Ledger::Verify => records::verify(state, out),
         Ledger::Tail { lines, follow } => records::tail(state, lines, follow, out),
         Ledger::Checkpoint => records::checkpoint(state, out),
+        Ledger::Prune { before } => records::prune(state, before, out),
         Ledger::Erase { run } => records::erase(state, &run, out),
         Ledger::Query(query) => records::query(state, &query, out),
     }
@@ -199,7 +200,7 @@ fn opens(verb: &Verb) -> bool {
         | Verb::Mcp { .. }
         | Verb::Backup { .. }
         | Verb::Proof(Proof::Export { .. })
-        | Verb::Ledger(Ledger::Checkpoint | Ledger::Erase { .. }) => true,
+        | Verb::Ledger(Ledger::Checkpoint | Ledger::Erase { .. } | Ledger::Prune { .. }) => true,
         Verb::Init
         | Verb::Doctor
         | Verb::Keygen { .. }

@@ -83,6 +83,13 @@ struct Stage<'a> {
 /// # Errors
 /// When the run has no events, or the state cannot be read. A call that cannot be repeated is no error: it is part of the answer.
 pub(crate) fn replay(state: &Path, run: &RunId) -> Result<Replay, Error> {
+    // Half of a run would look like all of it.
+    if let Some(pruned) = ledger::pruned_of_run(state, run)? {
+        return Err(Error::Ledger(ledger::Error::RunPruned {
+            run: run.to_string(),
+            before: pruned.before,
+        }));
+    }
     let recorded = calls(state, run)?;
     let mut stage = Stage {
         state,

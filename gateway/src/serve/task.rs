@@ -61,6 +61,7 @@ pub(super) enum Long {
     TrustAdd(TrustAdd),
     TrustRemove(KeyId),
     Erase(RunId),
+    Prune(u64),
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,7 +126,8 @@ impl Long {
             | Self::VerifyLedger
             | Self::TrustAdd(_)
             | Self::TrustRemove(_)
-            | Self::Erase(_) => None,
+            | Self::Erase(_)
+            | Self::Prune(_) => None,
         }
     }
 
@@ -146,7 +148,8 @@ impl Long {
             | Self::VerifyLedger
             | Self::TrustAdd(_)
             | Self::TrustRemove(_)
-            | Self::Erase(_) => None,
+            | Self::Erase(_)
+            | Self::Prune(_) => None,
         }
     }
 }
@@ -165,6 +168,12 @@ struct OfPlugin {
 #[serde(deny_unknown_fields)]
 struct OfManifest {
     manifest: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfSize {
+    before: u64,
 }
 
 #[derive(Deserialize)]
@@ -238,6 +247,7 @@ pub(super) fn read(caller: Caller, method: &str, params: Value) -> Result<Task, 
         methods::REMOVE if operator => {
             Task::Long(Long::Remove(fields::<OfPlugin>(params)?.plugin_id))
         }
+        methods::PRUNE if operator => Task::Long(Long::Prune(fields::<OfSize>(params)?.before)),
         methods::ERASE if operator => Task::Long(Long::Erase(fields::<OfRun>(params)?.run_id)),
         _ => {
             const SHOWN_CHARS: usize = 80;
@@ -378,6 +388,7 @@ mod tests {
             ),
             (methods::REMOVE, plugin),
             (methods::ERASE, json!({ "run_id": "r" })),
+            (methods::PRUNE, json!({ "before": 1 })),
         ]
     }
 

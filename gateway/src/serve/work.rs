@@ -73,6 +73,7 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
             line.of(changed.map(|changed| TrustChange { key_id, changed }))
         }
         Long::Erase(run_id) => line.of(gateway.erase_evidence(run_id)),
+        Long::Prune(before) => line.of(gateway.prune(*before)),
     }
 }
 
@@ -103,7 +104,8 @@ pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) 
         | Long::VerifyLedger
         | Long::TrustAdd(_)
         | Long::TrustRemove(_)
-        | Long::Erase(_) => None,
+        | Long::Erase(_)
+        | Long::Prune(_) => None,
     }
 }
 
