@@ -11,7 +11,7 @@ use plugin_protocol::shown;
 use serde_json::Value;
 
 use crate::access::Exposure;
-use crate::config::{Config, Durability};
+use crate::config::{Config, Durability, Hashes};
 use crate::error::Error;
 use crate::router::{
     Call, Candidate, Outcome, Pipeline, RegistryEvent, Rejection, Router, proof_extras,
@@ -456,5 +456,10 @@ fn ledger_options(config: &Config) -> ledger::Options {
         Durability::Relaxed => ledger::Durability::Relaxed,
     };
     let anchor = config.ledger.anchor_folder();
-    ledger::Options::new(durability, anchor.map(Path::to_owned))
+    let mut options = ledger::Options::new(durability, anchor.map(Path::to_owned));
+    options.hashes = match config.ledger.hashes {
+        Hashes::Plain => ledger::Hashes::Plain,
+        Hashes::Salted => ledger::Hashes::Salted,
+    };
+    options
 }

@@ -71,6 +71,19 @@ pub(crate) struct Ledger {
     pub durability: Durability,
     /// The folder of the anchor; empty for the one inside the state folder.
     pub anchor: PathBuf,
+    /// What events carry of payloads.
+    pub hashes: Hashes,
+}
+
+/// What events carry of payloads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Hashes {
+    /// Their SHA-256.
+    #[default]
+    Plain,
+    /// HMAC-SHA256 with a salt of the run.
+    Salted,
 }
 
 /// When an event counts as recorded.

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::evidence::{self, Erased, Store, complete_erasures};
 use crate::line::Head;
 use crate::open::{Opening, recover};
-use crate::options::Options;
+use crate::options::{Hashes, Options};
 use crate::proof::{ProofBundle, ProofExtras, RunSoFar, attachments_hash};
 use crate::read::{Events, Pruned};
 use crate::recorded::{Record, Recorded};
@@ -31,6 +31,7 @@ struct Inner {
     layout: Layout,
     evidence: Store,
     writer: WriterHandle,
+    hashes: Hashes,
     disk: Arc<dyn Disk>,
     /// A pruning holds this alone; whoever reads lines by their place, shared.
     pruning: RwLock<()>,
@@ -69,6 +70,7 @@ impl Ledger {
             layout,
             evidence,
             writer,
+            hashes: options.hashes,
             disk: options.disk,
             pruning: RwLock::new(()),
         };
@@ -84,13 +86,22 @@ impl Ledger {
     /// [`Error::TooLong`] when it does not fit a line. After any other error the event may or may not be recorded.
     pub fn record<T: Record>(&self, value: T) -> Result<Recorded<T>, Error> {
         let mut draft = value.draft();
-        let held = match value.evidence() {
-            Some(document) => {
-                draft.meta.extend(document.links());
-                Some(self.inner.evidence.keep(&draft.run_id, document)?)
-            }
-            None => None,
+        let evidence = &self.inner.evidence;
+        let document = value.evidence();
+        let has_hashes = draft.input_hash.or(draft.output_hash).is_some() || document.is_some();
+        let is_salted = self.inner.hashes == Hashes::Salted && has_hashes;
+        let held = (is_salted || document.is_some()).then(|| evidence.hold());
+        let salt = match &held {
+            Some(held) if is_salted => Some(evidence.salt(held, &draft.run_id)?),
+            Some(_) | None => None,
         };
+        if let Some(salt) = &salt {
+            salt.apply(&mut draft);
+        }
+        if let (Some(document), Some(held)) = (document, &held) {
+            draft.meta.extend(document.links(salt.as_ref()));
+            evidence.keep(held, &draft.run_id, document, salt.as_ref())?;
+        }
         let appended = self.inner.writer.append(draft)?;
         drop(held);
         Ok(Recorded::new(value, appended))

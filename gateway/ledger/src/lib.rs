@@ -71,12 +71,13 @@ mod write;
 
 pub use error::{Error, InvalidNote};
 pub use evidence::{
-    Document, Erased, EvidenceLink, REQUEST_LINK, keeps_evidence, kept_evidence, was_erased,
+    Document, Erased, EvidenceLink, REQUEST_LINK, Salt, is_salted, keeps_evidence, kept_evidence,
+    salt_of, was_erased,
 };
 pub use ledger::{Dropped, Ledger};
 pub use line::{Draft, Head};
 pub use open::{Cut, Initialised, Opening, init};
-pub use options::{Durability, Options};
+pub use options::{Durability, Hashes, Options};
 pub use proof::{
     CheckOutcome, ManifestDigest, ProofBundle, ProofCheck, ProofExtras, ProofReport, verify_proof,
 };

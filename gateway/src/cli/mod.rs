@@ -374,6 +374,12 @@ fn open(state: &StateFolder, out: Output) -> Result<Door, Error> {
     if opening.tiles_rebuilt {
         out.note("note: the tree's hashes on disk did not fit the events and were made again");
     }
+    if let Some(pruned) = &opening.pruned {
+        out.detail(&format!(
+            "ledger: the lines of {} events before event {} were pruned",
+            pruned.dropped, pruned.before
+        ));
+    }
     let signed = opening.checkpoint.map_or(0, |checkpoint| checkpoint.size);
     out.detail(&format!(
         "ledger: {} events, the newest checkpoint over {signed}, read and checked from event {}",

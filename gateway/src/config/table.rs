@@ -18,7 +18,7 @@ pub(crate) struct Setting {
 }
 
 /// Every setting and what it is for, its first sentence by itself what a table has room for; tables after plain values as TOML wants it.
-pub(super) const SETTINGS: [(&str, &str); 14] = [
+pub(super) const SETTINGS: [(&str, &str); 15] = [
     (
         "calls_at_once",
         "How many calls run at once, over all plugins. One plugin's own bound is its manifest's max_concurrency, and three times what is left free.",
@@ -42,6 +42,10 @@ pub(super) const SETTINGS: [(&str, &str); 14] = [
     (
         "ledger.anchor",
         "A folder, best on another volume, where the last checkpoint is kept beside the state, so that an old copy of the state put back is noticed and refused. Empty: inside the state folder, which does not notice that. `--anchor DIR` names another for one command, and `init --anchor DIR` sets it.",
+    ),
+    (
+        "ledger.hashes",
+        "What events carry of requests and results: `plain`, their SHA-256, which finds a payload that is easily guessed by trying, or `salted`, HMAC-SHA256 with a salt of the run that lies beside the ledger and goes with `ledger erase`. The host is given the plain hashes all the same; events that are salted say so.",
     ),
     (
         "circuit.failures",

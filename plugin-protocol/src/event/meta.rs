@@ -107,6 +107,16 @@ pub const FILES: &str = "files";
 /// The id of an erasure, so that one that was cut off and completed later is recorded only once.
 pub const ERASURE: &str = "erasure";
 
+/// [`HASHES_SALTED`] where `input_hash` and `output_hash`, and the names of kept files, are HMAC-SHA256 with a salt of the run; absent where
+/// they are plain SHA-256.
+pub const HASHES: &str = "hashes";
+/// The value of [`HASHES`].
+pub const HASHES_SALTED: &str = "salted";
+/// The first 16 hex digits of the salt's SHA-256.
+pub const SALT_ID: &str = "salt_id";
+/// The salt that went with an erasure, by its id.
+pub const ERASED_SALT: &str = "erased_salt";
+
 /// `relaxed` where callers are told of events before they are durable.
 pub const DURABILITY: &str = "durability";
 /// The file in quarantine that an `ERROR` is about.

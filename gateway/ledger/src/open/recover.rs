@@ -1,7 +1,6 @@
 //! Opening a ledger in whatever state it is: check it, mend only what a crash can leave, refuse the rest. [`decide`] holds the
 //! table of cases.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
@@ -18,7 +17,7 @@ use crate::disk::{EventPlace, Layout, Lock, Segment, list_segments, make_folder,
 use crate::error::Error;
 use crate::line::{Clock, Draft, event_at};
 use crate::options::Options;
-use crate::read::{Base, PlacedLines};
+use crate::read::{Base, PlacedLines, Pruned};
 use crate::tree::{Anchor, Checkpoint, Claims, LogKey, load_signer, note_path};
 use crate::write::{GROUP_BYTES, Plan, Publisher, Writer, sweep};
 
@@ -40,6 +39,8 @@ pub struct Opening {
     pub closed: Vec<Event>,
     /// Whether the tree's hashes on disk did not fit the events and were made again.
     pub tiles_rebuilt: bool,
+    /// What was pruned, if anything.
+    pub pruned: Option<Pruned>,
 }
 
 /// Opens the ledger for its one writer.
@@ -117,6 +118,7 @@ pub(crate) fn recover(
         cuts,
         closed,
         tiles_rebuilt,
+        pruned: Base::load(&layout)?.summary(),
     };
     Ok((writer, lock, opening))
 }
@@ -236,6 +238,12 @@ fn unknown_outcome(invoke: &Event) -> Draft {
         ),
         (meta::INVOKE, invoke.event_id.to_string()),
     ];
+    // The hash is taken over, and so is what it is.
+    let hashes = [meta::HASHES, meta::SALT_ID];
+    let hashes = hashes.into_iter().filter_map(|name| {
+        let value = invoke.meta.get(name)?;
+        Some((name.to_owned(), value.clone()))
+    });
     Draft {
         run_id: invoke.run_id.clone(),
         kind: EventKind::Error,
@@ -243,6 +251,10 @@ fn unknown_outcome(invoke: &Event) -> Draft {
         request_id: invoke.request_id.clone(),
         input_hash: invoke.input_hash,
         output_hash: None,
-        meta: BTreeMap::from(meta.map(|(key, value)| (key.to_owned(), value))),
+        meta: meta
+            .map(|(key, value)| (key.to_owned(), value))
+            .into_iter()
+            .chain(hashes)
+            .collect(),
     }
 }
