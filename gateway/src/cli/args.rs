@@ -375,6 +375,12 @@ pub(super) enum Proof {
     Show {
         /// The bundle
         file: PathBuf,
+        /// The payload (as in a request, JSON) to look for: which events carry it
+        #[arg(long, value_name = "FILE")]
+        payload: Option<PathBuf>,
+        /// The run's salt, where its hashes are salted: the file of it, or its 64 hex digits
+        #[arg(long, value_name = "SALT", requires = "payload")]
+        salt: Option<String>,
     },
 }
 

@@ -161,7 +161,16 @@ fn run(cli: Cli, out: Output, serve: ServeFn, mcp: ServeFn) -> Result<Answer, Er
             proofs::export(&state()?, &run, &file, out)
         }
         Verb::Proof(Proof::Verify { file, key }) => proofs::verify(&file, &key, out),
-        Verb::Proof(Proof::Show { file }) => proofs::show(&file, out),
+        Verb::Proof(Proof::Show {
+            file,
+            payload: None,
+            ..
+        }) => proofs::show(&file, out),
+        Verb::Proof(Proof::Show {
+            file,
+            payload: Some(payload),
+            salt,
+        }) => proofs::carriers(&file, &payload, salt.as_deref(), out),
         Verb::Backup { dir } => records::backup(&state()?, &dir, out),
         Verb::Ledger(verb) => of_ledger(verb, &state()?, out),
     }
