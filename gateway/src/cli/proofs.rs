@@ -139,7 +139,7 @@ pub(super) fn carriers(
         }
         if found.unsalted > 0 {
             words.push(format!(
-                "{} events have hashes with another salt than the one given: they say nothing",
+                "{} events have salted hashes, which say nothing without their salt",
                 found.unsalted
             ));
         }

@@ -78,7 +78,7 @@ pub(super) fn erase(state: &StateFolder, run: &str, out: Output) -> Result<Answe
     let erased = open(state, out)?.erase(&run)?;
     out.done(&erased, || {
         let run = printable(erased.run_id.as_str());
-        let salt = if erased.salt { ", and its salt" } else { "" };
+        let salt = if erased.salt { " and its salt" } else { "" };
         match erased.erased {
             0 if erased.salt => format!("the salt of run '{run}' was erased"),
             0 => format!("nothing is kept of run '{run}'"),
