@@ -101,7 +101,7 @@ fn a_seal_holds_until_anything_of_it_is_changed() {
         found["scope"].clone()
     };
     assert_eq!(
-        (scope("ed25519-dalek"), scope("proptest")),
+        (scope("jiff"), scope("proptest")),
         (json!("required"), json!("excluded"))
     );
     // Whoever holds another key sees that it is not the signer's.

@@ -12,6 +12,7 @@ mod notes;
 mod opening;
 mod proofs;
 mod prune;
+mod prune_crash;
 mod rooms;
 mod space;
 
