@@ -10,8 +10,8 @@ use plugin_protocol::event::{Event, EventKind, meta};
 use plugin_protocol::ids::{EventId, RunId};
 use serde::{Deserialize, Serialize};
 
-use super::salt::{self, Salt};
-use super::store::{SALT_FILE, Store, entries, run_folder, run_name, sync};
+use super::salt::Salt;
+use super::store::{SALT_FILE, Store, entries, read_salt, run_folder, run_name, sync};
 use crate::disk::{is_full, read_small, write_whole};
 use crate::error::Error;
 use crate::line::Draft;
@@ -129,7 +129,7 @@ fn carry_out(
     let event_id = match recorded {
         Some(event_id) => event_id,
         None => {
-            let salt = salt::read(&store.layout, &under_way.run_id)?;
+            let salt = read_salt(&store.layout, &under_way.run_id)?;
             writer
                 .append(erasure(under_way, documents, salt.as_ref()))?
                 .event

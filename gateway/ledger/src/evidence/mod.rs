@@ -38,6 +38,6 @@ mod store;
 pub use document::{Document, EvidenceLink, REQUEST_LINK};
 pub use erase::{Erased, was_erased};
 pub(crate) use erase::{complete_erasures, erase_evidence};
-pub use salt::{Salt, is_salted, salt_of};
+pub use salt::{Salt, is_salted};
 pub(crate) use store::Store;
-pub use store::{keeps_evidence, kept_evidence};
+pub use store::{keeps_evidence, kept_evidence, salt_of};

@@ -1,17 +1,11 @@
 //! A run's salt: with it, hashes of what is easily guessed say nothing to those who do not have it. It lies with what is kept of the run and
 //! goes with that; it is never in the ledger.
 
-use std::path::Path;
-
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use plugin_protocol::digest::{FileHash, PayloadHash};
 use plugin_protocol::event::{Event, meta};
-use plugin_protocol::ids::RunId;
 use sha2::Sha256;
 
-use super::store::{SALT_FILE, run_folder};
-use crate::disk::{Layout, read_small};
-use crate::error::Error;
 use crate::line::Draft;
 
 /// The bytes of a salt: as many as of the hash, beyond which more would add nothing.
@@ -114,28 +108,6 @@ pub fn is_salted(event: &Event) -> bool {
         .meta
         .get(meta::HASHES)
         .is_some_and(|hashes| hashes == meta::HASHES_SALTED)
-}
-
-/// The salt of `run` in the state folder; none where it was erased, or never was.
-///
-/// # Errors
-/// When it is not a salt, or the system refuses.
-pub fn salt_of(state: &Path, run: &RunId) -> Result<Option<Salt>, Error> {
-    read(&Layout::existing(state)?, run)
-}
-
-pub(super) fn read(layout: &Layout, run: &RunId) -> Result<Option<Salt>, Error> {
-    let path = run_folder(layout, run).join(SALT_FILE);
-    let text = match read_small(&path) {
-        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(None);
-        }
-        text => text?,
-    };
-    match Salt::parse(&text) {
-        Some(salt) => Ok(Some(salt)),
-        None => Err(Error::EvidenceChanged { path }),
-    }
 }
 
 #[cfg(test)]

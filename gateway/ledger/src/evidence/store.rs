@@ -12,8 +12,8 @@ use plugin_protocol::digest::FileHash;
 use plugin_protocol::ids::RunId;
 
 use super::document::{Document, file_name};
-use super::salt::{self, Salt};
-use crate::disk::{Disk, Layout, write_all_at};
+use super::salt::Salt;
+use crate::disk::{Disk, Layout, read_small, write_all_at};
 use crate::error::Error;
 
 /// The largest request or result that is kept, in bytes: far above what any line may hold, but bounded for reading back.
@@ -82,7 +82,7 @@ impl Store {
             return Ok(salt.clone());
         }
         let folder = self.folder(run)?;
-        let salt = match salt::read(&self.layout, run)? {
+        let salt = match read_salt(&self.layout, run)? {
             Some(salt) => salt,
             None => {
                 let salt = Salt::draw().map_err(Error::io("draw a salt for", &folder))?;
@@ -221,6 +221,28 @@ pub fn kept_evidence(
         Ok(Some(bytes))
     } else {
         Err(Error::EvidenceChanged { path })
+    }
+}
+
+/// The salt of `run` in the state folder; none where it was erased, or never was.
+///
+/// # Errors
+/// When it is not a salt, or the system refuses.
+pub fn salt_of(state: &Path, run: &RunId) -> Result<Option<Salt>, Error> {
+    read_salt(&Layout::existing(state)?, run)
+}
+
+pub(super) fn read_salt(layout: &Layout, run: &RunId) -> Result<Option<Salt>, Error> {
+    let path = run_folder(layout, run).join(SALT_FILE);
+    let text = match read_small(&path) {
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(None);
+        }
+        text => text?,
+    };
+    match Salt::parse(&text) {
+        Some(salt) => Ok(Some(salt)),
+        None => Err(Error::EvidenceChanged { path }),
     }
 }
 
