@@ -157,22 +157,27 @@ fn run(cli: Cli, out: Output, serve: ServeFn, mcp: ServeFn) -> Result<Answer, Er
             folder,
             out: instead,
         } => manual::man(folder.or(instead).as_deref(), out),
-        Verb::Proof(Proof::Export { run, out: file }) => {
-            proofs::export(&state()?, &run, &file, out)
-        }
-        Verb::Proof(Proof::Verify { file, key }) => proofs::verify(&file, &key, out),
-        Verb::Proof(Proof::Show {
-            file,
-            payload: None,
-            ..
-        }) => proofs::show(&file, out),
-        Verb::Proof(Proof::Show {
+        Verb::Proof(verb) => of_proof(verb, state, out),
+        Verb::Backup { dir } => records::backup(&state()?, &dir, out),
+        Verb::Ledger(verb) => of_ledger(verb, &state()?, out),
+    }
+}
+
+/// `state` is asked for by the one verb that reads it: an auditor has none.
+fn of_proof(
+    verb: Proof,
+    state: impl FnOnce() -> Result<StateFolder, Error>,
+    out: Output,
+) -> Result<Answer, Error> {
+    match verb {
+        Proof::Export { run, out: file } => proofs::export(&state()?, &run, &file, out),
+        Proof::Verify { file, key } => proofs::verify(&file, &key, out),
+        Proof::Show {
             file,
             payload: Some(payload),
             salt,
-        }) => proofs::carriers(&file, &payload, salt.as_deref(), out),
-        Verb::Backup { dir } => records::backup(&state()?, &dir, out),
-        Verb::Ledger(verb) => of_ledger(verb, &state()?, out),
+        } => proofs::carriers(&file, &payload, salt.as_deref(), out),
+        Proof::Show { file, .. } => proofs::show(&file, out),
     }
 }
 
