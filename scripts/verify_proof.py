@@ -25,6 +25,7 @@ import binascii
 import calendar
 import functools
 import hashlib
+import hmac
 import json
 import os
 import re
@@ -876,6 +877,29 @@ def check_bundle(data: bytes, key: LogKey, policy=None) -> Report:
     return report
 
 
+def check_payload(data: bytes, payload_hash: str, salt: Any, report: Report) -> None:
+    """Checks which events carry a payload; where their hashes are salted, with the salt (EVIDENCE.md, section 12)."""
+
+    def payload() -> str:
+        for value, what in ((payload_hash, "the payload's hash"), (salt or payload_hash, "the salt")):
+            sha256_hex(value, what)
+        plain = bytes.fromhex(payload_hash)
+        key = bytes.fromhex(salt or "")
+        salted = hmac.new(key, plain, hashlib.sha256).hexdigest() if salt else None
+        bundle, _ = read_json(data)
+        found = []
+        for place, event in placed_events(bundle):
+            is_salted = event["meta"].get("hashes") == "salted"
+            wanted = salted if is_salted else payload_hash
+            names = [name for name in ("input_hash", "output_hash") if event[name] and event[name] == wanted]
+            found.extend(f"event {place['index']} as {name}" for name in names)
+        if not found:
+            raise Flaw("no event carries it" + ("" if salt else ", as far as that shows without a salt"))
+        return "carried by " + ", ".join(found)
+
+    report.make("payload", payload)
+
+
 def check_bundle_parts(bundle: dict, key: LogKey, report: Report) -> None:
     """Makes every check of a bundle that has the form of one."""
     opened: list = []
@@ -1247,6 +1271,14 @@ class Walk:
         self.tree = Tree()
         self.head = ""
         self.bytes = 0
+        self.pruned: Any = None  # what a pruning left, where there was one
+        self.recorded: Any = None  # what the newest event about a pruning says
+
+    def note_pruning(self, event: dict) -> None:
+        """Takes note of an event that says that lines were dropped."""
+        meta = event["meta"]
+        if event["kind"] == "DISABLE" and meta.get("subject") == "ledger":
+            self.recorded = meta.get("before", ""), meta.get("sha256", "")
 
     def follow(self, line: bytes) -> None:
         """Takes one more line: a canonical event that carries its own hash and follows the one before."""
@@ -1261,6 +1293,7 @@ class Walk:
             expected = self.head or "empty"
             raise Broken("chain", f"its prev_hash is {event['prev_hash'] or 'empty'} but the event before it has {expected}")
         self.head = event["event_hash"]
+        self.note_pruning(event)
         self.bytes += len(line) + 1
         self.tree.push(leaf_hash(line))
         for standing in self.standings:
@@ -1427,10 +1460,89 @@ def ledger_of(folder: str):
     raise Unusable(f"'{folder}' is neither a state folder nor a ledger: there is no 'ledger/seg' and no 'seg' in it")
 
 
+PRUNED = objects(
+    before=index,
+    bytes=index,
+    carried=arrays(index),
+    edge=arrays(arrays(sha256_hex)),
+    head=sha256_hex,
+    lines_sha256=sha256_hex,
+    runs_sha256=sha256_hex,
+)
+TILE_HASHES = 256
+
+
+def begin_behind_pruned(ledger: str, walk: Walk) -> None:
+    """Begins where the lines do: the tree's hashes stand for the events whose lines were dropped, and some lines were carried over."""
+    folder = os.path.join(ledger, "seg")
+    path = os.path.join(folder, "pruned.json")
+    if not os.path.exists(path):
+        return
+    try:
+        data = read_bundle(path)
+        pruned = read_canonical(data)
+        PRUNED(pruned, "pruned.json")
+        lines = read_bundle(os.path.join(folder, "pruned.ndjson"))
+        if hashlib.sha256(lines).hexdigest() != pruned["lines_sha256"]:
+            raise Flaw("the lines that were carried over are not those that the pruning left")
+        carried = dict(zip(pruned["carried"], lines.splitlines()))
+        if len(carried) != len(pruned["carried"]) or len(carried) != lines.count(b"\n"):
+            raise Flaw("the lines that were carried over are not as many as the pruning says")
+        for at, leaf in enumerate(leaves_of(ledger, pruned)):
+            line = carried.pop(at, None)
+            if line is not None:
+                if leaf_hash(line) != leaf:
+                    raise Flaw(f"event {at} was carried over, but it is not the one in the tree")
+                walk.note_pruning(read_line(line))
+            walk.tree.push(leaf)
+            for standing in walk.standings:
+                standing.meet(walk.tree)
+        if carried or walk.tree.size != pruned["before"]:
+            raise Flaw("the tree's hashes are not as many as the pruning says")
+    except (Flaw, Unusable) as flaw:
+        raise Broken("pruned", str(flaw)) from flaw
+    walk.head = pruned["head"]
+    walk.pruned = {**pruned, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def leaves_of(ledger: str, pruned: dict) -> Iterator[bytes]:
+    """The hashes of the leaves before what is left, from the tiles; those of the last tile, which is not full, from the pruning."""
+    full, rest = divmod(pruned["before"], TILE_HASHES)
+    for number in range(full):
+        name, above = f"{number % 1000:03}", number // 1000
+        while above:
+            name, above = f"x{above % 1000:03}/{name}", above // 1000
+        tile = read_bundle(os.path.join(ledger, "tiles", "tile", "0", name))
+        if len(tile) != 32 * TILE_HASHES:
+            raise Flaw(f"tile 0/{name} is not full")
+        yield from (tile[at : at + 32] for at in range(0, len(tile), 32))
+    edge = pruned["edge"][0] if pruned["edge"] else []
+    if len(edge) != rest:
+        raise Flaw("the last hashes are not as many as the pruning says")
+    yield from map(bytes.fromhex, edge)
+
+
+def end_of_pruned(walk: Walk) -> str:
+    """Whether an event says that the lines were dropped; one that is not carried out yet is completed by the gateway."""
+    pruned = walk.pruned
+    if walk.recorded is None:
+        raise Flaw(f"the lines before event {pruned['before']} are not there, and no event says that they were pruned")
+    before, sha256 = walk.recorded
+    later = before.isdigit() and int(before) > pruned["before"]
+    if not later and (before != str(pruned["before"]) or sha256 != pruned["sha256"]):
+        raise Flaw(f"what is there of the events before event {pruned['before']} is not what the pruning's event says")
+    kept = len(pruned["carried"])
+    return (
+        f"the lines of {pruned['before'] - kept} events before event {pruned['before']} were pruned; their hashes are in the"
+        f" tree, and {kept} lines were carried over"
+    )
+
+
 def walk_ledger(ledger: str, walk: Walk, report: Report) -> bool:
     """Walks every event and tells the checks of the walk. Says whether it met a bad event, before which it stopped."""
     segments, broken = segments_of(ledger), None
     try:
+        begin_behind_pruned(ledger, walk)
         walk_segments(segments, walk)
     except Broken as found:
         broken = found
@@ -1448,6 +1560,10 @@ def walk_ledger(ledger: str, walk: Walk, report: Report) -> bool:
             report.add(name, FAIL, f"event {events}: {broken}")
         else:
             report.add(name, NOT_CHECKED, f"it holds for the {events} events before the bad one; no more were read")
+    if walk.pruned is not None:
+        report.make("pruned", lambda: end_of_pruned(walk))
+    elif broken is not None and broken.check == "pruned":
+        report.add("pruned", FAIL, str(broken))
     return broken is not None
 
 
@@ -1526,6 +1642,10 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     bundle = verbs.add_parser("bundle", help="check the proof bundle of one run")
     bundle.add_argument("path", metavar="FILE", help="the bundle of `plugin-gateway proof export`, or a proof of `proof event`")
     bundle.add_argument("--policy", metavar="FILE", help="the witnesses that must have cosigned, a C2SP tlog-policy")
+    bundle.add_argument(
+        "--payload-hash", metavar="HEX", help="also check that an event carries the payload with this SHA-256"
+    )
+    bundle.add_argument("--salt", metavar="HEX", help="the salt of the run, where its hashes are salted")
     ledger = verbs.add_parser("ledger", help="check a whole ledger")
     ledger.add_argument("path", metavar="DIR", help="the state folder, or the folder `ledger` inside it")
     ledger.add_argument("--anchor", metavar="DIR", help="the folder of the anchor, where it is kept elsewhere")
@@ -1554,6 +1674,8 @@ def main(words: Sequence[str]) -> int:
             policy = read_policy(given.policy) if given.policy else None
             data = read_bundle(given.path)
             report = check_fleet_proof(data, key) if is_fleet_proof(data) else check_proof(data, key, policy)
+            if given.payload_hash and report.valid:
+                check_payload(data, given.payload_hash, given.salt, report)
         else:
             report = check_ledger(given.path, key, given.anchor)
     except (Unusable, OSError) as trouble:

@@ -12,13 +12,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::access::Exposure;
-use crate::config::{Config, Durability};
+use crate::config::{Config, Durability, Hashes};
 use crate::error::Error;
 use crate::router::{
     Call, Candidate, Outcome, Pipeline, RegistryEvent, Rejection, Router, Standing, proof_extras,
     sandbox_settings,
 };
-use ledger::{self, Checkpoint, Erased, Ledger, Opening, ProofBundle, Recorded};
+use ledger::{self, Checkpoint, Dropped, Erased, Ledger, Opening, ProofBundle, Recorded};
 use registry::{Change, Package, PublicKey, RegistrationDecision, Registry, Store, Tell};
 use sandbox::{Cancel, Layer, Runtimes};
 
@@ -335,6 +335,11 @@ impl Gateway {
         Ok(RefusalRecorded { event_hash })
     }
 
+    /// Drops the lines of the events before `before` and records that.
+    pub(crate) fn prune(&self, before: u64) -> Result<Dropped, Error> {
+        Ok(self.ledger.prune(before)?)
+    }
+
     /// Takes a plugin out of the registry. Its package leaves the store unless another plugin has the same, or requests are kept that
     /// could be replayed with it; returns whether it did.
     pub(crate) fn remove_plugin(&self, id: &PluginId) -> Result<bool, Error> {
@@ -509,5 +514,9 @@ fn ledger_options(config: &Config) -> ledger::Options {
     let anchor = config.ledger.anchor_folder();
     let mut options = ledger::Options::new(durability, anchor.map(Path::to_owned));
     options.origin = config.ledger.chosen_origin().map(str::to_owned);
+    options.hashes = match config.ledger.hashes {
+        Hashes::Plain => ledger::Hashes::Plain,
+        Hashes::Salted => ledger::Hashes::Salted,
+    };
     options
 }

@@ -79,6 +79,19 @@ pub(crate) struct Ledger {
     pub anchor: PathBuf,
     /// The log's name; empty for the one that it has, or that is made from its key.
     pub origin: String,
+    /// What events carry of payloads.
+    pub hashes: Hashes,
+}
+
+/// What events carry of payloads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Hashes {
+    /// Their SHA-256.
+    #[default]
+    Plain,
+    /// HMAC-SHA256 with a salt of the run.
+    Salted,
 }
 
 /// When an event counts as recorded.

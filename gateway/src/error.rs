@@ -143,6 +143,9 @@ impl Error {
             }
             Self::InvalidManifest { .. } | Self::InvalidPackage { .. } => "`plugin-gateway validate PATH` shows every finding".to_owned(),
             Self::Sandbox(_) => "`plugin-gateway doctor` shows what this host can enforce".to_owned(),
+            Self::Ledger(ledger::Error::NotPruned { .. }) => {
+                "`plugin-gateway ledger checkpoint` shows how many events there are, `ledger tail` those that are left".to_owned()
+            }
             Self::Ledger(ledger::Error::NoSuchRun { .. }) => "`plugin-gateway ledger tail` shows the runs".to_owned(),
             Self::Registry(registry::Error::Io { action, source, .. }) | Self::File { action, source, .. }
                 if file_kind(source) == Kind::Usage =>
@@ -195,8 +198,11 @@ fn file_kind(source: &io::Error) -> Kind {
 fn ledger_kind(error: &ledger::Error) -> Kind {
     use ledger::Error as E;
     match error {
-        E::NotInitialised { .. } | E::QuorumTooLarge { .. } | E::OtherOrigin { .. } => Kind::Usage,
-        E::NoSuchRun { .. } | E::NoSuchEvent { .. } => Kind::NotFound,
+        E::NotInitialised { .. }
+        | E::QuorumTooLarge { .. }
+        | E::OtherOrigin { .. }
+        | E::NotPruned { .. } => Kind::Usage,
+        E::NoSuchRun { .. } | E::NoSuchEvent { .. } | E::RunPruned { .. } => Kind::NotFound,
         E::Unavailable { .. }
         | E::Note { .. }
         | E::AnchorMoved { .. }

@@ -5,12 +5,16 @@
 
 #[path = "proofs/auditor.rs"]
 mod auditor;
+#[path = "proofs/keeping.rs"]
+mod keeping;
 #[path = "proofs/odd.rs"]
 mod odd;
 #[path = "proofs/others.rs"]
 mod others;
 #[path = "proofs/page.rs"]
 mod page;
+#[path = "proofs/seal.rs"]
+mod seal;
 #[path = "proofs/three.rs"]
 mod three;
 #[path = "proofs/witnesses.rs"]

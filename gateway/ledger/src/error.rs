@@ -95,6 +95,22 @@ pub enum Error {
         /// The event's id.
         id: String,
     },
+    /// The run has events whose lines were pruned, so that no proof of it would be whole.
+    #[error(
+        "run '{run}' has events before event {before}, whose lines were pruned: a bundle that was exported before still proves them, a new one cannot"
+    )]
+    RunPruned {
+        /// The run.
+        run: String,
+        /// The first event that was not pruned.
+        before: u64,
+    },
+    /// These events may not be pruned; nothing was dropped.
+    #[error("nothing was pruned: {reason}")]
+    NotPruned {
+        /// Why.
+        reason: String,
+    },
     /// The event is longer than a line may be.
     #[error("event of {bytes} bytes is too long: at most {max} fit in one line", max = plugin_protocol::event::MAX_EVENT_BYTES)]
     TooLong {

@@ -1,25 +1,26 @@
 //! The ledger as its callers see it: they hand over a value and wait until its event is durable. It never touches the disk itself.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use plugin_protocol::event::Event;
 use plugin_protocol::ids::{EventId, RunId};
 use plugin_protocol::message::Receipt;
+use serde::{Deserialize, Serialize};
 
-use crate::disk::{Layout, list_segments};
+use crate::disk::{Disk, Layout, list_segments};
 use crate::error::Error;
 use crate::evidence::{self, Erased, Held, Store, complete_erasures};
 use crate::line::Head;
 use crate::open::{Opening, recover};
-use crate::options::Options;
+use crate::options::{Hashes, Options};
 use crate::proof::{ProofBundle, ProofExtras, RunSoFar, attachments_hash};
-use crate::read::Events;
+use crate::read::{Events, Pruned};
 use crate::recorded::{Record, Recorded};
-use crate::tree::Checkpoint;
+use crate::tree::{Checkpoint, load_key};
 use crate::witness::{Awaited, await_cosigned};
-use crate::write::{self, Appended, WriterHandle};
+use crate::write::{self, Appended, Plan, WriterHandle, sweep};
 
 /// An open ledger. Clones share it; when the last is dropped the writer finishes what it has and lets go of the lock.
 #[derive(Debug, Clone)]
@@ -32,6 +33,20 @@ struct Inner {
     layout: Layout,
     evidence: Store,
     writer: WriterHandle,
+    hashes: Hashes,
+    disk: Arc<dyn Disk>,
+    /// A pruning holds this alone; whoever reads lines by their place, shared.
+    pruning: RwLock<()>,
+}
+
+/// What a pruning did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// What is gone of the ledger now.
+    #[serde(flatten)]
+    pub pruned: Pruned,
+    /// The event that records it.
+    pub event_id: String,
 }
 
 /// A value that is being recorded.
@@ -78,6 +93,9 @@ impl Ledger {
             layout,
             evidence,
             writer,
+            hashes: options.hashes,
+            disk: options.disk,
+            pruning: RwLock::new(()),
         };
         let ledger = Self {
             inner: Arc::new(inner),
@@ -100,13 +118,22 @@ impl Ledger {
     /// As [`Self::record`].
     pub fn begin<T: Record>(&self, value: T) -> Result<Recording<'_, T>, Error> {
         let mut draft = value.draft();
-        let held = match value.evidence() {
-            Some(document) => {
-                draft.meta.extend(document.links());
-                Some(self.inner.evidence.keep(&draft.run_id, document)?)
-            }
-            None => None,
+        let evidence = &self.inner.evidence;
+        let document = value.evidence();
+        let has_hashes = draft.input_hash.or(draft.output_hash).is_some() || document.is_some();
+        let is_salted = self.inner.hashes == Hashes::Salted && has_hashes;
+        let held = (is_salted || document.is_some()).then(|| evidence.hold());
+        let salt = match &held {
+            Some(held) if is_salted => Some(evidence.salt(held, &draft.run_id)?),
+            Some(_) | None => None,
         };
+        if let Some(salt) = &salt {
+            salt.apply(&mut draft);
+        }
+        if let (Some(document), Some(held)) = (document, &held) {
+            draft.meta.extend(document.links(salt.as_ref()));
+            evidence.keep(held, &draft.run_id, document, salt.as_ref())?;
+        }
         Ok(Recording {
             answer: self.inner.writer.append_later(draft)?,
             writer: &self.inner.writer,
@@ -175,6 +202,11 @@ impl Ledger {
         awaited: Option<&Awaited<'_>>,
     ) -> Result<ProofBundle, Error> {
         let Inner { layout, writer, .. } = self.inner.as_ref();
+        let _whole = self
+            .inner
+            .pruning
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         let proof_id = EventId::now();
         let attachments = attachments_hash(&extras.manifest_digests, &extras.validation_reports);
         let run = RunSoFar::gather(layout, run, writer.end())?;
@@ -186,6 +218,35 @@ impl Ledger {
         exported.bundle(layout, proof_id, extras)
     }
 
+    /// Drops the lines of the events before `before`, which a checkpoint covers, and records that. What later readers need is kept: the tree's
+    /// hashes, the checkpoints, and the registry's events. Calls go on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::NotPruned`] when these events may not be dropped, or the system refuses; a pruning that is recorded is then completed at
+    /// the next opening.
+    pub fn prune(&self, before: u64) -> Result<Dropped, Error> {
+        let Inner { layout, writer, .. } = self.inner.as_ref();
+        // An export that began before reads lines that would be gone.
+        let _alone = self
+            .inner
+            .pruning
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        writer.may_prune(before)?;
+        let disk = self.inner.disk.as_ref();
+        let plan = Plan::make(layout, disk, &load_key(layout)?, before)?;
+        plan.put_together(layout, disk)?;
+        let pruned = plan.summary();
+        let event = writer.prune(plan)?;
+        sweep(layout, disk)?;
+        Ok(Dropped {
+            pruned,
+            event_id: event
+                .map(|event| event.event_id.to_string())
+                .unwrap_or_default(),
+        })
+    }
+
     /// Records the erasure, then removes what is kept of the requests and results of `run`.
     ///
     /// Meanwhile a call whose evidence is kept waits before it writes its file.
@@ -193,6 +254,11 @@ impl Ledger {
     /// # Errors
     /// When there is no such run, or the system refuses; an erasure that was begun is then completed at the next opening.
     pub fn erase_evidence(&self, run: &RunId) -> Result<Erased, Error> {
+        let _whole = self
+            .inner
+            .pruning
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         evidence::erase_evidence(&self.inner.evidence, &self.inner.writer, run)
     }
 }

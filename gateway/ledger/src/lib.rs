@@ -73,19 +73,21 @@ mod write;
 
 pub use error::{Error, InvalidNote};
 pub use evidence::{
-    Document, Erased, EvidenceLink, REQUEST_LINK, keeps_evidence, kept_evidence, was_erased,
+    Document, Erased, EvidenceLink, REQUEST_LINK, Salt, is_salted, keeps_evidence, kept_evidence,
+    salt_of, was_erased,
 };
-pub use ledger::{Ledger, Recording};
+pub use ledger::{Dropped, Ledger, Recording};
 pub use line::{Draft, Head};
 pub use open::{Cut, Initialised, Opening, init, init_named};
-pub use options::{Durability, Options};
+pub use options::{Durability, Hashes, Options};
 pub use proof::{
     CheckOutcome, EventProof, ManifestDigest, ProofBundle, ProofCheck, ProofExtras, ProofReport,
     prove_event, verify_proof, verify_proof_by,
 };
 pub use read::{
-    Events, Filter, Follow, Query, RegistryNews, Stored, Verification, back_up, check_anchor,
-    events, events_from, follow, query, registry_events, registry_news, tail, verify,
+    Events, Filter, Follow, Pruned, Query, RegistryNews, Stored, Verification, back_up,
+    check_anchor, events, events_from, follow, pruned, pruned_of_run, query, registry_events,
+    registry_news, tail, verify,
 };
 pub use recorded::{Record, Recorded};
 pub use site::{Published, publish};

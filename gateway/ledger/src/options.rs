@@ -25,6 +25,16 @@ pub enum Durability {
     Relaxed,
 }
 
+/// What events carry of payloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hashes {
+    /// SHA-256, by which anybody who has a payload finds it; and who guesses it, too.
+    #[default]
+    Plain,
+    /// HMAC-SHA256 with a salt of the run, which lies beside the ledger and can be erased.
+    Salted,
+}
+
 /// How a ledger is kept.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -34,6 +44,8 @@ pub struct Options {
     pub anchor: Option<PathBuf>,
     /// The log's name as the operator wants it; with none, the one that it has.
     pub origin: Option<String>,
+    /// What events carry of payloads.
+    pub hashes: Hashes,
     pub(crate) segment_bytes: u64,
     /// Opening reads at least this many bytes at the end of the ledger.
     pub(crate) check_bytes: u64,
@@ -53,6 +65,7 @@ impl Options {
             durability,
             anchor,
             origin: None,
+            hashes: Hashes::Plain,
             segment_bytes: SEGMENT_BYTES,
             check_bytes: CHECK_BYTES,
             checkpoint_events: CHECKPOINT_EVENTS,

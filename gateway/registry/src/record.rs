@@ -168,7 +168,8 @@ impl Subject {
             });
         }
         let meta = |name: &str| event.meta.get(name).map_or("", String::as_str);
-        if meta(meta::SUBJECT) == meta::SUBJECT_EVIDENCE && !enable {
+        let about_records = [meta::SUBJECT_EVIDENCE, meta::SUBJECT_LEDGER];
+        if about_records.contains(&meta(meta::SUBJECT)) && !enable {
             return Ok(Self::Evidence);
         }
         if meta(meta::SUBJECT) != meta::SUBJECT_KEY {

@@ -419,6 +419,12 @@ pub(super) enum Proof {
     Show {
         /// The bundle
         file: PathBuf,
+        /// The payload (as in a request, JSON) to look for: which events carry it
+        #[arg(long, value_name = "FILE")]
+        payload: Option<PathBuf>,
+        /// The run's salt, where its hashes are salted: the file of it, or its 64 hex digits
+        #[arg(long, value_name = "SALT", requires = "payload")]
+        salt: Option<String>,
     },
     /// Make a web page of a bundle: one HTML file that checks the bundle inside it in the browser, offline; needs no state
     Page {
@@ -466,6 +472,13 @@ pub(super) enum Ledger {
         /// Where to write the page
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+    },
+    /// Drop the lines of old events, which a checkpoint covers; the tree's hashes, the checkpoints and the registry's events stay, and one
+    /// more event records it. No proof of a run that has events among them can be exported any more
+    Prune {
+        /// The first event that stays; the lines of all before it go
+        #[arg(long, value_name = "SIZE")]
+        before: u64,
     },
     /// Remove what is kept of a run's requests and results; its events stay, and one more event records the erasure
     Erase {

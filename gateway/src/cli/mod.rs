@@ -189,7 +189,12 @@ fn of_proof(
         Proof::Event { id, out: file } => witness::event(&state()?, &id, &file, out),
         Proof::Verify { file, key, policy } => proofs::verify(&file, &key, policy.as_deref(), out),
         Proof::Stamp(stamp) => witness::stamp(&stamp, out),
-        Proof::Show { file } => proofs::show(&file, out),
+        Proof::Show {
+            file,
+            payload: Some(payload),
+            salt,
+        } => proofs::carriers(&file, &payload, salt.as_deref(), out),
+        Proof::Show { file, .. } => proofs::show(&file, out),
         Proof::Page {
             file,
             out: page,
@@ -205,6 +210,7 @@ fn of_ledger(verb: Ledger, state: &StateFolder, out: Output) -> Result<Answer, E
         Ledger::Checkpoint => records::checkpoint(state, out),
         Ledger::Publish { dir, lines } => witness::publish(state, &dir, lines, out),
         Ledger::Page { run, out: page } => proofs::page_of_run(state, &run, &page, out),
+        Ledger::Prune { before } => records::prune(state, before, out),
         Ledger::Erase { run } => records::erase(state, &run, out),
         Ledger::Query(query) => records::query(state, &query, out),
     }
@@ -236,7 +242,9 @@ fn opens(verb: &Verb) -> bool {
         | Verb::Mcp(Mcp { act: None, .. })
         | Verb::Backup { .. }
         | Verb::Proof(Proof::Export { .. } | Proof::Event { .. })
-        | Verb::Ledger(Ledger::Checkpoint | Ledger::Page { .. } | Ledger::Erase { .. }) => true,
+        | Verb::Ledger(
+            Ledger::Checkpoint | Ledger::Page { .. } | Ledger::Erase { .. } | Ledger::Prune { .. },
+        ) => true,
         Verb::Init { .. }
         | Verb::Doctor
         | Verb::Keygen { .. }
@@ -423,6 +431,12 @@ fn open(state: &StateFolder, out: Output) -> Result<Door, Error> {
     }
     if opening.tiles_rebuilt {
         out.note("note: the tree's hashes on disk did not fit the events and were made again");
+    }
+    if let Some(pruned) = &opening.pruned {
+        out.detail(&format!(
+            "ledger: the lines of {} events before event {} were pruned",
+            pruned.dropped, pruned.before
+        ));
     }
     let signed = opening.checkpoint.map_or(0, |checkpoint| checkpoint.size);
     out.detail(&format!(

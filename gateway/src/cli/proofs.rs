@@ -170,3 +170,41 @@ pub(super) fn show(file: &Path, out: Output) -> Result<Answer, Error> {
     })?;
     Ok(Answer::Yes)
 }
+
+/// Which events of a bundle carry a payload. Nothing else of it is checked.
+pub(super) fn carriers(
+    file: &Path,
+    payload: &Path,
+    salt: Option<&str>,
+    out: Output,
+) -> Result<Answer, Error> {
+    let found = operator::carriers(file, payload, salt)?;
+    out.answer(&found, || {
+        let carried = found.events.iter().map(|event| {
+            let sides = [("input", event.input), ("output", event.output)];
+            let sides = sides.iter().filter(|(_, carries)| *carries);
+            let sides: Vec<_> = sides.map(|(side, _)| *side).collect();
+            format!(
+                "event {} carries it as {}",
+                event.index,
+                sides.join(" and ")
+            )
+        });
+        let mut words: Vec<String> = carried.collect();
+        if words.is_empty() {
+            words.push("no event carries this payload".to_owned());
+        }
+        if found.unsalted > 0 {
+            words.push(format!(
+                "{} events have salted hashes, which say nothing without their salt",
+                found.unsalted
+            ));
+        }
+        words.push(
+            "the bundle was not checked: `plugin-gateway proof verify FILE --key PUB` does"
+                .to_owned(),
+        );
+        words.join("\n")
+    })?;
+    Ok((!found.events.is_empty()).into())
+}

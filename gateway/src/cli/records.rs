@@ -14,7 +14,7 @@ use super::words::{printable, row, width};
 use super::{Answer, StateFolder, existing, open, readable};
 use crate::error::Error;
 use crate::operator;
-use ledger::{self, Filter, Stored};
+use ledger::{self, Filter, Pruned, Stored};
 
 pub(super) fn verify(state: &StateFolder, out: Output) -> Result<Answer, Error> {
     let settings = operator::settings(existing(state)?)?.anchored(state.anchor.as_deref());
@@ -25,8 +25,11 @@ pub(super) fn verify(state: &StateFolder, out: Output) -> Result<Answer, Error> 
     out.answer(&found, || {
         if found.valid {
             format!(
-                "valid: {} events, {} bytes, head {} ({speed})",
-                found.events, found.bytes, found.head
+                "valid: {} events, {} bytes, head {} ({speed}){}",
+                found.events,
+                found.bytes,
+                found.head,
+                found.pruned.as_ref().map(gone).unwrap_or_default()
             )
         } else {
             let at = found
@@ -59,11 +62,12 @@ pub(super) fn backup(state: &StateFolder, to: &Path, out: Output) -> Result<Answ
     progress.end(made.events, 0);
     out.done(&made, || {
         format!(
-            "{} events and {} packages were copied to '{}' and verified; head {}",
+            "{} events and {} packages were copied to '{}' and verified; head {}{}",
             made.events,
             made.packages,
             made.path.display(),
-            made.head
+            made.head,
+            made.pruned.as_ref().map(gone).unwrap_or_default()
         )
     })?;
     Ok(Answer::Yes)
@@ -74,12 +78,48 @@ pub(super) fn erase(state: &StateFolder, run: &str, out: Output) -> Result<Answe
     let erased = open(state, out)?.erase(&run)?;
     out.done(&erased, || {
         let run = printable(erased.run_id.as_str());
+        let salt = if erased.salt { " and its salt" } else { "" };
         match erased.erased {
+            0 if erased.salt => format!("the salt of run '{run}' was erased"),
             0 => format!("nothing is kept of run '{run}'"),
-            count => format!("{count} kept requests and results of run '{run}' were erased"),
+            count => {
+                format!("{count} kept requests and results of run '{run}'{salt} were erased")
+            }
         }
     })?;
     Ok(Answer::Yes)
+}
+
+pub(super) fn prune(state: &StateFolder, before: u64, out: Output) -> Result<Answer, Error> {
+    let done = open(state, out)?.prune(before)?;
+    out.done(&done, || {
+        let Pruned {
+            before,
+            dropped,
+            bytes,
+            carried,
+        } = done.pruned;
+        format!(
+            "of the events before {before}, {dropped} lines ({bytes} bytes) are gone and {carried} were carried over; old checkpoints and bundles verify as before"
+        )
+    })?;
+    Ok(Answer::Yes)
+}
+
+/// What is not there of a pruned ledger, behind a sentence.
+fn gone(pruned: &Pruned) -> String {
+    format!(
+        "; of the events before {} only {} lines are there, the other {} were pruned",
+        pruned.before, pruned.carried, pruned.dropped
+    )
+}
+
+/// Says on the way what a reader of a pruned ledger does not see.
+fn say_pruned(state: &Path, out: Output) -> Result<(), Error> {
+    if let Some(pruned) = ledger::pruned(state)? {
+        out.note(&format!("note: this ledger was pruned{}", gone(&pruned)));
+    }
+    Ok(())
 }
 
 pub(super) fn tail(
@@ -89,6 +129,7 @@ pub(super) fn tail(
     out: Output,
 ) -> Result<Answer, Error> {
     let state = readable(state, out)?;
+    say_pruned(state, out)?;
     if follow {
         // It goes on until the reader leaves or a signal ends it.
         for stored in ledger::follow(state, lines, &|| false)? {
@@ -104,7 +145,9 @@ pub(super) fn tail(
 
 pub(super) fn query(state: &StateFolder, query: &Query, out: Output) -> Result<Answer, Error> {
     let filter = filter(query)?;
-    for stored in ledger::query(readable(state, out)?, &filter)? {
+    let state = readable(state, out)?;
+    say_pruned(state, out)?;
+    for stored in ledger::query(state, &filter)? {
         show(&stored?, out)?;
     }
     Ok(Answer::Yes)
@@ -186,6 +229,9 @@ fn happened(event: &Event) -> (&'static str, String) {
         (EventKind::Disable, meta::SUBJECT_EVIDENCE, _) => {
             ("ERASE", format!("run {}", meta(meta::RUN)))
         }
+        (EventKind::Disable, meta::SUBJECT_LEDGER, _) => {
+            ("PRUNE", format!("before {}", meta(meta::BEFORE)))
+        }
         (EventKind::Disable, _, "true") => ("REMOVE", plugin()),
         (kind, _, _) => (kind.as_str(), plugin()),
     }
@@ -201,6 +247,12 @@ fn facts(event: &Event) -> String {
             .meta
             .get(meta::FILES)
             .map(|files| format!("{files} kept requests and results")),
+    );
+    facts.extend(
+        event
+            .meta
+            .get(meta::DROPPED)
+            .map(|lines| format!("{lines} lines dropped")),
     );
     facts.join(", ")
 }

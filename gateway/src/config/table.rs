@@ -18,7 +18,7 @@ pub(crate) struct Setting {
 }
 
 /// Every setting and what it is for, its first sentence by itself what a table has room for; tables after plain values as TOML wants it.
-pub(super) const SETTINGS: [(&str, &str); 21] = [
+pub(super) const SETTINGS: [(&str, &str); 22] = [
     (
         "calls_at_once",
         "How many calls run at once, over all plugins. One plugin's own bound is its manifest's max_concurrency, and three times what is left free.",
@@ -62,6 +62,10 @@ pub(super) const SETTINGS: [(&str, &str); 21] = [
     (
         "witness.sync",
         "Whether `serve` starts `witness sync` beside it, which hands new checkpoints to the witnesses. The gateway itself opens no network.",
+    ),
+    (
+        "ledger.hashes",
+        "What events carry of requests and results: `plain`, their SHA-256, which finds a payload that is easily guessed by trying, or `salted`, HMAC-SHA256 with a salt of the run that lies beside the ledger and goes with `ledger erase`. The host is given the plain hashes all the same; events that are salted say so.",
     ),
     (
         "circuit.failures",

@@ -22,6 +22,9 @@ pub(crate) struct Backup {
     pub(crate) events: u64,
     pub(crate) head: String,
     pub(crate) packages: usize,
+    /// What was pruned of the ledger, and is not in the copy either.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pruned: Option<ledger::Pruned>,
 }
 
 /// Copies the state to the new folder `to`, up to the ledger's newest checkpoint, and verifies the copy; `progress` is told bytes
@@ -85,6 +88,7 @@ pub(crate) fn backup(
         events: found.events,
         head: found.head,
         packages,
+        pruned: found.pruned,
     })
 }
 

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind};
 use crate::router::Rejection;
 use crate::router::{CONTENT_TYPE, Counts, Outcome, told_denials};
-use ledger::{self, Checkpoint, Erased, Recorded};
+use ledger::{self, Checkpoint, Dropped, Erased, Recorded};
 use registry::{PublicKey, Tell};
 
 /// How `serve` was asked to work.
@@ -314,6 +314,14 @@ impl Door {
         match self {
             Self::Own(gateway) => gateway.erase_evidence(run),
             Self::Live(live) => live.call(methods::ERASE, json!({ "run_id": run })),
+        }
+    }
+
+    /// Drops the lines of old events.
+    pub(crate) fn prune(&mut self, before: u64) -> Result<Dropped, Error> {
+        match self {
+            Self::Own(gateway) => gateway.prune(before),
+            Self::Live(live) => live.call(methods::PRUNE, json!({ "before": before })),
         }
     }
 

@@ -27,6 +27,7 @@ pub(crate) mod methods {
     pub(crate) const TRUST_ADD: &str = "operator.trustAdd";
     pub(crate) const TRUST_REMOVE: &str = "operator.trustRemove";
     pub(crate) const REMOVE: &str = "operator.remove";
+    pub(crate) const PRUNE: &str = "operator.prune";
     pub(crate) const ERASE: &str = "operator.erase";
     pub(crate) const RECORD_REFUSAL: &str = "operator.recordRefusal";
 }

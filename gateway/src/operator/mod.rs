@@ -33,7 +33,7 @@ pub(crate) use inventory::{details, inventory, parse_id};
 pub(crate) use keys::sign;
 pub(crate) use live::{SOCKET, methods, short_path};
 pub(crate) use page::{Page, page, page_of_file};
-pub(crate) use proofs::{read_proof, verify_proof};
+pub(crate) use proofs::{carriers, read_proof, verify_proof};
 pub(crate) use replay::{Comparison, Replay, replay};
 pub(crate) use scaffold::{Language, Made, from_omega, scaffold};
 pub(crate) use tools::{NO_TOOL, Servers, Tool, tool_words, tools};

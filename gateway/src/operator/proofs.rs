@@ -4,9 +4,12 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use plugin_protocol::payload::Payload;
+use serde::Serialize;
+
 use super::fleet_proof::{is_fleet_proof, verify_fleet_proof};
 use crate::error::Error;
-use ledger::{self, LogKey, Policy, ProofBundle, ProofReport};
+use ledger::{self, LogKey, Policy, ProofBundle, ProofReport, Salt};
 use registry::PublicKey;
 
 /// The largest bundle that is read, in bytes: about a hundred thousand events.
@@ -53,6 +56,70 @@ pub(crate) fn read_proof(file: &Path) -> Result<ProofBundle, Error> {
     let bytes = read(file, MAX_BUNDLE_BYTES)?;
     plugin_protocol::json::read_as(&bytes).map_err(|error| Error::Invalid {
         message: format!("'{}' is not a proof bundle: {error}", file.display()),
+    })
+}
+
+/// Where a payload is found in a bundle.
+#[derive(Debug, Serialize)]
+pub(crate) struct Carriers {
+    /// The events that carry it.
+    pub(crate) events: Vec<Carrier>,
+    /// How many events have salted hashes that were not made with the salt given.
+    pub(crate) unsalted: usize,
+}
+
+/// An event that carries the payload.
+#[derive(Debug, Serialize)]
+pub(crate) struct Carrier {
+    pub(crate) index: u64,
+    pub(crate) input: bool,
+    pub(crate) output: bool,
+}
+
+/// Finds the events of the bundle in `file` that carry the payload in the file `payload`. `salt` is the file of the run's salt, or its digits.
+pub(crate) fn carriers(file: &Path, payload: &Path, salt: Option<&str>) -> Result<Carriers, Error> {
+    let bundle = read_proof(file)?;
+    let salt = salt.map(read_salt).transpose()?;
+    let bytes = read(payload, MAX_BUNDLE_BYTES)?;
+    let payload: Payload =
+        plugin_protocol::json::read_as(&bytes).map_err(|error| Error::Invalid {
+            message: format!("'{}' is not a payload: {error}", payload.display()),
+        })?;
+    let plain = payload.hash();
+    let mut found = Carriers {
+        events: Vec::new(),
+        unsalted: 0,
+    };
+    for (place, event) in bundle.inclusion.iter().zip(&bundle.events) {
+        let salted = ledger::is_salted(event);
+        let wanted = match salt.as_ref().filter(|salt| salt.is_of(event)) {
+            Some(salt) if salted => salt.payload(&plain),
+            Some(_) | None if salted => {
+                found.unsalted += 1;
+                continue;
+            }
+            Some(_) | None => plain,
+        };
+        let [input, output] =
+            [event.input_hash, event.output_hash].map(|hash| hash == Some(wanted));
+        let index = place.index;
+        let carrier = Carrier {
+            index,
+            input,
+            output,
+        };
+        found.events.extend((input || output).then_some(carrier));
+    }
+    Ok(found)
+}
+
+fn read_salt(given: &str) -> Result<Salt, Error> {
+    if let Some(salt) = Salt::parse(given) {
+        return Ok(salt);
+    }
+    let text = read(Path::new(given), MAX_KEY_BYTES)?;
+    Salt::parse(&String::from_utf8_lossy(&text)).ok_or_else(|| Error::Invalid {
+        message: format!("'{given}' is not a salt: it has 64 hex digits"),
     })
 }
 

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::harness::Harness;
 use super::inventory::inventory;
 use crate::error::{Error, chain};
-use ledger::{self, Filter, REQUEST_LINK};
+use ledger::{self, Filter, REQUEST_LINK, Salt};
 use registry::{Registry, Store};
 
 /// The result.
@@ -73,6 +73,8 @@ struct Stage<'a> {
     registry: Registry,
     store: Store,
     erased: bool,
+    /// The run's salt, where it has one.
+    salt: Option<Salt>,
     harness: Option<Harness>,
     /// The plugins whose installation was tried; where it failed, why.
     installed: BTreeMap<PluginId, Result<(), String>>,
@@ -83,6 +85,13 @@ struct Stage<'a> {
 /// # Errors
 /// When the run has no events, or the state cannot be read. A call that cannot be repeated is no error: it is part of the answer.
 pub(crate) fn replay(state: &Path, run: &RunId) -> Result<Replay, Error> {
+    // Half of a run would look like all of it.
+    if let Some(pruned) = ledger::pruned_of_run(state, run)? {
+        return Err(Error::Ledger(ledger::Error::RunPruned {
+            run: run.to_string(),
+            before: pruned.before,
+        }));
+    }
     let recorded = calls(state, run)?;
     let mut stage = Stage {
         state,
@@ -90,6 +99,7 @@ pub(crate) fn replay(state: &Path, run: &RunId) -> Result<Replay, Error> {
         registry: inventory(state)?,
         store: Store::open(state)?,
         erased: ledger::was_erased(state, run)?,
+        salt: ledger::salt_of(state, run)?,
         harness: None,
         installed: BTreeMap::new(),
     };
@@ -154,7 +164,10 @@ impl Stage<'_> {
         let recorded = call.closing.as_ref().and_then(|event| event.output_hash);
         let (outcome, output, reason) = match self.request(call)? {
             Err(reason) => (Comparison::NotReplayed, None, reason),
-            Ok((plugin_id, request)) => self.again(&plugin_id, &request, recorded)?,
+            Ok((plugin_id, request)) => {
+                let salt = self.salt.clone().filter(|_| ledger::is_salted(&call.event));
+                self.again(&plugin_id, &request, recorded, salt.as_ref())?
+            }
         };
         let text =
             |hash: Option<PayloadHash>| hash.map(|hash| hash.to_string()).unwrap_or_default();
@@ -232,7 +245,15 @@ impl Stage<'_> {
         if event.meta.contains_key(REQUEST_LINK.redacted) {
             return Ok(Err("its request was kept with redactions".to_owned()));
         }
-        let bytes = match ledger::kept_evidence(self.state, self.run, &hash) {
+        let salted = ledger::is_salted(event);
+        let salt = self.salt.as_ref().filter(|salt| salt.is_of(event));
+        if salted && salt.is_none() {
+            return Ok(Err(
+                "its hashes are salted, and the salt was erased: nothing can be compared"
+                    .to_owned(),
+            ));
+        }
+        let bytes = match ledger::kept_evidence(self.state, self.run, &hash, salt) {
             Ok(Some(bytes)) => bytes,
             Ok(None) if self.erased => return Ok(Err("its request was erased".to_owned())),
             Ok(None) => return Ok(Err("its request is missing from the evidence".to_owned())),
@@ -243,7 +264,9 @@ impl Stage<'_> {
         };
         let request = json::read(&bytes).unwrap_or_default();
         let payload = request.get("payload").cloned().unwrap_or_default();
-        let hash = serde_json::from_value::<Payload>(payload).map(|payload| payload.hash());
+        let hash = serde_json::from_value::<Payload>(payload)
+            .map(|payload| payload.hash())
+            .map(|hash| salt.map_or(hash, |salt| salt.payload(&hash)));
         Ok(match hash {
             Ok(hash) if Some(hash) == event.input_hash => Ok(request),
             Ok(_) | Err(_) => Err("what was kept is not the request of the event".to_owned()),
@@ -255,6 +278,7 @@ impl Stage<'_> {
         plugin_id: &PluginId,
         request: &Value,
         recorded: Option<PayloadHash>,
+        salt: Option<&Salt>,
     ) -> Result<(Comparison, Option<PayloadHash>, String), Error> {
         let harness = match self.harness.take() {
             Some(harness) => harness,
@@ -278,7 +302,9 @@ impl Stage<'_> {
         }
         let outcome = harness.invoke(plugin_id.as_str(), request, None)?;
         let response = &outcome.response;
+        // As the event would have it.
         let output = response.evidence_hashes.output_hash;
+        let output = output.map(|hash| salt.map_or(hash, |salt| salt.payload(&hash)));
         Ok(if outcome.report.is_none() {
             (Comparison::NotReplayed, None, response.notes.clone())
         } else if output == recorded {

@@ -19,14 +19,14 @@
 //! | `exportProof` | `run_id` | the proof bundle |
 //! | `ping` | | `{version, api_version, state, anchor, pid}` |
 //! | `cancel` | `id` of a call in flight | `{cancelled}`: whether there was such a call. That call is still answered, by its own answer (`status: "error"`, `notes` with `cancelled`) where it was not finished |
-//! | `verifyLedger` | | `{valid, events, bytes, head, broken_at, reason}` |
+//! | `verifyLedger` | | `{valid, events, bytes, head, broken_at, reason}`, and `pruned` where lines were pruned |
 //! | `metrics` | | `{content_type, text}`: OpenMetrics text |
 //! | `subscribe` | `from` (index of the first event wanted, optional: the next one), `run_id`, `plugin_id`, `kind` (optional) | `{subscribed, from, subscription}`, then notifications `event` `{subscription, index, event}` for each durable event that is wanted, `eventsPast` `{subscription, next}` where the past is over, and at the end one `eventsEnd` `{subscription, reason}` |
 //! | `unsubscribe` | `subscription` (optional: all) | `{subscribed, changed}` |
 //! | `shutdown` | | `{stopped: true}`, the last line, after every call in flight was answered |
 //!
-//! The control socket has six more methods, for the command's own verbs: `operator.register`, `operator.invoke`,
-//! `operator.remove`, `operator.trustAdd`, `operator.trustRemove`, `operator.recordRefusal` and `operator.erase`. A host decides neither what is trusted nor what is erased.
+//! The control socket has eight more methods, for the command's own verbs: `operator.register`, `operator.invoke`,
+//! `operator.remove`, `operator.trustAdd`, `operator.trustRemove`, `operator.recordRefusal`, `operator.erase` and `operator.prune`. A host decides neither what is trusted nor what is erased.
 //!
 //! # Errors
 //! | code | when |

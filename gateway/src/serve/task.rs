@@ -61,6 +61,7 @@ pub(super) enum Long {
     TrustAdd(TrustAdd),
     TrustRemove(KeyId),
     Erase(RunId),
+    Prune(u64),
     RecordRefusal(RecordRefusal),
 }
 
@@ -136,6 +137,7 @@ impl Long {
             | Self::TrustAdd(_)
             | Self::TrustRemove(_)
             | Self::Erase(_)
+            | Self::Prune(_)
             | Self::RecordRefusal(_) => None,
         }
     }
@@ -158,6 +160,7 @@ impl Long {
             | Self::TrustAdd(_)
             | Self::TrustRemove(_)
             | Self::Erase(_)
+            | Self::Prune(_)
             | Self::RecordRefusal(_) => None,
         }
     }
@@ -177,6 +180,12 @@ struct OfPlugin {
 #[serde(deny_unknown_fields)]
 struct OfManifest {
     manifest: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfSize {
+    before: u64,
 }
 
 #[derive(Deserialize)]
@@ -250,6 +259,7 @@ pub(super) fn read(caller: Caller, method: &str, params: Value) -> Result<Task, 
         methods::REMOVE if operator => {
             Task::Long(Long::Remove(fields::<OfPlugin>(params)?.plugin_id))
         }
+        methods::PRUNE if operator => Task::Long(Long::Prune(fields::<OfSize>(params)?.before)),
         methods::ERASE if operator => Task::Long(Long::Erase(fields::<OfRun>(params)?.run_id)),
         methods::RECORD_REFUSAL if operator => Task::Long(Long::RecordRefusal(fields(params)?)),
         _ => {
@@ -395,6 +405,7 @@ mod tests {
                 methods::RECORD_REFUSAL,
                 json!({ "decision": "1", "reason": "w" }),
             ),
+            (methods::PRUNE, json!({ "before": 1 })),
         ]
     }
 

@@ -76,6 +76,7 @@ pub(super) fn carry_out(hub: &Hub, id: &Option<Id>, task: &Long, cancel: &Cancel
         Long::RecordRefusal(refused) => {
             line.of(gateway.record_refusal(&refused.decision, &refused.reason))
         }
+        Long::Prune(before) => line.of(gateway.prune(*before)),
     }
 }
 
@@ -107,6 +108,7 @@ pub(super) fn overloaded(hub: &Hub, id: Option<&Id>, task: &Long, reason: &str) 
         | Long::TrustAdd(_)
         | Long::TrustRemove(_)
         | Long::Erase(_)
+        | Long::Prune(_)
         | Long::RecordRefusal(_) => None,
     }
 }

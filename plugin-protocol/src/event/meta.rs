@@ -74,7 +74,7 @@ pub const EXIT_CODE: &str = "exit_code";
 /// The signal that ended the plugin.
 pub const SIGNAL: &str = "signal";
 
-/// What an `ENABLE` or `DISABLE` without a plugin is about: [`SUBJECT_KEY`] or [`SUBJECT_EVIDENCE`]; and what an `ERROR` that belongs to no
+/// What an `ENABLE` or `DISABLE` without a plugin is about: [`SUBJECT_KEY`], [`SUBJECT_EVIDENCE`] or [`SUBJECT_LEDGER`]; and what an `ERROR` that belongs to no
 /// call is about: [`SUBJECT_WAITING`].
 pub const SUBJECT: &str = "subject";
 /// The [`SUBJECT`] of an event about a trusted key.
@@ -85,6 +85,16 @@ pub const SUBJECT_EVIDENCE: &str = "evidence";
 pub const SUBJECT_WAITING: &str = "waiting_process";
 /// The [`SUBJECT`] of an `ERROR` about a fleet's decision that was not carried out.
 pub const SUBJECT_DECISION: &str = "decision";
+/// The [`SUBJECT`] of a pruning.
+pub const SUBJECT_LEDGER: &str = "ledger";
+/// The first event whose line a pruning left in its segment.
+pub const BEFORE: &str = "before";
+/// How many lines are dropped below that, by this pruning and those before it.
+pub const DROPPED: &str = "dropped";
+/// How many lines below that were carried over.
+pub const CARRIED: &str = "carried";
+/// The root of the tree over the events below that.
+pub const ROOT: &str = "root";
 /// The id of a key.
 pub const KEY_ID: &str = "key_id";
 /// A trusted key, in base64.
@@ -111,13 +121,23 @@ pub const FILES: &str = "files";
 /// The id of an erasure, so that one that was cut off and completed later is recorded only once.
 pub const ERASURE: &str = "erasure";
 
+/// [`HASHES_SALTED`] where `input_hash` and `output_hash`, and the names of kept files, are HMAC-SHA256 with a salt of the run; absent where
+/// they are plain SHA-256.
+pub const HASHES: &str = "hashes";
+/// The value of [`HASHES`].
+pub const HASHES_SALTED: &str = "salted";
+/// The first 16 hex digits of the salt's SHA-256.
+pub const SALT_ID: &str = "salt_id";
+/// The salt that went with an erasure, by its id.
+pub const ERASED_SALT: &str = "erased_salt";
+
 /// `relaxed` where callers are told of events before they are durable.
 pub const DURABILITY: &str = "durability";
 /// The file in quarantine that an `ERROR` is about.
 pub const QUARANTINE: &str = "quarantine";
-/// The length of that file.
+/// The length of that file; of a pruning, the bytes of the dropped lines.
 pub const BYTES: &str = "bytes";
-/// SHA-256 of that file.
+/// SHA-256 of that file; of a pruning, of `pruned.json`.
 pub const SHA256: &str = "sha256";
 
 /// The id of an export.

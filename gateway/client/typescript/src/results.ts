@@ -23,6 +23,7 @@ import type {
   PluginInfo,
   PluginResponse,
   ProofBundle,
+  PrunedLines,
   Receipt,
   TextPayload,
   ValidationIssue,
@@ -152,6 +153,7 @@ export const ledgerReport: Shape<LedgerReport> = object<LedgerReport>({
   head: string,
   broken_at: nullable(count),
   reason: string,
+  pruned: optional(object<PrunedLines>({ before: count, dropped: count, bytes: count, carried: count })),
 });
 
 export const ping: Shape<Ping> = object<Ping>({

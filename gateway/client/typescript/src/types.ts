@@ -258,6 +258,16 @@ export type LedgerReport = {
   /** The index of the first bad event. */
   readonly broken_at: number | null;
   readonly reason: string;
+  /** What an operator dropped of it: of the events before `before`, `dropped` lines of so many bytes; `carried` stayed. */
+  readonly pruned?: PrunedLines | undefined;
+};
+
+/** What an operator dropped of a ledger. */
+export type PrunedLines = {
+  readonly before: number;
+  readonly dropped: number;
+  readonly bytes: number;
+  readonly carried: number;
 };
 
 /** Who the gateway is. */

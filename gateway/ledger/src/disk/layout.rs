@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::place::CARRIED;
 use crate::error::Error;
 
 /// The file name ending of a segment.
@@ -9,6 +10,11 @@ pub(crate) const SEGMENT_SUFFIX: &str = ".ndjson";
 
 /// The digits of a segment's name: every `u64` fits.
 pub(crate) const SEGMENT_DIGITS: usize = 20;
+
+/// The files that a pruning leaves beside the segments.
+const CARRIED_FILE: &str = "pruned.ndjson";
+const PRUNED_FILE: &str = "pruned.json";
+const RUNS_FILE: &str = "pruned.runs";
 
 /// The places below one state folder.
 #[derive(Debug, Clone)]
@@ -51,9 +57,33 @@ impl Layout {
         self.ledger().join("seg")
     }
 
+    /// The segment that begins with event `first`; with [`CARRIED`], the lines that a pruning carried over.
     pub(crate) fn segment(&self, first: u64) -> PathBuf {
+        if first == CARRIED {
+            return self.carried();
+        }
         self.segments()
             .join(format!("{first:0SEGMENT_DIGITS$}{SEGMENT_SUFFIX}"))
+    }
+
+    /// The lines that a pruning carried over; beside the segments, so that one step changes both.
+    pub(crate) fn carried(&self) -> PathBuf {
+        self.segments().join(CARRIED_FILE)
+    }
+
+    /// What a pruning left of the events before the first segment.
+    pub(crate) fn pruned(&self) -> PathBuf {
+        self.segments().join(PRUNED_FILE)
+    }
+
+    /// The runs that have events among the dropped lines.
+    pub(crate) fn pruned_runs(&self) -> PathBuf {
+        self.segments().join(RUNS_FILE)
+    }
+
+    /// Where a pruning puts the new folder of segments together, and then takes the old one apart.
+    pub(crate) fn segments_beside(&self) -> PathBuf {
+        self.ledger().join("seg.new")
     }
 
     pub(crate) fn quarantine(&self) -> PathBuf {

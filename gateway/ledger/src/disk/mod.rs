@@ -12,6 +12,6 @@ pub(crate) use files::{MAX_NOTE_BYTES, make_folder, read_small, write_whole};
 pub(crate) use io::{Disk, DiskFile, RealDisk, write_all_at};
 pub(crate) use layout::{Layout, SEGMENT_DIGITS};
 pub(crate) use lock::Lock;
-pub(crate) use place::{Boundary, EventPlace};
+pub(crate) use place::{Boundary, CARRIED, EventPlace};
 pub(crate) use reserve::{RETREAT_BYTES, Reserve, is_full, keep};
 pub(crate) use segment::{Line, Lines, SEGMENT_BYTES, Segment, list_segments};

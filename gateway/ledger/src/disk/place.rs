@@ -2,6 +2,9 @@
 
 use crate::line::Head;
 
+/// The segment in the place of an event whose line was carried over: no segment begins with it.
+pub(crate) const CARRIED: u64 = u64::MAX;
+
 /// Where one event lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct EventPlace {

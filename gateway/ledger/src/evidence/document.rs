@@ -8,6 +8,8 @@ use plugin_protocol::payload::Payload;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::salt::Salt;
+
 /// What stands in the place of a value that is not kept.
 const STAND_IN: &str = "[redacted]";
 
@@ -95,15 +97,20 @@ impl Document {
     }
 
     /// The file's name.
-    pub(crate) fn name(&self) -> String {
-        file_name(&self.hash, self.redacted > 0)
+    pub(crate) fn name(&self, salt: Option<&Salt>) -> String {
+        file_name(&self.hash(salt), self.redacted > 0)
+    }
+
+    /// What leads to it.
+    fn hash(&self, salt: Option<&Salt>) -> FileHash {
+        salt.map_or(self.hash, |salt| salt.file(&self.hash))
     }
 
     /// What the event's `meta` says of it.
-    pub(crate) fn links(&self) -> impl Iterator<Item = (String, String)> {
+    pub(crate) fn links(&self, salt: Option<&Salt>) -> impl Iterator<Item = (String, String)> {
         let redacted = (self.redacted > 0).then(|| self.redacted.to_string());
         [
-            Some((self.link.evidence, self.hash.to_string())),
+            Some((self.link.evidence, self.hash(salt).to_string())),
             redacted.map(|count| (self.link.redacted, count)),
         ]
         .into_iter()
@@ -166,9 +173,9 @@ mod tests {
         let kept_payload = canonical::bytes(&kept(&document)["payload"]);
         assert_eq!(FileHash::of(&kept_payload).to_string(), payload);
         let result = Document::of_result(&request.payload, &[]);
-        assert_eq!(result.name(), format!("{payload}.json"));
+        assert_eq!(result.name(None), format!("{payload}.json"));
         assert_eq!(
-            result.links().collect::<Vec<_>>(),
+            result.links(None).collect::<Vec<_>>(),
             [("result_evidence".to_owned(), payload)]
         );
     }
@@ -187,8 +194,12 @@ mod tests {
             let document = Document::of_request(&secret, &redactions);
             let text = String::from_utf8(document.bytes().to_vec()).unwrap();
             assert!(!text.contains("SECRET"), "{pointer}: {text}");
-            assert!(document.name().ends_with(".redacted.json"));
-            assert!(document.links().any(|(name, _)| name == "request_redacted"));
+            assert!(document.name(None).ends_with(".redacted.json"));
+            assert!(
+                document
+                    .links(None)
+                    .any(|(name, _)| name == "request_redacted")
+            );
         }
         for pointer in [
             "/data/a/0/b~1c",
@@ -209,7 +220,7 @@ mod tests {
         let nowhere = ["/b", "/a/0", "/data/-", "/requests", "/results/data"].map(str::to_owned);
         let document = Document::of_request(&request, &nowhere);
         assert_eq!(document.bytes(), canonical::bytes(&request));
-        assert!(!document.name().contains("redacted"));
+        assert!(!document.name(None).contains("redacted"));
         let result = Document::of_result(&request.payload, &nowhere);
         assert_eq!(result.bytes(), request.payload.canonical());
     }

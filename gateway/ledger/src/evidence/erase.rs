@@ -10,7 +10,8 @@ use plugin_protocol::event::{Event, EventKind, meta};
 use plugin_protocol::ids::{EventId, RunId};
 use serde::{Deserialize, Serialize};
 
-use super::store::{Store, entries, run_folder, run_name, sync};
+use super::salt::Salt;
+use super::store::{SALT_FILE, Store, entries, read_salt, run_folder, run_name, sync};
 use crate::disk::{is_full, read_small, write_whole};
 use crate::error::Error;
 use crate::line::Draft;
@@ -24,6 +25,9 @@ pub struct Erased {
     pub run_id: RunId,
     /// How many kept requests and results were removed.
     pub erased: u64,
+    /// Whether the run's salt went with them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub salt: bool,
     /// The event that records it, `""` where nothing was kept.
     pub event_id: String,
 }
@@ -98,6 +102,7 @@ fn nothing_kept(state: &Path, run: &RunId) -> Result<Erased, Error> {
     Ok(Erased {
         run_id: run.clone(),
         erased: 0,
+        salt: false,
         event_id: String::new(),
     })
 }
@@ -118,17 +123,22 @@ fn carry_out(
 ) -> Result<Erased, Error> {
     let folder = run_folder(&store.layout, &under_way.run_id);
     let files = entries(&folder)?;
+    let is_salt = |path: &Path| path.file_name().is_some_and(|name| name == SALT_FILE);
+    let salted = files.iter().any(|path| is_salt(path));
+    let documents = files.iter().filter(|path| !is_salt(path)).count();
     let event_id = match recorded {
         Some(event_id) => event_id,
         None => {
+            let salt = read_salt(&store.layout, &under_way.run_id)?;
             writer
-                .append(erasure(under_way, files.len()))?
+                .append(erasure(under_way, documents, salt.as_ref()))?
                 .event
                 .event_id
         }
     };
     // The checkpoint makes the event durable before any file goes, even in a ledger whose durability is relaxed.
     writer.checkpoint()?;
+    store.forget_salt(&under_way.run_id);
     for file in &files {
         store.disk.remove(file).map_err(Error::io("remove", file))?;
     }
@@ -145,7 +155,8 @@ fn carry_out(
     remove(store, note)?;
     Ok(Erased {
         run_id: under_way.run_id.clone(),
-        erased: files.len() as u64,
+        erased: documents as u64,
+        salt: salted,
         event_id: event_id.to_string(),
     })
 }
@@ -189,7 +200,7 @@ fn is_erasure(event: &Event) -> bool {
             .is_some_and(|what| what == meta::SUBJECT_EVIDENCE)
 }
 
-fn erasure(under_way: &UnderWay, files: usize) -> Draft {
+fn erasure(under_way: &UnderWay, files: usize, salt: Option<&Salt>) -> Draft {
     let meta = [
         (meta::SUBJECT, meta::SUBJECT_EVIDENCE.to_owned()),
         (meta::RUN, under_way.run_id.to_string()),
@@ -197,7 +208,9 @@ fn erasure(under_way: &UnderWay, files: usize) -> Draft {
         (meta::ERASURE, under_way.erasure.to_string()),
     ];
     let meta = meta.map(|(name, value)| (name.to_owned(), value));
-    Draft::of_system(EventKind::Disable, None, BTreeMap::from(meta))
+    let mut meta = BTreeMap::from(meta);
+    meta.extend(salt.map(|salt| (meta::ERASED_SALT.to_owned(), salt.id())));
+    Draft::of_system(EventKind::Disable, None, meta)
 }
 
 fn read_note(note: &Path) -> Result<UnderWay, Error> {

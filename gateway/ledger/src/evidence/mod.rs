@@ -4,6 +4,7 @@
 //! ```text
 //! <state>/evidence/kept/<run>/<sha256>.json            a request or a result, canonical JSON; the name is SHA-256 of its bytes
 //! <state>/evidence/kept/<run>/<sha256>.redacted.json   the same, with at least one value replaced by `"[redacted]"`
+//! <state>/evidence/kept/<run>/salt                     the run's salt, 64 hex digits, where hashes are salted
 //! <state>/evidence/new/<n>                             a file that is being written; emptied at opening
 //! <state>/evidence/erasing/<run>                       an erasure in progress: `{"erasure":…,"run_id":…}`
 //! ```
@@ -11,7 +12,8 @@
 //! `<run>` is SHA-256 of the run's id, since an id may hold any character. Files have mode 0600, folders 0700; a folder is made when
 //! there is something to keep in it. The event's `meta` leads to the file: `request_evidence` in `INVOKE`, `result_evidence` in
 //! `RESULT`, and `request_redacted` or `result_redacted` with the number of values that were replaced. An unredacted result is named
-//! by its event's `output_hash`; an unredacted request's `payload` has the event's `input_hash`.
+//! by its event's `output_hash`; an unredacted request's `payload` has the event's `input_hash`. Where hashes are salted, so is the name:
+//! HMAC-SHA256, with the run's salt, of what it would be else.
 //!
 //! The store belongs to the ledger's crate because it shares the writer's lock, the way to the disk, and the order of writes. A file
 //! is durable before the event that names it (`open(O_CREAT|O_EXCL)`, `pwrite`, `fdatasync`, `rename`, `fsync` of the folder), so an
@@ -30,10 +32,12 @@
 
 mod document;
 mod erase;
+mod salt;
 mod store;
 
 pub use document::{Document, EvidenceLink, REQUEST_LINK};
 pub use erase::{Erased, was_erased};
 pub(crate) use erase::{complete_erasures, erase_evidence};
+pub use salt::{Salt, is_salted};
 pub(crate) use store::{Held, Store};
-pub use store::{keeps_evidence, kept_evidence};
+pub use store::{keeps_evidence, kept_evidence, salt_of};

@@ -1,5 +1,6 @@
 //! The files: put in whole and durable, read back with their hash checked.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -11,11 +12,18 @@ use plugin_protocol::digest::FileHash;
 use plugin_protocol::ids::RunId;
 
 use super::document::{Document, file_name};
-use crate::disk::{Disk, Layout, write_all_at};
+use super::salt::Salt;
+use crate::disk::{Disk, Layout, read_small, write_all_at};
 use crate::error::Error;
 
 /// The largest request or result that is kept, in bytes: far above what any line may hold, but bounded for reading back.
 const MAX_DOCUMENT_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// The file of a run's salt, beside what is kept of the run.
+pub(super) const SALT_FILE: &str = "salt";
+
+/// How many salts are known without looking at their files.
+const KNOWN_SALTS: usize = 1_024;
 
 /// The kept files of one state, for its one writer.
 #[derive(Debug)]
@@ -27,6 +35,8 @@ pub(crate) struct Store {
     /// Whether the folders are there. It is held while a folder is made, so that another thread never finds a folder that is not durable.
     ready: Mutex<bool>,
     drawn: AtomicU64,
+    /// Salts that were used lately. It is held while one is made, so that a run has one.
+    salts: Mutex<BTreeMap<RunId, Salt>>,
 }
 
 /// Holds erasures off until the event of what was kept is recorded.
@@ -52,38 +62,87 @@ impl Store {
             turns: RwLock::new(()),
             ready: Mutex::new(ready),
             drawn: AtomicU64::new(0),
+            salts: Mutex::default(),
         })
     }
 
-    /// Keeps `document` for `run`; it is durable when this returns. The caller records its event before dropping the returned [`Held`].
+    /// Holds erasures off. The caller drops it when the event is recorded that what it keeps belongs to.
+    pub(crate) fn hold(&self) -> Held<'_> {
+        let turn = self.turns.read().unwrap_or_else(PoisonError::into_inner);
+        Held { _turn: turn }
+    }
+
+    /// The salt of `run`, which is made, durable, if there is none.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn salt(&self, _: &Held<'_>, run: &RunId) -> Result<Salt, Error> {
+        let mut salts = self.salts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(salt) = salts.get(run) {
+            return Ok(salt.clone());
+        }
+        let folder = self.folder(run)?;
+        let salt = match read_salt(&self.layout, run)? {
+            Some(salt) => salt,
+            None => {
+                let salt = Salt::draw().map_err(Error::io("draw a salt for", &folder))?;
+                self.place(&folder.join(SALT_FILE), salt.text().as_bytes())?;
+                salt
+            }
+        };
+        // A killed process may have placed it and not yet synced the folder.
+        sync(self.disk.as_ref(), &folder)?;
+        if salts.len() >= KNOWN_SALTS {
+            salts.clear();
+        }
+        salts.insert(run.clone(), salt.clone());
+        Ok(salt)
+    }
+
+    /// Forgets the salt of a run; the caller is alone.
+    pub(crate) fn forget_salt(&self, run: &RunId) {
+        let mut salts = self.salts.lock().unwrap_or_else(PoisonError::into_inner);
+        salts.remove(run);
+    }
+
+    /// Keeps `document` for `run`; it is durable when this returns.
     ///
     /// # Errors
     /// When the system refuses, for instance for want of space, or the document is too large to be read back.
-    pub(crate) fn keep(&self, run: &RunId, document: &Document) -> Result<Held<'_>, Error> {
+    pub(crate) fn keep(
+        &self,
+        _: &Held<'_>,
+        run: &RunId,
+        document: &Document,
+        salt: Option<&Salt>,
+    ) -> Result<(), Error> {
         let bytes = document.bytes().len() as u64;
         if bytes > MAX_DOCUMENT_BYTES {
             return Err(Error::EvidenceTooLarge { bytes });
         }
-        let turn = self.turns.read().unwrap_or_else(PoisonError::into_inner);
         let folder = self.folder(run)?;
-        let place = folder.join(document.name());
+        let place = folder.join(document.name(salt));
         if !place.exists() {
-            let number = self.drawn.fetch_add(1, Ordering::Relaxed);
-            let beside = self.layout.evidence_new().join(number.to_string());
-            let written = self.write(&beside, document.bytes()).and_then(|()| {
-                self.disk
-                    .rename(&beside, &place)
-                    .map_err(Error::io("place evidence at", &place))
-            });
-            if let Err(error) = written {
-                // What cannot be removed now is removed at the next opening.
-                self.disk.remove(&beside).unwrap_or_default();
-                return Err(error);
-            }
+            self.place(&place, document.bytes())?;
         }
         // Another call may have placed the file and not yet synced the folder, so it is synced here in any case.
-        sync(self.disk.as_ref(), &folder)?;
-        Ok(Held { _turn: turn })
+        sync(self.disk.as_ref(), &folder)
+    }
+
+    /// Puts a file at `place`, whole or not at all.
+    fn place(&self, place: &Path, bytes: &[u8]) -> Result<(), Error> {
+        let number = self.drawn.fetch_add(1, Ordering::Relaxed);
+        let beside = self.layout.evidence_new().join(number.to_string());
+        let written = self.write(&beside, bytes).and_then(|()| {
+            self.disk
+                .rename(&beside, place)
+                .map_err(Error::io("place evidence at", place))
+        });
+        if written.is_err() {
+            // What cannot be removed now is removed at the next opening.
+            self.disk.remove(&beside).unwrap_or_default();
+        }
+        written
     }
 
     /// Waits until no call is between its file and its event, and holds them off.
@@ -136,11 +195,17 @@ impl Store {
     }
 }
 
-/// The bytes of an unredacted document of `run` in the state folder; none where it is not there any more.
+/// The bytes of an unredacted document of `run` in the state folder; none where it is not there any more. `salt` is that of the event which
+/// names it, where its hashes are salted.
 ///
 /// # Errors
 /// When it is not what was kept, or the system refuses.
-pub fn kept_evidence(state: &Path, run: &RunId, hash: &FileHash) -> Result<Option<Vec<u8>>, Error> {
+pub fn kept_evidence(
+    state: &Path,
+    run: &RunId,
+    hash: &FileHash,
+    salt: Option<&Salt>,
+) -> Result<Option<Vec<u8>>, Error> {
     let folder = run_folder(&Layout::existing(state)?, run);
     let path = folder.join(file_name(hash, false));
     let file = match File::open(&path) {
@@ -151,10 +216,33 @@ pub fn kept_evidence(state: &Path, run: &RunId, hash: &FileHash) -> Result<Optio
     file.take(MAX_DOCUMENT_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(Error::io("read evidence", &path))?;
-    if FileHash::of(&bytes) == *hash {
+    let found = FileHash::of(&bytes);
+    if salt.map_or(found, |salt| salt.file(&found)) == *hash {
         Ok(Some(bytes))
     } else {
         Err(Error::EvidenceChanged { path })
+    }
+}
+
+/// The salt of `run` in the state folder; none where it was erased, or never was.
+///
+/// # Errors
+/// When it is not a salt, or the system refuses.
+pub fn salt_of(state: &Path, run: &RunId) -> Result<Option<Salt>, Error> {
+    read_salt(&Layout::existing(state)?, run)
+}
+
+pub(super) fn read_salt(layout: &Layout, run: &RunId) -> Result<Option<Salt>, Error> {
+    let path = run_folder(layout, run).join(SALT_FILE);
+    let text = match read_small(&path) {
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(None);
+        }
+        text => text?,
+    };
+    match Salt::parse(&text) {
+        Some(salt) => Ok(Some(salt)),
+        None => Err(Error::EvidenceChanged { path }),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Opening a ledger in whatever state it is: check it, mend only what a crash can leave, refuse the rest. [`decide`] holds the
 //! table of cases.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
+use plugin_protocol::digest::FileHash;
 use plugin_protocol::event::{Event, EventKind, meta};
 
 use super::decide::{Action, Decision, Tail, decide};
@@ -18,9 +18,9 @@ use crate::disk::{EventPlace, Layout, Lock, Segment, list_segments, make_folder,
 use crate::error::Error;
 use crate::line::{Clock, Draft, event_at};
 use crate::options::Options;
-use crate::read::PlacedLines;
+use crate::read::{Base, PlacedLines, Pruned};
 use crate::tree::{Anchor, Checkpoint, Claims, LogKey, load_signer, note_path};
-use crate::write::{GROUP_BYTES, Publisher, Writer};
+use crate::write::{GROUP_BYTES, Plan, Publisher, Writer, sweep};
 
 /// The most that a crash can tear, in bytes: a batch, and the write that made it too large.
 const TORN_BYTES: u64 = 2 * GROUP_BYTES;
@@ -40,6 +40,8 @@ pub struct Opening {
     pub closed: Vec<Event>,
     /// Whether the tree's hashes on disk did not fit the events and were made again.
     pub tiles_rebuilt: bool,
+    /// What was pruned, if anything.
+    pub pruned: Option<Pruned>,
 }
 
 /// Opens the ledger for its one writer.
@@ -52,6 +54,8 @@ pub(crate) fn recover(
     let lock = Lock::take(&layout.lock())?;
     // Copies by tools that keep no empty folder lose it.
     make_folder(&layout.quarantine())?;
+    // What a pruning left behind that a crash cut off.
+    sweep(&layout, options.disk.as_ref())?;
     let signer = load_signer(&layout)?;
     check_origin(options.origin.as_deref(), signer.name())?;
     let key = signer.public();
@@ -59,6 +63,13 @@ pub(crate) fn recover(
     let claims = Claims::gather(&layout, &key, Some(&anchor))?;
     let checkpoint = claims.checkpoints().next_back().copied();
     let mut survey = Survey::make(&layout, &key, claims, options.check_bytes, registry_events)?;
+
+    let base = Base::load(&layout)?;
+    if let Some(reason) = base.complaint(survey.tally.pruned.as_ref()) {
+        let index = base.before();
+        return Err(Error::Broken { index, reason });
+    }
+    let recorded_pruning = survey.tally.pruned.filter(|(to, _)| *to > base.before());
 
     let (tail, rest) = survey.tail()?;
     let decision = decide(tail, survey.claims.agreement());
@@ -99,6 +110,9 @@ pub(crate) fn recover(
     let mut writer = Writer::resume(&layout, options, clock, head, survey.walked.last, publisher)?;
     let cuts = record_cuts(&layout, &mut writer, &recorded_cuts)?;
     let closed = close_calls(&layout, &mut writer, &open_calls)?;
+    if let Some((before, sha256)) = recorded_pruning {
+        complete_pruning(&layout, &mut writer, &key, (before, sha256))?;
+    }
     let opening = Opening {
         events: writer.head().size,
         checkpoint,
@@ -106,8 +120,28 @@ pub(crate) fn recover(
         cuts,
         closed,
         tiles_rebuilt,
+        pruned: Base::load(&layout)?.summary(),
     };
     Ok((writer, lock, opening))
+}
+
+/// Drops the lines that a recorded pruning was to drop when a crash cut it off.
+fn complete_pruning(
+    layout: &Layout,
+    writer: &mut Writer,
+    key: &LogKey,
+    (before, sha256): (u64, FileHash),
+) -> Result<(), Error> {
+    writer.publish()?;
+    let plan = Plan::make(layout, writer.disk(), key, before)?;
+    if plan.sha256() != sha256 {
+        let reason =
+            format!("event {before} and those before it are not what their pruning's event says");
+        return Err(Error::Broken { index: 0, reason });
+    }
+    plan.put_together(layout, writer.disk())?;
+    writer.prune(&plan, true)?;
+    sweep(layout, writer.disk())
 }
 
 impl Survey {
@@ -162,6 +196,7 @@ fn rest_of(segment: &Segment) -> Result<Vec<u8>, Error> {
 
 /// The checkpoints that are at no segment's end.
 fn recent_notes(layout: &Layout, claims: &Claims) -> Result<Vec<u64>, Error> {
+    let before = Base::load(layout)?.before();
     let ends: Vec<u64> = list_segments(layout)?
         .iter()
         .map(|segment| segment.first)
@@ -169,7 +204,8 @@ fn recent_notes(layout: &Layout, claims: &Claims) -> Result<Vec<u64>, Error> {
     let mut recent: Vec<u64> = claims
         .checkpoints()
         .map(|claim| claim.size)
-        .filter(|size| ends.binary_search(size).is_err())
+        // Those over what was pruned stay: nothing else says what the tree was then.
+        .filter(|size| *size > before && ends.binary_search(size).is_err())
         .collect();
     recent.dedup();
     Ok(recent)
@@ -204,6 +240,12 @@ fn unknown_outcome(invoke: &Event) -> Draft {
         ),
         (meta::INVOKE, invoke.event_id.to_string()),
     ];
+    // The hash is taken over, and so is what it is.
+    let hashes = [meta::HASHES, meta::SALT_ID];
+    let hashes = hashes.into_iter().filter_map(|name| {
+        let value = invoke.meta.get(name)?;
+        Some((name.to_owned(), value.clone()))
+    });
     Draft {
         run_id: invoke.run_id.clone(),
         kind: EventKind::Error,
@@ -211,6 +253,10 @@ fn unknown_outcome(invoke: &Event) -> Draft {
         request_id: invoke.request_id.clone(),
         input_hash: invoke.input_hash,
         output_hash: None,
-        meta: BTreeMap::from(meta.map(|(key, value)| (key.to_owned(), value))),
+        meta: meta
+            .map(|(key, value)| (key.to_owned(), value))
+            .into_iter()
+            .chain(hashes)
+            .collect(),
     }
 }

@@ -2,10 +2,10 @@
 
 use plugin_protocol::event::Event;
 
-use crate::disk::{Boundary, Disk, Layout};
+use crate::disk::{Disk, Layout};
 use crate::error::Error;
 use crate::line::event_at;
-use crate::read::{Begin, Tally, Walked, walk};
+use crate::read::{Base, Begin, Tally, Walked, walk};
 use crate::tree::{Claims, Growing, LogKey, Tiles, leaf_hash};
 
 /// The most leaves that are kept in memory while reading. Beyond it the tiles are made again afterwards and saved bit by bit.
@@ -41,6 +41,12 @@ impl Survey {
                 registry_events(&event_at(place.index, line)?);
                 Ok(())
             })?;
+        }
+        for (place, line) in &begin.carried {
+            let event = event_at(place.index, line)?;
+            if event.kind.is_registry() {
+                registry_events(&event);
+            }
         }
         let Begin {
             start,
@@ -92,12 +98,12 @@ impl Survey {
 /// Makes all tiles again from the lines, which must be good from first to last.
 pub(crate) fn rebuild_tiles(layout: &Layout, disk: &dyn Disk) -> Result<Tiles, Error> {
     let folder = layout.tiles();
-    let old = folder.join("tile");
-    if old.exists() {
-        std::fs::remove_dir_all(&old).map_err(Error::io("remove", &old))?;
-    }
-    let mut tiles = Tiles::default();
-    let walked = walk(layout, Boundary::default(), &mut |_, line, _| {
+    // The tiles over what was pruned cannot be made again; they were synced before its lines were dropped.
+    let base = Base::load(layout)?;
+    let start = base.start();
+    let mut tiles = base.tiles;
+    tiles.take_away_behind(&folder)?;
+    let walked = walk(layout, start, &mut |_, line, _| {
         tiles.push(leaf_hash(line));
         if tiles.size().is_multiple_of(SAVE_LEAVES) {
             tiles.save(disk, &folder)?;

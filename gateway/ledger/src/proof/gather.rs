@@ -8,7 +8,7 @@ use super::bundle::{Export, FORMAT, FORMAT_2, Inclusion, ProofBundle, ProofExtra
 use crate::disk::{Boundary, EventPlace, Layout, Line, Lines, list_segments};
 use crate::error::Error;
 use crate::line::{Draft, escaped, event_at, scan};
-use crate::read::{Key, PlacedLines, places_of};
+use crate::read::{Base, Key, PlacedLines, lost_lines, places_of};
 use crate::tree::{Checkpoint, Growing, Hash, TileReader, Tiles, leaf_hash};
 
 /// The events of one run as they are gathered: their places and the root over their lines.
@@ -32,6 +32,16 @@ impl RunSoFar {
             tree: Growing::default(),
             end,
         };
+        let base = Base::load(layout)?;
+        if lost_lines(layout, &base, run)? {
+            return Err(Error::RunPruned {
+                run: run.to_string(),
+                before: base.before(),
+            });
+        }
+        for (place, line) in &base.carried {
+            so_far.note(*place, line);
+        }
         let key = Key::Run(so_far.run_text.clone());
         let mut lines = PlacedLines::new(layout);
         for segment in list_segments(layout)?

@@ -59,6 +59,13 @@ pub fn back_up(state: &Path, to: &Path) -> Result<Option<Checkpoint>, Error> {
     }
     copy_files(&layout.cosigned(), &copy.cosigned(), &is_older)?;
     make_folder(&copy.segments())?;
+    for (from, to) in [
+        (layout.pruned(), copy.pruned()),
+        (layout.carried(), copy.carried()),
+        (layout.pruned_runs(), copy.pruned_runs()),
+    ] {
+        copy_file(&from, &to)?;
+    }
     for segment in list_segments(&layout)? {
         copy_segment(&segment, &copy, checkpoint.size)?;
     }

@@ -2,7 +2,7 @@
 
 use plugin_protocol::event::Event;
 
-use crate::disk::{Boundary, Layout, Line, Lines};
+use crate::disk::{Boundary, Layout, Line, Lines, list_segments};
 use crate::error::Error;
 use crate::line::{Head, Scanned, event_at};
 
@@ -59,6 +59,30 @@ impl CheckedLines {
         found
     }
 
+    /// Where the next event stands when its segment is not there any more.
+    fn moved(&self) -> Result<Option<(u64, u64)>, Error> {
+        let index = self.head.size;
+        let mut segments = list_segments(&self.layout)?;
+        let Some(begin) = segments.first().map(|segment| segment.first) else {
+            return Ok(None);
+        };
+        if begin > index {
+            return Err(Error::Broken {
+                index,
+                reason: format!("the lines before event {begin} were pruned meanwhile"),
+            });
+        }
+        segments.retain(|segment| segment.first <= index);
+        let Some(segment) = segments.pop() else {
+            return Ok(None);
+        };
+        let mut lines = Lines::open(&segment.path, 0)?;
+        for _ in segment.first..index {
+            lines.next().map_err(Error::io("read", &segment.path))?;
+        }
+        Ok(Some((segment.first, lines.offset())))
+    }
+
     fn search(
         &mut self,
         wanted: &mut dyn FnMut(&Scanned<'_>) -> bool,
@@ -68,8 +92,14 @@ impl CheckedLines {
             let path = self.layout.segment(segment);
             let lines = match &mut self.lines {
                 Some(lines) => lines,
-                // An empty ledger that was never opened has no segment yet.
-                None if !path.is_file() => return Ok(None),
+                // A pruning gave the segment another beginning; or the ledger is empty, was never opened, and has no segment yet.
+                None if !path.is_file() => match self.moved()? {
+                    Some(at) => {
+                        self.at = at;
+                        continue;
+                    }
+                    None => return Ok(None),
+                },
                 closed => closed.insert(Lines::open(&path, offset)?),
             };
             let index = self.head.size;

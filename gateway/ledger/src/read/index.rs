@@ -9,7 +9,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
@@ -97,6 +97,12 @@ fn read_through(segment: &Segment, key: &Key) -> Result<Vec<EventPlace>, Error> 
 
 pub(crate) fn index_path(layout: &Layout, first: u64) -> PathBuf {
     layout.index().join(format!("{first:0SEGMENT_DIGITS$}.idx"))
+}
+
+/// The first event of the segment that the index at `path` is of.
+pub(crate) fn index_of(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    name.strip_suffix(".idx")?.parse().ok()
 }
 
 /// Looks a key up; none when there is no sound index of this very segment.

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use plugin_protocol::canonical;
 use plugin_protocol::digest::{EventHash, FileHash};
@@ -67,6 +67,12 @@ impl Mark {
         layout.checkpoints().join(format!("{size}.mark"))
     }
 
+    /// The size in the name of the mark at `path`.
+    pub(crate) fn size_of(path: &Path) -> Option<u64> {
+        let name = path.file_name()?.to_str()?;
+        name.strip_suffix(".mark")?.parse().ok()
+    }
+
     pub(crate) fn sign(&self, signer: &LogSigner) -> String {
         signer.sign_text(
             &key_name(signer.name()),
@@ -112,7 +118,7 @@ impl Mark {
         }
         self.each_registry_line(layout, &mut |place, line| {
             if let Ok(scanned) = scan(line) {
-                tally.registry.push(place, &scanned.event_hash);
+                tally.note_registry(place, &scanned);
             }
             Ok(())
         })
@@ -136,26 +142,37 @@ impl Mark {
         if self.registry_count == 0 {
             return Ok(());
         }
-        let path = registry_index(layout);
-        let file = File::open(&path).map_err(Error::io("open", &path))?;
         let mut lines = PlacedLines::new(layout);
-        for nth in 0..self.registry_count {
-            let mut entry = [0; ENTRY_BYTES];
-            file.read_exact_at(&mut entry, nth * ENTRY_BYTES as u64)
-                .map_err(Error::io("read", &path))?;
-            let (numbers, _) = entry.as_chunks::<8>();
-            if let &[index, segment, offset] = numbers {
-                let [index, segment, offset] = [index, segment, offset].map(u64::from_be_bytes);
-                let place = EventPlace {
-                    index,
-                    segment,
-                    offset,
-                };
-                each(&place, &lines.read(&place)?)?;
-            }
+        for place in registry_places(layout, self.registry_count)? {
+            each(&place, &lines.read(&place)?)?;
         }
         Ok(())
     }
+}
+
+/// The places of the first `count` registry events, as the index has them.
+pub(crate) fn registry_places(layout: &Layout, count: u64) -> Result<Vec<EventPlace>, Error> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let path = registry_index(layout);
+    let file = File::open(&path).map_err(Error::io("open", &path))?;
+    let mut places = Vec::new();
+    for nth in 0..count {
+        let mut entry = [0; ENTRY_BYTES];
+        file.read_exact_at(&mut entry, nth * ENTRY_BYTES as u64)
+            .map_err(Error::io("read", &path))?;
+        let (numbers, _) = entry.as_chunks::<8>();
+        if let &[index, segment, offset] = numbers {
+            let [index, segment, offset] = [index, segment, offset].map(u64::from_be_bytes);
+            places.push(EventPlace {
+                index,
+                segment,
+                offset,
+            });
+        }
+    }
+    Ok(places)
 }
 
 /// The index of registry events.

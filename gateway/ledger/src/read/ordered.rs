@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::checked::{CheckedLines, Stored};
 use super::placed::PlacedLines;
+use super::pruned::Base;
 use crate::disk::{Boundary, EventPlace, Layout, Line, Lines, list_segments};
 use crate::error::Error;
 use crate::line::{Head, Scanned, scan};
@@ -19,31 +20,42 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(50);
 /// Every event in order, each checked against the one before; after the end, newer ones once they are there.
 #[derive(Debug)]
 pub struct Events {
+    /// The lines that a pruning carried over; they come first.
+    carried: std::vec::IntoIter<Stored>,
     lines: CheckedLines,
 }
 
-/// Reads all events of the ledger below `state` from the first.
+/// Reads all events of the ledger below `state` from the first; of those that were pruned, the ones that were carried over.
 ///
 /// # Errors
 /// When there is no ledger, or the system refuses.
 pub fn events(state: &Path) -> Result<Events, Error> {
+    let layout = Layout::existing(state)?;
+    let base = Base::load(&layout)?;
     Ok(Events {
-        lines: CheckedLines::open(&Layout::existing(state)?, Boundary::default()),
+        carried: base.stored()?.into_iter(),
+        lines: CheckedLines::open(&layout, base.start()),
     })
 }
 
 /// Reads the events of the ledger below `state` from the one with index `from`; where there are fewer, those that come next. What lies
-/// before it in older segments is not read, and in its own only counted.
+/// before it in older segments is not read, and in its own only counted; of those that were pruned, the ones that were carried over.
 ///
 /// # Errors
 /// As [`tail`].
 pub fn events_from(state: &Path, from: u64) -> Result<Events, Error> {
     let layout = Layout::existing(state)?;
+    let base = Base::load(&layout)?;
     let start = match from.checked_sub(1) {
-        None => Boundary::default(),
-        Some(before) => after(up_to(&layout, before)?.as_ref())?,
+        None => base.start(),
+        Some(before) => after(&layout, up_to(&layout, before)?.as_ref())?,
     };
-    Ok(Events::from(&layout, start))
+    let mut carried = base.stored()?;
+    carried.retain(|stored| stored.index >= from);
+    Ok(Events {
+        carried: carried.into_iter(),
+        lines: CheckedLines::open(&layout, start),
+    })
 }
 
 /// The line with this index and its place; of a ledger that is shorter the last one.
@@ -78,6 +90,7 @@ impl Events {
     /// Reads the events behind `start`.
     pub(crate) fn from(layout: &Layout, start: Boundary) -> Self {
         Self {
+            carried: Vec::new().into_iter(),
             lines: CheckedLines::open(layout, start),
         }
     }
@@ -87,6 +100,9 @@ impl Iterator for Events {
     type Item = Result<Stored, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(stored) = self.carried.next() {
+            return Some(Ok(stored));
+        }
         self.lines.next_matching(&mut |_| true).transpose()
     }
 }
@@ -161,7 +177,7 @@ pub struct RegistryNews {
 /// As [`tail`].
 pub fn registry_news(state: &Path) -> Result<RegistryNews, Error> {
     let layout = Layout::existing(state)?;
-    let start = after(last(&layout, 1)?.back())?;
+    let start = after(&layout, last(&layout, 1)?.back())?;
     Ok(RegistryNews {
         lines: CheckedLines::open(&layout, start),
     })
@@ -177,9 +193,9 @@ impl Iterator for RegistryNews {
 }
 
 /// Where the event after `last` begins.
-fn after(last: Option<&(EventPlace, Vec<u8>)>) -> Result<Boundary, Error> {
+fn after(layout: &Layout, last: Option<&(EventPlace, Vec<u8>)>) -> Result<Boundary, Error> {
     let Some((place, line)) = last else {
-        return Ok(Boundary::default());
+        return Ok(Base::load(layout)?.start());
     };
     let scanned = scan(line).map_err(|flaw| Error::Broken {
         index: place.index,
@@ -204,7 +220,7 @@ pub fn follow<'a>(state: &Path, n: usize, stop: &'a dyn Fn() -> bool) -> Result<
     let layout = Layout::existing(state)?;
     // One event at least, even if none is shown: new ones are checked to follow it.
     let last = last(&layout, n.max(1))?;
-    let start = after(last.back())?;
+    let start = after(&layout, last.back())?;
     let shown = last.len().min(n);
     let skipped = last.len() - shown;
     let past: Result<Vec<Stored>, Error> = last

@@ -10,7 +10,8 @@ use plugin_protocol::time::Timestamp;
 use super::checked::{CheckedLines, Stored};
 use super::index::{Key, places_of};
 use super::placed::PlacedLines;
-use crate::disk::{Boundary, EventPlace, Layout, Segment, list_segments};
+use super::pruned::Base;
+use crate::disk::{EventPlace, Layout, Segment, list_segments};
 use crate::error::Error;
 use crate::line::{Scanned, escaped, scan};
 
@@ -35,6 +36,8 @@ pub struct Filter {
 #[derive(Debug)]
 pub struct Query {
     wanted: Wanted,
+    /// The lines that a pruning carried over; they come first.
+    carried: VecDeque<Stored>,
     source: Source,
 }
 
@@ -60,8 +63,11 @@ enum Source {
 pub fn query(state: &Path, filter: &Filter) -> Result<Query, Error> {
     let layout = Layout::existing(state)?;
     let wanted = Wanted::new(filter);
+    let base = Base::load(&layout)?;
+    let mut carried: VecDeque<Stored> = base.stored()?.into();
+    carried.retain(|stored| scan(&stored.line).is_ok_and(|scanned| wanted.matches(&scanned)));
     let source = match wanted.key() {
-        None => Source::All(CheckedLines::open(&layout, Boundary::default())),
+        None => Source::All(CheckedLines::open(&layout, base.start())),
         Some(key) => {
             let segments = list_segments(&layout)?.into();
             Source::Keyed {
@@ -73,13 +79,20 @@ pub fn query(state: &Path, filter: &Filter) -> Result<Query, Error> {
             }
         }
     };
-    Ok(Query { wanted, source })
+    Ok(Query {
+        wanted,
+        carried,
+        source,
+    })
 }
 
 impl Iterator for Query {
     type Item = Result<Stored, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(stored) = self.carried.pop_front() {
+            return Some(Ok(stored));
+        }
         let found = self.source.next_matching(&self.wanted);
         if found.is_err()
             && let Source::Keyed {

@@ -30,6 +30,12 @@ pub fn registry_events(state: &Path, each: &mut dyn FnMut(&Event)) -> Result<(),
             Ok(())
         })?;
     }
+    for (place, line) in &begin.carried {
+        let event = event_at(place.index, line)?;
+        if event.kind.is_registry() {
+            each(&event);
+        }
+    }
     let mut lines = CheckedLines::open(&layout, begin.start);
     while let Some(stored) = lines.next_matching(&mut |scanned| scanned.kind.is_registry())? {
         each(&stored.event);

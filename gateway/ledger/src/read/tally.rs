@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plugin_protocol::digest::EventHash;
+use plugin_protocol::digest::{EventHash, FileHash};
 use plugin_protocol::event::{EventKind, meta};
 use plugin_protocol::ids::EventId;
 use sha2::{Digest as _, Sha256};
@@ -20,13 +20,15 @@ pub(crate) struct Tally {
     /// The files in quarantine that an event names, among the events seen.
     pub(crate) recorded_cuts: BTreeSet<String>,
     pub(crate) last_id: Option<EventId>,
+    /// The newest pruning: the first event that it left, and SHA-256 of its `pruned.json`.
+    pub(crate) pruned: Option<(u64, FileHash)>,
 }
 
 impl Tally {
     pub(crate) fn note(&mut self, place: &EventPlace, scanned: &Scanned<'_>) {
         self.last_id = EventId::parse(scanned.event_id).ok();
         if scanned.kind.is_registry() {
-            self.registry.push(place, &scanned.event_hash);
+            self.note_registry(place, scanned);
         }
         match scanned.kind {
             EventKind::Invoke => self.calls.open(place, scanned),
@@ -43,6 +45,21 @@ impl Tally {
             | EventKind::ProofExport => {}
         }
     }
+
+    /// The part that is about the registry's events.
+    pub(crate) fn note_registry(&mut self, place: &EventPlace, scanned: &Scanned<'_>) {
+        self.registry.push(place, &scanned.event_hash);
+        self.pruned = pruning(scanned).or(self.pruned);
+    }
+}
+
+/// What an event says of a pruning, where it is about one.
+pub(crate) fn pruning(scanned: &Scanned<'_>) -> Option<(u64, FileHash)> {
+    let is_one = scanned.kind == EventKind::Disable
+        && scanned.meta_value(meta::SUBJECT) == Some(meta::SUBJECT_LEDGER);
+    let before = is_one.then(|| scanned.meta_value(meta::BEFORE))??;
+    let sha256 = FileHash::parse(scanned.meta_value(meta::SHA256)?).ok()?;
+    Some((before.parse().ok()?, sha256))
 }
 
 /// Calls whose closing event has not come yet; as many as are in flight.
@@ -70,6 +87,13 @@ impl OpenCalls {
         closing
             .meta_value(meta::INVOKE)
             .is_some_and(|name| self.by_name.contains_key(name))
+    }
+
+    /// Takes note that events lie elsewhere now.
+    pub(crate) fn relocate(&mut self, moved: &dyn Fn(&EventPlace) -> EventPlace) {
+        self.by_name
+            .values_mut()
+            .for_each(|place| *place = moved(place));
     }
 
     /// How many are open.

@@ -8,9 +8,11 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use plugin_protocol::digest::EventHash;
+use plugin_protocol::digest::{EventHash, FileHash};
 use serde::Serialize;
 
+use super::pruned::{Base, Pruned};
+use super::tally::pruning;
 use crate::disk::{Layout, Line, Lines, Segment, list_segments};
 use crate::error::Error;
 use crate::line::{Head, scan};
@@ -38,6 +40,9 @@ pub struct Verification {
     pub broken_at: Option<u64>,
     /// What is wrong there, `""` when nothing is.
     pub reason: String,
+    /// What was pruned, when anything was: of those events the hashes in the tree were checked, and the lines that were carried over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Pruned>,
 }
 
 /// Checks the ledger below `state`, and that it agrees with the anchor in the folder `anchor`; with none, with the anchor inside the state.
@@ -66,15 +71,20 @@ pub fn verify(
         }
         Err(error) => return Err(error),
     };
+    let base = Base::load(&layout)?;
+    let begun = match Joined::begin(&layout, base, claims) {
+        Ok(begun) => begun,
+        Err(reason) => return Ok(Joined::default().report(Some((Some(0), reason)))),
+    };
     let segments = list_segments(&layout)?;
-    let joined = read_all(&segments, claims, progress)?;
+    let joined = read_all(&segments, begun, progress)?;
     let complaint = joined.complaint();
     Ok(joined.report(complaint))
 }
 
 fn read_all(
     segments: &[Segment],
-    claims: Claims,
+    mut joined: Joined,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Joined, Error> {
     let workers = std::thread::available_parallelism()
@@ -86,10 +96,6 @@ fn read_all(
         progress,
     };
     let next = AtomicUsize::new(0);
-    let mut joined = Joined {
-        claims,
-        ..Joined::default()
-    };
     // The channel holds few results, so that memory does not grow with the ledger.
     let (results, finished) = bounded(workers);
     std::thread::scope(|scope| {
@@ -118,6 +124,8 @@ struct Part {
     before: Option<EventHash>,
     head: Head,
     leaves: Vec<Hash>,
+    /// The newest pruning that its events record.
+    pruned: Option<(u64, FileHash)>,
     bytes: u64,
     /// The first bad byte, and what is wrong there.
     wrong: Option<(u64, String)>,
@@ -163,7 +171,8 @@ fn read_segment(segment: &Segment, last: bool, told: &Progress<'_>) -> Result<Pa
                 }
                 untold += line.len() as u64 + 1;
                 match part.head.follow(line) {
-                    Ok(_) => {
+                    Ok(scanned) => {
+                        part.pruned = pruning(&scanned).or(part.pruned);
                         part.leaves.push(leaf_hash(line));
                         None
                     }
@@ -206,11 +215,54 @@ struct Joined {
     bytes: u64,
     tree: Growing,
     claims: Claims,
+    base: Base,
+    /// The newest pruning that an event records.
+    pruned: Option<(u64, FileHash)>,
     /// The first bad event, the place and what is wrong there.
     wrong: Option<(u64, String)>,
 }
 
 impl Joined {
+    /// Begins behind what was pruned: the hashes of those events on disk must give every checkpoint's root and the edge that the pruning
+    /// left, and the lines that were carried over must be among them.
+    fn begin(layout: &Layout, base: Base, mut claims: Claims) -> Result<Self, String> {
+        let mut tree = Growing::default();
+        let mut carried = base.carried.iter().peekable();
+        let mut wrong = None;
+        let read = base.tiles.each_leaf(&layout.tiles(), &mut |index, leaf| {
+            tree.push(*leaf);
+            claims.meet(tree.size(), &mut || tree.root());
+            let line = carried.next_if(|(place, _)| place.index == index);
+            if line.is_some_and(|(_, line)| leaf_hash(line) != *leaf) {
+                wrong = wrong.or(Some(index));
+            }
+        });
+        if let Err(error) = read {
+            return Err(format!(
+                "the tree's hashes of the pruned events are not there: {error}"
+            ));
+        }
+        if let Some(index) = wrong {
+            return Err(format!(
+                "event {index} was carried over, but it is not the one in the tree"
+            ));
+        }
+        if tree != base.tree() {
+            return Err(
+                "the tree's hashes of the pruned events are not those that the pruning left"
+                    .to_owned(),
+            );
+        }
+        Ok(Self {
+            head: base.start().head,
+            tree,
+            claims,
+            pruned: base.tally().pruned,
+            base,
+            ..Self::default()
+        })
+    }
+
     /// Joins the parts in ledger order, whatever order they come in. The first bad one ends the joining; the receiver is then dropped, which ends the readers.
     fn join_all(
         &mut self,
@@ -261,6 +313,7 @@ impl Joined {
         if !part.leaves.is_empty() {
             self.head = part.head;
         }
+        self.pruned = part.pruned.or(self.pruned);
         self.bytes += part.bytes;
         self.wrong = part.wrong.map(|(offset, reason)| {
             (
@@ -274,7 +327,11 @@ impl Joined {
         let wrong = self
             .wrong
             .clone()
-            .or_else(|| self.claims.complaint(self.head.size));
+            .or_else(|| self.claims.complaint(self.head.size))
+            .or_else(|| {
+                let complaint = self.base.complaint(self.pruned.as_ref())?;
+                Some((self.base.before(), complaint))
+            });
         wrong.map(|(index, reason)| (Some(index), reason))
     }
 
@@ -293,6 +350,7 @@ impl Joined {
             head,
             broken_at,
             reason,
+            pruned: self.base.summary(),
         }
     }
 }

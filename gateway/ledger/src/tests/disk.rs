@@ -20,6 +20,8 @@ pub(super) enum Call {
     Truncate(PathBuf, u64),
     Reserve(PathBuf),
     Rename(PathBuf, PathBuf),
+    Link(PathBuf, PathBuf),
+    Exchange(PathBuf, PathBuf),
     Remove(PathBuf),
     SyncDir(PathBuf),
     /// Not a call to the disk: a caller was told that this event is durable.
@@ -34,6 +36,8 @@ pub(super) enum Fault {
     Short,
     /// A write that writes half and then fails when it is continued.
     ShortThenErrno(i32),
+    /// The end of the process by `SIGKILL`, with nothing done.
+    Kill,
 }
 
 /// Passes every call on to the real disk and writes it down.
@@ -54,6 +58,10 @@ impl Tape {
         let tape = Self::default();
         tape.inner.lock().unwrap().fault = Some((at, fault));
         tape
+    }
+
+    pub(super) fn killing(at: usize) -> Self {
+        Self::failing(at, Fault::Kill)
     }
 
     pub(super) fn calls(&self) -> Vec<Call> {
@@ -87,6 +95,10 @@ impl Tape {
         {
             bytes.truncate(bytes.len() / 2);
             allowed = bytes.len();
+        }
+        if let Some(Fault::Kill) = fault {
+            let own = rustix::process::getpid();
+            rustix::process::kill_process(own, rustix::process::Signal::KILL).unwrap();
         }
         if let Some(Fault::ShortThenErrno(errno)) = fault {
             recording.fault = Some((at + 1, Fault::Errno(errno)));
@@ -128,6 +140,16 @@ impl Disk for Tape {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.note(Call::Rename(from.to_owned(), to.to_owned()))?;
         RealDisk.rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.note(Call::Link(from.to_owned(), to.to_owned()))?;
+        RealDisk.link(from, to)
+    }
+
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        self.note(Call::Exchange(one.to_owned(), other.to_owned()))?;
+        RealDisk.exchange(one, other)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -201,6 +223,8 @@ enum Name {
     Put(PathBuf, usize),
     Move(PathBuf, PathBuf, usize),
     Gone(PathBuf),
+    /// Two folders.
+    Swap(PathBuf, PathBuf),
 }
 
 impl Name {
@@ -212,15 +236,27 @@ impl Name {
                 names.insert(to.clone(), *file);
             }
             Self::Gone(path) => drop(names.remove(path)),
+            Self::Swap(one, other) => {
+                let swapped = std::mem::take(names).into_iter().map(|(path, file)| {
+                    let path = match (path.strip_prefix(one), path.strip_prefix(other)) {
+                        (Ok(rest), _) => other.join(rest),
+                        (_, Ok(rest)) => one.join(rest),
+                        _ => path.clone(),
+                    };
+                    (path, file)
+                });
+                *names = swapped.collect();
+            }
         }
     }
 
     fn folder(&self) -> &Path {
         match self {
             // What must last is the new name of a renamed file.
-            Self::Put(path, _) | Self::Move(_, path, _) | Self::Gone(path) => {
-                path.parent().unwrap()
-            }
+            Self::Put(path, _)
+            | Self::Move(_, path, _)
+            | Self::Gone(path)
+            | Self::Swap(_, path) => path.parent().unwrap(),
         }
     }
 }
@@ -262,6 +298,11 @@ impl Platter {
                 let file = self.names[from];
                 self.name(Name::Move(from.clone(), to.clone(), file));
             }
+            Call::Link(from, to) => {
+                let name = Name::Put(to.clone(), self.names[from]);
+                self.apply_name(name);
+            }
+            Call::Exchange(one, other) => self.name(Name::Swap(one.clone(), other.clone())),
             Call::Remove(path) => self.name(Name::Gone(path.clone())),
             Call::SyncDir(folder) => {
                 let (durable, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pending_names)
@@ -279,6 +320,10 @@ impl Platter {
         if let Name::Put(..) = name {
             self.files.push(Contents::default());
         }
+        self.apply_name(name);
+    }
+
+    fn apply_name(&mut self, name: Name) {
         name.apply(&mut self.names);
         self.pending_names.push(name);
     }

@@ -76,13 +76,13 @@ fn what_is_kept_is_read_back_and_named_by_its_event() {
     );
     let recorded = ledger.record(keeping("r", "hello")).unwrap();
     let hash = hash_of(recorded.event());
-    let bytes = kept_evidence(state.path(), &run("r"), &hash)
+    let bytes = kept_evidence(state.path(), &run("r"), &hash, None)
         .unwrap()
         .unwrap();
     assert_eq!(bytes, Payload::text("hello").canonical());
     assert_eq!(hash.to_string(), Payload::text("hello").hash().to_string());
     assert_eq!(
-        kept_evidence(state.path(), &run("other"), &hash).unwrap(),
+        kept_evidence(state.path(), &run("other"), &hash, None).unwrap(),
         None
     );
     for (path, _) in files(&state.path().join("evidence")) {
@@ -95,7 +95,7 @@ fn what_is_kept_is_read_back_and_named_by_its_event() {
     let (path, _) = files(&state.path().join("evidence/kept")).remove(0);
     std::fs::write(&path, "other").unwrap();
     assert!(matches!(
-        kept_evidence(state.path(), &run("r"), &hash),
+        kept_evidence(state.path(), &run("r"), &hash, None),
         Err(Error::EvidenceChanged { .. })
     ));
 }
@@ -123,9 +123,12 @@ fn an_erasure_is_recorded_and_touches_no_other_run() {
         (last.meta["run"].as_str(), last.meta["files"].as_str()),
         ("a", "2")
     );
-    assert_eq!(kept_evidence(state.path(), &run("a"), &hash).unwrap(), None);
+    assert_eq!(
+        kept_evidence(state.path(), &run("a"), &hash, None).unwrap(),
+        None
+    );
     assert!(
-        kept_evidence(state.path(), &run("b"), &hash)
+        kept_evidence(state.path(), &run("b"), &hash, None)
             .unwrap()
             .is_some()
     );
@@ -194,7 +197,7 @@ fn assert_in_order(state: &Path, told: &[&str], what: &str) {
         .iter()
         .filter(|event| event.kind == EventKind::Result)
     {
-        let found = kept_evidence(state, &event.run_id, &hash_of(event)).unwrap();
+        let found = kept_evidence(state, &event.run_id, &hash_of(event), None).unwrap();
         let gone = erased && event.run_id == run("a");
         assert_eq!(found.is_some(), !gone, "{what}: {event:?}");
     }
@@ -321,5 +324,119 @@ fn an_erasure_cut_off_on_either_side_of_its_event_is_completed_at_the_next_openi
         assert_eq!(erasures(state.path()), if recorded { 1 } else { 2 });
         assert!(files(&state.path().join("evidence/erasing")).is_empty());
         assert!(verify(state.path()).valid);
+    }
+}
+
+fn salted(disk: &Tape) -> Options {
+    Options {
+        hashes: crate::Hashes::Salted,
+        disk: Arc::new(disk.clone()),
+        ..Options::default()
+    }
+}
+
+/// Every four-digit secret whose hash `event` may carry as its input.
+fn guesses(event: &Event, hash: impl Fn(&PayloadHash) -> PayloadHash) -> Vec<u32> {
+    let secrets = 0..10_000_u32;
+    let fits = |secret: &u32| {
+        let plain = PayloadHash::of(format!("{secret:04}").as_bytes());
+        event.input_hash == Some(hash(&plain))
+    };
+    secrets.filter(fits).collect()
+}
+
+#[test]
+fn a_four_digit_secret_is_found_by_trying_with_plain_hashes_and_not_with_salted_ones() {
+    let call = |options: Options| {
+        let state = fresh();
+        let (ledger, _) = open_with(state.path(), options).unwrap();
+        let mut events = Vec::new();
+        for name in ["r", "r", "other"] {
+            let mut secret = draft(EventKind::Reject, name, "q");
+            secret.input_hash = Some(PayloadHash::of(b"7391"));
+            events.push(ledger.record(secret).unwrap().event().clone());
+        }
+        (state, events)
+    };
+    let (plain_state, plain) = call(Options::default());
+    assert_eq!(guesses(&plain[0], |hash| *hash), [7391], "plain is found");
+    assert!(!plain[0].meta.contains_key(meta::HASHES));
+    assert_eq!(crate::salt_of(plain_state.path(), &run("r")).unwrap(), None);
+
+    let (state, events) = call(salted(&Tape::default()));
+    assert!(
+        guesses(&events[0], |hash| *hash).is_empty(),
+        "salted is not"
+    );
+    assert!(crate::is_salted(&events[0]) && events[0].meta[meta::HASHES] == "salted");
+    // One run has one salt, so equal payloads can be told to be equal; another run has another.
+    assert_eq!(events[0].input_hash, events[1].input_hash);
+    assert_ne!(events[0].input_hash, events[2].input_hash);
+    // With the salt it is checked as before, and only by its own run's.
+    let salt = crate::salt_of(state.path(), &run("r")).unwrap().unwrap();
+    assert!(salt.is_of(&events[0]) && !salt.is_of(&events[2]));
+    assert_eq!(guesses(&events[0], |hash| salt.payload(hash)), [7391]);
+    assert!(guesses(&events[2], |hash| salt.payload(hash)).is_empty());
+    // The salt is nowhere in what an auditor is given.
+    let text = String::from_utf8(bytes(state.path())).unwrap();
+    let file = std::fs::read_to_string(salt_file(state.path(), "r")).unwrap();
+    assert_eq!(crate::Salt::parse(&file), Some(salt.clone()));
+    assert!(!text.contains(file.trim()));
+    // Its erasure takes it, and says which one; the run's next event has a new one.
+    let (ledger, _) = open_with(state.path(), salted(&Tape::default())).unwrap();
+    let erased = ledger.erase_evidence(&run("r")).unwrap();
+    assert!(erased.salt && erased.erased == 0);
+    assert_eq!(crate::salt_of(state.path(), &run("r")).unwrap(), None);
+    let event = all(state.path()).pop().unwrap();
+    assert_eq!(event.meta[meta::ERASED_SALT], salt.id());
+    let mut again = draft(EventKind::Reject, "r", "q");
+    again.input_hash = Some(PayloadHash::of(b"7391"));
+    let again = ledger.record(again).unwrap().event().clone();
+    assert_ne!(again.input_hash, events[0].input_hash);
+    assert!(!salt.is_of(&again));
+    drop(ledger);
+    assert!(verify(state.path()).valid);
+}
+
+fn salt_file(state: &Path, name: &str) -> PathBuf {
+    let folder = plugin_protocol::digest::FileHash::of(name.as_bytes()).to_string();
+    state.join("evidence/kept").join(folder).join("salt")
+}
+
+#[test]
+fn what_is_kept_is_found_by_salted_names_and_a_crash_leaves_no_event_without_its_salt() {
+    let state = fresh();
+    let before = Platter::of(state.path());
+    let tape = Tape::default();
+    let (ledger, _) = open_with(state.path(), salted(&tape)).unwrap();
+    let kept = ledger.record(keeping("r", "7391")).unwrap();
+    let link = kept.event().meta[meta::RESULT_EVIDENCE].clone();
+    tape.told(&kept.event().event_id.to_string());
+    drop(ledger);
+    let plain = kept.evidence().unwrap().name(None);
+    assert!(!plain.contains(&link), "no plain hash leads to it");
+    let salt = crate::salt_of(state.path(), &run("r")).unwrap().unwrap();
+    let hash = FileHash::parse(&link).unwrap();
+    let found = kept_evidence(state.path(), &run("r"), &hash, Some(&salt)).unwrap();
+    assert_eq!(found.unwrap(), kept.evidence().unwrap().bytes());
+    let wrong = crate::Salt::parse(&"00".repeat(32)).unwrap();
+    assert!(kept_evidence(state.path(), &run("r"), &hash, Some(&wrong)).is_err());
+    let calls = tape.calls();
+    for end in 0..=calls.len() {
+        let mut platter = before.clone();
+        calls[..end].iter().for_each(|call| platter.apply(call));
+        for of_8 in [0, 4, 8] {
+            let copy = fresh();
+            let mut coins = Coins(0x9e37_79b9 ^ ((end as u64 + 1) << 20));
+            platter.crash(state.path(), copy.path(), &mut || coins.flip(of_8));
+            drop(open_with(copy.path(), salted(&Tape::default())).unwrap());
+            for event in all(copy.path())
+                .iter()
+                .filter(|event| crate::is_salted(event))
+            {
+                let salt = crate::salt_of(copy.path(), &event.run_id).unwrap();
+                assert!(salt.is_some_and(|salt| salt.is_of(event)), "after {end}");
+            }
+        }
     }
 }

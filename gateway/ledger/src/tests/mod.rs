@@ -13,6 +13,8 @@ mod notes;
 mod opening;
 mod peers;
 mod proofs;
+mod prune;
+mod prune_crash;
 mod quorum;
 mod reading;
 mod rooms;

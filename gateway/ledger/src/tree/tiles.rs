@@ -64,6 +64,85 @@ impl Tiles {
         }
     }
 
+    /// A tree of `size` leaves from its edge; none when the edge has not the shape of such a tree's.
+    pub(crate) fn resume(size: u64, edge: Vec<Vec<Hash>>) -> Option<Self> {
+        let mut count = size;
+        for row in &edge {
+            let fits = count > 0 && row.len() as u64 == count % TILE_HASHES as u64;
+            count = fits.then_some(count / TILE_HASHES as u64)?;
+        }
+        (count == 0).then(|| Self {
+            size,
+            edge,
+            ..Self::default()
+        })
+    }
+
+    /// The hashes of the last tile of each level, which is not full.
+    pub(crate) fn edge(&self) -> &[Vec<Hash>] {
+        &self.edge
+    }
+
+    /// Makes sure that the tiles that became full are below `folder`, and durable: their leaves' lines are to be dropped.
+    pub(crate) fn settle(&mut self, disk: &dyn Disk, folder: &Path) -> Result<(), Error> {
+        for (level, index, tile) in std::mem::take(&mut self.full) {
+            let path = folder.join(tile_name(level, index, None));
+            if std::fs::read(&path).ok().as_deref() != Some(tile.as_flattened()) {
+                write_tile(disk, &path, &tile).map_err(Error::io("write", &path))?;
+            }
+            let synced = disk.open(&path).and_then(|mut file| file.sync());
+            synced.map_err(Error::io("sync", &path))?;
+            let folders = path.ancestors().skip(1);
+            for above in folders.take_while(|above| above.starts_with(folder)) {
+                disk.sync_dir(above).map_err(Error::io("sync", above))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The hashes of all leaves, from the tiles below `folder`; none where a tile is missing. `self` is the tree at its end.
+    pub(crate) fn each_leaf(
+        &self,
+        folder: &Path,
+        each: &mut dyn FnMut(u64, &Hash),
+    ) -> Result<(), Error> {
+        let width = TILE_HASHES as u64;
+        for index in 0..self.size / width {
+            let path = folder.join(tile_name(0, index, None));
+            let tile =
+                read_tile(folder, 0, index, TILE_HASHES).map_err(Error::io("read", &path))?;
+            (index * width..)
+                .zip(&tile)
+                .for_each(|(at, leaf)| each(at, leaf));
+        }
+        let first = self.size / width * width;
+        let last = self.edge.first().into_iter().flatten();
+        (first..).zip(last).for_each(|(at, leaf)| each(at, leaf));
+        Ok(())
+    }
+
+    /// Takes away every tile that is not full before the end of `self`, so that the tiles behind it can be made again.
+    pub(crate) fn take_away_behind(&self, folder: &Path) -> Result<(), Error> {
+        let mut count = self.size;
+        for level in 0.. {
+            count /= TILE_HASHES as u64;
+            let row = folder.join(format!("tile/{level}"));
+            if !row.is_dir() {
+                return Ok(());
+            }
+            let full = |path: &Path| {
+                let digits: String = path
+                    .strip_prefix(&row)
+                    .ok()?
+                    .to_str()?
+                    .replace(['/', 'x'], "");
+                digits.parse::<u64>().ok().filter(|index| *index < count)
+            };
+            take_away(&row, &|path| full(path).is_some())?;
+        }
+        Ok(())
+    }
+
     /// The root over all leaves.
     pub(crate) fn root(&self) -> Hash {
         // The edge holds every perfect subtree of the right edge, so this reads nothing.
@@ -273,6 +352,19 @@ fn write_tile(disk: &dyn Disk, path: &Path, hashes: &[Hash]) -> io::Result<()> {
     let mut file = disk.replace(&beside)?;
     write_all_at(file.as_mut(), hashes.as_flattened(), 0)?;
     disk.rename(&beside, path)
+}
+
+/// Removes the files below `folder` but those that are to stay.
+fn take_away(folder: &Path, stays: &dyn Fn(&Path) -> bool) -> Result<(), Error> {
+    for entry in std::fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let path = entry.map_err(Error::io("list", folder))?.path();
+        if path.is_dir() {
+            take_away(&path, stays)?;
+        } else if !stays(&path) {
+            std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// The first `hashes` hashes of a tile, from the full one or from a partial one that has them.

@@ -5,12 +5,14 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use plugin_protocol::digest::FileHash;
+use plugin_protocol::event::Event;
 use plugin_protocol::ids::EventId;
 
 use super::appended::Appended;
 use super::desk::Desk;
 use super::indexer::Indexer;
 use super::pen::{Job, Pen, Shared};
+use super::prune::Plan;
 use super::writer::Writer;
 use crate::disk::{Boundary, Lock, Segment};
 use crate::error::Error;
@@ -94,6 +96,17 @@ impl WriterHandle {
             attachments,
             reply,
         })
+    }
+
+    /// Makes sure that the events before `before` may be dropped, and that nothing more is written among them.
+    pub(crate) fn may_prune(&self, before: u64) -> Result<(), Error> {
+        self.ask(|reply| Job::MayPrune { before, reply })
+    }
+
+    /// Records the pruning and drops the lines.
+    pub(crate) fn prune(&self, plan: Plan) -> Result<Option<Event>, Error> {
+        let plan = Box::new(plan);
+        self.ask(|reply| Job::Prune { plan, reply })
     }
 
     /// Hands a job to the writer and waits for its result.

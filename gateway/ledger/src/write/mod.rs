@@ -5,10 +5,12 @@ mod desk;
 mod handle;
 mod indexer;
 mod pen;
+mod prune;
 mod publish;
 mod writer;
 
 pub(crate) use appended::{Appended, renewed};
 pub(crate) use handle::WriterHandle;
+pub(crate) use prune::{Plan, sweep};
 pub(crate) use publish::Publisher;
 pub(crate) use writer::{GROUP_BYTES, Writer};

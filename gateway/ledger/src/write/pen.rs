@@ -13,6 +13,7 @@ use plugin_protocol::ids::EventId;
 
 use super::appended::Appended;
 use super::indexer::Indexer;
+use super::prune::Plan;
 use super::writer::Writer;
 use crate::disk::{Boundary, Lock};
 use crate::error::Error;
@@ -87,6 +88,16 @@ pub(crate) enum Job {
         attachments: FileHash,
         reply: SyncSender<Result<Exported, Error>>,
     },
+    /// Say whether the events before this may be dropped, and write nothing more among them.
+    MayPrune {
+        before: u64,
+        reply: SyncSender<Result<(), Error>>,
+    },
+    /// Drop them.
+    Prune {
+        plan: Box<Plan>,
+        reply: SyncSender<Result<Option<Event>, Error>>,
+    },
     /// Sign for everything.
     Checkpoint {
         reply: SyncSender<Result<Option<(Checkpoint, String)>, Error>>,
@@ -127,7 +138,10 @@ impl Batch {
                 self.drafts.push(draft);
                 self.replies.push(reply);
             }
-            Job::Export { .. } | Job::Checkpoint { .. } => self.other = Some(job),
+            Job::Export { .. }
+            | Job::Checkpoint { .. }
+            | Job::MayPrune { .. }
+            | Job::Prune { .. } => self.other = Some(job),
         }
     }
 }
@@ -235,6 +249,12 @@ impl Pen {
                 drop(reply.send(exported));
             }
             Some(Job::Checkpoint { reply }) => drop(reply.send(self.guarded(Writer::publish))),
+            Some(Job::MayPrune { before, reply }) => {
+                drop(reply.send(self.guarded(|writer| writer.may_prune(before))));
+            }
+            Some(Job::Prune { plan, reply }) => {
+                drop(reply.send(self.guarded(|writer| writer.prune(&plan, false))));
+            }
             Some(Job::Append { .. }) | None => {}
         }
         self.writer
@@ -308,7 +328,10 @@ impl Pen {
                 Ok(done)
             }
             Err(
-                error @ (Error::NoSuchRun { .. } | Error::NoSpace { .. } | Error::TooLong { .. }),
+                error @ (Error::NoSuchRun { .. }
+                | Error::NotPruned { .. }
+                | Error::NoSpace { .. }
+                | Error::TooLong { .. }),
             ) => Err(error),
             Err(error) => {
                 tracing::error!(

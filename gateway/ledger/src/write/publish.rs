@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::disk::{Boundary, Disk, EventPlace, Layout, write_all_at, write_whole};
 use crate::error::Error;
 use crate::line::Scanned;
-use crate::read::{Mark, Tally, registry_entries, registry_index};
+use crate::read::{Mark, Tally, registry_entries, registry_index, registry_places};
 use crate::tree::{Anchor, Checkpoint, LogSigner, Tiles, leaf_hash, note_path};
 
 /// The newest checkpoints that are kept beside those at segment ends and the anchor's.
@@ -114,6 +114,39 @@ impl Publisher {
         }
         self.forget_old()?;
         Ok(self.last.clone())
+    }
+
+    /// Where the registry's events lie, as the index has it; none where it cannot be read.
+    pub(crate) fn registry_places(&self) -> Option<Vec<EventPlace>> {
+        let registry = &self.tally.registry;
+        let saved = registry.count - registry.fresh.len() as u64;
+        let mut places = registry_places(&self.layout, saved).ok()?;
+        places.extend(&registry.fresh);
+        Some(places)
+    }
+
+    /// Takes note that events lie elsewhere now, and that those before `before` have no lines of their own any more. `registry` is where the
+    /// registry's events lay. Their index is written anew with the next checkpoint; where it could not be read, the next opening makes it.
+    pub(crate) fn relocate(
+        &mut self,
+        registry: Option<Vec<EventPlace>>,
+        moved: &dyn Fn(&EventPlace) -> EventPlace,
+        before: u64,
+    ) -> Result<(), Error> {
+        let path = registry_index(&self.layout);
+        match self.disk.remove(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &path)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        self.tally.calls.relocate(moved);
+        let fresh = &mut self.tally.registry.fresh;
+        *fresh = registry.unwrap_or_else(|| std::mem::take(fresh));
+        fresh.iter_mut().for_each(|place| *place = moved(place));
+        // What was signed for events that are gone stays.
+        self.recent.retain(|size| *size > before);
+        Ok(())
     }
 
     fn save_registry(&mut self) -> Result<(), Error> {

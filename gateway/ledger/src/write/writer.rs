@@ -185,6 +185,17 @@ impl Writer {
         self.publish_end(false)
     }
 
+    /// Closes the open segment if it holds events before `before`; false when there is no space for the next one.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(crate) fn close_before(&mut self, before: u64) -> Result<bool, Error> {
+        if self.segment.first < before {
+            self.roll()?;
+        }
+        Ok(self.segment.first >= before)
+    }
+
     /// Gives back the space that was set aside, but for what lets an operator switch off and revoke on a disk that is full by the next
     /// opening. On a disk that is full now, and where nothing was written, all of it stays: whatever is given back, somebody else may take.
     ///

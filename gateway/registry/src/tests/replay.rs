@@ -23,12 +23,15 @@ fn about_evidence() -> Meta {
 }
 
 #[test]
-fn an_erasure_of_evidence_changes_nothing_here() {
+fn an_erasure_of_evidence_and_a_pruning_change_nothing_here() {
     let mut world = World::accepted(&id("p.text.hello"));
     let before = format!("{:?}", world.registry);
-    let erasure = event(EventKind::Disable, None, about_evidence());
-    world.registry.apply(&erasure).unwrap();
-    assert_eq!(format!("{:?}", world.registry), before);
+    let pruning = Meta::from([("subject".to_owned(), "ledger".to_owned())]);
+    for meta in [about_evidence(), pruning] {
+        let told = event(EventKind::Disable, None, meta);
+        world.registry.apply(&told).unwrap();
+        assert_eq!(format!("{:?}", world.registry), before);
+    }
 }
 
 #[test]
