@@ -100,9 +100,9 @@ mod tests {
         for chunk in chunks {
             let new = output.len();
             output.extend_from_slice(chunk);
-            match talk.take(&mut output, new, limit, &mut feed) {
-                Brought::Nothing => {}
-                end => return end,
+            let brought = talk.take(&mut output, new, limit, &mut feed);
+            if brought != Brought::Nothing {
+                return brought;
             }
         }
         Brought::Nothing
