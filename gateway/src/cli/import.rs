@@ -3,18 +3,19 @@
 use std::path::Path;
 
 use super::Answer;
+use super::args::McpAct;
 use super::output::Output;
 use super::words::printable;
 use crate::error::Error;
 use crate::operator::{self, Imported, ImportedTool};
 
-pub(super) fn import(
-    folder: &Path,
-    id: Option<&str>,
-    command: &[String],
-    out: Output,
-) -> Result<Answer, Error> {
-    let imported = operator::import(folder, id, command)?;
+pub(super) fn import(act: &McpAct, out: Output) -> Result<Answer, Error> {
+    let McpAct::Import {
+        folder,
+        id,
+        command,
+    } = act;
+    let imported = operator::import(folder, id.as_deref(), command)?;
     out.answer(&imported, || describe(&imported, folder))?;
     Ok(Answer::Yes)
 }

@@ -29,7 +29,7 @@ use std::time::{Duration, SystemTime};
 use clap::{CommandFactory as _, Parser as _};
 use plugin_protocol::time::milliseconds;
 
-use self::args::{Cli, Global, Ledger, Mcp, McpAct, Proof, STATE_VARIABLE, Trust, Verb};
+use self::args::{Cli, Global, Ledger, Mcp, Proof, STATE_VARIABLE, Trust, Verb};
 use self::output::Output;
 use self::words::printable;
 use crate::access::Exposure;
@@ -151,19 +151,7 @@ fn run(cli: Cli, out: Output, serve: ServeFn, mcp: ServeFn) -> Result<Answer, Er
             log_format,
             socket_only,
         } => service::serve(&state()?, log_format, socket_only, out, serve),
-        Verb::Mcp(Mcp {
-            act:
-                Some(McpAct::Import {
-                    folder,
-                    id,
-                    command,
-                }),
-            ..
-        }) => import::import(&folder, id.as_deref(), &command, out),
-        Verb::Mcp(Mcp {
-            log_format,
-            act: None,
-        }) => service::serve(&state()?, log_format, false, out, mcp),
+        Verb::Mcp(asked) => of_mcp(&asked, state, out, mcp),
         Verb::Metrics => service::metrics(&state()?, out),
         Verb::Config { explain } => service::config(&state()?, explain, out),
         Verb::Completions { shell } => manual::completions(shell, out),
@@ -200,6 +188,18 @@ fn of_proof(
             out: page,
             key,
         } => proofs::page(&file, key.as_deref(), &page, out),
+    }
+}
+
+fn of_mcp(
+    asked: &Mcp,
+    state: impl FnOnce() -> Result<StateFolder, Error>,
+    out: Output,
+    mcp: ServeFn,
+) -> Result<Answer, Error> {
+    match &asked.act {
+        Some(act) => import::import(act, out),
+        None => service::serve(&state()?, asked.log_format, false, out, mcp),
     }
 }
 

@@ -20,6 +20,9 @@ const PAGE: usize = 64;
 /// What a cursor begins with; behind it stands the name of the last tool of the page before.
 const CURSOR: &str = "after:";
 
+/// A plugin, the names that its tools have here, and the tools.
+type Made = (Plugin, Vec<String>, Vec<Arc<Tool>>);
+
 /// The tools of a state.
 #[derive(Debug)]
 pub(super) struct Catalog {
@@ -29,7 +32,7 @@ pub(super) struct Catalog {
     news: Option<RegistryNews>,
     servers: Servers,
     /// What was made of each plugin, with what it was made from.
-    made: BTreeMap<PluginId, (Plugin, Vec<String>, Vec<Arc<Tool>>)>,
+    made: BTreeMap<PluginId, Made>,
     tools: BTreeMap<String, Arc<Tool>>,
     /// How often the list has changed.
     changes: u64,

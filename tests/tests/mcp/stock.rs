@@ -129,79 +129,71 @@ fn inv_pnp_05_a_server_on_either_python_sdk_answers_as_it_does_bare() {
     }
 }
 
+/// Each server is a package of some 5,000 files, which are copied once.
 #[test]
-fn inv_pnp_05_the_servers_of_npm_answer_as_they_do_bare() {
+fn inv_pnp_05_the_servers_of_npm_answer_as_they_do_bare_and_change_nothing() {
     let Some((host, folder)) = copied("mcpservers") else {
         return;
     };
+    they_answer_as_they_do_bare(&host, &folder);
+    what_they_write_has_no_effect_and_is_named(&host, &folder);
+}
+
+fn they_answer_as_they_do_bare(host: &Host, folder: &Path) {
     let everything = format!("{NPM}everything/dist/index.js");
     let command = ["node", everything.as_str()];
-    let said = import(&host, &folder, &command);
+    let said = import(host, folder, &command);
     assert!(
         said.contains("Everything Reference Server") && said.contains("  get-sum: "),
         "{said}"
     );
-    let id = host.install_folder(&folder);
+    let id = host.install_folder(folder);
     for (tool, arguments) in [
         ("get-sum", json!({ "a": 2, "b": 40 })),
         ("get-structured-content", json!({ "location": "New York" })),
         ("get-tiny-image", json!({})),
     ] {
         same(
-            &call(&host, &id, tool, &arguments),
-            &bare(&folder, &command, tool, &arguments),
+            &call(host, &id, tool, &arguments),
+            &bare(folder, &command, tool, &arguments),
         );
     }
     let thinking = format!("{NPM}sequential-thinking/dist/index.js");
     let command = ["node", thinking.as_str()];
-    pin(&folder, "p.mcp.thinking", &command, "sequentialthinking");
-    let id = host.install_folder(&folder);
+    pin(folder, "p.mcp.thinking", &command, "sequentialthinking");
+    let id = host.install_folder(folder);
     let thought = json!({ "thought": "x", "nextThoughtNeeded": false, "thoughtNumber": 1, "totalThoughts": 1 });
     same(
-        &call(&host, &id, "sequentialthinking", &thought),
-        &bare(&folder, &command, "sequentialthinking", &thought),
+        &call(host, &id, "sequentialthinking", &thought),
+        &bare(folder, &command, "sequentialthinking", &thought),
     );
 }
 
 /// "`server-memory`'s and `server-filesystem`'s writes have no effect and are named in the ledger"
-#[test]
-fn inv_pnp_02_what_a_server_writes_has_no_effect_and_is_named() {
-    let Some((host, folder)) = copied("mcpservers") else {
-        return;
-    };
+fn what_they_write_has_no_effect_and_is_named(host: &Host, folder: &Path) {
     let memory = format!("{NPM}memory/dist/index.js");
     pin(
-        &folder,
+        folder,
         "p.mcp.memory",
         &["node", &memory],
         "create_entities",
     );
-    let id = host.install_folder(&folder);
+    let id = host.install_folder(folder);
     let entity = json!({ "entities": [{ "name": "a", "entityType": "b", "observations": ["c"] }] });
-    let result = call(&host, &id, "create_entities", &entity);
+    let result = call(host, &id, "create_entities", &entity);
     assert_eq!(result["isError"], true, "{result}");
-    assert!(denied(&host).contains("memory.jsonl"), "{}", denied(&host));
-    let place = host.folder().join("left.txt");
-    let place = place.to_str().unwrap();
+    assert!(denied(host).contains("memory.jsonl"), "{}", denied(host));
     let files = format!("{NPM}filesystem/dist/index.js");
-    // The folder of the package is there in the jail; where it lies depends on the host.
-    pin(&folder, "p.mcp.files", &["node", &files, "/"], "write_file");
-    let id = host.install_folder(&folder);
-    let result = call(
-        &host,
-        &id,
-        "write_file",
-        &json!({ "path": place, "content": "x" }),
+    // It may write to the folder that it is started in: that is empty, and nobody's.
+    pin(folder, "p.mcp.files", &["node", &files, "."], "write_file");
+    let id = host.install_folder(folder);
+    let file = json!({ "path": "left.txt", "content": "x" });
+    let outside = bare(folder, &["node", &files, "."], "write_file", &file);
+    assert!(
+        outside["isError"] != true && folder.join("left.txt").exists(),
+        "it works outside: {outside}"
     );
+    let result = call(host, &id, "write_file", &file);
     assert_eq!(result["isError"], true, "{result}");
-    assert!(!Path::new(place).exists());
-    let result = call(
-        &host,
-        &id,
-        "write_file",
-        &json!({ "path": "/left.txt", "content": "x" }),
-    );
-    assert_eq!(result["isError"], true, "{result}");
-    assert!(denied(&host).contains("left.txt"), "{}", denied(&host));
-    assert!(!Path::new("/left.txt").exists());
+    assert!(denied(host).contains("left.txt"), "{}", denied(host));
 }

@@ -199,28 +199,34 @@ fn what_is_not_pinned_is_refused_before_it_runs() {
     );
 }
 
+/// What is made of a server's message after a call of `tool`.
+fn judged(tool: &str, message: &Value) -> Result<Accepted, Misbehaviour> {
+    let (manifest, schemas) = compiled();
+    let arguments = if tool == "add" {
+        json!({ "a": 1 })
+    } else {
+        json!({})
+    };
+    let admitted = call(&json!({ "tool": tool, "arguments": arguments })).unwrap();
+    check_answer(
+        message.to_string().as_bytes(),
+        &admitted,
+        &manifest,
+        &schemas,
+    )
+}
+
+/// The answer with this result.
+fn of(result: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": 1, "result": result })
+}
+
 #[test]
 fn a_result_keeps_what_the_pinned_definition_promises() {
-    let (manifest, schemas) = compiled();
-    let judged = |tool: &str, message: Value| {
-        let arguments = if tool == "add" {
-            json!({ "a": 1 })
-        } else {
-            json!({})
-        };
-        let admitted = call(&json!({ "tool": tool, "arguments": arguments })).unwrap();
-        check_answer(
-            message.to_string().as_bytes(),
-            &admitted,
-            &manifest,
-            &schemas,
-        )
-    };
-    let of = |result: Value| json!({ "jsonrpc": "2.0", "id": 1, "result": result });
     let text = json!([{ "type": "text", "text": "3" }]);
     let good = judged(
         "add",
-        of(json!({ "content": text, "structuredContent": { "sum": 3 }, "_meta": { "x": 1 } })),
+        &of(&json!({ "content": text, "structuredContent": { "sum": 3 }, "_meta": { "x": 1 } })),
     )
     .unwrap();
     assert_eq!(good.status, Status::Ok);
@@ -229,14 +235,14 @@ fn a_result_keeps_what_the_pinned_definition_promises() {
         result,
         json!({ "kind": "json", "schema_ref": "mcp-result/1", "data": { "content": text, "structuredContent": { "sum": 3 } } })
     );
-    let failed = judged("add", of(json!({ "content": text, "isError": true }))).unwrap();
+    let failed = judged("add", &of(&json!({ "content": text, "isError": true }))).unwrap();
     assert_eq!(
         serde_json::to_value(failed.result.unwrap()).unwrap()["data"]["isError"],
         true
     );
     let error = judged(
         "add",
-        json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": -32602, "message": "no\u{1b}[2J" } }),
+        &json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": -32602, "message": "no\u{1b}[2J" } }),
     )
     .unwrap();
     assert_eq!((error.status, error.result), (Status::Error, None));
@@ -244,6 +250,11 @@ fn a_result_keeps_what_the_pinned_definition_promises() {
         error.notes,
         "the server answered with error -32602: no\u{fffd}[2J"
     );
+}
+
+#[test]
+fn a_result_that_breaks_a_promise_is_no_answer() {
+    let text = json!([{ "type": "text", "text": "3" }]);
     for (tool, result, words) in [
         ("add", json!({ "content": text }), "no structuredContent"),
         (
@@ -274,9 +285,10 @@ fn a_result_keeps_what_the_pinned_definition_promises() {
             "more than the",
         ),
     ] {
-        let wrong = judged(tool, of(result)).unwrap_err();
+        let wrong = judged(tool, &of(&result)).unwrap_err();
         assert!(wrong.words.contains(words), "{words}: {}", wrong.words);
     }
+    let (manifest, schemas) = compiled();
     let admitted = call(&json!({ "tool": "say" })).unwrap();
     let twice = br#"{"id":1,"result":{"content":[],"content":[]}}"#;
     assert!(check_answer(twice, &admitted, &manifest, &schemas).is_err());
