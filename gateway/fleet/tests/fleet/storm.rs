@@ -113,7 +113,13 @@ async fn ask_all(
     next: Arc<AtomicUsize>,
     done: Arc<AtomicUsize>,
 ) -> Vec<Seen> {
-    let caller = Arc::new(Caller::connect(&access, Some(receipts)).await.unwrap());
+    // The server may be down just now.
+    let caller = loop {
+        match Caller::connect(&access, Some(receipts.clone())).await {
+            Ok(caller) => break Arc::new(caller),
+            Err(_down) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    };
     let mut tasks = Vec::new();
     for _ in 0..CALLERS {
         let (caller, next, done) = (Arc::clone(&caller), Arc::clone(&next), Arc::clone(&done));
