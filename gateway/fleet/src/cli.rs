@@ -287,28 +287,7 @@ async fn run(command: Command) -> Result<bool, Fault> {
     match verb {
         Verb::Node { .. } => Ok(true),
         Verb::Invoke { id, call } => invoke(&caller, &id, &call, json).await,
-        Verb::Pipeline {
-            plugins,
-            strategy,
-            stop_on_failure,
-            step_input,
-            call,
-        } => {
-            let policy = PipelinePolicy {
-                strategy: match strategy {
-                    Order::Sequential => Strategy::Sequential,
-                    Order::FanOut => Strategy::FanOut,
-                },
-                plugin_ids: plugins,
-                timeout_ms: call.timeout_ms.unwrap_or(MAX_CALL_MS),
-                stop_on_failure,
-                input: match step_input {
-                    StepInput::Same => PipelineInput::Same,
-                    StepInput::Previous => PipelineInput::Previous,
-                },
-            };
-            pipeline(&caller, &policy, &request(&call)?, json).await
-        }
+        pipeline @ Verb::Pipeline { .. } => ask_several(&caller, pipeline, json).await,
         Verb::List => {
             let plugins = caller.list().await?;
             table(&plugins, &["plugin_id", "version", "status", "name"], json)
@@ -321,34 +300,13 @@ async fn run(command: Command) -> Result<bool, Fault> {
                 json,
             )
         }
-        Verb::Publish {
-            package,
-            key,
-            replace,
-        } => {
-            let (what, decided) = caller
-                .publish(&package, &SigningKey::read(&key.key)?, replace)
-                .await?;
-            let words = format!(
-                "publish {} {}",
-                text(&what["plugin_id"]),
-                text(&what["version"])
-            );
-            decided_words(&decided, &words, json)
-        }
-        Verb::Vouch { node, key } => {
-            let decided = caller.vouch(&node, &SigningKey::read(&key.key)?).await?;
-            decided_words(
-                &decided,
-                &format!("vouch for node {}", shown::text(&node)),
-                json,
-            )
-        }
         Verb::Proof { run, out } => proof(&caller, &run, &out, json).await,
         Verb::Submit { file, wait_ms } => submit(&caller, &file, wait_ms).await,
-        decision @ (Verb::Trust(_) | Verb::Enable { .. } | Verb::Disable { .. }) => {
-            decide(&caller, decision, json).await
-        }
+        decision @ (Verb::Publish { .. }
+        | Verb::Vouch { .. }
+        | Verb::Trust(_)
+        | Verb::Enable { .. }
+        | Verb::Disable { .. }) => decide(&caller, decision, json).await,
     }
 }
 
@@ -365,6 +323,33 @@ async fn invoke(caller: &Caller, id: &str, call: &Call, json: bool) -> Result<bo
         format!("{}\nrun {}", describe(&answer.response), shown::text(run))
     })?;
     Ok(answer.response.status == Status::Ok)
+}
+
+async fn ask_several(caller: &Caller, verb: Verb, json: bool) -> Result<bool, Fault> {
+    let Verb::Pipeline {
+        plugins,
+        strategy,
+        stop_on_failure,
+        step_input,
+        call,
+    } = verb
+    else {
+        return Ok(true);
+    };
+    let policy = PipelinePolicy {
+        strategy: match strategy {
+            Order::Sequential => Strategy::Sequential,
+            Order::FanOut => Strategy::FanOut,
+        },
+        plugin_ids: plugins,
+        timeout_ms: call.timeout_ms.unwrap_or(MAX_CALL_MS),
+        stop_on_failure,
+        input: match step_input {
+            StepInput::Same => PipelineInput::Same,
+            StepInput::Previous => PipelineInput::Previous,
+        },
+    };
+    pipeline(caller, &policy, &request(&call)?, json).await
 }
 
 async fn pipeline(
@@ -440,9 +425,28 @@ async fn proof(caller: &Caller, run: &str, out: &Path, json: bool) -> Result<boo
     Ok(gathered.missing.is_empty())
 }
 
-/// The decisions that are a word and a name.
+/// The decisions: a package, a node, or a word and a name.
 async fn decide(caller: &Caller, verb: Verb, json: bool) -> Result<bool, Fault> {
     let (decision, words, key) = match verb {
+        Verb::Publish {
+            package,
+            key,
+            replace,
+        } => {
+            let key = SigningKey::read(&key.key)?;
+            let (what, decided) = caller.publish(&package, &key, replace).await?;
+            let words = format!(
+                "publish {} {}",
+                text(&what["plugin_id"]),
+                text(&what["version"])
+            );
+            return decided_words(&decided, &words, json);
+        }
+        Verb::Vouch { node, key } => {
+            let decided = caller.vouch(&node, &SigningKey::read(&key.key)?).await?;
+            let words = format!("vouch for node {}", shown::text(&node));
+            return decided_words(&decided, &words, json);
+        }
         Verb::Trust(Trust::Add { file, label, key }) => {
             let trusted = PublicKey::read(&file)?;
             let words = format!("trust {}", trusted.id());
@@ -478,8 +482,6 @@ async fn decide(caller: &Caller, verb: Verb, json: bool) -> Result<bool, Fault> 
         | Verb::Pipeline { .. }
         | Verb::List
         | Verb::Nodes
-        | Verb::Publish { .. }
-        | Verb::Vouch { .. }
         | Verb::Proof { .. }
         | Verb::Submit { .. } => return Ok(true),
     };

@@ -52,9 +52,9 @@ pub(crate) fn verb(node: &str, verb: &str) -> String {
     format!("omega.node.{node}.{verb}")
 }
 
-/// An endpoint's and a consumer's name, which has fewer characters than a plugin's id: a dot is `_`, an underscore `__`.
+/// An endpoint's and a consumer's name, which has fewer characters than a plugin's id: a dot is `_`, an underscore `U`, which no id has.
 pub(crate) fn flat(plugin_id: &str) -> String {
-    plugin_id.replace('_', "__").replace('.', "_")
+    plugin_id.replace('_', "U").replace('.', "_")
 }
 
 /// An id as tokens of a subject. An id may have two dots in a row, or end with one, which a subject may not: the empty token is `=`, which no

@@ -32,29 +32,8 @@ pub struct Access {
 }
 
 impl Access {
-    /// Connects once. `told` hears each change of the connection later on.
-    ///
-    /// # Errors
-    /// `Refused` for credentials that the server does not take, `Internal` where no server answers.
-    pub(crate) async fn connect(
-        &self,
-        name: &str,
-        told: impl Fn(Event) + Send + Sync + Clone + 'static,
-    ) -> Result<Client, Fault> {
-        let mut options = ConnectOptions::new()
-            .name(name)
-            .connection_timeout(SERVER_TIMEOUT)
-            .request_timeout(Some(SERVER_TIMEOUT))
-            .subscription_capacity(WAITING_MESSAGES)
-            .ping_interval(Duration::from_secs(2))
-            .reconnect_delay_callback(|tries| {
-                let tries = u32::try_from(tries).unwrap_or(u32::MAX).min(10);
-                (Duration::from_millis(20) * tries).min(RECONNECT)
-            })
-            .event_callback(move |event| {
-                told(event);
-                async {}
-            });
+    /// What the server is told about who connects, and whom to believe that it is the server.
+    fn with_credentials(&self, mut options: ConnectOptions) -> Result<ConnectOptions, Fault> {
         // The library reads a name in an address, and does not use it.
         let named = self.url.split(',').find_map(user_of);
         if let Some((user, password)) = named {
@@ -78,6 +57,33 @@ impl Access {
                 .add_root_certificates(file.clone())
                 .require_tls(true);
         }
+        Ok(options)
+    }
+
+    /// Connects once. `told` hears each change of the connection later on.
+    ///
+    /// # Errors
+    /// `Refused` for credentials that the server does not take, `Internal` where no server answers.
+    pub(crate) async fn connect(
+        &self,
+        name: &str,
+        told: impl Fn(Event) + Send + Sync + Clone + 'static,
+    ) -> Result<Client, Fault> {
+        let mut options = ConnectOptions::new()
+            .name(name)
+            .connection_timeout(SERVER_TIMEOUT)
+            .request_timeout(Some(SERVER_TIMEOUT))
+            .subscription_capacity(WAITING_MESSAGES)
+            .ping_interval(Duration::from_secs(2))
+            .reconnect_delay_callback(|tries| {
+                let tries = u32::try_from(tries).unwrap_or(u32::MAX).min(10);
+                (Duration::from_millis(20) * tries).min(RECONNECT)
+            })
+            .event_callback(move |event| {
+                told(event);
+                async {}
+            });
+        options = self.with_credentials(options)?;
         let addresses: Vec<&str> = self.url.split(',').map(str::trim).collect();
         let connected = options.connect(addresses).await;
         connected.map_err(|error| match error.kind() {

@@ -1,5 +1,12 @@
 //! A fleet with a real server and real nodes. Without nats-server these are skipped, each with a line.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "this program is tests alone, and what helps them"
+)]
+
 #[path = "fleet/storm.rs"]
 mod storm;
 #[path = "fleet/town.rs"]

@@ -126,7 +126,17 @@ async fn queue(node: Arc<Node>, plugin: PluginId, streams: Streams) {
     };
     let consumer: Result<PullConsumer, _> =
         streams.jobs.get_or_create_consumer(&name, config).await;
-    let Ok(consumer) = consumer else { return };
+    let consumer = match consumer {
+        Ok(consumer) => consumer,
+        Err(error) => {
+            say(&format!(
+                "the batches for '{plugin}' wait: {}",
+                chain(&error)
+            ));
+            tokio::time::sleep(ELSEWHERE).await;
+            return;
+        }
+    };
     loop {
         // Half of the room is for callers who wait.
         let room = node.calls.available_permits() / 2;
@@ -135,13 +145,27 @@ async fn queue(node: Arc<Node>, plugin: PluginId, streams: Streams) {
             continue;
         }
         let batch = consumer.fetch().max_messages(room).messages().await;
-        let Ok(mut batch) = batch else {
-            tokio::time::sleep(ELSEWHERE).await;
-            continue;
+        let mut batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => {
+                say(&format!(
+                    "the batches for '{plugin}' wait: {}",
+                    chain(&error)
+                ));
+                tokio::time::sleep(ELSEWHERE).await;
+                continue;
+            }
         };
         let mut any = false;
         let mut tasks = Vec::new();
-        while let Some(Ok(message)) = batch.next().await {
+        while let Some(message) = batch.next().await {
+            let message = match message {
+                Ok(message) => message,
+                Err(error) => {
+                    say(&format!("the batches for '{plugin}' wait: {error}"));
+                    break;
+                }
+            };
             any = true;
             tasks.push(tokio::spawn(one(
                 Arc::clone(&node),
@@ -213,9 +237,9 @@ struct Working<'a> {
 impl<'a> Working<'a> {
     fn begin(node: &'a Node, job: &str) -> Option<Self> {
         let job = job.to_owned();
-        jobs_of(node)
-            .insert(job.clone())
-            .then_some(Self { node, job })
+        let is_new = jobs_of(node).insert(job.clone());
+        // Made only then: its end takes the job out.
+        is_new.then(|| Self { node, job })
     }
 }
 

@@ -19,6 +19,8 @@ const CALLERS: usize = 16;
 /// What a call is allowed, and how long beside it its caller waits for an answer that is on its way.
 const TIMEOUT_MS: u64 = 5_000;
 const GRACE: Duration = Duration::from_secs(4);
+/// How long a caller waits for a node to be there at all.
+const NOBODY: Duration = Duration::from_secs(60);
 
 fn number(name: &str, or: usize) -> usize {
     std::env::var(name)
@@ -113,7 +115,13 @@ async fn ask_all(
     next: Arc<AtomicUsize>,
     done: Arc<AtomicUsize>,
 ) -> Vec<Seen> {
-    let caller = Arc::new(Caller::connect(&access, Some(receipts)).await.unwrap());
+    // The server may be down just now.
+    let caller = loop {
+        match Caller::connect(&access, Some(receipts.clone())).await {
+            Ok(caller) => break Arc::new(caller),
+            Err(_down) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    };
     let mut tasks = Vec::new();
     for _ in 0..CALLERS {
         let (caller, next, done) = (Arc::clone(&caller), Arc::clone(&next), Arc::clone(&done));
@@ -143,18 +151,25 @@ async fn one(caller: &Caller, call: usize) -> Seen {
         "payload": {"kind": "text", "content": "a b", "encoding": "utf-8", "metadata": {}},
         "policy": {"deterministic_only": false, "timeout_ms": TIMEOUT_MS, "max_retries": 0},
     });
-    let begin = Instant::now();
-    let answer = caller.invoke("p.hello.sh", &request).await;
-    let took = begin.elapsed();
+    let give_up = Instant::now() + NOBODY;
+    let (answer, took) = loop {
+        let begin = Instant::now();
+        let answer = caller.invoke("p.hello.sh", &request).await;
+        let took = begin.elapsed();
+        // No node just then, or none with room: nothing was begun, so that the caller may ask again.
+        let none = answer.as_ref().is_ok_and(|answer| {
+            answer.receipt.is_none() && answer.response.status.as_str() == "rejected"
+        });
+        if !none || Instant::now() > give_up {
+            break (answer, took);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
     let (status, event) = match answer {
         Ok(answer) => {
             let event = answer
                 .receipt
                 .map(|receipt| (receipt.node, receipt.event_hash.to_string()));
-            if answer.response.status.as_str() == "rejected" {
-                // No node just then: a caller has something else to do.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
             (answer.response.status.as_str().to_owned(), event)
         }
         Err(fault) => (format!("fault: {fault}"), None),
