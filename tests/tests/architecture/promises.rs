@@ -18,7 +18,7 @@ const DISCOVER: &str = "gateway/sandbox/src/plan/runtimes/discover.rs";
 const PACKAGES: &str = "gateway/registry/src/tests/packages.rs";
 const KEPT: &str = "gateway/registry/src/kept.rs";
 const KEY_FILES: &str = "gateway/registry/src/tests/keys.rs";
-const MANIFESTS: &str = "gateway/validator/src/tests/manifests.rs";
+const REMARKS: &str = "gateway/validator/src/tests/remarks.rs";
 const SCHEMAS: &str = "gateway/validator/src/tests/packages.rs";
 const PATTERNS: &str = "gateway/validator/src/pattern.rs";
 const REFERENCES: &str = "gateway/validator/src/schema_refs.rs";
@@ -157,7 +157,7 @@ const PROMISES: [Promise; 36] = [
                 "inv_pnp_10_what_a_worker_throws_is_the_answer_error",
             ),
             (WORKER, "inv_pnp_01_typescript_as_a_worker_is_warned_of"),
-            (MANIFESTS, "typescript_for_node_is_a_warning"),
+            (REMARKS, "typescript_for_node_is_a_warning"),
         ],
     ),
     (
@@ -267,7 +267,7 @@ const PROMISES: [Promise; 36] = [
         "W9",
         "a redaction that hits nothing",
         &[
-            (MANIFESTS, "a_redaction_that_can_hit_nothing_is_said"),
+            (REMARKS, "a_redaction_that_can_hit_nothing_is_said"),
             (SCHEMAS, "a_redaction_that_no_schema_names_is_warned_of"),
         ],
     ),
