@@ -79,107 +79,151 @@ fn a_large_package_that_nobody_touched_is_not_walked() {
     }
 }
 
-/// How often a thread of this process read a folder's list or opened a file is not to be seen from inside; that nothing was walked is:
-/// the outline is the same one.
-#[test]
-fn a_package_that_nobody_touched_is_not_walked_again_and_each_change_is_seen() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().join("package");
-    fs::create_dir_all(root.join("inner/deep")).unwrap();
-    for (path, text) in [
-        ("plugin.json", "{}"),
-        ("inner/a", "a"),
-        ("inner/deep/b", "b"),
-    ] {
-        fs::write(root.join(path), text).unwrap();
-    }
-    std::os::unix::fs::symlink("inner/a", root.join("link")).unwrap();
-    let store = Store::open(dir.path()).unwrap();
-    let digest = store
-        .put_package(&Package::read(&root).unwrap())
-        .unwrap()
-        .digest();
-    let outline = || store.recall(digest).unwrap().outline;
-    assert!(outline().is_none(), "it was written just now");
-    let settle = || std::thread::sleep(std::time::Duration::from_millis(150));
-    settle();
-    store.open_package(digest).unwrap();
-    let first = outline().unwrap();
-    let glance = store.open_package(digest).unwrap().glance();
-    assert!(Arc::ptr_eq(&first, &outline().unwrap()) && store.glance(digest).unwrap() == glance);
+/// A package with folders and a link, in its place in a store.
+struct Laid {
+    dir: tempfile::TempDir,
+    store: Store,
+    digest: PackageDigest,
+}
 
-    let place = store.place(digest);
-    let mode = |path: &str, bits| {
-        fs::set_permissions(place.join(path), fs::Permissions::from_mode(bits)).unwrap();
-    };
-    let writable = || ["", "inner", "inner/deep"].map(|folder| mode(folder, 0o755));
-    let sealed = || ["inner/deep", "inner", ""].map(|folder| mode(folder, 0o555));
-    let bytes = |text: &str| {
-        let path = place.join("inner/deep/b");
-        mode("inner/deep/b", 0o644);
-        let times = fs::metadata(&path).unwrap().modified().unwrap();
+/// Something that is done to it.
+type Act = fn(&Laid);
+
+/// Each change, and what makes it undone.
+const CHANGES: [(&str, Act, Act); 5] = [
+    (
+        "bytes of the same length and time",
+        |laid| laid.write("c"),
+        |laid| laid.write("b"),
+    ),
+    (
+        "one more file",
+        |laid| fs::write(laid.at("inner/deep/more"), "").unwrap(),
+        |laid| fs::remove_file(laid.at("inner/deep/more")).unwrap(),
+    ),
+    (
+        "one more folder",
+        |laid| fs::create_dir(laid.at("inner/deep/empty")).unwrap(),
+        |laid| fs::remove_dir(laid.at("inner/deep/empty")).unwrap(),
+    ),
+    (
+        "another link",
+        |laid| laid.link("inner/deep/b"),
+        |laid| laid.link("inner/a"),
+    ),
+    (
+        "a folder exchanged for a link to it",
+        |laid| {
+            fs::rename(laid.at("inner"), laid.aside()).unwrap();
+            std::os::unix::fs::symlink(laid.aside(), laid.at("inner")).unwrap();
+        },
+        |laid| {
+            fs::remove_file(laid.at("inner")).unwrap();
+            fs::rename(laid.aside(), laid.at("inner")).unwrap();
+        },
+    ),
+];
+
+impl Laid {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("package");
+        fs::create_dir_all(root.join("inner/deep")).unwrap();
+        for (path, text) in [
+            ("plugin.json", "{}"),
+            ("inner/a", "a"),
+            ("inner/deep/b", "b"),
+        ] {
+            fs::write(root.join(path), text).unwrap();
+        }
+        std::os::unix::fs::symlink("inner/a", root.join("link")).unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let stored = store.put_package(&Package::read(&root).unwrap()).unwrap();
+        let digest = stored.digest();
+        Self { dir, store, digest }
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.store.place(self.digest).join(path)
+    }
+
+    fn aside(&self) -> PathBuf {
+        self.dir.path().join("aside")
+    }
+
+    fn open(&self) -> Result<Glance, Error> {
+        let stored = self.store.open_package(self.digest)?;
+        Ok(stored.glance())
+    }
+
+    fn glance(&self) -> Result<Glance, Error> {
+        self.store.glance(self.digest)
+    }
+
+    fn outline(&self) -> Option<Arc<Outline>> {
+        self.store.recall(self.digest).unwrap().outline
+    }
+
+    /// Until a change is certain to have another stamp.
+    fn settle() {
+        std::thread::sleep(std::time::Duration::from_millis(150));
+    }
+
+    fn mode(&self, path: &str, bits: u32) {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(self.at(path), fs::Permissions::from_mode(bits)).unwrap();
+    }
+
+    fn write(&self, text: &str) {
+        let path = self.at("inner/deep/b");
+        self.mode("inner/deep/b", 0o644);
+        let before = fs::metadata(&path).unwrap().modified().unwrap();
         fs::write(&path, text).unwrap();
-        File::options()
-            .write(true)
-            .open(&path)
-            .unwrap()
-            .set_modified(times)
-            .unwrap();
-        mode("inner/deep/b", 0o444);
-    };
-    let a_file = || place.join("inner/deep/more");
-    let a_folder = || place.join("inner/deep/empty");
-    let relink = |to: &str| {
-        fs::remove_file(place.join("link")).unwrap();
-        std::os::unix::fs::symlink(to, place.join("link")).unwrap();
-    };
-    let changes: [(&str, &dyn Fn(), &dyn Fn()); 5] = [
-        ("bytes of the same length and time", &|| bytes("c"), &|| {
-            bytes("b")
-        }),
-        (
-            "one more file",
-            &|| fs::write(a_file(), "").unwrap(),
-            &|| fs::remove_file(a_file()).unwrap(),
-        ),
-        (
-            "one more folder",
-            &|| fs::create_dir(a_folder()).unwrap(),
-            &|| fs::remove_dir(a_folder()).unwrap(),
-        ),
-        ("another link", &|| relink("inner/deep/b"), &|| {
-            relink("inner/a")
-        }),
-        (
-            "a folder exchanged",
-            &|| {
-                fs::rename(place.join("inner"), dir.path().join("aside")).unwrap();
-                std::os::unix::fs::symlink(dir.path().join("aside"), place.join("inner")).unwrap();
-            },
-            &|| {
-                fs::remove_file(place.join("inner")).unwrap();
-                fs::rename(dir.path().join("aside"), place.join("inner")).unwrap();
-            },
-        ),
-    ];
-    for (what, change, back) in changes {
-        let before = store.glance(digest).unwrap();
-        writable();
-        change();
-        assert!(store.open_package(digest).is_err(), "{what}");
-        assert_ne!(store.glance(digest).ok(), Some(before), "{what}");
-        back();
-        sealed();
-        // As it was, but touched.
-        assert_ne!(store.glance(digest).unwrap(), before, "{what}, and back");
-        settle();
-        store
-            .open_package(digest)
-            .unwrap_or_else(|error| panic!("{what}, and back: {error}"));
-        assert_eq!(
-            store.open_package(digest).unwrap().glance(),
-            store.glance(digest).unwrap()
-        );
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_modified(before).unwrap();
+        self.mode("inner/deep/b", 0o444);
+    }
+
+    fn link(&self, to: &str) {
+        fs::remove_file(self.at("link")).unwrap();
+        std::os::unix::fs::symlink(to, self.at("link")).unwrap();
+    }
+}
+
+#[test]
+fn a_package_that_nobody_touched_is_not_walked_again() {
+    let laid = Laid::new();
+    assert!(laid.outline().is_none(), "it was written just now");
+    Laid::settle();
+    let glance = laid.open().unwrap();
+    let first = laid.outline().unwrap();
+    assert_eq!(laid.open().unwrap(), glance);
+    assert_eq!(laid.glance().unwrap(), glance);
+    // A walk would have drawn another.
+    assert!(Arc::ptr_eq(&first, &laid.outline().unwrap()));
+}
+
+#[test]
+fn each_change_of_a_package_that_is_not_walked_is_seen_also_when_it_was_undone() {
+    let laid = Laid::new();
+    Laid::settle();
+    laid.open().unwrap();
+    for (what, change, undo) in CHANGES {
+        assert!(laid.outline().is_some(), "{what}: it is not walked");
+        let before = laid.glance().unwrap();
+        for folder in ["", "inner", "inner/deep"] {
+            laid.mode(folder, 0o755);
+        }
+        change(&laid);
+        assert!(laid.open().is_err(), "{what}");
+        assert_ne!(laid.glance().ok(), Some(before), "{what}");
+        undo(&laid);
+        for folder in ["inner/deep", "inner", ""] {
+            laid.mode(folder, 0o555);
+        }
+        assert_ne!(laid.glance().unwrap(), before, "{what}, and undone");
+        Laid::settle();
+        let after = laid.open().unwrap();
+        assert_eq!(laid.glance().unwrap(), after, "{what}");
     }
 }

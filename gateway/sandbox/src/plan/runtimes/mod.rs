@@ -307,4 +307,59 @@ mod tests {
                 .all(|name| names.iter().any(|known| known == name))
         );
     }
+
+    /// A process that is started ahead of its request has its module behind it when the request comes. Each kind of module says that it is
+    /// loaded before anything was written to it, and then answers.
+    #[test]
+    fn a_worker_is_loaded_before_its_request_is_read_whatever_kind_of_module_it_is() {
+        use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+        use std::process::{Command, Stdio};
+
+        if Command::new("node").arg("--version").output().is_err() {
+            return skip::skip("node is not installed");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let handle = "(request) => ({ request_id: request.request_id, status: 'ok' })";
+        let common = format!("console.log('loaded'); exports.handle = {handle};");
+        let default = format!(
+            "console.log('loaded'); module.exports = {{ default: {{ handle: {handle} }} }};"
+        );
+        let module = format!("console.log('loaded'); export const handle = {handle};");
+        let waits = format!("await new Promise((go) => setTimeout(go, 1)); {module}");
+        for (name, text) in [
+            ("common.js", common.as_str()),
+            ("common.cjs", &common),
+            ("default.js", &default),
+            ("module.mjs", &module),
+            ("waits.mjs", &waits),
+        ] {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            let mut command = Command::new("node");
+            command.args(["-e", WORKER_SHIM]).arg(&file).arg("handle");
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+            let mut said = BufReader::new(child.stderr.take().unwrap());
+            let mut line = String::new();
+            said.read_line(&mut line).unwrap();
+            let mut rest = String::new();
+            let request = b"{\"request\":{\"request_id\":\"r\"}}\n";
+            let asked = child.stdin.take().unwrap().write_all(request);
+            said.read_to_string(&mut rest).unwrap();
+            assert_eq!(line, "loaded\n", "{name}: {rest}");
+            asked.unwrap();
+            let mut answer = String::new();
+            child
+                .stdout
+                .take()
+                .unwrap()
+                .read_to_string(&mut answer)
+                .unwrap();
+            assert!(
+                answer.contains(r#""request_id":"r","status":"ok""#),
+                "{name}: {answer} {rest}"
+            );
+            child.wait().unwrap();
+        }
+    }
 }
