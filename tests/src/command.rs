@@ -181,7 +181,10 @@ impl Host {
         };
         host.say(["init"]).expect(0);
         if let Some(size) = std::env::var_os(POOL) {
-            let settings = format!("[pool]\nsize = {}\n", size.to_str().unwrap());
+            let settings = format!(
+                "[pool]\nsize = {}\nmemory_mib = 8192\n",
+                size.to_str().unwrap()
+            );
             std::fs::write(host.state().join("config.toml"), settings).unwrap();
         }
         let key = host.key();

@@ -325,13 +325,14 @@ fn inv_pnp_01_the_library_gives_only_the_names_in_the_table() {
     assert_eq!(face_of(more), ["a::B", "a::C", "mod d", "fn f"]);
 }
 
-/// "No line of code can start a plugin without a durable `INVOKE`": only the invocation names the sandbox's type outside the
-/// sandbox, and there its permit is a recorded `INVOKE`. Inside, only the probe does, whose permit nobody else can name.
+/// "No line of code can show a plugin a request without a durable `INVOKE`": only the invocation, and the pool that starts processes for
+/// it, name the sandbox's type outside the sandbox, and there its permit is a recorded `INVOKE`; only the invocation opens one. Inside, only the probe does, whose permit nobody else can name.
 #[test]
 fn inv_pnp_07_only_the_invocation_and_the_probe_name_the_sandbox() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let room = root.join("gateway/sandbox");
     let invocation = root.join("gateway/src/router/invocation.rs");
+    let pool = root.join("gateway/src/router/pool.rs");
     let probe = room.join("src/probe/mod.rs");
     let mut gateway = Vec::new();
     rust_files(&root.join("gateway"), &mut gateway);
@@ -360,7 +361,8 @@ fn inv_pnp_07_only_the_invocation_and_the_probe_name_the_sandbox() {
                 file.display()
             );
         } else {
-            assert_eq!(!found.is_empty(), *file == invocation, "{}", file.display());
+            let named = *file == invocation || *file == pool;
+            assert_eq!(!found.is_empty(), named, "{}", file.display());
             let permit = "Sandbox<Recorded<Invoke>>";
             assert!(
                 found.iter().all(|text| text.starts_with(permit)),

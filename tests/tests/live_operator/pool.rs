@@ -28,7 +28,7 @@ fn at_work(size: &str) -> Option<(Host, Channel)> {
     }
     fs::write(
         host.state().join("config.toml"),
-        format!("[pool]\nsize = {size}\n"),
+        format!("[pool]\nsize = {size}\nmemory_mib = 8192\n"),
     )
     .unwrap();
     let channel = Channel::open(&host);
