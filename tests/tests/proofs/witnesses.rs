@@ -254,6 +254,8 @@ fn an_old_copy_that_a_witness_knows_more_of_is_not_gone_on_with() {
             .unwrap()
             .starts_with("unwitnessed: ")
     });
+    // It looks four times a second, and says it in its log then.
+    std::thread::sleep(Duration::from_secs(2));
     channel.close();
     let ended = channel.ended();
     assert!(ended.log.contains("does not go on from"), "{ended:?}");

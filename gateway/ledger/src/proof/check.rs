@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::bundle::{FORMAT, FORMAT_2, Inclusion, ProofBundle, attachments_hash};
 use crate::error::InvalidNote;
 use crate::line::scan;
-use crate::tree::{Checkpoint, Growing, Hash, LogKey, Policy, leaf_hash, root_from_path};
+use crate::tree::{Checkpoint, Growing, Hash, LogKey, Note, Policy, leaf_hash, root_from_path};
 
 /// What checking a bundle found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -88,7 +88,7 @@ pub(super) fn check_bundle(bundle: &[u8], key: &LogKey, policy: Option<&Policy>)
         Ok(bundle) => {
             let checkpoint = match bundle.format.as_str() {
                 FORMAT => key.open(&bundle.checkpoint),
-                _ => key.open_cosigned(&bundle.checkpoint),
+                _ => open_second(key, &bundle.checkpoint),
             };
             push(
                 &mut checks,
@@ -133,6 +133,16 @@ impl ProofReport {
             .all(|check| check.outcome != CheckOutcome::Fail);
         Self { valid, checks }
     }
+}
+
+/// The checkpoint of format 2, which has another signature beside the log's: else the format's number could be changed and nobody saw it.
+fn open_second(key: &LogKey, note: &str) -> Result<Checkpoint, InvalidNote> {
+    if Note::split(note)?.lines.len() < 2 {
+        return Err(InvalidNote::Form(
+            "it has one signature, which is format 1's form",
+        ));
+    }
+    key.open_cosigned(note)
 }
 
 pub(super) fn signature(key: &LogKey, checkpoint: &Result<Checkpoint, InvalidNote>) -> Finding {
