@@ -197,10 +197,7 @@ fn missed(page: &mut String, rows: &[Value]) {
     let missed: Vec<&Value> = rows.iter().filter(|row| row["held"] == false).collect();
     say(page, format_args!("\n## Not reached\n"));
     if missed.is_empty() {
-        say(
-            page,
-            format_args!("Every target that was measured is held."),
-        );
+        say(page, format_args!("{}", nothing_missed(rows)));
     }
     for row in missed {
         say(
@@ -213,6 +210,14 @@ fn missed(page: &mut String, rows: &[Value]) {
                 text(row, "target")
             ),
         );
+    }
+}
+
+/// Said where no target was missed; that there was none to miss is something else.
+fn nothing_missed(rows: &[Value]) -> &'static str {
+    match rows.iter().any(|row| row["held"] == true) {
+        true => "Every target that was measured is held.",
+        false => "No row of this run has a target.",
     }
 }
 
