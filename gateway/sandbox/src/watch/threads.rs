@@ -1,6 +1,7 @@
 //! Looks whether a plugin is still at work. It only reads what the kernel says of its threads.
 
 use std::fs;
+use std::sync::OnceLock;
 
 /// The states of a thread that runs or waits for a processor, and of one that waits for a page or a disk (proc_pid_stat(5)).
 const AT_WORK: [&str; 2] = ["R", "D"];
@@ -17,6 +18,15 @@ pub(crate) fn is_at_work(pid: i32) -> bool {
 /// The state of a thread. Its name stands before, in parentheses, and may itself hold any of these characters.
 fn state(stat: &str) -> Option<&str> {
     stat.rsplit_once(')')?.1.split_whitespace().next()
+}
+
+/// How many processors a plugin can use up at once. Asking is slow (it reads control-group files), hence once.
+pub(super) fn processors() -> u32 {
+    static COUNT: OnceLock<u32> = OnceLock::new();
+    *COUNT.get_or_init(|| {
+        let count = std::thread::available_parallelism().map_or(1, usize::from);
+        u32::try_from(count).unwrap_or(1)
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Watches one started plugin to its end: one deadline, one poll over everything, a kill by descriptor and a reap, always.
 
 use std::os::fd::AsFd;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
@@ -18,7 +18,7 @@ use crate::sys::wait::{self, Death, Reaped};
 use crate::watch::memory::Look;
 use crate::watch::streams::{Feed, Outlet, Progress, TailBuffer};
 use crate::watch::talk::{Brought, Talk};
-use crate::watch::threads::is_at_work;
+use crate::watch::threads::{is_at_work, processors};
 
 /// How long a plugin that has answered may take to say more or to end by itself. Long enough for a second line that was
 /// already on its way, too short to be felt.
@@ -458,7 +458,7 @@ impl Watch<'_> {
     /// How a plugin ended that the gateway did not end.
     fn own_end(&self, reaped: &Reaped) -> End {
         match reaped.end {
-            Death::Signalled(libc::SIGSYS) => End::Violation(unreported()),
+            Death::Signalled(libc::SIGSYS) => End::Violation(Denial::unreported()),
             Death::Signalled(_) if self.newline_at.is_some() => End::Answered,
             Death::Signalled(libc::SIGKILL | libc::SIGXCPU)
                 if reaped.cpu >= self.job.limits.cpu =>
@@ -493,21 +493,4 @@ impl Watch<'_> {
 /// The white space of JSON, of which blank lines are made.
 fn is_blank(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
-}
-
-/// How many processors a plugin can use up at once. Asking is slow (it reads control-group files), hence once.
-fn processors() -> u32 {
-    static COUNT: OnceLock<u32> = OnceLock::new();
-    *COUNT.get_or_init(|| {
-        let count = std::thread::available_parallelism().map_or(1, usize::from);
-        u32::try_from(count).unwrap_or(1)
-    })
-}
-
-/// The denial for a kill without a report, which the filter makes only for foreign ABIs or where reports are not available.
-fn unreported() -> Denial {
-    Denial {
-        call: "forbidden system call".to_owned(),
-        detail: "of a foreign ABI, or not reported on this host".to_owned(),
-    }
 }
