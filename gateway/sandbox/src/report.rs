@@ -90,6 +90,16 @@ pub struct Denial {
     pub detail: String,
 }
 
+impl Denial {
+    /// The denial for a kill without a report, which the filter makes only for foreign ABIs or where reports are not available.
+    pub(crate) fn unreported() -> Self {
+        Self {
+            call: "forbidden system call".to_owned(),
+            detail: "of a foreign ABI, or not reported on this host".to_owned(),
+        }
+    }
+}
+
 impl std::fmt::Display for Denial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}({})", self.call, self.detail)

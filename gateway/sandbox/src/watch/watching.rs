@@ -472,7 +472,7 @@ impl Watch<'_> {
     /// How a plugin ended that the gateway did not end.
     fn own_end(&self, reaped: &Reaped) -> End {
         match reaped.end {
-            Death::Signalled(libc::SIGSYS) => End::Violation(unreported()),
+            Death::Signalled(libc::SIGSYS) => End::Violation(Denial::unreported()),
             Death::Signalled(_) if self.newline_at.is_some() => End::Answered,
             Death::Signalled(libc::SIGKILL | libc::SIGXCPU)
                 if self.cpu(reaped) >= self.process.limits.cpu =>
@@ -512,12 +512,4 @@ impl Watch<'_> {
 /// The white space of JSON, of which blank lines are made.
 fn is_blank(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
-}
-
-/// The denial for a kill without a report, which the filter makes only for foreign ABIs or where reports are not available.
-fn unreported() -> Denial {
-    Denial {
-        call: "forbidden system call".to_owned(),
-        detail: "of a foreign ABI, or not reported on this host".to_owned(),
-    }
 }
