@@ -1,11 +1,13 @@
 //! The command: arguments, and the only place that prints. Its words and exit codes are the local command's.
 
+mod args;
+
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::Parser as _;
 use plugin_protocol::ids::{EventId, PluginId, RunId};
 use plugin_protocol::manifest::MAX_CALL_MS;
 use plugin_protocol::message::{Response, Status};
@@ -16,6 +18,8 @@ use registry::{PublicKey, SigningKey};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use args::{Call, Command, Order, StepInput, Trust, Verb};
+
 use crate::caller::{Answer, Caller, Wait};
 use crate::decision::Decision;
 use crate::fault::{Fault, Kind};
@@ -24,210 +28,6 @@ use crate::node;
 
 /// The largest input that the command reads, in bytes: above a server's largest message, and for batches.
 const MAX_INPUT_BYTES: u64 = 512 * 1024 * 1024;
-
-/// Many gateways on NATS
-#[derive(Debug, Parser)]
-#[command(name = "plugin-gateway-fleet", version, max_term_width = 100)]
-struct Command {
-    /// The server, or several with commas between them
-    #[arg(
-        long,
-        global = true,
-        env = "NATS_URL",
-        default_value = "nats://127.0.0.1:4222",
-        value_name = "URL"
-    )]
-    nats: String,
-    /// A credentials file
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "nkey")]
-    creds: Option<PathBuf>,
-    /// A file with an nkey's seed
-    #[arg(long, global = true, value_name = "FILE")]
-    nkey: Option<PathBuf>,
-    /// A PEM file with the authorities that may vouch for the server
-    #[arg(long, global = true, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Where this user's receipts are kept, in place of the XDG state folder
-    #[arg(
-        long,
-        global = true,
-        env = "PLUGIN_GATEWAY_RECEIPTS",
-        value_name = "DIR"
-    )]
-    receipts: Option<PathBuf>,
-    /// Print one JSON document
-    #[arg(long, global = true)]
-    json: bool,
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// Serve the plugins of one state to the fleet, until a signal
-    Node {
-        /// The state folder; its gateway is reached where one serves it, else started
-        #[arg(long, env = "PLUGIN_GATEWAY_STATE", value_name = "DIR")]
-        state: PathBuf,
-        /// The public key whose decisions count
-        #[arg(long, value_name = "PUB")]
-        operator: PathBuf,
-        /// The most calls at once
-        #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
-        calls: u16,
-        /// How long a node that cannot ask for decisions goes on serving, in milliseconds
-        #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..=86_400_000))]
-        cut_off_ms: u64,
-        /// The command plugin-gateway, where it is not beside this one
-        #[arg(long, value_name = "FILE")]
-        gateway: Option<PathBuf>,
-    },
-    /// Ask a plugin once, on whichever node has it
-    Invoke {
-        /// The plugin's id
-        id: String,
-        #[command(flatten)]
-        call: Call,
-    },
-    /// Ask several plugins, each on whichever node has it
-    Pipeline {
-        /// The plugins' ids, with commas between them
-        #[arg(long, value_name = "A,B", value_delimiter = ',', required = true)]
-        plugins: Vec<String>,
-        /// One after the other, or all at once
-        #[arg(long, value_enum)]
-        strategy: Order,
-        /// End with the first step that fails
-        #[arg(long)]
-        stop_on_failure: bool,
-        /// What each step is given: the request's payload, or the result of the step before
-        #[arg(long, value_enum, default_value_t = StepInput::Same)]
-        step_input: StepInput,
-        #[command(flatten)]
-        call: Call,
-    },
-    /// List the fleet's plugins
-    List,
-    /// Show each node that can be reached: how far it is, and what it serves
-    Nodes,
-    /// Store a signed package and register it on every node
-    Publish {
-        /// The package folder
-        package: PathBuf,
-        #[command(flatten)]
-        key: Key,
-        /// Let a lower version give way
-        #[arg(long)]
-        replace: bool,
-    },
-    /// The keys whose packages every node takes
-    #[command(subcommand)]
-    Trust(Trust),
-    /// Let a plugin be called, on every node
-    Enable {
-        /// The plugin's id
-        id: String,
-        #[command(flatten)]
-        key: Key,
-    },
-    /// Switch a plugin off, on every node
-    Disable {
-        /// The plugin's id
-        id: String,
-        #[command(flatten)]
-        key: Key,
-    },
-    /// Vouch for a node, whose name it printed at its start
-    Vouch {
-        /// The node's name
-        node: String,
-        #[command(flatten)]
-        key: Key,
-    },
-    /// Gather each node's proof of a run into one file
-    Proof {
-        /// The run's id
-        run: String,
-        /// The file to write
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-    },
-    /// Put requests into the work queue, and wait for their results
-    Submit {
-        /// A file with the params of one invoke a line, `-` for standard input
-        file: PathBuf,
-        /// How long to wait for results, in milliseconds
-        #[arg(long, default_value_t = 60_000, value_name = "N")]
-        wait_ms: u64,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum Trust {
-    /// Trust a public key
-    Add {
-        /// The public key
-        file: PathBuf,
-        /// A word that helps to recognise the key
-        #[arg(long, default_value = "")]
-        label: String,
-        #[command(flatten)]
-        key: Key,
-    },
-    /// Remove the trust in a key, and disable at once the plugins that it vouched for
-    Remove {
-        /// The key's id, 16 hexadecimal digits
-        key_id: String,
-        #[command(flatten)]
-        key: Key,
-    },
-}
-
-#[derive(Debug, Args)]
-struct Key {
-    /// The operator's private key
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-}
-
-#[derive(Debug, Args)]
-struct Call {
-    /// A text payload
-    #[arg(long, value_name = "STR", conflicts_with_all = ["input", "text_file"])]
-    text: Option<String>,
-    /// A file whose whole text is the payload, `-` for standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "input")]
-    text_file: Option<PathBuf>,
-    /// A JSON file with a payload or a whole request, `-` for standard input
-    #[arg(long, value_name = "FILE")]
-    input: Option<PathBuf>,
-    /// The run that the call belongs to
-    #[arg(long, value_name = "ID")]
-    run: Option<String>,
-    /// The longest time for the whole call, retries included, in milliseconds
-    #[arg(long, value_name = "N")]
-    timeout_ms: Option<u64>,
-    /// Refuse a plugin that does not promise the same result for the same input
-    #[arg(long)]
-    deterministic_only: bool,
-    /// How often to try again after an error or a timeout, at most 5
-    #[arg(long, value_name = "N")]
-    retries: Option<u8>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Order {
-    Sequential,
-    #[value(alias = "fan-out")]
-    FanOut,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum StepInput {
-    Same,
-    Previous,
-}
 
 /// The whole command.
 pub(crate) fn main() -> ExitCode {
