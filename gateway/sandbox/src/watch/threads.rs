@@ -29,15 +29,6 @@ fn state(stat: &str) -> Option<&str> {
     stat.rsplit_once(')')?.1.split_whitespace().next()
 }
 
-/// How many processors a plugin can use up at once. Asking is slow (it reads control-group files), hence once.
-pub(super) fn processors() -> u32 {
-    static COUNT: OnceLock<u32> = OnceLock::new();
-    *COUNT.get_or_init(|| {
-        let count = std::thread::available_parallelism().map_or(1, usize::from);
-        u32::try_from(count).unwrap_or(1)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
