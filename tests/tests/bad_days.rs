@@ -124,15 +124,19 @@ fn what_a_kill_leaves_is_gone_after_the_next_start_and_what_is_in_use_is_not() {
     killed.kill().unwrap();
     killed.wait().unwrap();
     let left = in_folder(temporary.path());
-    assert_eq!(left.len(), 1, "{left:?}");
+    // Its state and, where loaders have one, their list of libraries.
+    assert!((1..=2).contains(&left.len()), "{left:?}");
     let mut other = one_shot(temporary.path(), "run", &package);
     let in_use = in_folder(temporary.path());
-    assert_eq!(in_use.len(), 1, "{in_use:?}");
-    assert!(!left[0].exists());
+    assert_eq!(in_use.len(), left.len(), "{in_use:?}");
+    assert!(left.iter().all(|folder| !folder.exists()), "{left:?}");
     let short = ["run", &package, "--text", "x", "--timeout-ms", "500"];
     let said = finish(command(temporary.path(), &short), b"");
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(in_use[0].exists(), "it was swept while it was in use");
+    assert!(
+        in_use.iter().all(|folder| folder.exists()),
+        "it was swept while it was in use"
+    );
     signal(&other, Signal::SIGTERM);
     other.wait().unwrap();
     assert!(in_folder(temporary.path()).is_empty());
