@@ -49,6 +49,15 @@ pub struct Dropped {
     pub event_id: String,
 }
 
+/// What a caller does while its value is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meanwhile {
+    /// It waits: where nobody else writes, it may as well write itself.
+    Nothing,
+    /// Something that takes about as long.
+    Something,
+}
+
 /// A value that is being recorded.
 #[derive(Debug)]
 pub struct Recording<'a, T> {
@@ -108,15 +117,19 @@ impl Ledger {
     /// # Errors
     /// [`Error::TooLong`] when it does not fit a line. After any other error the event may or may not be recorded.
     pub fn record<T: Record>(&self, value: T) -> Result<Recorded<T>, Error> {
-        self.begin(value)?.wait()
+        self.begin(value, Meanwhile::Nothing)?.wait()
     }
 
-    /// Hands `value` over to be recorded, so that the caller can do something else meanwhile. Nothing is recorded for sure until
+    /// Hands `value` over to be recorded; a caller who does something else meanwhile leaves the writing to another thread. Nothing is recorded for sure until
     /// [`Recording::wait`] says so; whoever lets go of it does not take it back.
     ///
     /// # Errors
     /// As [`Self::record`].
-    pub fn begin<T: Record>(&self, value: T) -> Result<Recording<'_, T>, Error> {
+    pub fn begin<T: Record>(
+        &self,
+        value: T,
+        meanwhile: Meanwhile,
+    ) -> Result<Recording<'_, T>, Error> {
         let mut draft = value.draft();
         let evidence = &self.inner.evidence;
         let document = value.evidence();
@@ -135,7 +148,10 @@ impl Ledger {
             evidence.keep(held, &draft.run_id, document, salt.as_ref())?;
         }
         Ok(Recording {
-            answer: self.inner.writer.append_later(draft)?,
+            answer: match meanwhile {
+                Meanwhile::Nothing => self.inner.writer.append_here(draft)?,
+                Meanwhile::Something => self.inner.writer.append_later(draft)?,
+            },
             writer: &self.inner.writer,
             value,
             _held: held,

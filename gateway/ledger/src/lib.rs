@@ -76,7 +76,7 @@ pub use evidence::{
     Document, Erased, EvidenceLink, REQUEST_LINK, Salt, is_salted, keeps_evidence, kept_evidence,
     salt_of, was_erased,
 };
-pub use ledger::{Dropped, Ledger, Recording};
+pub use ledger::{Dropped, Ledger, Meanwhile, Recording};
 pub use line::{Draft, Head};
 pub use open::{Cut, Initialised, Opening, init, init_named};
 pub use options::{Durability, Hashes, Options};

@@ -29,7 +29,7 @@ use super::talk;
 use super::witnessed::Witnessed;
 use crate::config::{Config, PoolSize};
 use crate::error::{Error, chain};
-use ledger::{Ledger, Record, Recorded, Recording};
+use ledger::{Ledger, Meanwhile, Record, Recorded, Recording};
 use registry::{Registry, Store};
 use sandbox::{Ask, Cancel, Layer, Sandbox, Settings, Started};
 use validator::{self, Admitted};
@@ -445,15 +445,19 @@ impl Router {
                 Ok(Err(TurnedAway::new(Cause::NotEnabled, notes)))
             }
             Ok((_, plugin)) => {
-                let recording =
-                    self.ledger
-                        .begin(exchange.intent(ready, plugin.key_id, attempt))?;
                 let ahead = self
                     .pool
                     .get()
                     .filter(|_| !self.is_looked_at(exchange, ready));
                 let ahead =
                     ahead.and_then(|pool| pool.take(&ready.plugin_id, plugin.package_digest));
+                // A process is started meanwhile, where none waits.
+                let meanwhile = match ahead {
+                    Some(_) => Meanwhile::Nothing,
+                    None => Meanwhile::Something,
+                };
+                let intent = exchange.intent(ready, plugin.key_id, attempt);
+                let recording = self.ledger.begin(intent, meanwhile)?;
                 Ok(Ok((recording, ahead)))
             }
         }

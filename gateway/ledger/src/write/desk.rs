@@ -8,7 +8,8 @@
 //! | on the desk | jobs | no | hands its job in and waits | takes the pen and does the jobs |
 //! | with somebody | any | any | hands its job in and waits | waits until it is put back |
 //!
-//! Whoever puts the pen back wakes the thread where there is something for it to do.
+//! Whoever puts the pen back wakes the thread where there is something for it to do. A caller who has something else to do meanwhile leaves
+//! its job to the thread in any case.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -77,8 +78,17 @@ impl Desk {
         }
     }
 
-    /// Has a job done: by the caller, or by the thread while the caller goes on. Says whether there is anybody to do it.
+    /// Has a job done: by the caller who has nothing else to do, or by the thread. Says whether there is anybody to do it.
     pub(crate) fn hand_in(&self, job: Job) -> bool {
+        self.take_in(job, true)
+    }
+
+    /// Has a job done by the thread, while the caller does something else.
+    pub(crate) fn leave_to_thread(&self, job: Job) -> bool {
+        self.take_in(job, false)
+    }
+
+    fn take_in(&self, job: Job, by_caller: bool) -> bool {
         let mut state = self.lock();
         while state.jobs.len() >= JOBS && !state.gone {
             state.waiting_for_room += 1;
@@ -92,7 +102,7 @@ impl Desk {
             return false;
         }
         let nobody_waits = state.jobs.is_empty() && !state.is_due();
-        match state.pen.take_if(|_| nobody_waits) {
+        match state.pen.take_if(|_| by_caller && nobody_waits) {
             Some(pen) => {
                 drop(state);
                 Turn::with(self, pen).take(|pen| pen.work(Batch::of(job)));

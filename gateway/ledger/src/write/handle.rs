@@ -66,15 +66,23 @@ impl WriterHandle {
 
     /// Records one event.
     pub(crate) fn append(&self, draft: Draft) -> Result<Appended, Error> {
-        self.wait(self.append_later(draft)?)
+        self.ask(|reply| Job::Append { draft, reply })
     }
 
-    /// Hands one event over; [`Self::wait`] has what came of it.
+    /// Hands one event in, and may write it itself; [`Self::wait`] has what came of it.
+    pub(crate) fn append_here(
+        &self,
+        draft: Draft,
+    ) -> Result<Receiver<Result<Appended, Error>>, Error> {
+        self.hand_over(|reply| Job::Append { draft, reply }, Desk::hand_in)
+    }
+
+    /// Leaves one event to the thread; [`Self::wait`] has what came of it.
     pub(crate) fn append_later(
         &self,
         draft: Draft,
     ) -> Result<Receiver<Result<Appended, Error>>, Error> {
-        self.hand_over(|reply| Job::Append { draft, reply })
+        self.hand_over(|reply| Job::Append { draft, reply }, Desk::leave_to_thread)
     }
 
     /// Signs a checkpoint over all events; none for a ledger without events.
@@ -111,12 +119,13 @@ impl WriterHandle {
 
     /// Hands a job to the writer and waits for its result.
     fn ask<T>(&self, job: impl FnOnce(SyncSender<Result<T, Error>>) -> Job) -> Result<T, Error> {
-        self.wait(self.hand_over(job)?)
+        self.wait(self.hand_over(job, Desk::hand_in)?)
     }
 
     fn hand_over<T>(
         &self,
         job: impl FnOnce(SyncSender<Result<T, Error>>) -> Job,
+        way: fn(&Desk, Job) -> bool,
     ) -> Result<Receiver<Result<T, Error>>, Error> {
         let shared = &self.shared;
         if shared.is_poisoned() {
@@ -125,7 +134,7 @@ impl WriterHandle {
         // The standard library's channel sleeps at once when it is empty. Crossbeam's would spin first, and since a sync takes far
         // longer than that, spinning would only take processor time from the plugins.
         let (reply, answer) = sync_channel(1);
-        if !self.desk.hand_in(job(reply)) {
+        if !way(&self.desk, job(reply)) {
             return Err(shared.unavailable());
         }
         Ok(answer)
