@@ -9,8 +9,8 @@ use crate::{End, Pretend, Sandbox, Settings};
 
 const MEMORY_BYTES: u64 = 128 << 20;
 
-/// How much more than its limit a plugin can use before it is looked at: far less than the attack wants. On an idle machine it is some 100 MiB, as
-/// a page is touched in some 0.2 µs; on a busy one the look waits for a processor.
+/// How much more than its limit a plugin can use before it is looked at: far less than the attack wants. On an idle machine it stays below
+/// 192 MiB, as a page is touched in some 0.2 µs; on a busy one the look waits for a processor.
 const BEYOND_BYTES: u64 = 768 << 20;
 
 /// Writes to each page of `bytes` bytes at `at`.
