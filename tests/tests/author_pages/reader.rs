@@ -114,12 +114,10 @@ const OF_NO_DISTRIBUTION: [&str; 1] = ["bun"];
 /// Follows a part of a page from its first block to its last.
 pub fn follow(part: &Part) {
     if let Some(program) = part.needs.iter().find(|program| !has(program)) {
-        let tell = if OF_NO_DISTRIBUTION.contains(&program.as_str()) {
-            skip_for_registry
-        } else {
-            skip
-        };
-        return tell(&format!("{program} is not installed"));
+        if OF_NO_DISTRIBUTION.contains(&program.as_str()) {
+            return skip_for_registry(&format!("{program} is not among a distribution's packages"));
+        }
+        return skip(&format!("{program} is not installed"));
     }
     let reader = Reader::new();
     let mut blocks = part.blocks.iter().peekable();
