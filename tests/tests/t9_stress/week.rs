@@ -29,8 +29,8 @@ const RUN_CALLS: usize = 500;
 
 /// What the gateway may have more at the end than at the start: one round's registry, and what the allocator keeps of the busiest moment.
 const MEMORY_SLACK_KIB: u64 = 16 * 1024;
-/// Programs that are kept ready, and a connection that is just being closed.
-const DESCRIPTOR_SLACK: usize = 16;
+/// Programs that are kept ready, the launchers of a package or two more than at the start, and a connection that is just being closed.
+const DESCRIPTOR_SLACK: usize = 32;
 
 /// Always there.
 const STEADY: &str = "p.week.steady";
