@@ -81,8 +81,8 @@ pub use line::{Draft, Head};
 pub use open::{Cut, Initialised, Opening, init, init_named};
 pub use options::{Durability, Hashes, Options};
 pub use proof::{
-    CheckOutcome, EventProof, ManifestDigest, ProofBundle, ProofCheck, ProofExtras, ProofReport,
-    prove_event, verify_proof, verify_proof_by,
+    CheckOutcome, EventProof, Finding, ManifestDigest, ProofBundle, ProofCheck, ProofExtras,
+    ProofReport, prove_event, verify_proof, verify_proof_by,
 };
 pub use read::{
     Events, Filter, Follow, Pruned, Query, RegistryNews, Stored, Verification, back_up,

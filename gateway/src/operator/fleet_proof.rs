@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledger::{self, CheckOutcome, LogKey, ProofCheck, ProofReport};
+use ledger::{self, CheckOutcome, Finding, LogKey, ProofCheck, ProofReport};
 use plugin_protocol::digest::EventHash;
 use plugin_protocol::event::EventKind;
 use plugin_protocol::{canonical, json};
@@ -72,8 +72,6 @@ struct Receipt {
     _checkpoint_size: u64,
 }
 
-type Finding = Result<String, String>;
-
 /// Whether the bytes say that they are a fleet's proof.
 pub(crate) fn is_fleet_proof(bytes: &[u8]) -> bool {
     json::read(bytes).is_ok_and(|value| value["format"] == FORMAT)
@@ -89,9 +87,9 @@ pub(crate) fn verify_fleet_proof(bytes: &[u8], operator: &PublicKey) -> ProofRep
     });
     match read {
         Err(why) => {
-            push(&mut checks, "schema", Err(why));
+            checks.push(ProofCheck::of("schema", Err(why)));
             for name in ["vouchers", "bundles", "one_result", "receipts"] {
-                checks.push(unchecked(name, "the proof cannot be read"));
+                checks.push(ProofCheck::not_checked(name, "the proof cannot be read"));
             }
         }
         Ok(proof) => {
@@ -100,40 +98,15 @@ pub(crate) fn verify_fleet_proof(bytes: &[u8], operator: &PublicKey) -> ProofRep
                 proof.parts.len(),
                 proof.receipts.len()
             );
-            push(&mut checks, "schema", Ok(words));
-            push(&mut checks, "vouchers", vouchers(&proof, operator));
-            push(&mut checks, "bundles", bundles(&proof));
-            push(&mut checks, "one_result", one_result(&proof));
-            push(&mut checks, "receipts", receipts(&proof));
+            checks.push(ProofCheck::of("schema", Ok(words)));
+            checks.push(ProofCheck::of("vouchers", vouchers(&proof, operator)));
+            checks.push(ProofCheck::of("bundles", bundles(&proof)));
+            checks.push(ProofCheck::of("one_result", one_result(&proof)));
+            checks.push(ProofCheck::of("receipts", receipts(&proof)));
         }
     }
-    checks.push(unchecked("beyond_the_bundle", BEYOND));
-    ProofReport {
-        valid: checks
-            .iter()
-            .all(|check| check.outcome != CheckOutcome::Fail),
-        checks,
-    }
-}
-
-fn push(checks: &mut Vec<ProofCheck>, name: &'static str, verdict: Finding) {
-    let (outcome, detail) = match verdict {
-        Ok(detail) => (CheckOutcome::Pass, detail),
-        Err(detail) => (CheckOutcome::Fail, detail),
-    };
-    checks.push(ProofCheck {
-        name,
-        outcome,
-        detail,
-    });
-}
-
-fn unchecked(name: &'static str, detail: &str) -> ProofCheck {
-    ProofCheck {
-        name,
-        outcome: CheckOutcome::NotChecked,
-        detail: detail.to_owned(),
-    }
+    checks.push(ProofCheck::not_checked("beyond_the_bundle", BEYOND));
+    ProofReport::of(checks)
 }
 
 /// What the voucher says, whoever signed it.

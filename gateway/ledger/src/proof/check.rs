@@ -62,14 +62,15 @@ pub(super) const WITNESSES: &str = "witnesses";
 
 pub(super) const NO_CHECKPOINT: &str = "there is no checkpoint that the key vouches for";
 
-pub(super) type Finding = Result<String, String>;
+/// What a check found, or why it fails; in words.
+pub type Finding = Result<String, String>;
 
 /// Checks a bundle against the log's public key and, where the auditor has one, a policy about witnesses.
 pub(super) fn check_bundle(bundle: &[u8], key: &LogKey, policy: Option<&Policy>) -> ProofReport {
     let mut checks = Vec::new();
     match read_bundle(bundle) {
         Err(reason) => {
-            push(&mut checks, "schema", Err(reason));
+            checks.push(ProofCheck::of("schema", Err(reason)));
             for name in [
                 "event_hashes",
                 "run_order",
@@ -79,10 +80,13 @@ pub(super) fn check_bundle(bundle: &[u8], key: &LogKey, policy: Option<&Policy>)
                 "attachments",
                 "chain_links",
             ] {
-                checks.push(not_checked(name, "the bundle cannot be read"));
+                checks.push(ProofCheck::not_checked(name, "the bundle cannot be read"));
             }
             if policy.is_some() {
-                checks.push(not_checked(WITNESSES, "the bundle cannot be read"));
+                checks.push(ProofCheck::not_checked(
+                    WITNESSES,
+                    "the bundle cannot be read",
+                ));
             }
         }
         Ok(bundle) => {
@@ -90,44 +94,74 @@ pub(super) fn check_bundle(bundle: &[u8], key: &LogKey, policy: Option<&Policy>)
                 FORMAT => key.open(&bundle.checkpoint),
                 _ => open_second(key, &bundle.checkpoint),
             };
-            push(
-                &mut checks,
+            checks.push(ProofCheck::of(
                 "schema",
                 Ok(format!(
                     "a {} bundle of {} events",
                     bundle.format,
                     bundle.events.len()
                 )),
-            );
-            push(&mut checks, "event_hashes", event_hashes(&bundle));
-            push(&mut checks, "run_order", run_order(&bundle));
-            push(
-                &mut checks,
+            ));
+            checks.push(ProofCheck::of("event_hashes", event_hashes(&bundle)));
+            checks.push(ProofCheck::of("run_order", run_order(&bundle)));
+            checks.push(ProofCheck::of(
                 "checkpoint_signature",
                 signature(key, &checkpoint),
-            );
+            ));
             match &checkpoint {
-                Ok(checkpoint) => push(&mut checks, "inclusion", inclusion(&bundle, checkpoint)),
-                Err(_) => checks.push(not_checked("inclusion", NO_CHECKPOINT)),
+                Ok(checkpoint) => {
+                    checks.push(ProofCheck::of("inclusion", inclusion(&bundle, checkpoint)))
+                }
+                Err(_) => checks.push(ProofCheck::not_checked("inclusion", NO_CHECKPOINT)),
             }
-            push(&mut checks, "run_completeness", run_completeness(&bundle));
-            push(&mut checks, "attachments", attachments(&bundle));
+            checks.push(ProofCheck::of(
+                "run_completeness",
+                run_completeness(&bundle),
+            ));
+            checks.push(ProofCheck::of("attachments", attachments(&bundle)));
             checks.push(chain_links(&bundle));
             if let Some(policy) = policy {
-                push(
-                    &mut checks,
+                checks.push(ProofCheck::of(
                     WITNESSES,
                     witnesses(policy, key, &bundle.checkpoint),
-                );
+                ));
             }
         }
     }
-    checks.push(not_checked("beyond_the_bundle", BEYOND));
+    checks.push(ProofCheck::not_checked("beyond_the_bundle", BEYOND));
     ProofReport::of(checks)
 }
 
+impl ProofCheck {
+    /// A check that was made.
+    #[must_use]
+    pub fn of(name: &'static str, finding: Finding) -> Self {
+        let (outcome, detail) = match finding {
+            Ok(detail) => (CheckOutcome::Pass, detail),
+            Err(detail) => (CheckOutcome::Fail, detail),
+        };
+        Self {
+            name,
+            outcome,
+            detail,
+        }
+    }
+
+    /// A check that there was nothing for.
+    #[must_use]
+    pub fn not_checked(name: &'static str, why: &str) -> Self {
+        Self {
+            name,
+            outcome: CheckOutcome::NotChecked,
+            detail: why.to_owned(),
+        }
+    }
+}
+
 impl ProofReport {
-    pub(super) fn of(checks: Vec<ProofCheck>) -> Self {
+    /// The report of these checks.
+    #[must_use]
+    pub fn of(checks: Vec<ProofCheck>) -> Self {
         let valid = checks
             .iter()
             .all(|check| check.outcome != CheckOutcome::Fail);
@@ -169,26 +203,6 @@ pub(super) fn witnesses(policy: &Policy, key: &LogKey, note: &str) -> Finding {
             cosigned.words()
         )),
     }
-}
-
-pub(super) fn not_checked(name: &'static str, why: &str) -> ProofCheck {
-    ProofCheck {
-        name,
-        outcome: CheckOutcome::NotChecked,
-        detail: why.to_owned(),
-    }
-}
-
-pub(super) fn push(checks: &mut Vec<ProofCheck>, name: &'static str, verdict: Finding) {
-    let (outcome, detail) = match verdict {
-        Ok(detail) => (CheckOutcome::Pass, detail),
-        Err(detail) => (CheckOutcome::Fail, detail),
-    };
-    checks.push(ProofCheck {
-        name,
-        outcome,
-        detail,
-    });
 }
 
 /// Reads a bundle in any form of JSON: with exactly the fields of the format, each of which holds what the format would write there.

@@ -8,7 +8,7 @@ mod verify;
 
 pub(crate) use bundle::attachments_hash;
 pub use bundle::{ManifestDigest, ProofBundle, ProofExtras};
-pub use check::{CheckOutcome, ProofCheck, ProofReport};
+pub use check::{CheckOutcome, Finding, ProofCheck, ProofReport};
 pub(crate) use gather::{Exported, RunSoFar};
 pub use single::{EventProof, prove_event};
 pub use verify::{verify_proof, verify_proof_by};

@@ -5,8 +5,7 @@ use plugin_protocol::event::Event;
 use plugin_protocol::json;
 
 use super::check::{
-    Finding, NO_CHECKPOINT, ProofReport, WITNESSES, check_bundle, not_checked, push, signature,
-    witnesses,
+    Finding, NO_CHECKPOINT, ProofCheck, ProofReport, WITNESSES, check_bundle, signature, witnesses,
 };
 use super::single::{Parts, SINGLE};
 use crate::line::scan;
@@ -39,44 +38,44 @@ fn check_single(proof: &[u8], key: &LogKey, policy: Option<&Policy>) -> ProofRep
     let parts = parts.map_err(str::to_owned);
     match parts.and_then(|parts| event_of(&parts).map(|event| (parts, event))) {
         Err(reason) => {
-            push(&mut checks, "schema", Err(reason));
+            checks.push(ProofCheck::of("schema", Err(reason)));
             let mut names = vec!["event_hashes", "checkpoint_signature", "inclusion"];
             names.extend(policy.map(|_| WITNESSES));
             checks.extend(
                 names
                     .into_iter()
-                    .map(|name| not_checked(name, "the proof cannot be read")),
+                    .map(|name| ProofCheck::not_checked(name, "the proof cannot be read")),
             );
         }
         Ok((parts, event)) => {
             let checkpoint = key.open_cosigned(parts.note);
-            push(
-                &mut checks,
+            checks.push(ProofCheck::of(
                 "schema",
                 Ok(format!("a {SINGLE} of one event")),
-            );
-            push(&mut checks, "event_hashes", event_hash(&event));
-            push(
-                &mut checks,
+            ));
+            checks.push(ProofCheck::of("event_hashes", event_hash(&event)));
+            checks.push(ProofCheck::of(
                 "checkpoint_signature",
                 signature(key, &checkpoint),
-            );
+            ));
             match &checkpoint {
                 Ok(checkpoint) => {
-                    push(
-                        &mut checks,
+                    checks.push(ProofCheck::of(
                         "inclusion",
                         inclusion(&parts, &event, checkpoint),
-                    );
+                    ));
                 }
-                Err(_) => checks.push(not_checked("inclusion", NO_CHECKPOINT)),
+                Err(_) => checks.push(ProofCheck::not_checked("inclusion", NO_CHECKPOINT)),
             }
             if let Some(policy) = policy {
-                push(&mut checks, WITNESSES, witnesses(policy, key, parts.note));
+                checks.push(ProofCheck::of(
+                    WITNESSES,
+                    witnesses(policy, key, parts.note),
+                ));
             }
         }
     }
-    checks.push(not_checked("beyond_the_proof", BEYOND));
+    checks.push(ProofCheck::not_checked("beyond_the_proof", BEYOND));
     ProofReport::of(checks)
 }
 
