@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use plugin_protocol::fault::Kind;
 use plugin_protocol::report::{Issue, Severity, ValidationReport};
 
 use crate::config;
@@ -114,7 +115,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Ledger(error) | Self::NotRecorded { source: error, .. } => ledger_kind(error),
-            Self::Registry(error) => registry_kind(error),
+            Self::Registry(error) => error.kind(),
             Self::Sandbox(sandbox::Error::Missing { .. } | sandbox::Error::Unanswered { .. }) => {
                 Kind::Refused
             }
@@ -124,7 +125,7 @@ impl Error {
             Self::InvalidManifest { .. } | Self::InvalidPackage { .. } | Self::Invalid { .. } => {
                 Kind::Invalid
             }
-            Self::File { source, .. } => file_kind(source),
+            Self::File { source, .. } => Kind::of_file(source),
             Self::Live { kind, .. } => *kind,
             Self::Output(_) | Self::Sandbox(_) | Self::Clock(_) => Kind::Internal,
         }
@@ -148,7 +149,7 @@ impl Error {
             }
             Self::Ledger(ledger::Error::NoSuchRun { .. }) => "`plugin-gateway ledger tail` shows the runs".to_owned(),
             Self::Registry(registry::Error::Io { action, source, .. }) | Self::File { action, source, .. }
-                if file_kind(source) == Kind::Usage =>
+                if Kind::of_file(source) == Kind::Usage =>
             {
                 where_to_look(action).to_owned()
             }
@@ -185,16 +186,6 @@ fn where_to_look(action: &str) -> &'static str {
     known.map_or("", |(_, hint)| hint)
 }
 
-/// A file that is not there, or a folder in the place of one, is a wrong name; anything else that the system refuses is a failure.
-fn file_kind(source: &io::Error) -> Kind {
-    let wrong_name = [io::ErrorKind::NotFound, io::ErrorKind::IsADirectory];
-    if wrong_name.contains(&source.kind()) {
-        Kind::Usage
-    } else {
-        Kind::Internal
-    }
-}
-
 fn ledger_kind(error: &ledger::Error) -> Kind {
     use ledger::Error as E;
     match error {
@@ -217,96 +208,14 @@ fn ledger_kind(error: &ledger::Error) -> Kind {
     }
 }
 
-fn registry_kind(error: &registry::Error) -> Kind {
-    use registry::Error as E;
-    match error {
-        E::PluginNotFound(_) | E::KeyNotFound(_) => Kind::NotFound,
-        E::AlreadyRegistered { .. }
-        | E::NotHigher { .. }
-        | E::CannotEnableRejected(_)
-        | E::CannotDisableRejected(_) => Kind::Refused,
-        E::KeyNotTrusted { .. } | E::KeyIdTaken(_) => Kind::Refused,
-        E::KeyExists(_) => Kind::Usage,
-        E::InvalidKey { .. }
-        | E::NotAPackage { .. }
-        | E::Entry { .. }
-        | E::TooLarge { .. }
-        | E::Changed { .. }
-        | E::OpenForWriting { .. } => Kind::Invalid,
-        E::Io { source, .. } => file_kind(source),
-        E::PackageMissing(_) | E::ManifestMissing(_) => Kind::Internal,
-        E::MalformedEvent { .. } => Kind::Ledger,
-    }
-}
-
-/// Whose fault something is, as the outside sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The call's form is wrong.
-    Usage,
-    /// What was given breaks the contract.
-    Invalid,
-    /// Nothing has that name.
-    NotFound,
-    /// Policy or trust says no.
-    Refused,
-    /// The ledger is not available.
-    Ledger,
-    /// The gateway or its host failed.
-    Internal,
-}
-
-impl Kind {
-    /// The word in `{error: {kind}}`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Usage => "usage",
-            Self::Invalid => "invalid",
-            Self::NotFound => "not_found",
-            Self::Refused => "refused",
-            Self::Ledger => "ledger",
-            Self::Internal => "internal",
-        }
-    }
-
-    /// Every kind.
-    const ALL: [Self; 6] = [
-        Self::Usage,
-        Self::Invalid,
-        Self::NotFound,
-        Self::Refused,
-        Self::Ledger,
-        Self::Internal,
-    ];
-
-    /// Reads the word in `{error: {kind}}`; `None` when no kind is called so.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
-    }
-
-    /// The code on the supervisor channel (contract, section 12; JSON-RPC 2.0, section 5.1).
-    #[must_use]
-    pub fn rpc_code(self) -> i32 {
-        match self {
-            // The contract has a code of its own for an unknown plugin alone; a run or a key is a param that names nothing.
-            Self::Usage | Self::Invalid | Self::NotFound => rpc::INVALID_PARAMS,
-            Self::Refused => rpc::REFUSED,
-            Self::Ledger => rpc::LEDGER_UNAVAILABLE,
-            Self::Internal => rpc::INTERNAL,
-        }
-    }
-
-    /// The exit code (contract, section 11).
-    #[must_use]
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Invalid | Self::NotFound => 1,
-            Self::Usage => 2,
-            Self::Refused => 3,
-            Self::Ledger | Self::Internal => 4,
-        }
+/// The code on the supervisor channel (contract, section 12; JSON-RPC 2.0, section 5.1).
+pub(crate) fn rpc_code(kind: Kind) -> i32 {
+    match kind {
+        // The contract has a code of its own for an unknown plugin alone; a run or a key is a param that names nothing.
+        Kind::Usage | Kind::Invalid | Kind::NotFound => rpc::INVALID_PARAMS,
+        Kind::Refused => rpc::REFUSED,
+        Kind::Ledger => rpc::LEDGER_UNAVAILABLE,
+        Kind::Internal => rpc::INTERNAL,
     }
 }
 
@@ -409,7 +318,7 @@ mod tests {
             assert_eq!(Kind::from_name(kind.as_str()), Some(kind));
         }
         assert_eq!(Kind::from_name("nothing"), None);
-        let codes = Kind::ALL.map(|kind| (kind.exit_code(), kind.rpc_code()));
+        let codes = Kind::ALL.map(|kind| (kind.exit_code(), rpc_code(kind)));
         assert_eq!(
             codes,
             [

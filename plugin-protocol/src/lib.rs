@@ -14,6 +14,7 @@
 //! | [`message`], [`report`] | requests, answers, responses, and what the other operations give | sections 6, 8 |
 //! | [`event`] | one line of the ledger | section 9 |
 //! | [`schema`] | the shapes as JSON Schemas | sections 3, 4, 6, 8, 9 |
+//! | [`fault`] | whose fault something is, and its exit code | section 11 |
 //! | [`words`] | the words that hosts match on | sections 4, 6 |
 //! | [`shown`] | untrusted text made safe to show | |
 //! | [`sdk`] | a plugin's `main` in Rust | section 8 |
@@ -37,6 +38,7 @@ pub mod canonical;
 pub mod capability;
 pub mod digest;
 pub mod event;
+pub mod fault;
 pub mod ids;
 pub mod json;
 pub mod manifest;

@@ -150,6 +150,6 @@ fn said(error: &Value) -> Fault {
             .and_then(Value::as_str)
             .unwrap_or_default()
     };
-    let kind = Kind::from_name(text("/data/kind"));
+    let kind = Kind::from_name(text("/data/kind")).unwrap_or(Kind::Internal);
     Fault::new(kind, text("/message")).hint(text("/data/hint"))
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use plugin_protocol::digest::{KeyId, ManifestHash, PackageDigest};
+use plugin_protocol::fault::Kind;
 use plugin_protocol::ids::PluginId;
 use plugin_protocol::words;
 
@@ -143,6 +144,29 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whose fault it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::PluginNotFound(_) | Self::KeyNotFound(_) => Kind::NotFound,
+            Self::AlreadyRegistered { .. }
+            | Self::NotHigher { .. }
+            | Self::CannotEnableRejected(_)
+            | Self::CannotDisableRejected(_) => Kind::Refused,
+            Self::KeyNotTrusted { .. } | Self::KeyIdTaken(_) => Kind::Refused,
+            Self::KeyExists(_) => Kind::Usage,
+            Self::InvalidKey { .. }
+            | Self::NotAPackage { .. }
+            | Self::Entry { .. }
+            | Self::TooLarge { .. }
+            | Self::Changed { .. }
+            | Self::OpenForWriting { .. } => Kind::Invalid,
+            Self::Io { source, .. } => Kind::of_file(source),
+            Self::PackageMissing(_) | Self::ManifestMissing(_) => Kind::Internal,
+            Self::MalformedEvent { .. } => Kind::Ledger,
+        }
+    }
+
     /// Wraps a system error with what was tried, for `map_err`.
     pub(super) fn io<E: Into<io::Error>>(
         action: &'static str,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Kind, chain, rpc};
+use crate::error::{Error, Kind, chain, rpc, rpc_code};
 
 /// The longest id that is accepted, in bytes of its JSON text: it is held for each call in flight and sent back.
 const MAX_ID_BYTES: usize = 256;
@@ -46,7 +46,7 @@ impl Fault {
     fn of_kind(kind: Kind, message: impl Into<String>, hint: &str) -> Self {
         Self {
             data: Some(serde_json::json!({ "kind": kind.as_str(), "hint": hint })),
-            ..Self::new(kind.rpc_code(), message)
+            ..Self::new(rpc_code(kind), message)
         }
     }
 

@@ -350,7 +350,11 @@ impl Caller {
         match said.get("error") {
             Some(error) => {
                 let text = |name: &str| error[name].as_str().unwrap_or_default();
-                Err(Fault::new(Kind::from_name(text("kind")), text("message")).hint(text("hint")))
+                Err(Fault::new(
+                    Kind::from_name(text("kind")).unwrap_or(Kind::Internal),
+                    text("message"),
+                )
+                .hint(text("hint")))
             }
             None => Ok(said["result"].take()),
         }
