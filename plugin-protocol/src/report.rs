@@ -125,6 +125,31 @@ pub struct PipelinePolicy {
 
 shape::objects!(PipelinePolicy);
 
+/// The most steps of one pipeline: a fan-out takes a thread for each.
+pub const MAX_PIPELINE_STEPS: usize = 256;
+
+impl PipelinePolicy {
+    /// Checks what its shape does not say.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn check(&self) -> Result<(), String> {
+        let steps = self.plugin_ids.len();
+        if steps == 0 || steps > MAX_PIPELINE_STEPS {
+            return Err(format!(
+                "plugin_ids names {steps} plugins: name 1 to {MAX_PIPELINE_STEPS}"
+            ));
+        }
+        if self.strategy == Strategy::FanOut && self.input == PipelineInput::Previous {
+            return Err(
+                "input 'previous' needs the strategy 'sequential': a fan-out has no step before"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+}
+
 /// The order of a pipeline's steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self", rename_all = "snake_case")]

@@ -23,9 +23,6 @@ use crate::error::Error;
 use ledger::Recorded;
 use sandbox::{self, Cancel};
 
-/// The most steps of one pipeline: a fan-out takes a thread for each.
-pub(crate) const MAX_STEPS: usize = 256;
-
 /// The most threads that the steps of all fan-outs take together, so that memory stays bounded; a step beyond is `overloaded`.
 const MAX_STEP_THREADS: usize = 1_024;
 
@@ -319,19 +316,7 @@ fn check(pipeline: &Pipeline<'_>) -> Result<RunId, Error> {
     let invalid = |message: String| Error::Invalid {
         message: format!("{}: {message}", words::INVALID_REQUEST),
     };
-    let policy = pipeline.policy;
-    let steps = policy.plugin_ids.len();
-    if steps == 0 || steps > MAX_STEPS {
-        return Err(invalid(format!(
-            "plugin_ids names {steps} plugins: name 1 to {MAX_STEPS}"
-        )));
-    }
-    if policy.strategy == Strategy::FanOut && policy.input == PipelineInput::Previous {
-        return Err(invalid(
-            "input 'previous' needs the strategy 'sequential': a fan-out has no step before"
-                .to_owned(),
-        ));
-    }
+    pipeline.policy.check().map_err(invalid)?;
     let run_id = pipeline.request.get("run_id").and_then(Value::as_str);
     let run_id = run_id.ok_or_else(|| invalid("the request has no run_id".to_owned()))?;
     RunId::parse(run_id).map_err(|error| invalid(error.to_string()))

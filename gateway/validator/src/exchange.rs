@@ -319,21 +319,9 @@ fn judge_answer(
     let given = value.pointer("/response/result").unwrap_or(&Value::Null);
     match (answer.status, answer.result) {
         (AnswerStatus::Ok, Some(result)) => {
-            let canonical = result.canonical();
-            let sized = Sized {
-                payload: &result,
-                value: given,
-                bytes: canonical.len(),
-            };
-            fit(&manifest.io, Side::Outputs, &sized, schemas)
-                .map_err(|why| format!("the answer's result is refused: {why}"))?;
-            Ok(Accepted {
-                status: Status::Ok,
-                output_hash: Some(PayloadHash::of(&canonical)),
-                output_bytes: canonical.len(),
-                result: Some(result),
-                notes: passed_on(&answer.notes, ""),
-            })
+            let fits = |sized: &Sized<'_>| fit(&manifest.io, Side::Outputs, sized, schemas);
+            let notes = passed_on(&answer.notes, "");
+            with_result(result, given, notes, fits)
         }
         (AnswerStatus::Ok, None) => {
             Err("the answer says ok without a result: give a payload, or another status".to_owned())
@@ -365,23 +353,34 @@ fn said_by_server(
     let value = json!({ "kind": "json", "schema_ref": mcp::RESULT, "data": data });
     let result: Payload = serde_json::from_value(value.clone())
         .map_err(|misfit| format!("the server's result is malformed: {misfit}"))?;
-    let canonical = result.canonical();
-    let sized = Sized {
-        payload: &result,
-        value: &value,
-        bytes: canonical.len(),
-    };
     // The list of tools is nobody's result: it is read by who imports the server, within the bounds of a line.
-    if *asked != Asked::Tools {
-        fit(&manifest.io, Side::Outputs, &sized, schemas)
-            .map_err(|why| format!("the answer's result is refused: {why}"))?;
-    }
+    let fits = |sized: &Sized<'_>| match asked {
+        Asked::Tools => Ok(()),
+        Asked::Answer | Asked::Tool(_) => fit(&manifest.io, Side::Outputs, sized, schemas),
+    };
+    with_result(result, &value, String::new(), fits)
+}
+
+/// The answer with this result, of which `value` is the JSON, where it fits.
+fn with_result(
+    result: Payload,
+    value: &Value,
+    notes: String,
+    fits: impl FnOnce(&Sized<'_>) -> Result<(), String>,
+) -> Result<Accepted, String> {
+    let canonical = result.canonical();
+    fits(&Sized {
+        payload: &result,
+        value,
+        bytes: canonical.len(),
+    })
+    .map_err(|why| format!("the answer's result is refused: {why}"))?;
     Ok(Accepted {
         status: Status::Ok,
         output_hash: Some(PayloadHash::of(&canonical)),
         output_bytes: canonical.len(),
         result: Some(result),
-        notes: String::new(),
+        notes,
     })
 }
 

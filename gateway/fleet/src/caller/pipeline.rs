@@ -16,8 +16,6 @@ use serde_json::{Value, json};
 use super::{Answer, Caller, GRACE, not_answered};
 use crate::fault::{Fault, Kind};
 
-/// As many as a gateway's own pipeline has.
-const MAX_STEPS: usize = 256;
 /// The longest that a pipeline may take, whatever it asks for.
 const MAX_PIPELINE: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -179,18 +177,7 @@ fn step(step_index: usize, plugin_id: &str, answer: Answer) -> PipelineStep {
 fn check(policy: &PipelinePolicy, request: &Value) -> Result<RunId, Fault> {
     let invalid =
         |why: String| Fault::new(Kind::Invalid, format!("{}: {why}", words::INVALID_REQUEST));
-    let steps = policy.plugin_ids.len();
-    if steps == 0 || steps > MAX_STEPS {
-        return Err(invalid(format!(
-            "plugin_ids names {steps} plugins: name 1 to {MAX_STEPS}"
-        )));
-    }
-    if policy.strategy == Strategy::FanOut && policy.input == PipelineInput::Previous {
-        return Err(invalid(
-            "input 'previous' needs the strategy 'sequential': a fan-out has no step before"
-                .to_owned(),
-        ));
-    }
+    policy.check().map_err(invalid)?;
     let run = request
         .get("run_id")
         .and_then(Value::as_str)
